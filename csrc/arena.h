@@ -1,0 +1,99 @@
+/* arena.h: where the nodes live. Private to the core; callers use pygrad.h.
+ *
+ * Nodes lie in one range of reserved address space, so that `nodes + id` is a node's address for ever. They
+ * are filled block by block in creation order, and blocks hang on a list in the order in which they were
+ * opened. A block re-enters the list, at the young end, only after its last node has died: so the list, and
+ * within a block the id, always is a topological order (operands are older than results), and the backward
+ * pass needs no sort.
+ */
+#ifndef PYGRAD_ARENA_H
+#define PYGRAD_ARENA_H
+
+#include <assert.h>
+#include <stdatomic.h>
+
+#include "os.h"
+#include "pygrad.h"
+
+enum {
+  PG_LEAF = 0,
+#define PG_UNARY(name, symbol, forward, adjoint_x) PG_##name,
+#define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) PG_##name,
+#include "ops.def"
+#undef PG_UNARY
+#undef PG_BINARY
+  PG_CUSTOM, /* made by pg_custom: the caller computes it, and runs its closure */
+  PG_LIST,   /* a cell of a custom node's list of operands, when there are more than two */
+  PG_OP_COUNT
+};
+
+typedef struct {
+  double data;
+  union {
+    double grad;
+    pg_id link; /* of a dead node on the list of those to be freed */
+  };
+  pg_id a, b;    /* operands; 0 is "no node" */
+  uint32_t refs; /* holders: operands' results and outside handles; 0: dead */
+  uint8_t op, flags;
+  uint16_t mark; /* the epoch of the sweep that must process this node */
+} pg_node;
+
+_Static_assert(sizeof(pg_node) == 32, "a node is 32 bytes");
+
+enum { PG_BLOCK_NODES = 256 };
+
+typedef uint32_t pg_block_id;
+
+typedef struct {
+  pg_block_id older,
+      younger;   /* neighbours in the list; `older` also links the spare and the discarded blocks */
+  uint16_t live; /* nodes alive */
+  uint16_t mark; /* the last epoch in which a node here was marked */
+} pg_block;
+
+typedef struct {
+  atomic_flag lock;
+  bool fork_safe;   /* fork() waits for the lock */
+  pg_node *nodes;   /* node 0 is "no node": zero, and held for ever */
+  pg_block *blocks; /* blocks[i] describes the nodes from i * PG_BLOCK_NODES; block 0 ends the list */
+  pg_id next, end;  /* the open block's unused part */
+  pg_block_id youngest;
+  pg_block_id spare;     /* empty blocks, memory kept */
+  pg_block_id discarded; /* empty blocks, memory given back */
+  uint32_t spares, discards;
+  uint32_t fresh;     /* the first block never used */
+  uint32_t committed; /* the first block without memory behind it */
+  uint32_t capacity;  /* blocks reserved */
+  uint16_t epoch;     /* of the newest sweep */
+  uint64_t live, peak_live;
+  uint32_t open, peak_open; /* blocks on the list */
+  int64_t test_successes;   /* allocations that still succeed; negative: all do */
+} pg_arena;
+
+extern pg_arena pg_the_arena;
+
+void pg_lock(void);
+void pg_unlock(void);
+
+/* All below: the caller holds the lock. */
+
+static inline pg_node *pg_node_at(pg_id id) { return &pg_the_arena.nodes[id]; }
+static inline pg_block_id pg_block_of(pg_id id) { return id / PG_BLOCK_NODES; }
+static inline pg_id pg_first_of(pg_block_id block) { return block * PG_BLOCK_NODES; }
+
+/* Ids that were never given out are refused, too: an id may come from anywhere. */
+static inline bool pg_is_live(pg_id id) {
+  return id >= PG_FIRST_ID && id < pg_the_arena.fresh * PG_BLOCK_NODES && pg_node_at(id)->refs != 0;
+}
+
+/* A new node, held once; 0 if memory has run out. The operands (0: none) must be live. */
+pg_id pg_new_node(int op, double data, pg_id a, pg_id b, int flags);
+
+/* One holder less; at zero the node is freed, and its operands lose a holder. */
+void pg_drop(pg_id id);
+
+/* A new epoch: no node bears its mark. */
+uint16_t pg_new_epoch(void);
+
+#endif

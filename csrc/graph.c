@@ -1,0 +1,325 @@
+/* graph.c: making nodes one at a time, reading them, and the backward sweep. */
+#include "arena.h"
+#include "pymath.h"
+
+/* The op table ------------------------------------------------------------------------------------------ */
+
+static const struct {
+  const char *symbol;
+  int arity;
+} OPS[PG_OP_COUNT] = {
+    [PG_LEAF] = {"", 0},
+#define PG_UNARY(name, symbol, forward, adjoint_x) [PG_##name] = {symbol, 1},
+#define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) [PG_##name] = {symbol, 2},
+#include "ops.def"
+#undef PG_UNARY
+#undef PG_BINARY
+    [PG_CUSTOM] = {"", 2},
+    [PG_LIST] = {"", 2},
+};
+
+static bool is_op(int op) { return op >= 0 && op < PG_OP_COUNT; }
+
+int pg_op_count(void) { return PG_OP_COUNT; }
+int pg_op_arity(int op) { return is_op(op) ? OPS[op].arity : 0; }
+const char *pg_op_symbol(int op) { return is_op(op) ? OPS[op].symbol : ""; }
+
+static double forward(int op, double x, double y, int *status) {
+  switch (op) {
+#define PG_UNARY(name, symbol, result, adjoint_x)                                                              \
+  case PG_##name:                                                                                              \
+    return (result);
+#define PG_BINARY(name, symbol, result, adjoint_x, adjoint_y) PG_UNARY(name, symbol, result, adjoint_x)
+#include "ops.def"
+#undef PG_UNARY
+#undef PG_BINARY
+  default:
+    *status = PG_BAD_OP;
+    return 0;
+  }
+}
+
+/* Adds the node's share to its operands' grads. At a failed adjoint it stops: what was added before stays.
+ * Always inlined: as a call it would cost the sweep a fifth more. */
+static inline __attribute__((always_inline)) int adjoint(const pg_node *n) {
+  pg_node *a = pg_node_at(n->a), *b = pg_node_at(n->b);
+  const double x = a->data, y = b->data, z = n->data, g = n->grad;
+  int code = PG_OK, *const status = &code;
+  switch (n->op) {
+#define ACCUMULATE(operand, share)                                                                             \
+  do {                                                                                                         \
+    const double added = (share);                                                                              \
+    if (code) {                                                                                                \
+      return code;                                                                                             \
+    }                                                                                                          \
+    (operand)->grad += added;                                                                                  \
+  } while (0)
+#define PG_UNARY(name, symbol, result, adjoint_x)                                                              \
+  case PG_##name:                                                                                              \
+    ACCUMULATE(a, adjoint_x);                                                                                  \
+    break;
+#define PG_BINARY(name, symbol, result, adjoint_x, adjoint_y)                                                  \
+  case PG_##name:                                                                                              \
+    ACCUMULATE(a, adjoint_x);                                                                                  \
+    ACCUMULATE(b, adjoint_y);                                                                                  \
+    break;
+#include "ops.def"
+#undef PG_UNARY
+#undef PG_BINARY
+#undef ACCUMULATE
+  default:
+    break;
+  }
+  (void)z, (void)y, (void)x, (void)g, (void)status;
+  return PG_OK;
+}
+
+/* Makers ------------------------------------------------------------------------------------------------ */
+
+/* An interior node; pinned if an operand is. */
+static pg_made make(int op, double data, pg_id a, pg_id b, int flags) {
+  flags |= PG_HELD | PG_INTERIOR | ((pg_node_at(a)->flags | pg_node_at(b)->flags) & PG_PINNED);
+  pg_id id = pg_new_node(op, data, a, b, flags);
+  if (!id) {
+    return -PG_NO_MEMORY;
+  }
+  return flags & PG_PINNED ? -(pg_made)id : (pg_made)id;
+}
+
+/* `op` on a node and a number that becomes a leaf. */
+static pg_made make_with_leaf(int op, double data, pg_id a, double number, int leaf_flags) {
+  pg_id leaf = pg_new_node(PG_LEAF, number, 0, 0, leaf_flags);
+  if (!leaf) {
+    return -PG_NO_MEMORY;
+  }
+  pg_made made = make(op, data, a, leaf, 0);
+  pg_drop(leaf); /* held by the result alone; freed if there is none */
+  return made;
+}
+
+pg_made pg_leaf(double data) {
+  pg_lock();
+  pg_id id = pg_new_node(PG_LEAF, data, 0, 0, PG_HELD);
+  pg_unlock();
+  return id ? (pg_made)id : -PG_NO_MEMORY;
+}
+
+static int check(int op, int arity, pg_id a, pg_id b) {
+  if (pg_op_arity(op) != arity) {
+    return PG_BAD_OP;
+  }
+  return pg_is_live(a) && pg_is_live(b) ? PG_OK : PG_STALE;
+}
+
+pg_made pg_unary(int op, pg_id a) {
+  pg_lock();
+  int status = check(op, 1, a, a);
+  double data = status ? 0 : forward(op, pg_node_at(a)->data, 0, &status);
+  pg_made made = status ? -status : make(op, data, a, 0, 0);
+  pg_unlock();
+  return made;
+}
+
+pg_made pg_binary(int op, pg_id a, pg_id b) {
+  pg_lock();
+  int status = check(op, 2, a, b);
+  double data = status ? 0 : forward(op, pg_node_at(a)->data, pg_node_at(b)->data, &status);
+  pg_made made = status ? -status : make(op, data, a, b, 0);
+  pg_unlock();
+  return made;
+}
+
+pg_made pg_binary_number(int op, pg_id a, double number) {
+  pg_lock();
+  int status = check(op, 2, a, a);
+  double data = status ? 0 : forward(op, pg_node_at(a)->data, number, &status);
+  pg_made made = status ? -status : make_with_leaf(op, data, a, number, 0);
+  pg_unlock();
+  return made;
+}
+
+pg_made pg_power(pg_id a, double exponent, bool integral) {
+  pg_lock();
+  int status = check(PG_POWER, 1, a, a);
+  double data = status ? 0 : forward(PG_POWER, pg_node_at(a)->data, exponent, &status);
+  pg_made made = status ? -status : make_with_leaf(PG_POWER, data, a, exponent, integral ? PG_INTEGRAL : 0);
+  pg_unlock();
+  return made;
+}
+
+/* Operand 0 is the first of the operands, operand 1 the head of a list of the others. */
+pg_made pg_custom(double data, const pg_id *operands, size_t count) {
+  pg_lock();
+  int status = PG_OK;
+  for (size_t i = 0; i < count && !status; i++) {
+    status = pg_is_live(operands[i]) ? PG_OK : PG_STALE;
+  }
+  pg_id list = 0;
+  for (size_t i = count; i-- > 1 && !status;) {
+    pg_id longer = pg_new_node(PG_LIST, 0, operands[i], list, PG_INTERIOR);
+    status = longer ? PG_OK : PG_NO_MEMORY;
+    if (list) {
+      pg_drop(list); /* held by `longer` alone; freed if that failed */
+    }
+    list = longer;
+  }
+  pg_made made = status ? -status : make(PG_CUSTOM, data, count ? operands[0] : 0, list, PG_PINNED);
+  if (list) {
+    pg_drop(list);
+  }
+  pg_unlock();
+  return made;
+}
+
+/* Lifetime ---------------------------------------------------------------------------------------------- */
+
+int pg_hold(pg_id id) {
+  pg_lock();
+  bool live = pg_is_live(id);
+  if (live) {
+    pg_node_at(id)->refs++;
+    pg_node_at(id)->flags |= PG_HELD;
+  }
+  pg_unlock();
+  return live ? PG_OK : PG_STALE;
+}
+
+int pg_release(pg_id id) {
+  pg_lock();
+  bool live = pg_is_live(id);
+  if (live) {
+    pg_node_at(id)->flags &= (uint8_t)~PG_HELD;
+    pg_drop(id);
+  }
+  pg_unlock();
+  return live ? PG_OK : PG_STALE;
+}
+
+/* Reading and editing ----------------------------------------------------------------------------------- */
+
+/* The node, or if it is dead, what reads as nan, 0 and "no node". */
+static pg_node live_node(pg_id id) {
+  pg_lock();
+  pg_node n = pg_is_live(id) ? *pg_node_at(id) : (pg_node){.data = NAN, .grad = NAN};
+  pg_unlock();
+  return n;
+}
+
+double pg_data(pg_id id) { return live_node(id).data; }
+double pg_grad(pg_id id) { return live_node(id).grad; }
+int pg_op(pg_id id) { return live_node(id).op; }
+int pg_flags_of(pg_id id) { return live_node(id).flags; }
+uint32_t pg_refs(pg_id id) { return live_node(id).refs; }
+
+pg_id pg_operand(pg_id id, int which) {
+  pg_node n = live_node(id);
+  return which == 0 ? n.a : n.b;
+}
+
+int pg_set_data(pg_id id, double data) {
+  pg_lock();
+  bool live = pg_is_live(id);
+  if (live) {
+    pg_node_at(id)->data = data;
+  }
+  pg_unlock();
+  return live ? PG_OK : PG_STALE;
+}
+
+int pg_set_grad(pg_id id, double grad) {
+  pg_lock();
+  bool live = pg_is_live(id);
+  if (live) {
+    pg_node_at(id)->grad = grad;
+  }
+  pg_unlock();
+  return live ? PG_OK : PG_STALE;
+}
+
+int pg_set_flags(pg_id id, int flags) {
+  pg_lock();
+  bool live = pg_is_live(id);
+  if (live) {
+    pg_node_at(id)->flags |= (uint8_t)flags;
+  }
+  pg_unlock();
+  return live ? PG_OK : PG_STALE;
+}
+
+/* The backward pass ------------------------------------------------------------------------------------- */
+
+/* Asks for the node to be processed. Leaves need no processing. True if it was not marked before. */
+static inline bool mark(pg_id id, uint16_t epoch) {
+  pg_node *n = pg_node_at(id);
+  if (!(n->flags & PG_INTERIOR) || n->mark == epoch) {
+    return false;
+  }
+  n->mark = epoch;
+  pg_the_arena.blocks[pg_block_of(id)].mark = epoch;
+  return true;
+}
+
+int pg_sweep_begin(pg_sweep *sweep, pg_id root) {
+  pg_lock();
+  bool live = pg_is_live(root);
+  if (live) {
+    pg_node_at(root)->grad = 1;
+    *sweep = (pg_sweep){.at = root, .pending = mark(root, pg_new_epoch())};
+  }
+  pg_unlock();
+  return live ? PG_OK : PG_STALE;
+}
+
+/* From sweep->at to the first node of its block, or to where the sweep must stop. What stops it is returned. */
+static int64_t sweep_block(pg_sweep *sweep, uint32_t *budget) {
+  const uint16_t epoch = pg_the_arena.epoch;
+  pg_node *const nodes = pg_the_arena.nodes;
+  const pg_node *const first = nodes + pg_first_of(pg_block_of(sweep->at));
+  pg_node *n = nodes + sweep->at + 1;
+  uint32_t pending = sweep->pending;
+  int64_t stop = PG_DONE;
+  while (n-- != first && pending && !stop) {
+    if (n->mark != epoch) {
+      continue;
+    }
+    n->mark = 0; /* so that the sweep may go on from this node */
+    pending--;
+    pending += mark(n->a, epoch);
+    pending += mark(n->b, epoch);
+    sweep->at = (pg_id)(n - nodes);
+    stop = n->flags & PG_CLOSURE ? (int64_t)sweep->at : -adjoint(n);
+    if (--*budget == 0 && !stop) {
+      stop = PG_MORE;
+    }
+  }
+  sweep->pending = pending;
+  return stop;
+}
+
+/* Between two calls sweep->at is a node of the root's graph, so its block stays on the list, where it is. */
+int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
+  pg_lock();
+  const pg_block *blocks = pg_the_arena.blocks;
+  pg_sweep s = *sweep;
+  int64_t stop = PG_DONE;
+  while (s.pending && pg_block_of(s.at)) { /* past block 0 there is none: a root that was let go ends here */
+    pg_block_id block = pg_block_of(s.at);
+    if (blocks[block].mark == pg_the_arena.epoch) {
+      stop = sweep_block(&s, &budget);
+      if (stop) {
+        break;
+      }
+    }
+    s.at = pg_first_of(blocks[block].older) + PG_BLOCK_NODES - 1;
+  }
+  *sweep = s;
+  pg_unlock();
+  return stop;
+}
+
+int pg_backward_one(pg_id id) {
+  pg_lock();
+  int status = pg_is_live(id) ? adjoint(pg_node_at(id)) : PG_STALE;
+  pg_unlock();
+  return status;
+}

@@ -1,0 +1,44 @@
+/* os_posix.c: os.h for Linux, macOS and the BSDs. */
+#define _DEFAULT_SOURCE  /* MAP_ANONYMOUS, madvise on glibc and musl */
+#define _DARWIN_C_SOURCE /* ... on macOS */
+
+#include "os.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0
+#endif
+
+void *pg_os_reserve(size_t bytes) {
+  void *at = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return at == MAP_FAILED ? NULL : at;
+}
+
+void pg_os_unreserve(void *at, size_t bytes) { munmap(at, bytes); }
+
+bool pg_os_commit(void *at, size_t bytes) { return mprotect(at, bytes, PROT_READ | PROT_WRITE) == 0; }
+
+bool pg_os_discard(void *at, size_t bytes) {
+  /* madvise would round the end up to a whole page, and take the neighbour's memory with it. */
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  if ((uintptr_t)at % page || bytes % page) {
+    return false;
+  }
+#ifdef __linux__
+  return madvise(at, bytes, MADV_DONTNEED) == 0;
+#else
+  /* Elsewhere MADV_DONTNEED may keep the contents; a fresh mapping in the same place does not. */
+  return mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
+#endif
+}
+
+void pg_os_yield(void) { sched_yield(); }
+
+bool pg_os_at_fork(void (*before)(void), void (*after)(void)) {
+  return pthread_atfork(before, after, after) == 0;
+}

@@ -1,0 +1,79 @@
+/* pymath.h: Python's float arithmetic in C: the same libm calls, and where Python raises, a status.
+ *
+ * After Objects/floatobject.c (float_pow) and Modules/mathmodule.c (math_1) of CPython, whose special cases
+ * are those of C99 Annex F.
+ */
+#ifndef PYGRAD_PYMATH_H
+#define PYGRAD_PYMATH_H
+
+#include <math.h>
+
+#include "pygrad.h"
+
+/* math.exp, math.sin, ...: a nan out of a number is a domain error, an infinity out of a finite one an
+ * overflow. */
+static inline double pg_checked(double x, double result, int *status) {
+  if (isnan(result) && !isnan(x)) {
+    *status = PG_DOMAIN;
+  } else if (isinf(result) && isfinite(x)) {
+    *status = PG_OVERFLOW;
+  }
+  return result;
+}
+
+static inline double pg_exp(double x, int *status) { return pg_checked(x, exp(x), status); }
+static inline double pg_sin(double x, int *status) { return pg_checked(x, sin(x), status); }
+static inline double pg_cos(double x, int *status) { return pg_checked(x, cos(x), status); }
+static inline double pg_sqrt(double x, int *status) { return pg_checked(x, sqrt(x), status); }
+
+static inline double pg_log(double x, int *status) {
+  if (x <= 0) {
+    *status = PG_DOMAIN;
+    return NAN;
+  }
+  return log(x);
+}
+
+/* x / y */
+static inline double pg_div(double x, double y, int *status) {
+  if (y == 0) {
+    *status = PG_ZERO_DIVISION;
+    return NAN;
+  }
+  return x / y;
+}
+
+/* x ** y. For inf and nan, Annex F is Python's rule, too; finite numbers Python refuses in three cases. */
+static inline double pg_pow(double x, double y, int *status) {
+  const double z = pow(x, y);
+  if (isfinite(x) && isfinite(y)) {
+    if (x == 0 && y < 0) {
+      *status = PG_ZERO_DIVISION;
+    } else if (x < 0 && y != floor(y)) {
+      *status = isinf(pow(-x, y)) ? PG_OVERFLOW : PG_COMPLEX; /* Python computes the complex number first */
+    } else if (isinf(z)) {
+      *status = PG_OVERFLOW;
+    }
+  }
+  return z;
+}
+
+/* d(x ** y)/dy, where z = x ** y: the limit 0 for a base of 0, none for a negative one. */
+static inline double pg_pow_slope(double x, double z, int *status) {
+  return x == 0 ? 0 : z * pg_log(x, status);
+}
+
+/* 1 / (1 + exp(-x)), with no overflow on either side. */
+static inline double pg_sigmoid(double x) {
+  double e = exp(-fabs(x));
+  return x >= 0 ? 1 / (1 + e) : e / (1 + e);
+}
+
+/* The larger, and nan if either is, as NumPy's. */
+static inline double pg_maximum(double x, double y) { return x >= y || isnan(x) ? x : y; }
+static inline double pg_minimum(double x, double y) { return x <= y || isnan(x) ? x : y; }
+
+/* The larger's share of the gradient of a maximum: equals go halves, as in PyTorch and JAX. */
+static inline double pg_share(double x, double y) { return x > y ? 1 : x == y ? 0.5 : 0; }
+
+#endif

@@ -1,0 +1,43 @@
+"""Unmodified micrograd code on pygrad: for a notebook `as_micrograd()`, for a script `python -m pygrad run`."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+
+def as_micrograd() -> None:
+    """Make `import micrograd`, from here on and in this process, import pygrad.
+
+    Examples
+    --------
+    >>> as_micrograd()
+    >>> from micrograd.engine import Value
+    >>> Value.__module__
+    'pygrad.engine'
+    """
+    from pygrad import engine, nn
+
+    package = ModuleType("micrograd", "pygrad, under micrograd's name.")
+    package.__path__ = []  # a package, and one in which no other module is looked for
+    package.engine, package.nn = engine, nn  # type: ignore[attr-defined]
+    sys.modules.update({"micrograd": package, "micrograd.engine": engine, "micrograd.nn": nn})
+
+
+def run(script: str, args: Sequence[str] = ()) -> None:
+    """Run a script as `python script args...` would, but for its `import micrograd`, which is pygrad.
+
+    Raises
+    ------
+    FileNotFoundError
+        if there is no such script.
+    """
+    if not Path(script).exists():
+        raise FileNotFoundError(f"there is no script {script!r} to run")
+    as_micrograd()
+    sys.argv = [script, *args]
+    sys.path[0] = str(Path(script).resolve().parent)
+    runpy.run_path(script, run_name="__main__")

@@ -1,0 +1,307 @@
+"""pygrad in plain Python: the specification that can be run, kept for differential testing.
+
+The same API and the same results, bit for bit, as `pygrad.engine` and `pygrad.nn`, at about micrograd's speed. It is
+micrograd made deterministic: numbers are floats, and the backward pass takes the nodes from the newest to the oldest,
+in a loop, where micrograd recurses through sets.
+
+After micrograd by Andrej Karpathy (MIT), https://github.com/karpathy/micrograd.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any, Callable, Union
+
+Number = Union[float, int]
+
+_creation = itertools.count()
+_this_thread = threading.local()
+
+
+class Value:
+    """Stores a single scalar value and its gradient; see `pygrad.engine.Value`.
+
+    Examples
+    --------
+    >>> a, b = Value(2.0), Value(-3.0)
+    >>> c = a * b + b**2
+    >>> c.backward()
+    >>> c.data, a.grad, b.grad
+    (3.0, -3.0, -4.0)
+    """
+
+    __slots__ = ("__weakref__", "_backward", "_created", "_op", "_prev", "data", "grad", "label")
+    __array_priority__ = -1.0
+
+    def __init__(self, data: Any, _children: Iterable[Value] = (), _op: str = "", label: Any = "") -> None:
+        self.data = float(data)
+        self.grad = 0.0
+        self._backward: Callable[[], object] = _nothing
+        self._prev = set(_children)
+        self._op = _op
+        self.label = label
+        self._created = next(_creation)
+
+    def __add__(self, other: Value | Number) -> Value:
+        other = other if isinstance(other, Value) else Value(other)
+        out = Value(self.data + other.data, (self, other), "+")
+
+        def _backward() -> None:
+            self.grad += out.grad
+            other.grad += out.grad
+
+        out._backward = _backward
+        return out
+
+    def __mul__(self, other: Value | Number) -> Value:
+        other = other if isinstance(other, Value) else Value(other)
+        out = Value(self.data * other.data, (self, other), "*")
+
+        def _backward() -> None:
+            self.grad += other.data * out.grad
+            other.grad += self.data * out.grad
+
+        out._backward = _backward
+        return out
+
+    def __pow__(self, other: Value | Number) -> Value:
+        if isinstance(other, Value):
+            return self._pow(other)
+        exponent = float(other)
+        out = Value(_power(self.data, exponent), (self,), f"**{other}")
+
+        def _backward() -> None:
+            self.grad += (exponent * _power(self.data, exponent - 1)) * out.grad
+
+        out._backward = _backward
+        return out
+
+    def relu(self) -> Value:
+        out = Value(0 if self.data < 0 else self.data, (self,), "ReLU")
+
+        def _backward() -> None:
+            self.grad += (out.data > 0) * out.grad
+
+        out._backward = _backward
+        return out
+
+    def backward(self) -> None:
+        if getattr(_this_thread, "in_backward", False):
+            raise RuntimeError("backward() was called by a _backward function; it must end before another begins")
+        graph = {self}
+        found = [self]
+        while found:
+            for child in found.pop()._prev:
+                if child not in graph:
+                    graph.add(child)
+                    found.append(child)
+        _this_thread.in_backward = True
+        try:
+            self.grad = 1.0
+            for v in sorted(graph, key=lambda v: v._created, reverse=True):
+                v._backward()
+        finally:
+            _this_thread.in_backward = False
+
+    def __neg__(self) -> Value:  # -self
+        return self * -1
+
+    def __radd__(self, other: Number) -> Value:  # other + self
+        return self + other
+
+    def __sub__(self, other: Value | Number) -> Value:  # self - other
+        return self + (-other)
+
+    def __rsub__(self, other: Number) -> Value:  # other - self
+        return other + (-self)
+
+    def __rmul__(self, other: Number) -> Value:  # other * self
+        return self * other
+
+    def __truediv__(self, other: Value | Number) -> Value:  # self / other
+        return self * other**-1
+
+    def __rtruediv__(self, other: Number) -> Value:  # other / self
+        return other * self**-1
+
+    def __rpow__(self, other: Number) -> Value:  # other ** self
+        return Value(other) ** self
+
+    def __repr__(self) -> str:
+        return f"Value(data={self.data}, grad={self.grad})"
+
+    # More than micrograd: one line an op, the numbers and the slope (x, y: the operands, z: the result).
+
+    def exp(self) -> Value:
+        return self._unary("exp", math.exp(self.data), lambda x, z: z)
+
+    def log(self) -> Value:
+        return self._unary("log", math.log(self.data), lambda x, z: 1.0 / x)
+
+    def tanh(self) -> Value:
+        return self._unary("tanh", math.tanh(self.data), lambda x, z: 1 - z * z)
+
+    def sigmoid(self) -> Value:
+        return self._unary("sigmoid", _sigmoid(self.data), lambda x, z: z * (1 - z))
+
+    def sqrt(self) -> Value:
+        return self._unary("sqrt", math.sqrt(self.data), lambda x, z: 0.5 / z)
+
+    def sin(self) -> Value:
+        return self._unary("sin", math.sin(self.data), lambda x, z: math.cos(x))
+
+    def cos(self) -> Value:
+        return self._unary("cos", math.cos(self.data), lambda x, z: -math.sin(x))
+
+    def abs(self) -> Value:
+        return self._unary("abs", abs(self.data), lambda x, z: (x > 0) - (x < 0))
+
+    __abs__ = abs
+
+    def maximum(self, other: Value | Number) -> Value:
+        return self._binary("maximum", other, _maximum, lambda x, y, z: _share(x, y), lambda x, y, z: _share(y, x))
+
+    def minimum(self, other: Value | Number) -> Value:
+        return self._binary("minimum", other, _minimum, lambda x, y, z: _share(y, x), lambda x, y, z: _share(x, y))
+
+    def _pow(self, other: Value) -> Value:
+        return self._binary("**", other, _power, lambda x, y, z: y * _power(x, y - 1), _power_slope)
+
+    def _unary(self, op: str, data: float, slope: Callable[[float, float], float]) -> Value:
+        out = Value(data, (self,), op)
+
+        def _backward() -> None:
+            self.grad += slope(self.data, out.data) * out.grad
+
+        out._backward = _backward
+        return out
+
+    def _binary(
+        self,
+        op: str,
+        other: Value | Number,
+        f: Callable[[float, float], float],
+        slope_x: Callable[[float, float, float], float],
+        slope_y: Callable[[float, float, float], float],
+    ) -> Value:
+        other = other if isinstance(other, Value) else Value(other)
+        out = Value(f(self.data, other.data), (self, other), op)
+
+        def _backward() -> None:
+            x, y, z, g = self.data, other.data, out.data, out.grad
+            self.grad += slope_x(x, y, z) * g
+            other.grad += slope_y(x, y, z) * g
+
+        out._backward = _backward
+        return out
+
+    def __float__(self) -> float:
+        return self.data
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._prev or self._backward is not _nothing:
+            raise TypeError(f"only a leaf can be pickled or copied, and this Value was made by {self._op!r}")
+        return _leaf_again, (self.data, self.grad, self._op, self.label)
+
+
+def _nothing() -> None:
+    """A leaf's backward step."""
+
+
+def _leaf_again(data: float, grad: float, op: str, label: Any) -> Value:
+    leaf = Value(data, (), op, label)
+    leaf.grad = grad
+    return leaf
+
+
+def _power(x: float, y: float) -> float:
+    z = x**y
+    if isinstance(z, complex):
+        raise ValueError(f"{x} ** {y}: a complex number, and a Value is real")
+    return float(z)
+
+
+def _power_slope(x: float, y: float, z: float) -> float:
+    return 0.0 if x == 0 else z * math.log(x)
+
+
+def _sigmoid(x: float) -> float:
+    e = math.exp(-abs(x))
+    return 1 / (1 + e) if x >= 0 else e / (1 + e)
+
+
+def _maximum(x: float, y: float) -> float:
+    return x if x >= y or math.isnan(x) else y
+
+
+def _minimum(x: float, y: float) -> float:
+    return x if x <= y or math.isnan(x) else y
+
+
+def _share(x: float, y: float) -> float:
+    """The larger's share of the gradient of a maximum: equals go halves."""
+    return 1.0 if x > y else 0.5 if x == y else 0.0
+
+
+class Module:
+    """Something with parameters; see `pygrad.nn`."""
+
+    def zero_grad(self) -> None:
+        for p in self.parameters():
+            p.grad = 0.0
+
+    def parameters(self) -> list[Value]:
+        return []
+
+
+class Neuron(Module):
+    def __init__(self, nin: int, nonlin: bool = True) -> None:
+        self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
+        self.b = Value(0)
+        self.nonlin = nonlin
+
+    def __call__(self, x: Sequence[Any]) -> Value:
+        act = sum((wi * xi for wi, xi in zip(self.w, x)), self.b)
+        return act.relu() if self.nonlin else act
+
+    def parameters(self) -> list[Value]:
+        return [*self.w, self.b]
+
+    def __repr__(self) -> str:
+        return f"{'ReLU' if self.nonlin else 'Linear'}Neuron({len(self.w)})"
+
+
+class Layer(Module):
+    def __init__(self, nin: int, nout: int, **kwargs: Any) -> None:
+        self.neurons = [Neuron(nin, **kwargs) for _ in range(nout)]
+
+    def __call__(self, x: Sequence[Any]) -> Any:
+        out = [n(x) for n in self.neurons]
+        return out[0] if len(out) == 1 else out
+
+    def parameters(self) -> list[Value]:
+        return [p for n in self.neurons for p in n.parameters()]
+
+    def __repr__(self) -> str:
+        return f"Layer of [{', '.join(str(n) for n in self.neurons)}]"
+
+
+class MLP(Module):
+    def __init__(self, nin: int, nouts: list[int]) -> None:
+        sz = [nin, *nouts]
+        self.layers = [Layer(sz[i], sz[i + 1], nonlin=i != len(nouts) - 1) for i in range(len(nouts))]
+
+    def __call__(self, x: Any) -> Any:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def parameters(self) -> list[Value]:
+        return [p for layer in self.layers for p in layer.parameters()]
+
+    def __repr__(self) -> str:
+        return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"

@@ -1,0 +1,38 @@
+"""The build: see pyproject.toml for what the package is, build_ffi.py for what is compiled."""
+
+import platform
+import sysconfig
+
+from setuptools import setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CCompilerError, ExecError, PlatformError
+
+NO_COMPILER = """
+pygrad's core is C, and it could not be compiled (the message above says why).
+If it names a missing compiler or a missing Python.h, install them, then try again:
+
+  Debian, Ubuntu    apt install gcc libc6-dev python3-dev
+  Fedora, RHEL      dnf install gcc python3-devel
+  Alpine            apk add gcc musl-dev python3-dev
+  macOS             xcode-select --install
+"""
+
+
+class BuildExt(build_ext):
+    """build_ext that says what to install when there is no compiler."""
+
+    def build_extension(self, ext):
+        try:
+            super().build_extension(ext)
+        except (CCompilerError, ExecError, PlatformError) as error:
+            raise SystemExit(f"{error}\n{NO_COMPILER}") from error
+
+
+# One binary for every CPython from 3.10 on; PyPy and free-threaded CPython have no stable ABI.
+abi3 = platform.python_implementation() == "CPython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+
+setup(
+    cffi_modules=["build_ffi.py:ffibuilder"],
+    cmdclass={"build_ext": BuildExt},
+    options={"bdist_wheel": {"py_limited_api": "cp310"}} if abi3 else {},
+)

@@ -1,0 +1,53 @@
+"""Random programs give the same bits on `pygrad.engine` as on `pygrad.reference`, and micrograd's graph and numbers."""
+
+import math
+
+import micrograd.engine
+from hypothesis import given, settings
+from programs import EDGES, MICROGRAD_STEPS, STEPS, bits, programs, run, shape
+
+from pygrad import engine, reference
+
+
+@settings(max_examples=300, deadline=None)
+@given(programs(STEPS, EDGES))
+def test_a_program_gives_the_reference_s_bits_and_exceptions(program):
+    ours, raised = run(engine.Value, program)
+    theirs, expected = run(reference.Value, program)
+    assert raised == expected
+    assert [bits(v.data) for v in ours] == [bits(v.data) for v in theirs]
+    assert [bits(v.grad) for v in ours] == [bits(v.grad) for v in theirs]
+
+
+@settings(max_examples=1000, deadline=None)
+@given(programs(STEPS, EDGES))
+def test_a_program_gives_the_reference_s_graph(program):
+    ours, _ = run(engine.Value, program)
+    theirs, _ = run(reference.Value, program)
+    assert [shape(v) for v in ours[-5:]] == [shape(v) for v in theirs[-5:]]
+
+
+def fails(backward):
+    try:
+        backward()
+    except ArithmeticError:
+        return True
+    return False
+
+
+@settings(max_examples=100, deadline=None)
+@given(programs(MICROGRAD_STEPS))
+def test_a_program_gives_micrograd_s_graph_bits_and_gradients(program):
+    ours, raised = run(engine.Value, program, MICROGRAD_STEPS)
+    theirs, expected = run(micrograd.engine.Value, program, MICROGRAD_STEPS)
+    assert raised == expected
+    # micrograd's relu gives the int 0, which has no negative: x + 0.0 makes -0.0 and 0 the same.
+    assert [bits(v.data + 0.0) for v in ours] == [bits(v.data + 0.0) for v in theirs]
+    assert shape(ours[-1]) == shape(theirs[-1])
+    failed = fails(ours[-1].backward)
+    assert fails(theirs[-1].backward) == failed
+    # micrograd adds up in the order of a set, so sums differ in rounding: by 1e-12 of the largest number in them.
+    scale = max(abs(v.grad) for v in theirs)
+    if math.isfinite(scale) and not failed:
+        for v, w in zip(ours, theirs):
+            assert math.isclose(v.grad, w.grad, rel_tol=1e-12, abs_tol=1e-12 * scale)
