@@ -29,7 +29,13 @@ void pg_unlock(void) { atomic_flag_clear_explicit(&A->lock, memory_order_release
 /* Memory ------------------------------------------------------------------------------------------------ */
 
 /* Every allocation of the core asks here first. */
-static bool may_allocate(void) { return A->test_successes < 0 || A->test_successes-- > 0; }
+static bool may_allocate(void) {
+  if (A->test_successes > 0) {
+    A->test_successes--;
+    return true;
+  }
+  return A->test_successes < 0;
+}
 
 void pg_test_fail_allocations(int64_t successes) {
   pg_lock();

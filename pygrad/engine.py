@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import gc
 import os
+import platform
 import threading
 import weakref
 from collections.abc import Iterable
@@ -46,9 +47,15 @@ def _unary(symbol: str, doc: str) -> Callable[[Value], Value]:
     return method
 
 
-def _binary(symbol: str, doc: str) -> Callable[[Value, Value | Number], Value]:
+def _power(_: int, base: int, exponent: Number) -> int:
+    return lib.pg_power(base, exponent, isinstance(exponent, int))  # type: ignore[no-any-return]
+
+
+def _binary(
+    symbol: str, doc: str, make_with_number: Callable[[int, int, Number], int] = lib.pg_binary_number
+) -> Callable[[Value, Value | Number], Value]:
     """The method of an op of two operands, a row of csrc/ops.def. A plain number becomes a leaf."""
-    op, make, make_with_number = _OPS[symbol, 2], lib.pg_binary, lib.pg_binary_number
+    op, make = _OPS[symbol, 2], lib.pg_binary
 
     def method(self: Value, other: Value | Number) -> Value:
         if isinstance(other, Value):
@@ -107,7 +114,10 @@ class Value:
         if _children or _op:
             _init_custom(self, _to_float(data), _children, _op)
         else:
-            made = _leaf(_to_float(data))
+            try:
+                made = _leaf(data)
+            except TypeError:  # not a real number, but float() also takes text
+                made = _leaf(_to_float(data))
             if made < 0:
                 raise _error(made, "Value()")
             self._id = made
@@ -128,7 +138,10 @@ class Value:
 
     @data.setter
     def data(self, data: Any) -> None:
-        _set_data(self._id, _to_float(data))
+        try:
+            _set_data(self._id, data)
+        except TypeError:
+            _set_data(self._id, _to_float(data))
 
     @property
     def grad(self) -> float:
@@ -137,22 +150,17 @@ class Value:
 
     @grad.setter
     def grad(self, grad: Any) -> None:
-        _set_grad(self._id, _to_float(grad))
+        try:
+            _set_grad(self._id, grad)
+        except TypeError:
+            _set_grad(self._id, _to_float(grad))
 
     # The primitives: everything below is made of these.
 
-    __add__ = _binary("+", "Return self + other.")
-    __mul__ = _binary("*", "Return self * other.")
-    _pow = _binary("**", "Return self ** other, both of them operands.")
-
-    def __pow__(self, other: Value | Number) -> Value:
-        """Return self ** other. A number is a part of the op (`**3`), as in micrograd; a Value is an operand."""
-        if isinstance(other, Value):
-            return self._pow(other)
-        if isinstance(other, (float, int)) or _is_number(other):
-            return _made(lib.pg_power(self._id, other, isinstance(other, int)), "**", self, other)
-        return NotImplemented
-
+    __add__ = __radd__ = _binary("+", "Return self + other.")
+    __mul__ = __rmul__ = _binary("*", "Return self * other.")
+    # A number as an exponent is a part of the op (`**3`); a Value is an operand.
+    __pow__ = _binary("**", "Return self ** other.", _power)
     relu = _unary("ReLU", "The number if it is not negative, else 0.")
 
     def backward(self) -> None:
@@ -192,17 +200,11 @@ class Value:
     def __neg__(self) -> Value:  # -self
         return self * -1
 
-    def __radd__(self, other: Number) -> Value:  # other + self
-        return self + other
-
     def __sub__(self, other: Value | Number) -> Value:  # self - other
         return self + (-other)
 
     def __rsub__(self, other: Number) -> Value:  # other - self
         return other + (-self)
-
-    def __rmul__(self, other: Number) -> Value:  # other * self
-        return self * other
 
     def __truediv__(self, other: Value | Number) -> Value:  # self / other
         return self * other**-1
@@ -388,20 +390,24 @@ _lock = threading.RLock()  # of the tables below; not held while foreign code ru
 # The Values that someone had to find by id: those with a closure, and those that _prev has shown.
 _handles: weakref.WeakValueDictionary[int, Value] = weakref.WeakValueDictionary()
 
+_GENERATIONS: list[tuple[int, ...]] = [()] if platform.python_implementation() == "PyPy" else [(0,), (1,), (2,)]
+
 
 def _handle(id: int) -> Value:
     """The Value of a node: the one there is, or else a new one.
 
     Ops do not enter their results in a table: it would be a quarter of their cost, for the sake of a rare
-    question. A node knows whether someone holds it; if so, it is looked for among all objects.
+    question. A node knows whether someone holds it; if so, it is looked for among all objects, the newest first.
     """
     with _lock:
         value = _handles.get(id)
         if value is None and lib.pg_flags_of(id) & lib.PG_HELD:
-            for thing in gc.get_objects():
-                if issubclass(type(thing), Value) and hasattr(thing, "_id"):
-                    _handles[thing._id] = thing
-            value = _handles.get(id)
+            for generation in _GENERATIONS:
+                for thing in gc.get_objects(*generation):
+                    if issubclass(type(thing), Value) and hasattr(thing, "_id"):
+                        _handles.setdefault(thing._id, thing)
+                if value := _handles.get(id):
+                    break
         if value is None:
             if status := lib.pg_hold(id):
                 raise _error(-status, "_prev")

@@ -9,7 +9,7 @@ from programs import EDGES, MICROGRAD_STEPS, STEPS, bits, programs, run, shape
 from pygrad import engine, reference
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(programs(STEPS, EDGES))
 def test_a_program_gives_the_reference_s_bits_and_exceptions(program):
     ours, raised = run(engine.Value, program)
@@ -19,7 +19,7 @@ def test_a_program_gives_the_reference_s_bits_and_exceptions(program):
     assert [bits(v.grad) for v in ours] == [bits(v.grad) for v in theirs]
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(programs(STEPS, EDGES))
 def test_a_program_gives_the_reference_s_graph(program):
     ours, _ = run(engine.Value, program)
@@ -35,7 +35,7 @@ def fails(backward):
     return False
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(programs(MICROGRAD_STEPS))
 def test_a_program_gives_micrograd_s_graph_bits_and_gradients(program):
     ours, raised = run(engine.Value, program, MICROGRAD_STEPS)

@@ -1,0 +1,43 @@
+# The first two targets are all that a user needs; the others are for those who change the code.
+
+VENV := .venv
+PYTHON := python3
+RUN := $(VENV)/bin/python
+C_FILES := $(wildcard csrc/*.c csrc/*.h)
+CORE := $(C_FILES) csrc/ops.def build_ffi.py setup.py pyproject.toml
+
+.PHONY: demo test bench lint format clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.demo  ## train micrograd's demo on plain Python and on C
+	$(RUN) examples/moons.py
+
+test: $(VENV)/.test  ## run the whole test suite
+	$(RUN) -m pytest
+
+bench: $(VENV)/.bench  ## compare speeds
+	$(RUN) -m pygrad.bench
+
+lint: $(VENV)/.lint  ## check types, layout and warnings
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
+	for source in csrc/*.c; do \
+	  $(CC) -std=c11 -O2 -ffp-contract=off -Wall -Wextra -Wpedantic -Wconversion -Werror -fsyntax-only $$source || exit 1; \
+	done
+
+format: $(VENV)/.lint  ## lay out the code as `lint` wants it
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+	$(VENV)/bin/clang-format -i $(C_FILES)
+
+clean:  ## remove everything that was built
+	rm -rf $(VENV) build dist *.egg-info pygrad/_core* .pytest_cache .mypy_cache .ruff_cache .hypothesis moons.png
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# The environment, with what one of the extras in pyproject.toml needs; built anew when the core has changed.
+$(VENV)/.%: $(CORE)
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --editable '.[$*]'
+	touch $@

@@ -1,0 +1,107 @@
+"""The work that is compared: each function returns a callable that does it once and returns numbers to check."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from pygrad.bench import gpt
+
+Work = Callable[[], list[float]]
+
+
+def dot_products(Value: Any, n: int = 64) -> Work:
+    """`n` dot products of length `n`, their squares added up, forward and backward: 2 n**2 ops."""
+    rng = random.Random(1)
+    w = [[Value(rng.uniform(-1, 1)) for _ in range(n)] for _ in range(n)]
+    x = [Value(rng.uniform(-1, 1)) for _ in range(n)]
+
+    def work() -> list[float]:
+        total = 0
+        for row in w:
+            dot = row[0] * x[0]
+            for wi, xi in zip(row[1:], x[1:]):
+                dot = dot + wi * xi
+            total = dot * dot + total
+        for v in x:
+            v.grad = 0
+        total.backward()  # type: ignore[attr-defined]
+        return [total.data, *(v.grad for v in x)]  # type: ignore[attr-defined]
+
+    return work
+
+
+def moons_step(Value: Any, nn: Any) -> Work:
+    """A training step of micrograd's demo: 100 points, MLP 2-16-16-1, max-margin loss and weight decay, SGD."""
+    rng = np.random.default_rng(1)
+    t = np.linspace(0, np.pi, 50)
+    moons = [np.c_[np.cos(t), np.sin(t)], np.c_[1 - np.cos(t), 0.5 - np.sin(t)]]
+    points = np.concatenate(moons) + rng.normal(0, 0.1, (100, 2))
+    labels = np.repeat([1, -1], 50)
+    random.seed(1337)
+    model = nn.MLP(2, [16, 16, 1])
+
+    def work() -> list[float]:
+        scores = [model(list(map(Value, row))) for row in points]
+        losses = [(1 + -yi * score).relu() for yi, score in zip(labels, scores)]
+        loss = sum(losses) * (1.0 / len(losses)) + 1e-4 * sum(p * p for p in model.parameters())
+        model.zero_grad()
+        loss.backward()
+        for p in model.parameters():
+            p.data -= 0.01 * p.grad
+        return [loss.data, *(p.grad for p in model.parameters())]
+
+    return work
+
+
+def gpt_step(Value: Any, name: str = "isabella") -> Work:
+    """A training step of the GPT on scalars: forward, backward, Adam."""
+    matrices = gpt.parameters(Value)
+    adam = gpt.Adam([v for matrix in matrices.values() for row in matrix for v in row])
+
+    def work() -> list[float]:
+        loss = gpt.loss(matrices, name)
+        loss.backward()
+        grads = [p.grad for p in adam.parameters]
+        adam.step()
+        return [loss.data, *grads]
+
+    return work
+
+
+def chain(Value: Any, nodes: int) -> Any:
+    """The end of a chain of so many nodes, none of which anything else holds."""
+    v = Value(1.0)
+    for _ in range(nodes):
+        v = v.relu()
+    return v
+
+
+def sum_of_products(Value: Any, nodes: int) -> Any:
+    """A graph of so many interior nodes, half of them products of two of 100 leaves, half of them sums."""
+    rng = random.Random(1)
+    leaves = [Value(rng.uniform(-1, 1)) for _ in range(100)]
+    total = Value(0.0)
+    for i in range(nodes // 2):
+        total = total + leaves[i % 100] * leaves[7 * i % 100]
+    return total
+
+
+def micrograd_nn_on(engine: ModuleType) -> ModuleType:
+    """micrograd's own nn.py, as installed, over another engine."""
+    import micrograd.nn
+
+    spec = importlib.util.spec_from_file_location("micrograd_nn", micrograd.nn.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with mock.patch.dict(sys.modules, {"micrograd.engine": engine}):
+        spec.loader.exec_module(module)
+    return module
