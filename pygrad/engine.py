@@ -198,7 +198,7 @@ class Value:
                     _handles[stop]._closure()
 
     def __neg__(self) -> Value:  # -self
-        return self * -1
+        return self * -1.0
 
     def __sub__(self, other: Value | Number) -> Value:  # self - other
         return self + (-other)

@@ -65,6 +65,7 @@ def test_a_million_ops_of_one_s_own_leave_the_live_nodes_where_they_were():
         assert most < before + 10_000
 
 
+@on_cpython  # PyPy finalizes one Value of a chain in each collection
 def test_a_long_chain_of_ops_of_one_s_own_is_freed():
     before = live_nodes()
     x = v = Value(1.0)
@@ -181,13 +182,13 @@ def test_eight_threads_over_shared_parameters():
 
     def work(i):
         rng = random.Random(i)
-        for _ in range(150):
+        for step in range(150):
             xs = [rng.randint(-3, 3) for _ in shared]
             total = sum(p * x for p, x in zip(shared, xs))
             assert total.data == sum(p.data * x for p, x in zip(shared, xs))
             total.backward()
-            double = total * 2
-            assert double._prev >= {total}
+            if step % 30 == 0:
+                assert (total * 2)._prev >= {total}
 
     in_threads(8, work)
     assert live_nodes() == before
