@@ -1,11 +1,22 @@
-"""Builds `pygrad._core`: csrc/pygrad.h, the C API, is the cdef. `setup.py` calls this; nothing else does."""
+"""Builds `pygrad._core`: csrc/pygrad.h, the C API, is the cdef. setup.py calls this; nothing else does."""
 
+import re
 from pathlib import Path
 
 from cffi import FFI
 
 CSRC = Path(__file__).parent / "csrc"
 HEADER = (CSRC / "pygrad.h").read_text(encoding="utf-8")
+OPS = (CSRC / "ops.def").read_text(encoding="utf-8")
+
+
+def cdef() -> str:
+    """The header as cffi reads it: without its preprocessor lines, and with the makers that these declare."""
+    makers = dict(re.findall(r"^#define (PG_\w+)\(name, \.\.\.\) (.*)$", HEADER, re.MULTILINE))
+    rows = re.findall(r"^(PG_\w+) *\((\w+),", OPS, re.MULTILINE)
+    declared = [re.sub("##name(##)?", name, makers[kind]) for kind, name in rows]
+    return re.sub(r"^#.*$", "", HEADER, flags=re.MULTILINE) + "\n".join(declared)
+
 
 # cffi gives up the GIL around every call, takes it back after, and keeps errno meanwhile. For calls that last a few ns
 # that is most of the cost (35 to 55 ns of a 30 to 75 ns call, two calls an op), and our functions set no errno: so
@@ -23,7 +34,7 @@ BRIEF_CALLS = """
 """
 
 ffibuilder = FFI()
-ffibuilder.cdef("\n".join(line for line in HEADER.splitlines() if not line.startswith("#")))
+ffibuilder.cdef(cdef())
 ffibuilder.set_source(
     "pygrad._core",
     '#include "pygrad.h"\n' + BRIEF_CALLS,

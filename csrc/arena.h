@@ -20,8 +20,6 @@ enum {
 #define PG_UNARY(name, symbol, forward, adjoint_x) PG_##name,
 #define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) PG_##name,
 #include "ops.def"
-#undef PG_UNARY
-#undef PG_BINARY
   PG_CUSTOM, /* made by pg_custom: the caller computes it, and runs its closure */
   PG_LIST,   /* a cell of a custom node's list of operands, when there are more than two */
   PG_OP_COUNT

@@ -5,24 +5,23 @@
 /* The op table ------------------------------------------------------------------------------------------ */
 
 static const struct {
-  const char *symbol;
+  const char *name, *symbol;
   int arity;
 } OPS[PG_OP_COUNT] = {
-    [PG_LEAF] = {"", 0},
-#define PG_UNARY(name, symbol, forward, adjoint_x) [PG_##name] = {symbol, 1},
-#define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) [PG_##name] = {symbol, 2},
+    [PG_LEAF] = {"LEAF", "", 0},
+#define PG_UNARY(name, symbol, forward, adjoint_x) [PG_##name] = {#name, symbol, 1},
+#define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) [PG_##name] = {#name, symbol, 2},
 #include "ops.def"
-#undef PG_UNARY
-#undef PG_BINARY
-    [PG_CUSTOM] = {"", 2},
-    [PG_LIST] = {"", 2},
+    [PG_CUSTOM] = {"CUSTOM", "", 0},
+    [PG_LIST] = {"LIST", "", 0},
 };
 
 static bool is_op(int op) { return op >= 0 && op < PG_OP_COUNT; }
 
 int pg_op_count(void) { return PG_OP_COUNT; }
+const char *pg_op_name(int op) { return is_op(op) ? OPS[op].name : NULL; }
+const char *pg_op_symbol(int op) { return is_op(op) ? OPS[op].symbol : NULL; }
 int pg_op_arity(int op) { return is_op(op) ? OPS[op].arity : 0; }
-const char *pg_op_symbol(int op) { return is_op(op) ? OPS[op].symbol : ""; }
 
 static double forward(int op, double x, double y, int *status) {
   switch (op) {
@@ -31,11 +30,9 @@ static double forward(int op, double x, double y, int *status) {
     return (result);
 #define PG_BINARY(name, symbol, result, adjoint_x, adjoint_y) PG_UNARY(name, symbol, result, adjoint_x)
 #include "ops.def"
-#undef PG_UNARY
-#undef PG_BINARY
   default:
-    *status = PG_BAD_OP;
-    return 0;
+    assert(!"an op of the table");
+    return NAN;
   }
 }
 
@@ -64,8 +61,6 @@ static inline __attribute__((always_inline)) int adjoint(const pg_node *n) {
     ACCUMULATE(b, adjoint_y);                                                                                  \
     break;
 #include "ops.def"
-#undef PG_UNARY
-#undef PG_BINARY
 #undef ACCUMULATE
   default:
     break;
@@ -86,7 +81,7 @@ static pg_made make(int op, double data, pg_id a, pg_id b, int flags) {
   return flags & PG_PINNED ? -(pg_made)id : (pg_made)id;
 }
 
-/* `op` on a node and a number that becomes a leaf. */
+/* An interior node whose second operand is a new leaf. */
 static pg_made make_with_leaf(int op, double data, pg_id a, double number, int leaf_flags) {
   pg_id leaf = pg_new_node(PG_LEAF, number, 0, 0, leaf_flags);
   if (!leaf) {
@@ -104,48 +99,43 @@ pg_made pg_leaf(double data) {
   return id ? (pg_made)id : -PG_NO_MEMORY;
 }
 
-static int check(int op, int arity, pg_id a, pg_id b) {
-  if (pg_op_arity(op) != arity) {
-    return PG_BAD_OP;
-  }
-  return pg_is_live(a) && pg_is_live(b) ? PG_OK : PG_STALE;
-}
-
-pg_made pg_unary(int op, pg_id a) {
+static pg_made unary(int op, pg_id a) {
   pg_lock();
-  int status = check(op, 1, a, a);
+  int status = pg_is_live(a) ? PG_OK : PG_STALE;
   double data = status ? 0 : forward(op, pg_node_at(a)->data, 0, &status);
   pg_made made = status ? -status : make(op, data, a, 0, 0);
   pg_unlock();
   return made;
 }
 
-pg_made pg_binary(int op, pg_id a, pg_id b) {
+static pg_made binary(int op, pg_id a, pg_id b) {
   pg_lock();
-  int status = check(op, 2, a, b);
+  int status = pg_is_live(a) && pg_is_live(b) ? PG_OK : PG_STALE;
   double data = status ? 0 : forward(op, pg_node_at(a)->data, pg_node_at(b)->data, &status);
   pg_made made = status ? -status : make(op, data, a, b, 0);
   pg_unlock();
   return made;
 }
 
-pg_made pg_binary_number(int op, pg_id a, double number) {
+static pg_made with_number(int op, pg_id a, double number, int leaf_flags) {
   pg_lock();
-  int status = check(op, 2, a, a);
+  int status = pg_is_live(a) ? PG_OK : PG_STALE;
   double data = status ? 0 : forward(op, pg_node_at(a)->data, number, &status);
-  pg_made made = status ? -status : make_with_leaf(op, data, a, number, 0);
+  pg_made made = status ? -status : make_with_leaf(op, data, a, number, leaf_flags);
   pg_unlock();
   return made;
 }
 
-pg_made pg_power(pg_id a, double exponent, bool integral) {
-  pg_lock();
-  int status = check(PG_POWER, 1, a, a);
-  double data = status ? 0 : forward(PG_POWER, pg_node_at(a)->data, exponent, &status);
-  pg_made made = status ? -status : make_with_leaf(PG_POWER, data, a, exponent, integral ? PG_INTEGRAL : 0);
-  pg_unlock();
-  return made;
-}
+#define PG_UNARY(name, ...)                                                                                    \
+  pg_made pg_make_##name(pg_id a) { return unary(PG_##name, a); }
+#define PG_BINARY(name, ...)                                                                                   \
+  pg_made pg_make_##name(pg_id a, pg_id b) { return binary(PG_##name, a, b); }                                 \
+  pg_made pg_make_##name##_number(pg_id a, double y) { return with_number(PG_##name, a, y, 0); }
+#define PG_CONSTANT(name, ...)                                                                                 \
+  pg_made pg_make_##name(pg_id a, double y, bool integral) {                                                   \
+    return with_number(PG_##name, a, y, integral ? PG_INTEGRAL : 0);                                           \
+  }
+#include "ops.def"
 
 /* Operand 0 is the first of the operands, operand 1 the head of a list of the others. */
 pg_made pg_custom(double data, const pg_id *operands, size_t count) {

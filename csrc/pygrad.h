@@ -1,4 +1,4 @@
-/* pygrad.h: the C API. build_ffi.py binds exactly this header (less its lines that begin with '#').
+/* pygrad.h: the C API. build_ffi.py binds exactly this header.
  *
  * A node is named by its id. Every function takes the arena's lock, may be called from any thread, and
  * refuses an id that names no live node with PG_STALE.
@@ -16,7 +16,6 @@ enum pg_status {
   PG_OK = 0,
   PG_NO_MEMORY,     /* ids, address space or memory have run out */
   PG_STALE,         /* an id that names no live node */
-  PG_BAD_OP,        /* no such op, or one of another arity */
   PG_ZERO_DIVISION, /* where Python raises ZeroDivisionError */
   PG_OVERFLOW,      /* ... OverflowError */
   PG_DOMAIN,        /* ... ValueError */
@@ -29,7 +28,7 @@ enum pg_flags {
   PG_PINNED = 4,    /* a closure at or below this node: whoever holds it must hold its operands, too */
   PG_HELD = 8,      /* held by a handle outside the arena, not only by its parents */
   PG_LABELLED = 16, /* the caller keeps a label for this node */
-  PG_INTEGRAL = 32  /* a constant exponent that was written as an int: x**2, not x**2.0 */
+  PG_INTEGRAL = 32  /* an op's constant that was written as an int: x**2, not x**2.0 */
 };
 
 /* What a maker returns. Above 0: the id of the new node, held once for the caller. Below 0: at or below
@@ -39,11 +38,17 @@ enum { PG_FIRST_ID = 256 };
 
 /* Making nodes. An operand is held by its result until the result is freed. */
 pg_made pg_leaf(double data);
-pg_made pg_unary(int op, pg_id a);
-pg_made pg_binary(int op, pg_id a, pg_id b);
-pg_made pg_binary_number(int op, pg_id a, double number); /* the number becomes a leaf, as in micrograd */
-pg_made pg_power(pg_id a, double exponent, bool integral);
 pg_made pg_custom(double data, const pg_id *operands, size_t count);
+
+/* For each row of the op table: pg_make_RELU(a); pg_make_ADD(a, b), and pg_make_ADD_number(a, y), whose number
+ * becomes a leaf, as in micrograd; pg_make_POWER(a, y, integral). A function an op, since an argument costs 10
+ * ns from Python. */
+// clang-format off
+#define PG_UNARY(name, ...) pg_made pg_make_##name(pg_id a);
+#define PG_BINARY(name, ...) pg_made pg_make_##name(pg_id a, pg_id b); pg_made pg_make_##name##_number(pg_id a, double y);
+#define PG_CONSTANT(name, ...) pg_made pg_make_##name(pg_id a, double y, bool integral);
+#include "ops.def"
+// clang-format on
 
 /* Lifetime: a node lives while it is held, or is an operand of a live node. */
 int pg_hold(pg_id id);
@@ -58,12 +63,13 @@ int pg_op(pg_id id);
 int pg_flags_of(pg_id id);
 int pg_set_flags(pg_id id, int flags); /* adds to those set */
 uint32_t pg_refs(pg_id id);
-pg_id pg_operand(pg_id id, int which); /* 0 or 1; 0 is "no node". An exponent of pg_power is operand 1. */
+pg_id pg_operand(pg_id id, int which); /* 0 or 1; 0 is "no node". An op's constant is operand 1, a leaf. */
 
-/* The op table. */
+/* The op table. NULL, or 0, for a number that is no op. */
 int pg_op_count(void);
-int pg_op_arity(int op);
+const char *pg_op_name(int op);
 const char *pg_op_symbol(int op);
+int pg_op_arity(int op); /* how many operands there are to see: a constant is none */
 
 /* The backward pass, as a sweep that can stop and go on. The root must stay held from begin to end, and
  * one sweep must end (or be given up) before the next begins. */

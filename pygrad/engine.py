@@ -24,19 +24,26 @@ except ImportError as error:
 
 Number = Union[float, int]  # or whatever else has __float__ or __index__, such as NumPy's scalars
 
+
+def _text(chars: Any) -> str:
+    return ffi.string(chars).decode()  # type: ignore[no-any-return]
+
+
 _new = object.__new__
 _leaf = lib.pg_leaf
 _get_data, _set_data = lib.pg_data, lib.pg_set_data
 _get_grad, _set_grad = lib.pg_grad, lib.pg_set_grad
-_OPS = {(ffi.string(lib.pg_op_symbol(op)).decode(), lib.pg_op_arity(op)): op for op in range(lib.pg_op_count())}
+_OPS = {
+    (_text(lib.pg_op_symbol(op)), lib.pg_op_arity(op)): _text(lib.pg_op_name(op)) for op in range(lib.pg_op_count())
+}
 
 
 def _unary(symbol: str, doc: str) -> Callable[[Value], Value]:
     """The method of an op of one operand, a row of csrc/ops.def."""
-    op, make = _OPS[symbol, 1], lib.pg_unary
+    make = getattr(lib, f"pg_make_{_OPS[symbol, 1]}")
 
     def method(self: Value) -> Value:
-        made = make(op, self._id)
+        made = make(self._id)
         if made > 0:
             out = _new(Value)
             out._id = made
@@ -47,21 +54,18 @@ def _unary(symbol: str, doc: str) -> Callable[[Value], Value]:
     return method
 
 
-def _power(_: int, base: int, exponent: Number) -> int:
-    return lib.pg_power(base, exponent, isinstance(exponent, int))  # type: ignore[no-any-return]
-
-
 def _binary(
-    symbol: str, doc: str, make_with_number: Callable[[int, int, Number], int] = lib.pg_binary_number
+    symbol: str, doc: str, make_with_number: Callable[[int, Number], int] | None = None
 ) -> Callable[[Value, Value | Number], Value]:
     """The method of an op of two operands, a row of csrc/ops.def. A plain number becomes a leaf."""
-    op, make = _OPS[symbol, 2], lib.pg_binary
+    make = getattr(lib, f"pg_make_{_OPS[symbol, 2]}")
+    make_with_number = make_with_number or getattr(lib, f"pg_make_{_OPS[symbol, 2]}_number")
 
     def method(self: Value, other: Value | Number) -> Value:
         if isinstance(other, Value):
-            made = make(op, self._id, other._id)
+            made = make(self._id, other._id)
         elif isinstance(other, (float, int)) or _is_number(other):
-            made = make_with_number(op, self._id, other)
+            made = make_with_number(self._id, other)
         elif symbol.isidentifier():
             raise TypeError(f"{symbol}() takes a Value or a number, not {type(other).__name__!r}")
         else:
@@ -74,6 +78,10 @@ def _binary(
 
     method.__doc__ = doc
     return method
+
+
+def _power(base: int, exponent: Number) -> int:
+    return lib.pg_make_POWER(base, exponent, isinstance(exponent, int))  # type: ignore[no-any-return]
 
 
 class Value:
@@ -345,12 +353,11 @@ def _to_float(x: Any) -> float:
 
 def _symbol(id: int) -> str:
     op = lib.pg_op(id)
-    symbol: str = ffi.string(lib.pg_op_symbol(op)).decode()
-    if op != _OPS["**", 1]:
+    symbol, constant = _text(lib.pg_op_symbol(op)), lib.pg_operand(id, 1)
+    if lib.pg_op_arity(op) != 1 or not constant:
         return symbol
-    exponent = lib.pg_operand(id, 1)
-    n = lib.pg_data(exponent)
-    return f"{symbol}{int(n) if lib.pg_flags_of(exponent) & lib.PG_INTEGRAL else n}"
+    y = lib.pg_data(constant)
+    return f"{symbol}{int(y) if lib.pg_flags_of(constant) & lib.PG_INTEGRAL else y}"
 
 
 # Errors -----------------------------------------------------------------------------------------------------------
@@ -358,7 +365,6 @@ def _symbol(id: int) -> str:
 _ERRORS: dict[int, tuple[type[Exception], str]] = {
     lib.PG_NO_MEMORY: (MemoryError, "there is no memory for another node; let go of some graphs"),
     lib.PG_STALE: (ReferenceError, "a node that is gone; a Value was used after its __del__"),
-    lib.PG_BAD_OP: (ValueError, "no such op"),
     lib.PG_ZERO_DIVISION: (ZeroDivisionError, "a division by zero"),
     lib.PG_OVERFLOW: (OverflowError, "too large for a float"),
     lib.PG_DOMAIN: (ValueError, "not defined there"),
@@ -380,7 +386,7 @@ def _in_words(symbol: str, *operands: Any) -> str:
 def _formula(id: int) -> str:
     """A node's op and the numbers it has now."""
     operands = [lib.pg_data(operand) for operand in (lib.pg_operand(id, 0), lib.pg_operand(id, 1)) if operand]
-    return _in_words(ffi.string(lib.pg_op_symbol(lib.pg_op(id))).decode(), *operands)
+    return _in_words(_text(lib.pg_op_symbol(lib.pg_op(id))), *operands)
 
 
 # Handles ----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What the tests share."""
 
 import gc
+import platform
 import subprocess
 import sys
 
@@ -9,11 +10,19 @@ import pytest
 import pygrad
 
 
+def on_cpython(reason: str) -> pytest.MarkDecorator:
+    """Skip a test elsewhere, for a reason that is not ours to mend."""
+    return pytest.mark.skipif(platform.python_implementation() != "CPython", reason=reason)
+
+
 def live_nodes() -> int:
     """Nodes alive once all that can be collected is (PyPy runs a `__del__` only in a later collection)."""
-    for _ in range(3):
-        gc.collect()
-    return pygrad.memory_stats().live_nodes
+    live = -1
+    while live != pygrad.memory_stats().live_nodes:
+        live = pygrad.memory_stats().live_nodes
+        for _ in range(3):
+            gc.collect()
+    return live
 
 
 @pytest.fixture
