@@ -29,7 +29,7 @@ def _text(chars: Any) -> str:
     return ffi.string(chars).decode()  # type: ignore[no-any-return]
 
 
-_new = object.__new__
+_new = object.__new__  # a Value without __init__, for a node that is there already
 _leaf = lib.pg_leaf
 _get_data, _set_data = lib.pg_data, lib.pg_set_data
 _get_grad, _set_grad = lib.pg_grad, lib.pg_set_grad
