@@ -23,7 +23,7 @@ lint: $(VENV)/.lint  ## check types, layout and warnings
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
-	for source in csrc/*.c; do \
+	@for source in csrc/*.c; do \
 	  $(CC) -std=c11 -O2 -ffp-contract=off -Wall -Wextra -Wpedantic -Wconversion -Werror -fsyntax-only $$source || exit 1; \
 	done
 
@@ -38,6 +38,6 @@ clean:  ## remove everything that was built
 
 # The environment, with what one of the extras in pyproject.toml needs; built anew when the core has changed.
 $(VENV)/.%: $(CORE)
-	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --editable '.[$*]'
-	touch $@
+	@touch $@

@@ -33,6 +33,7 @@ _new = object.__new__  # a Value without __init__, for a node that is there alre
 _leaf = lib.pg_leaf
 _get_data, _set_data = lib.pg_data, lib.pg_set_data
 _get_grad, _set_grad = lib.pg_grad, lib.pg_set_grad
+# By symbol and number of operands: `**` with a number and `**` with a Value are two ops.
 _OPS = {
     (_text(lib.pg_op_symbol(op)), lib.pg_op_arity(op)): _text(lib.pg_op_name(op)) for op in range(lib.pg_op_count())
 }
