@@ -108,13 +108,14 @@ class Value:
     """
 
     # _pins: the operands' Values, where a Python _backward is among what is below them (see _made).
-    # _symbol, _closure: the _op of a node made in Python, and its _backward.
-    __slots__ = ("__weakref__", "_closure", "_id", "_pins", "_symbol")
+    # _symbol, _closure: the _op of a node made in Python, and its _backward. _hold: see _make_findable.
+    __slots__ = ("__weakref__", "_closure", "_hold", "_id", "_pins", "_symbol")
 
     # NumPy's scalars (priority -1e6) leave `np.float64(2) * v` to us; its arrays (priority 0) go element by element.
     __array_priority__ = -1.0
 
     _id: int
+    _hold: _Hold
     _pins: tuple[Value, ...]
     _symbol: str
     _closure: Callable[[], object]
@@ -194,17 +195,15 @@ class Value:
         >>> x.grad
         6.0
         """
-        with _one_sweep:
-            _late_closures.drop_unused()
-            sweep = ffi.new("pg_sweep *")
-            status = lib.pg_sweep_begin(sweep, self._id)
-            if status:
-                raise _error(-status, "backward()")
-            while stop := _run_sweep(sweep, _SLICE):
-                if stop < 0:
-                    raise _error(stop, f"the backward step of {_formula(sweep.at)}")
-                if stop > lib.PG_MORE:
-                    _handles[stop]._closure()
+        me = threading.get_ident()
+        if _one_sweep.owner == me:
+            raise RuntimeError("backward() was called by a _backward function; it must end before another begins")
+        with _one_sweep.lock:
+            try:
+                _one_sweep.owner = me
+                _backward_from(self)
+            finally:
+                _one_sweep.owner = None
 
     def __neg__(self) -> Value:  # -self
         return self * -1.0
@@ -294,9 +293,8 @@ class Value:
         if not callable(closure):
             raise TypeError(f"_backward must be a function without arguments, not {type(closure).__name__!r}")
         self._closure = closure
-        with _lock:
-            _handles[self._id] = self  # where backward() finds it
         _late_closures.add_if_late(self)
+        _make_findable(self)  # by backward()
         lib.pg_set_flags(self._id, lib.PG_CLOSURE | lib.PG_PINNED | lib.PG_INTERIOR)
 
 
@@ -397,22 +395,48 @@ _lock = threading.RLock()  # of the tables below; not held while foreign code ru
 # The Values that someone had to find by id: those with a closure, and those that _prev has shown.
 _handles: weakref.WeakValueDictionary[int, Value] = weakref.WeakValueDictionary()
 
+
+class _Hold:
+    """One hold of a node, let go of when this goes."""
+
+    __slots__ = ("_id",)
+    __del__ = Value.__del__
+
+    def __init__(self, id: int) -> None:
+        if status := lib.pg_hold(id):
+            raise _error(-status, "a Value")
+        self._id = id
+
+
+def _make_findable(value: Value) -> None:
+    """Enter a Value in the table, with a second hold of its node.
+
+    While one thread runs a Value's __del__, another can still find it there, and revive it. Its own hold is gone
+    then, but this one stays until no reference is left, weak ones included.
+    """
+    with _lock:
+        if not hasattr(value, "_hold"):
+            value._hold = _Hold(value._id)
+            _handles[value._id] = value
+
+
 _GENERATIONS: list[tuple[int, ...]] = [()] if platform.python_implementation() == "PyPy" else [(0,), (1,), (2,)]
 
 
 def _handle(id: int) -> Value:
     """The Value of a node: the one there is, or else a new one.
 
-    Ops do not enter their results in a table: it would be a quarter of their cost, for the sake of a rare
+    Ops do not enter their results in the table: it would be a quarter of their cost, for the sake of a rare
     question. A node knows whether someone holds it; if so, it is looked for among all objects, the newest first.
+    (Objects that gc.freeze() has hidden are not found: such a node gets a second Value, equal to the first.)
     """
     with _lock:
         value = _handles.get(id)
         if value is None and lib.pg_flags_of(id) & lib.PG_HELD:
             for generation in _GENERATIONS:
                 for thing in gc.get_objects(*generation):
-                    if issubclass(type(thing), Value) and hasattr(thing, "_id"):
-                        _handles.setdefault(thing._id, thing)
+                    if issubclass(type(thing), Value) and lib.pg_refs(getattr(thing, "_id", 0)):
+                        _make_findable(thing)
                 if value := _handles.get(id):
                     break
         if value is None:
@@ -420,7 +444,7 @@ def _handle(id: int) -> Value:
                 raise _error(-status, "_prev")
             value = _new(Value)
             value._id = id
-            _handles[id] = value
+            _make_findable(value)
         return value
 
 
@@ -448,20 +472,20 @@ class _Labels:
 class _LateClosures:
     """Values whose _backward was assigned when results had been made of them.
 
-    Those results do not hold them (see _made), so they are held here while the results live.
+    Those results do not hold them (see _made), so they are held here, until a backward pass finds the results gone.
     """
 
     def __init__(self) -> None:
         self.values: dict[int, Value] = {}
 
     def add_if_late(self, value: Value) -> None:
-        self.drop_unused()
-        if not lib.pg_flags_of(value._id) & lib.PG_PINNED and lib.pg_refs(value._id) > 1:
+        holds = 2 if hasattr(value, "_hold") else 1
+        if not lib.pg_flags_of(value._id) & lib.PG_PINNED and lib.pg_refs(value._id) > holds:
             self.values[value._id] = value
 
     def drop_unused(self) -> None:
-        for id in list(self.values):
-            if lib.pg_refs(id) == 1:
+        for id in reversed(list(self.values)):  # results before their operands
+            if lib.pg_refs(id) == 2:
                 self.values.pop(id, None)
 
 
@@ -475,22 +499,25 @@ _SLICE = 1 << 18  # nodes a call, about 1 ms: between calls other threads get th
 _run_sweep = ffi.addressof(lib, "pg_sweep_run")  # without the GIL: see build_ffi.py
 
 
+def _backward_from(root: Value) -> None:
+    """One sweep, stopping wherever a Python closure is to be run."""
+    _late_closures.drop_unused()
+    sweep = ffi.new("pg_sweep *")
+    if status := lib.pg_sweep_begin(sweep, root._id):
+        raise _error(-status, "backward()")
+    while stop := _run_sweep(sweep, _SLICE):
+        if stop < 0:
+            raise _error(stop, f"the backward step of {_formula(sweep.at)}")
+        if stop > lib.PG_MORE:
+            _handles[stop]._closure()
+
+
 class _OneSweep:
     """The arena's right to a sweep: one at a time, and not one inside another."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.owner: int | None = None
-
-    def __enter__(self) -> None:
-        if self.owner == threading.get_ident():
-            raise RuntimeError("backward() was called by a _backward function; it must end before another begins")
-        self.lock.acquire()
-        self.owner = threading.get_ident()
-
-    def __exit__(self, *_: object) -> None:
-        self.owner = None
-        self.lock.release()
 
 
 _one_sweep = _OneSweep()

@@ -4,6 +4,7 @@ import gc
 import os
 import platform
 import random
+import signal
 import sys
 import threading
 
@@ -271,6 +272,61 @@ def test_fork_inside_a_closure_goes_on_in_both_processes():
 
 def test_values_outlive_the_interpreter_s_exit(python):
     assert python("from pygrad import Value; a = Value(1); b = [a * 2]; b.append(b); print('ok')") == "ok\n"
+
+
+class Found(Value):
+    """A Value that is found through a result of it, as by another thread, while its __del__ runs."""
+
+    def __del__(self, release=Value.__del__):
+        self.results[0] += [v for v in self.results[1]._prev if v is self]
+        release(self)
+
+
+@at_once
+def test_a_value_found_while_its_del_runs_keeps_its_node():
+    before = live_nodes()
+    x = Found(3)
+    y = x * 2
+    assert x in y._prev
+    x.results = [found := [], y]
+    del x
+    (x,) = found
+    del x.results, y
+    assert x.data == 3
+    assert live_nodes() == before + 1
+    del found[:], x
+    assert live_nodes() == before
+
+
+@on_cpython("a signal arrives at another time")
+def test_an_exception_out_of_a_signal_leaves_backward_usable():
+    x = Value(2)
+    y = x * 3
+
+    class Interrupt(BaseException):
+        pass
+
+    def interrupt(*_):
+        if waiting:
+            raise Interrupt
+
+    waiting = False
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(5000):
+            try:
+                waiting = True
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 1e-4))
+                while True:
+                    y.backward()
+            except Interrupt:
+                waiting = False
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    x.grad = y.grad = 0
+    y.backward()
+    assert x.grad == 3
 
 
 # Running out -----------------------------------------------------------------------------------------------------
