@@ -294,12 +294,13 @@ int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
   int64_t stop = PG_DONE;
   while (s.pending && pg_block_of(s.at)) { /* past block 0 there is none: a root that was let go ends here */
     pg_block_id block = pg_block_of(s.at);
-    if (blocks[block].mark == pg_the_arena.epoch) {
-      stop = sweep_block(&s, &budget);
-      if (stop) {
-        break;
-      }
+    bool marked = blocks[block].mark == pg_the_arena.epoch;
+    if (marked && (stop = sweep_block(&s, &budget))) {
+      break;
     }
+    /* Looking for nodes costs, too; the sweep can stop only where it has found one. */
+    const uint32_t search = marked ? PG_BLOCK_NODES / 4 : 1;
+    budget = budget > search ? budget - search : 1;
     s.at = pg_first_of(blocks[block].older) + PG_BLOCK_NODES - 1;
   }
   *sweep = s;

@@ -120,7 +120,7 @@ class Value:
     _symbol: str
     _closure: Callable[[], object]
 
-    def __init__(self, data: Any, _children: Iterable[Value] = (), _op: str = "", label: Any = "") -> None:
+    def __init__(self, data: Any, _children: Iterable[Value] = (), _op: str = "", label: object = "") -> None:
         if _children or _op:
             _init_custom(self, _to_float(data), _children, _op)
         else:
@@ -186,7 +186,8 @@ class Value:
         ZeroDivisionError, OverflowError, ValueError
             where Python raises on the same floats, as for the gradient of `Value(0) ** 0.5`.
         RuntimeError
-            when called by a `_backward` function of the pass that is under way.
+            when called by a `_backward` function of the pass that is under way. In other threads it waits for that
+            pass to end: a `_backward` function must not wait for them.
 
         Examples
         --------
@@ -275,13 +276,13 @@ class Value:
         return getattr(self, "_symbol", None) or _symbol(self._id)
 
     @property
-    def label(self) -> Any:
-        """A name for pictures. It stays with the node, whoever holds it."""
+    def label(self) -> str:
+        """A name for pictures, as text. It stays with the node, whoever holds it."""
         return _labels.get(self._id)
 
     @label.setter
-    def label(self, label: Any) -> None:
-        _labels.set(self._id, label)
+    def label(self, label: object) -> None:
+        _labels.set(self._id, str(label))
 
     @property
     def _backward(self) -> Callable[[], object]:
@@ -293,9 +294,12 @@ class Value:
         if not callable(closure):
             raise TypeError(f"_backward must be a function without arguments, not {type(closure).__name__!r}")
         self._closure = closure
-        _late_closures.add_if_late(self)
-        _make_findable(self)  # by backward()
-        lib.pg_set_flags(self._id, lib.PG_CLOSURE | lib.PG_PINNED | lib.PG_INTERIOR)
+        was_pinned = lib.pg_flags_of(self._id) & lib.PG_PINNED
+        lib.pg_set_flags(self._id, lib.PG_PINNED)  # from here on, results hold this Value
+        if not was_pinned:
+            _late_closures.add_if_used(self)
+        _make_findable(self)  # by backward(), which then looks for it
+        lib.pg_set_flags(self._id, lib.PG_CLOSURE | lib.PG_INTERIOR)
 
 
 # Making and naming ------------------------------------------------------------------------------------------------
@@ -328,7 +332,7 @@ def _init_custom(self: Value, data: float, children: Iterable[Value], op: str) -
     self._symbol = op
 
 
-def _leaf_again(cls: type[Value], data: float, grad: float, op: str, label: Any) -> Value:
+def _leaf_again(cls: type[Value], data: float, grad: float, op: str, label: str) -> Value:
     """What pickle and copy call."""
     leaf = cls.__new__(cls)
     Value.__init__(leaf, data, (), op, label)
@@ -390,7 +394,7 @@ def _formula(id: int) -> str:
 
 # Handles ----------------------------------------------------------------------------------------------------------
 
-_lock = threading.RLock()  # of the tables below; not held while foreign code runs
+_lock = threading.RLock()  # of the tables below
 
 # The Values that someone had to find by id: those with a closure, and those that _prev has shown.
 _handles: weakref.WeakValueDictionary[int, Value] = weakref.WeakValueDictionary()
@@ -415,7 +419,7 @@ def _make_findable(value: Value) -> None:
     then, but this one stays until no reference is left, weak ones included.
     """
     with _lock:
-        if not hasattr(value, "_hold"):
+        if _handles.get(value._id) is not value:
             value._hold = _Hold(value._id)
             _handles[value._id] = value
 
@@ -452,13 +456,13 @@ class _Labels:
     """Labels by node id. An id is used again after its node is gone: what counts is the node's own flag."""
 
     def __init__(self) -> None:
-        self.by_id: dict[int, Any] = {}
+        self.by_id: dict[int, str] = {}
         self.full = 64
 
-    def get(self, id: int) -> Any:
+    def get(self, id: int) -> str:
         return self.by_id.get(id, "") if lib.pg_flags_of(id) & lib.PG_LABELLED else ""
 
-    def set(self, id: int, label: Any) -> None:
+    def set(self, id: int, label: str) -> None:
         with _lock:
             lib.pg_set_flags(id, lib.PG_LABELLED)
             self.by_id[id] = label
@@ -473,18 +477,18 @@ class _LateClosures:
     """Values whose _backward was assigned when results had been made of them.
 
     Those results do not hold them (see _made), so they are held here, until a backward pass finds the results gone.
+    A closure that refers to a result keeps it, and itself, for good: Python's collector cannot see that circle.
     """
 
     def __init__(self) -> None:
         self.values: dict[int, Value] = {}
 
-    def add_if_late(self, value: Value) -> None:
-        holds = 2 if hasattr(value, "_hold") else 1
-        if not lib.pg_flags_of(value._id) & lib.PG_PINNED and lib.pg_refs(value._id) > holds:
+    def add_if_used(self, value: Value) -> None:
+        if lib.pg_refs(value._id) > (2 if hasattr(value, "_hold") else 1):
             self.values[value._id] = value
 
     def drop_unused(self) -> None:
-        for id in reversed(list(self.values)):  # results before their operands
+        for id in reversed(list(self.values)):  # mostly results before their operands
             if lib.pg_refs(id) == 2:
                 self.values.pop(id, None)
 
@@ -495,7 +499,7 @@ _late_closures = _LateClosures()
 
 # The backward pass ------------------------------------------------------------------------------------------------
 
-_SLICE = 1 << 18  # nodes a call, about 1 ms: between calls other threads get the arena, and Ctrl-C is heard
+_SLICE = 1 << 18  # nodes a call, 1 or 2 ms: between calls other threads get the arena, and Ctrl-C is heard
 _run_sweep = ffi.addressof(lib, "pg_sweep_run")  # without the GIL: see build_ffi.py
 
 

@@ -120,6 +120,25 @@ def test_order_survives_reuse_of_blocks():
             assert [v.grad for v, _ in pairs] == [r.grad for _, r in pairs]
 
 
+@pytest.mark.parametrize("budget", [1, 2, 3, 63, 64, 65, 1000, 100_000])
+def test_a_sweep_goes_on_where_its_slice_ended(budget):
+    """Over a graph whose nodes lie close in some blocks and far apart in others."""
+    x = Value(1.0)
+    y, between = x * 1, []
+    for i in range(3000):
+        y = y + x
+        if i % 100 < 10:
+            between += [Value(0.0) for _ in range(300)]
+    sweep = ffi.new("pg_sweep *")
+    lib.pg_sweep_begin(sweep, y._id)
+    slices = 1
+    while stop := lib.pg_sweep_run(sweep, budget):
+        assert stop == lib.PG_MORE
+        slices += 1
+    assert slices >= 3000 / budget
+    assert x.grad == 3001
+
+
 def test_emptied_blocks_go_back_to_the_system():
     v = Value(1.0)
     for _ in range(2_000_000):
