@@ -174,15 +174,29 @@ int pg_hold(pg_id id) {
   return live ? PG_OK : PG_STALE;
 }
 
-int pg_release(pg_id id) {
+/* Lets go of a hold if the node is live and has none of these flags. */
+static int release(pg_id id, int unless) {
   pg_lock();
-  bool live = pg_is_live(id);
-  if (live) {
+  bool may = pg_is_live(id) && !(pg_node_at(id)->flags & unless);
+  if (may) {
     pg_node_at(id)->flags &= (uint8_t)~PG_HELD;
     pg_drop(id);
   }
   pg_unlock();
-  return live ? PG_OK : PG_STALE;
+  return may ? PG_OK : PG_STALE;
+}
+
+int pg_release(pg_id id) { return release(id, PG_KEPT); }
+int pg_release_kept(pg_id id) { return release(id, 0); }
+
+int pg_keep(pg_id id) {
+  pg_lock();
+  bool held = pg_is_live(id) && pg_node_at(id)->flags & PG_HELD;
+  if (held) {
+    pg_node_at(id)->flags |= PG_KEPT;
+  }
+  pg_unlock();
+  return held ? PG_OK : PG_STALE;
 }
 
 /* Reading and editing ----------------------------------------------------------------------------------- */
@@ -266,7 +280,7 @@ static int64_t sweep_block(pg_sweep *sweep, uint32_t *budget) {
   pg_node *const nodes = pg_the_arena.nodes;
   const pg_node *const first = nodes + pg_first_of(pg_block_of(sweep->at));
   pg_node *n = nodes + sweep->at + 1;
-  uint32_t pending = sweep->pending;
+  uint32_t pending = sweep->pending, left = *budget;
   int64_t stop = PG_DONE;
   while (n-- != first && pending && !stop) {
     if (n->mark != epoch) {
@@ -278,10 +292,11 @@ static int64_t sweep_block(pg_sweep *sweep, uint32_t *budget) {
     pending += mark(n->b, epoch);
     sweep->at = (pg_id)(n - nodes);
     stop = n->flags & PG_CLOSURE ? (int64_t)sweep->at : -adjoint(n);
-    if (--*budget == 0 && !stop) {
+    if (--left == 0 && !stop) {
       stop = PG_MORE;
     }
   }
+  *budget = left;
   sweep->pending = pending;
   return stop;
 }
@@ -292,7 +307,7 @@ int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
   const pg_block *blocks = pg_the_arena.blocks;
   pg_sweep s = *sweep;
   int64_t stop = PG_DONE;
-  while (s.pending && pg_block_of(s.at)) { /* past block 0 there is none: a root that was let go ends here */
+  while (s.pending && pg_block_of(s.at)) { /* block 0 ends the list, but what is pending comes before it */
     pg_block_id block = pg_block_of(s.at);
     bool marked = blocks[block].mark == pg_the_arena.epoch;
     if (marked && (stop = sweep_block(&s, &budget))) {

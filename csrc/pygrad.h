@@ -28,7 +28,8 @@ enum pg_flags {
   PG_PINNED = 4,    /* a closure at or below this node: whoever holds it must hold its operands, too */
   PG_HELD = 8,      /* held by a handle outside the arena, not only by its parents */
   PG_LABELLED = 16, /* the caller keeps a label for this node */
-  PG_INTEGRAL = 32  /* an op's constant that was written as an int: x**2, not x**2.0 */
+  PG_INTEGRAL = 32, /* an op's constant that was written as an int: x**2, not x**2.0 */
+  PG_KEPT = 64      /* its hold belongs to a keeper: see pg_keep */
 };
 
 /* What a maker returns. Above 0: the id of the new node, held once for the caller. Below 0: at or below
@@ -53,6 +54,9 @@ pg_made pg_custom(double data, const pg_id *operands, size_t count);
 /* Lifetime: a node lives while it is held, or is an operand of a live node. */
 int pg_hold(pg_id id);
 int pg_release(pg_id id);
+/* Hands a hold that was not released yet to a keeper. From here on pg_release(id) refuses, and does nothing. */
+int pg_keep(pg_id id);
+int pg_release_kept(pg_id id);
 
 /* A dead id reads as nan, 0 or "no node". */
 double pg_data(pg_id id);

@@ -43,8 +43,12 @@ static inline double pg_div(double x, double y, int *status) {
   return x / y;
 }
 
-/* x ** y. For inf and nan, Annex F is Python's rule, too; finite numbers Python refuses in three cases. */
+/* x ** y. For inf and nan, Annex F is Python's rule, too (of signalling nans it says nothing, hence the first
+ * line); finite numbers Python refuses in three cases. */
 static inline double pg_pow(double x, double y, int *status) {
+  if (y == 0 || x == 1) {
+    return 1;
+  }
   const double z = pow(x, y);
   if (isfinite(x) && isfinite(y)) {
     if (x == 0 && y < 0) {

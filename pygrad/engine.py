@@ -108,14 +108,14 @@ class Value:
     """
 
     # _pins: the operands' Values, where a Python _backward is among what is below them (see _made).
-    # _symbol, _closure: the _op of a node made in Python, and its _backward. _hold: see _make_findable.
-    __slots__ = ("__weakref__", "_closure", "_hold", "_id", "_pins", "_symbol")
+    # _symbol, _closure: the _op of a node made in Python, and its _backward. _keeper: see _make_findable.
+    __slots__ = ("__weakref__", "_closure", "_id", "_keeper", "_pins", "_symbol")
 
     # NumPy's scalars (priority -1e6) leave `np.float64(2) * v` to us; its arrays (priority 0) go element by element.
     __array_priority__ = -1.0
 
     _id: int
-    _hold: _Hold
+    _keeper: _Keeper
     _pins: tuple[Value, ...]
     _symbol: str
     _closure: Callable[[], object]
@@ -137,7 +137,8 @@ class Value:
     # A handle that goes lets go of its node. `release` is bound here, for it must be there at interpreter exit, too.
     def __del__(self, release: Callable[[int], int] = lib.pg_release) -> None:
         try:
-            release(self._id)
+            if not release(self._id):
+                self._id = 0  # "no node", should this be called again
         except AttributeError:  # __init__ raised: there is no node
             pass
 
@@ -296,9 +297,9 @@ class Value:
         self._closure = closure
         was_pinned = lib.pg_flags_of(self._id) & lib.PG_PINNED
         lib.pg_set_flags(self._id, lib.PG_PINNED)  # from here on, results hold this Value
+        _make_findable(self)  # by backward(), which then looks for it
         if not was_pinned:
             _late_closures.add_if_used(self)
-        _make_findable(self)  # by backward(), which then looks for it
         lib.pg_set_flags(self._id, lib.PG_CLOSURE | lib.PG_INTERIOR)
 
 
@@ -400,28 +401,30 @@ _lock = threading.RLock()  # of the tables below
 _handles: weakref.WeakValueDictionary[int, Value] = weakref.WeakValueDictionary()
 
 
-class _Hold:
-    """One hold of a node, let go of when this goes."""
+class _Keeper:
+    """Has the hold of a findable Value's node, and lets go of it when no reference to the Value is left."""
 
     __slots__ = ("_id",)
-    __del__ = Value.__del__
 
     def __init__(self, id: int) -> None:
-        if status := lib.pg_hold(id):
-            raise _error(-status, "a Value")
         self._id = id
+
+    def __del__(self, release: Callable[[int], int] = lib.pg_release_kept) -> None:
+        release(self._id)
 
 
 def _make_findable(value: Value) -> None:
-    """Enter a Value in the table, with a second hold of its node.
+    """Enter a Value in the table, unless it has let go of its node.
 
-    While one thread runs a Value's __del__, another can still find it there, and revive it. Its own hold is gone
-    then, but this one stays until no reference is left, weak ones included.
+    While one thread runs a Value's __del__, another can still find it there, and revive it. So its __del__ must not
+    let go of the node; the keeper does, which goes with its slots, after the last reference, weak ones included.
     """
     with _lock:
-        if _handles.get(value._id) is not value:
-            value._hold = _Hold(value._id)
-            _handles[value._id] = value
+        if not hasattr(value, "_keeper"):
+            if lib.pg_keep(value._id):
+                return
+            value._keeper = _Keeper(value._id)
+        _handles[value._id] = value
 
 
 _GENERATIONS: list[tuple[int, ...]] = [()] if platform.python_implementation() == "PyPy" else [(0,), (1,), (2,)]
@@ -439,7 +442,7 @@ def _handle(id: int) -> Value:
         if value is None and lib.pg_flags_of(id) & lib.PG_HELD:
             for generation in _GENERATIONS:
                 for thing in gc.get_objects(*generation):
-                    if issubclass(type(thing), Value) and lib.pg_refs(getattr(thing, "_id", 0)):
+                    if issubclass(type(thing), Value) and hasattr(thing, "_id") and thing._id not in _handles:
                         _make_findable(thing)
                 if value := _handles.get(id):
                     break
@@ -484,12 +487,12 @@ class _LateClosures:
         self.values: dict[int, Value] = {}
 
     def add_if_used(self, value: Value) -> None:
-        if lib.pg_refs(value._id) > (2 if hasattr(value, "_hold") else 1):
+        if lib.pg_refs(value._id) > 1:
             self.values[value._id] = value
 
     def drop_unused(self) -> None:
         for id in reversed(list(self.values)):  # mostly results before their operands
-            if lib.pg_refs(id) == 2:
+            if lib.pg_refs(id) == 1:  # its own hold
                 self.values.pop(id, None)
 
 

@@ -38,7 +38,7 @@ class Value:
     __array_priority__ = -1.0
 
     def __init__(self, data: Any, _children: Iterable[Value] = (), _op: str = "", label: Any = "") -> None:
-        if hasattr(data, "backward"):
+        if hasattr(data, "backward") and not isinstance(data, Value):
             raise TypeError(f"a Value's data is a number, not a {type(data).__name__} of another engine")
         self.data = float(data)
         self.grad = 0.0

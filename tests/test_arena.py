@@ -293,6 +293,24 @@ def test_values_outlive_the_interpreter_s_exit(python):
     assert python("from pygrad import Value; a = Value(1); b = [a * 2]; b.append(b); print('ok')") == "ok\n"
 
 
+@on_cpython("PyPy's gc has no freeze()")
+def test_a_second_value_of_a_node_does_not_take_the_place_of_the_first():
+    v, other = Value(3), Value(1)
+    y = v * 2
+    gc.freeze()
+    try:
+        (second,) = (w for w in y._prev if w.data == 3)
+    finally:
+        gc.unfreeze()
+    assert second == v
+    assert second is not v
+    second._backward = lambda: seen.append("second")
+    seen = []
+    assert other in (other * 2)._prev  # looks through all Values there are
+    y.backward()
+    assert seen == ["second"]
+
+
 class Found(Value):
     """A Value that is found through a result of it, as by another thread, while its __del__ runs."""
 
@@ -470,6 +488,7 @@ def test_ids_that_name_no_live_node_are_refused():
         assert lib.pg_make_POWER(id, 2.0, True) == -lib.PG_STALE
         assert lib.pg_custom(0.0, [v._id, id], 2) == -lib.PG_STALE
         assert lib.pg_hold(id) == lib.pg_release(id) == lib.pg_set_data(id, 1.0) == lib.PG_STALE
+        assert lib.pg_keep(id) == lib.pg_release_kept(id) == lib.PG_STALE
         assert lib.pg_set_grad(id, 1.0) == lib.pg_set_flags(id, 1) == lib.pg_backward_one(id) == lib.PG_STALE
         assert lib.pg_sweep_begin(sweep, id) == lib.PG_STALE
         assert lib.pg_data(id) != lib.pg_data(id)  # nan
@@ -484,7 +503,14 @@ def test_numbers_that_are_no_op_have_no_name():
 
 @at_once
 def test_a_value_used_after_its_del_is_a_reference_error():
-    v = Value(1) * 2
+    v = Value(1)
+    w = v * 2
+    before = live_nodes()
     v.__del__()
+    v.__del__()  # once is enough: the node is w's operand still
     with pytest.raises(ReferenceError):
         v + 1
+    del v
+    assert live_nodes() == before
+    w.backward()
+    assert w.data == 2

@@ -1,6 +1,8 @@
 """Each op: its value, its gradient against finite differences, and Python's results and errors at the edges."""
 
 import math
+import struct
+import sys
 
 import pytest
 from conftest import on_cpython
@@ -171,6 +173,12 @@ def test_equal_operands_share_the_gradient_of_a_maximum():
     a, b = engine.Value(2), engine.Value(2)
     a.maximum(b).backward()
     assert (a.grad, b.grad) == (0.5, 0.5)
+
+
+def test_a_signalling_nan_is_a_nan_like_others():
+    (signalling,) = struct.unpack("d", (0x7FF0000000000001).to_bytes(8, sys.byteorder))
+    assert (engine.Value(signalling) ** 0).data == signalling**0
+    assert (1 ** engine.Value(signalling)).data == 1**signalling
 
 
 def test_a_maximum_with_nan_is_nan():
