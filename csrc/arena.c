@@ -15,17 +15,6 @@ static const size_t BLOCK_BYTES = PG_BLOCK_NODES * sizeof(pg_node);
 pg_arena pg_the_arena = {.lock = ATOMIC_FLAG_INIT, .test_successes = -1};
 static pg_arena *const A = &pg_the_arena;
 
-/* The lock --------------------------------------------------------------------------------------------- */
-
-/* A spin lock: nearly every holder is gone after a few ns, and the callers of long ones can wait. */
-void pg_lock(void) {
-  while (atomic_flag_test_and_set_explicit(&A->lock, memory_order_acquire)) {
-    pg_os_yield();
-  }
-}
-
-void pg_unlock(void) { atomic_flag_clear_explicit(&A->lock, memory_order_release); }
-
 /* Memory ------------------------------------------------------------------------------------------------ */
 
 /* Every allocation of the core asks here first. */

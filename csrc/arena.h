@@ -71,8 +71,14 @@ typedef struct {
 
 extern pg_arena pg_the_arena;
 
-void pg_lock(void);
-void pg_unlock(void);
+/* A spin lock: nearly every holder is gone after a few ns, and those who wait for a longer one can. */
+static inline void pg_lock(void) {
+  while (atomic_flag_test_and_set_explicit(&pg_the_arena.lock, memory_order_acquire)) {
+    pg_os_yield();
+  }
+}
+
+static inline void pg_unlock(void) { atomic_flag_clear_explicit(&pg_the_arena.lock, memory_order_release); }
 
 /* All below: the caller holds the lock. */
 

@@ -38,8 +38,7 @@ static double forward(int op, double x, double y, int *status) {
 
 /* Adds the node's share to its operands' grads. At a failed adjoint it stops: what was added before stays.
  * Always inlined: as a call it would cost the sweep a fifth more. */
-static inline __attribute__((always_inline)) int adjoint(const pg_node *n) {
-  pg_node *a = pg_node_at(n->a), *b = pg_node_at(n->b);
+static inline __attribute__((always_inline)) int adjoint(const pg_node *n, pg_node *a, pg_node *b) {
   const double x = a->data, y = b->data, z = n->data, g = n->grad;
   int code = PG_OK, *const status = &code;
   switch (n->op) {
@@ -253,13 +252,12 @@ int pg_set_flags(pg_id id, int flags) {
 /* The backward pass ------------------------------------------------------------------------------------- */
 
 /* Asks for the node to be processed. Leaves need no processing. True if it was not marked before. */
-static inline bool mark(pg_id id, uint16_t epoch) {
-  pg_node *n = pg_node_at(id);
+static inline bool mark(pg_node *n, uint16_t epoch) {
   if (!(n->flags & PG_INTERIOR) || n->mark == epoch) {
     return false;
   }
   n->mark = epoch;
-  pg_the_arena.blocks[pg_block_of(id)].mark = epoch;
+  pg_the_arena.blocks[pg_block_of((pg_id)(n - pg_the_arena.nodes))].mark = epoch;
   return true;
 }
 
@@ -268,7 +266,7 @@ int pg_sweep_begin(pg_sweep *sweep, pg_id root) {
   bool live = pg_is_live(root);
   if (live) {
     pg_node_at(root)->grad = 1;
-    *sweep = (pg_sweep){.at = root, .pending = mark(root, pg_new_epoch())};
+    *sweep = (pg_sweep){.at = root, .pending = mark(pg_node_at(root), pg_new_epoch())};
   }
   pg_unlock();
   return live ? PG_OK : PG_STALE;
@@ -287,11 +285,10 @@ static int64_t sweep_block(pg_sweep *sweep, uint32_t *budget) {
       continue;
     }
     n->mark = 0; /* so that the sweep may go on from this node */
-    pending--;
-    pending += mark(n->a, epoch);
-    pending += mark(n->b, epoch);
+    pg_node *a = nodes + n->a, *b = nodes + n->b;
+    pending += (uint32_t)mark(a, epoch) + mark(b, epoch) - 1;
     sweep->at = (pg_id)(n - nodes);
-    stop = n->flags & PG_CLOSURE ? (int64_t)sweep->at : -adjoint(n);
+    stop = n->flags & PG_CLOSURE ? (int64_t)sweep->at : -adjoint(n, a, b);
     if (--left == 0 && !stop) {
       stop = PG_MORE;
     }
@@ -324,8 +321,12 @@ int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
 }
 
 int pg_backward_one(pg_id id) {
+  int status = PG_STALE;
   pg_lock();
-  int status = pg_is_live(id) ? adjoint(pg_node_at(id)) : PG_STALE;
+  if (pg_is_live(id)) {
+    const pg_node *n = pg_node_at(id);
+    status = adjoint(n, pg_node_at(n->a), pg_node_at(n->b));
+  }
   pg_unlock();
   return status;
 }
