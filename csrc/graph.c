@@ -272,29 +272,31 @@ int pg_sweep_begin(pg_sweep *sweep, pg_id root) {
   return live ? PG_OK : PG_STALE;
 }
 
-/* From sweep->at to the first node of its block, or to where the sweep must stop. What stops it is returned. */
+/* Processes what is marked in the block of sweep->at, from there to the block's first node. What stops the
+ * sweep, if anything does, is returned, with sweep->at the node processed last. */
 static int64_t sweep_block(pg_sweep *sweep, uint32_t *budget) {
   const uint16_t epoch = pg_the_arena.epoch;
   pg_node *const nodes = pg_the_arena.nodes;
   const pg_node *const first = nodes + pg_first_of(pg_block_of(sweep->at));
-  pg_node *n = nodes + sweep->at + 1;
-  uint32_t pending = sweep->pending, left = *budget;
+  pg_node *n = nodes + sweep->at + 1, *last = NULL;
+  uint32_t pending = sweep->pending;
   int64_t stop = PG_DONE;
   while (n-- != first && pending && !stop) {
     if (n->mark != epoch) {
       continue;
     }
     n->mark = 0; /* so that the sweep may go on from this node */
+    last = n;
     pg_node *a = nodes + n->a, *b = nodes + n->b;
     pending += (uint32_t)mark(a, epoch) + mark(b, epoch) - 1;
-    sweep->at = (pg_id)(n - nodes);
-    stop = n->flags & PG_CLOSURE ? (int64_t)sweep->at : -adjoint(n, a, b);
-    if (--left == 0 && !stop) {
-      stop = PG_MORE;
-    }
+    stop = n->flags & PG_CLOSURE ? n - nodes : -adjoint(n, a, b);
   }
-  *budget = left;
   sweep->pending = pending;
+  if (last) {
+    sweep->at = (pg_id)(last - nodes);
+    *budget = *budget > PG_BLOCK_NODES ? *budget - PG_BLOCK_NODES : 0;
+    stop = stop || *budget ? stop : PG_MORE;
+  }
   return stop;
 }
 
@@ -305,15 +307,15 @@ int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
   pg_sweep s = *sweep;
   int64_t stop = PG_DONE;
   while (s.pending && pg_block_of(s.at)) { /* block 0 ends the list, but what is pending comes before it */
-    pg_block_id block = pg_block_of(s.at);
-    bool marked = blocks[block].mark == pg_the_arena.epoch;
-    if (marked && (stop = sweep_block(&s, &budget))) {
-      break;
+    const pg_block *block = &blocks[pg_block_of(s.at)];
+    if (block->mark == pg_the_arena.epoch) {
+      stop = sweep_block(&s, &budget);
+      if (stop) {
+        break;
+      }
     }
-    /* Looking for nodes costs, too; the sweep can stop only where it has found one. */
-    const uint32_t search = marked ? PG_BLOCK_NODES / 4 : 1;
-    budget = budget > search ? budget - search : 1;
-    s.at = pg_first_of(blocks[block].older) + PG_BLOCK_NODES - 1;
+    budget -= budget > 0; /* passing a block costs, too */
+    s.at = pg_first_of(block->older) + PG_BLOCK_NODES - 1;
   }
   *sweep = s;
   pg_unlock();

@@ -85,9 +85,9 @@ typedef struct {
 enum { PG_DONE = 0, PG_MORE = 1 };
 
 int pg_sweep_begin(pg_sweep *sweep, pg_id root);
-/* Processes up to `budget` nodes, fewer where they lie far apart. PG_DONE; PG_MORE: call again; above that the
- * id of a PG_CLOSURE node: run its closure, then call again; below 0 a negated status: the adjoint of sweep->at
- * failed, the sweep is over.
+/* Goes through about `budget` nodes, those in between that are not of the graph included. PG_DONE; PG_MORE:
+ * call again; above that the id of a PG_CLOSURE node: run its closure, then call again; below 0 a negated
+ * status: the adjoint of sweep->at failed, the sweep is over.
  */
 int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget);
 /* One step of the pass: adds the node's share to the grads of its operands. */
