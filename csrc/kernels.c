@@ -8,6 +8,56 @@
 #include "code.h"
 #include "pymath.h"
 
+/* Lookups and scatters, one number at a time: they are few. */
+
+enum {
+  T = PG_LANES_A_TILE,
+  PAD = 8 /* numbers behind the last that vectors may reach */
+};
+
+static double *at_place(uint32_t place, double *shared, double *batched, size_t sample) {
+  const size_t slot = place >> 1;
+  return place & 1 ? batched + slot * T + sample : shared + slot;
+}
+
+static void look_up(const uint32_t *list, uint32_t count, double index, double *z, double *shared,
+                    double *batched, size_t sample) {
+  *z = index >= 0 && index < count ? *at_place(list[(size_t)index], shared, batched, sample) : NAN;
+}
+
+static void scatter(const pg_code *c, const uint32_t *list, double *shared, double *batched, size_t sample) {
+  const uint32_t *pair = list + c->a;
+  for (uint32_t k = 0; k < c->a; k++) {
+    if (list[k] != PG_NO_REF) {
+      *at_place(list[k], shared, batched, sample) = 0;
+    }
+  }
+  for (uint32_t t = 0; t < c->terms; t++, pair += 2) {
+    const double index = *at_place(pair[0], shared, batched, sample);
+    if (index >= 0 && index < c->a && list[(size_t)index] != PG_NO_REF) {
+      *at_place(list[(size_t)index], shared, batched, sample) += *at_place(pair[1], shared, batched, sample);
+    }
+  }
+}
+
+static void run_list(const pg_routine *r, const pg_code *c, uint32_t row, double *shared, double *batched) {
+  const size_t size = c->batched ? T : 1;
+  const uint32_t *list = r->places + c->b + (ptrdiff_t)row * c->b_row;
+  if (c->op == PG_SCATTER) {
+    for (size_t sample = 0; sample < size; sample++) {
+      scatter(c, list, shared, batched, sample);
+    }
+    return;
+  }
+  double *z = (c->batched ? batched : shared) + (c->dst + (size_t)row * c->n) * size;
+  for (ptrdiff_t i = 0; i < (ptrdiff_t)c->n; i++, z += size, list += c->b_step) {
+    const uint32_t index = (uint32_t)(c->a + i * c->a_step + (ptrdiff_t)row * c->a_row) << 1 | c->a_batched;
+    for (size_t sample = 0; sample < size; sample++) {
+      look_up(list, c->terms, *at_place(index, shared, batched, sample), &z[sample], shared, batched, sample);
+    }
+  }
+}
+
 /* kernels.inc for the machine that the compiler was asked for, and on x86-64 for those that have more. */
 #pragma GCC diagnostic ignored "-Wpsabi" /* no vector is passed between files */
 
@@ -55,9 +105,9 @@
 #undef PG_FMA
 #endif
 
-/* Runs code. `totals` are the slots that totals are added to, as an array of their own. */
-typedef void kernels(const pg_codes *codes, double *shared, double *batched, double *totals,
-                     uint32_t first_total, size_t samples);
+/* Runs the code of a phase. `totals` are the slots that totals are added to, as an array of their own. */
+typedef void kernels(const pg_routine *r, int phase, double *shared, double *batched, double *totals,
+                     size_t samples);
 
 static kernels *best_kernels(void) {
 #ifdef __x86_64__
@@ -72,8 +122,6 @@ static kernels *best_kernels(void) {
 }
 
 /* Numbers in and out --------------------------------------------------------------------------------------- */
-
-enum { T = PG_LANES_A_TILE };
 
 /* Puts numbers into their slots: the shared ones if there are no samples, else those of a tile's samples. The
  * last sample stands for those that are missing. */
@@ -107,7 +155,7 @@ static void load_inputs(const pg_routine *r, size_t groups, const pg_numbers *gr
 
 /* Where the output is the same for all samples, so is what comes in for it: all their cotangents. */
 static void add_cotangents(const pg_routine *r, size_t batch, const pg_numbers *cotangent, double *shared) {
-  const pg_place place = r->inputs[r->input_count - 1];
+  const pg_place place = r->inputs[r->cotangent];
   if (place.slot != PG_NO_REF && !place.batched) {
     shared[place.slot] = 0;
     for (size_t s = 0; s < batch; s++) {
@@ -153,7 +201,6 @@ typedef struct {
   double *shared;
   double *totals;     /* of each chunk */
   atomic_size_t next; /* chunk to be taken */
-  atomic_bool failed;
 } job;
 
 /* A chunk's tiles, one after another: so its totals do not depend on who works on it. */
@@ -162,41 +209,70 @@ static void run_chunk(job *j, size_t chunk, double *batched) {
   for (size_t tile = chunk * j->tiles / j->chunks; tile < (chunk + 1) * j->tiles / j->chunks; tile++) {
     const size_t first = tile * T, samples = j->batch - first < T ? j->batch - first : T;
     load_inputs(j->r, j->arguments, j->argument, first, samples, j->shared, batched);
-    j->run(&j->r->phases[PG_BATCH], j->shared, batched, totals, j->r->first_total, samples);
+    j->run(j->r, PG_BATCH, j->shared, batched, totals, samples);
     store_outputs(j->r, j->results, j->result, true, first, samples, j->shared, batched);
   }
 }
 
-static void *work(void *argument) {
-  job *j = argument;
-  double *batched = pg_resize(NULL, ((size_t)j->r->batched * T + 8) * sizeof *batched);
-  if (!batched) {
-    j->failed = true;
-    return NULL;
-  }
+static void run_chunks(job *j, double *batched) {
   for (size_t chunk; (chunk = atomic_fetch_add(&j->next, 1)) < j->chunks;) {
     run_chunk(j, chunk, batched);
   }
-  free(batched);
+}
+
+/* A helper has a tile of its own. Without memory for it the others do its work. */
+static void *help(void *argument) {
+  job *j = argument;
+  double *batched = pg_resize(NULL, ((size_t)j->r->batched * T + PAD) * sizeof *batched);
+  if (batched) {
+    run_chunks(j, batched);
+    free(batched);
+  }
   return NULL;
 }
 
 /* Works on all chunks, with so many threads, this one included; with fewer, where the system has no more. */
-static void run_batch(job *j, int threads) {
+static void run_batch(job *j, int threads, double *batched) {
   pthread_t helpers[63];
   int started = 0;
   const int wanted = (size_t)threads > j->chunks ? (int)j->chunks : threads;
-  while (started + 1 < wanted && started < 63 && pthread_create(&helpers[started], NULL, work, j) == 0) {
+  while (started + 1 < wanted && started < 63 && pthread_create(&helpers[started], NULL, help, j) == 0) {
     started++;
   }
-  work(j);
+  run_chunks(j, batched);
   while (started) {
     pthread_join(helpers[--started], NULL);
   }
 }
 
-int pg_run(const pg_routine *r, size_t batch, size_t arguments, const pg_numbers *argument,
-           const double *parameters, size_t results, const pg_numbers *result, int threads) {
+/* Before, on and after the batch. */
+static void run_phases(job *j, const double *parameters, int threads, double *batched) {
+  const pg_routine *r = j->r;
+  memcpy(j->shared, r->constants, r->leaves * sizeof *j->shared);
+  memset(j->shared + r->first_total, 0, r->totals * sizeof *j->shared);
+  memset(j->totals, 0, j->chunks * r->totals * sizeof *j->totals);
+  if (r->parameter_count) {
+    memcpy(j->shared, parameters, r->parameter_count * sizeof *j->shared);
+  }
+  load_inputs(r, j->arguments, j->argument, 0, 0, j->shared, NULL);
+  if (r->cotangent != PG_NO_REF) {
+    add_cotangents(r, j->batch, &j->argument[j->arguments - 1], j->shared);
+  }
+  j->run(r, PG_BEFORE, j->shared, NULL, NULL, 1);
+  if (r->batched || r->totals) {
+    run_batch(j, threads, batched);
+  }
+  for (size_t chunk = 0; chunk < j->chunks; chunk++) {
+    for (uint32_t i = 0; i < r->totals; i++) {
+      j->shared[r->first_total + i] += j->totals[chunk * r->totals + i];
+    }
+  }
+  j->run(r, PG_AFTER, j->shared, NULL, NULL, 1);
+  store_outputs(r, j->results, j->result, false, 0, j->batch, j->shared, NULL);
+}
+
+int pg_run(pg_routine *r, size_t batch, size_t arguments, const pg_numbers *argument, const double *parameters,
+           size_t results, const pg_numbers *result, int threads) {
   job j = {.r = r,
            .run = best_kernels(),
            .batch = batch,
@@ -206,36 +282,19 @@ int pg_run(const pg_routine *r, size_t batch, size_t arguments, const pg_numbers
            .result = result,
            .tiles = (batch + T - 1) / T};
   j.chunks = j.tiles < PG_MAX_CHUNKS ? j.tiles : PG_MAX_CHUNKS;
-  j.shared = pg_resize(NULL, ((size_t)r->shared + 8) * sizeof *j.shared);
-  j.totals = pg_resize(NULL, (j.chunks * r->totals + 1) * sizeof *j.totals);
-  if (j.shared && j.totals) {
-    memcpy(j.shared, r->constants, r->leaves * sizeof *j.shared);
-    memset(j.shared + r->first_total, 0, r->totals * sizeof *j.shared);
-    memset(j.totals, 0, (j.chunks * r->totals + 1) * sizeof *j.totals);
-    if (r->parameter_count) {
-      memcpy(j.shared, parameters, r->parameter_count * sizeof *j.shared);
-    }
-    load_inputs(r, arguments, argument, 0, 0, j.shared, NULL);
-    if (r->gradient) {
-      add_cotangents(r, batch, &argument[arguments - 1], j.shared);
-    }
-    j.run(&r->phases[PG_BEFORE], j.shared, NULL, NULL, 0, 1);
-    if (r->batched || r->totals) {
-      run_batch(&j, threads);
-    }
-    for (size_t chunk = 0; chunk < j.chunks; chunk++) {
-      for (uint32_t i = 0; i < r->totals; i++) {
-        j.shared[r->first_total + i] += j.totals[chunk * r->totals + i];
-      }
-    }
-    j.run(&r->phases[PG_AFTER], j.shared, NULL, NULL, 0, 1);
-    store_outputs(r, results, result, false, 0, batch, j.shared, NULL);
-  } else {
-    j.failed = true;
+  const size_t shared = (size_t)r->shared + PAD, totals = PG_MAX_CHUNKS * (size_t)r->totals;
+  double *memory = atomic_exchange(&r->spare, NULL);
+  if (!memory) {
+    memory = pg_resize(NULL, (shared + totals + (size_t)r->batched * T + PAD) * sizeof *memory);
   }
-  free(j.shared);
-  free(j.totals);
-  return j.failed ? -PG_NO_MEMORY : PG_OK;
+  if (!memory) {
+    return -PG_NO_MEMORY;
+  }
+  j.shared = memory;
+  j.totals = memory + shared;
+  run_phases(&j, parameters, threads, memory + shared + totals);
+  free(atomic_exchange(&r->spare, memory));
+  return PG_OK;
 }
 
 int pg_add_grads(size_t n, const pg_id *ids, const double *grads) {

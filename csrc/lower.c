@@ -20,6 +20,15 @@ typedef struct {
   pg_ref init;           /* of dot products: PG_NO_REF for none */
 } part;
 
+/* A table, or a scatter. */
+typedef struct {
+  uint32_t list;           /* where its places begin */
+  uint32_t size;           /* how many there are */
+  uint32_t level;          /* that of the highest of its refs */
+  bool after;              /* some of these are made of totals */
+  bool kept, known, coded; /* its uses are counted; so are its levels; its code is made */
+} group;
+
 typedef struct {
   const pg_program *p;
   part *parts;
@@ -29,25 +38,47 @@ typedef struct {
   pg_ref *stack, *order;
   uint32_t order_count;
   uint32_t one; /* slot of the number 1 */
+  group *tables, *scatters;
   bool failed;
 } lowering;
 
 static const pg_instruction *at(const lowering *l, pg_ref i) { return &l->p->list[i]; }
 
 static int operands(const pg_instruction *i) {
-  return i->op == PG_TOTAL ? 1 : i->op >= PG_KERNELS ? 0 : i->b == PG_NO_REF ? 1 : 2;
+  return i->op == PG_TOTAL || i->op == PG_LOOKUP ? 1 : i->op >= PG_KERNELS ? 0 : i->b == PG_NO_REF ? 1 : 2;
 }
+
+/* What a lookup or a scatter reads. NULL for other instructions. */
+static group *group_of(const lowering *l, const pg_instruction *x) {
+  return x->op == PG_LOOKUP ? &l->tables[x->b] : x->op == PG_SCATTER ? &l->scatters[x->a] : NULL;
+}
+
+static pg_span span_of(const lowering *l, const pg_instruction *x) {
+  return x->op == PG_LOOKUP ? l->p->tables[x->b] : l->p->scatters[x->a];
+}
+
+/* Marks what must have a slot, not become a part of another. */
+static void keep(lowering *l, pg_ref i) { l->uses[i] += 2; }
 
 static void count_uses(lowering *l) {
   for (uint32_t i = 0; i < l->p->output_count; i++) {
-    l->uses[l->p->outputs[i]] += 2; /* an output is no part of another */
+    keep(l, l->p->outputs[i]);
   }
   for (pg_ref i = l->p->count; i-- > 0;) {
-    if (l->uses[i]) {
-      const pg_instruction *x = at(l, i);
-      for (int k = 0; k < operands(x); k++) {
-        l->uses[k ? x->b : x->a]++;
-      }
+    const pg_instruction *x = at(l, i);
+    group *g = group_of(l, x);
+    if (!l->uses[i]) {
+      continue;
+    }
+    for (int k = 0; k < operands(x); k++) {
+      l->uses[k ? x->b : x->a]++;
+    }
+    for (uint32_t k = 0; g && !g->kept && k < span_of(l, x).count; k++) {
+      keep(l, l->p->refs[span_of(l, x).first + k]);
+    }
+    if (g) {
+      g->kept = true;
+      g->size = x->op == PG_LOOKUP ? span_of(l, x).count : x->b + 1 > g->size ? x->b + 1 : g->size;
     }
   }
 }
@@ -155,42 +186,55 @@ static void gather(lowering *l) {
 
 /* Levels and phases -------------------------------------------------------------------------------------- */
 
-/* Calls f for each instruction that a part needs. */
-#define FOR_OPERANDS(l, i, operand, action)                                                                    \
-  do {                                                                                                         \
-    const part *x_ = &(l)->parts[i];                                                                           \
-    if (x_->op == PG_CODE_DOT || x_->op == PG_CODE_TOTAL) {                                                    \
-      for (uint32_t t_ = 0; t_ < 2 * x_->count + (x_->init != PG_NO_REF); t_++) {                              \
-        const pg_ref operand = t_ < 2 * x_->count ? (l)->pairs[2 * (size_t)x_->terms + t_] : x_->init;         \
-        if (operand != PG_NO_REF) {                                                                            \
-          action;                                                                                              \
-        }                                                                                                      \
-      }                                                                                                        \
-    } else {                                                                                                   \
-      for (int k_ = 0; k_ < operands(at(l, i)); k_++) {                                                        \
-        const pg_ref operand = k_ ? at(l, i)->b : at(l, i)->a;                                                 \
-        action;                                                                                                \
-      }                                                                                                        \
-    }                                                                                                          \
-  } while (0)
+/* What comes of an operand: a level above it, and later than what is made of totals. */
+static void follow(const lowering *l, pg_ref operand, uint32_t *level, bool *after) {
+  if (operand != PG_NO_REF) {
+    const part *y = &l->parts[operand];
+    *after = *after || y->op == PG_CODE_TOTAL || (y->phase == PG_AFTER && !at(l, operand)->batched);
+    *level = y->level > *level ? y->level : *level;
+  }
+}
+
+static void follow_group(const lowering *l, const pg_instruction *x, uint32_t *level, bool *after) {
+  group *g = group_of(l, x);
+  for (uint32_t k = 0; !g->known && k < span_of(l, x).count; k++) {
+    follow(l, l->p->refs[span_of(l, x).first + k], &g->level, &g->after);
+  }
+  g->known = true;
+  *after = *after || g->after;
+  *level = g->level > *level ? g->level : *level;
+}
 
 static void find_levels(lowering *l) {
   for (pg_ref i = 0; i < l->p->count; i++) {
     part *x = &l->parts[i];
-    if (x->op == PG_NO_CODE) {
-      continue;
-    }
+    const pg_instruction *instruction = at(l, i);
     bool after = false;
-    FOR_OPERANDS(l, i, operand, {
-      const part *y = &l->parts[operand];
-      after = after || y->op == PG_CODE_TOTAL || (y->phase == PG_AFTER && !at(l, operand)->batched);
-      x->level = y->level + 1 > x->level ? y->level + 1 : x->level;
-    });
-    x->phase = at(l, i)->batched || x->op == PG_CODE_TOTAL ? PG_BATCH : after ? PG_AFTER : PG_BEFORE;
+    uint32_t level = 0;
+    if (x->op == PG_CODE_DOT || x->op == PG_CODE_TOTAL) {
+      for (uint32_t t = 0; t < 2 * x->count; t++) {
+        follow(l, l->pairs[2 * (size_t)x->terms + t], &level, &after);
+      }
+      follow(l, x->init, &level, &after);
+    } else if (x->op != PG_NO_CODE) {
+      for (int k = 0; k < operands(instruction); k++) {
+        follow(l, k ? instruction->b : instruction->a, &level, &after);
+      }
+      if (group_of(l, instruction)) {
+        follow_group(l, instruction, &level, &after);
+      }
+    }
+    x->level = level + 1;
+    x->phase = instruction->batched || x->op == PG_CODE_TOTAL ? PG_BATCH : after ? PG_AFTER : PG_BEFORE;
   }
 }
 
 /* Slots -------------------------------------------------------------------------------------------------- */
+
+static pg_place place_of(const lowering *l, pg_ref i) {
+  return i == PG_NO_REF ? (pg_place){.slot = l->one}
+                        : (pg_place){.slot = l->parts[i].slot, .batched = at(l, i)->batched};
+}
 
 static const lowering *sorting; /* qsort has no argument for it; the caller holds the GIL */
 
@@ -258,12 +302,38 @@ static void give_slots(lowering *l, pg_routine *r) {
   }
 }
 
-/* Code --------------------------------------------------------------------------------------------------- */
+static uint32_t packed(pg_place place) { return place.slot << 1 | place.batched; }
 
-static pg_place place_of(const lowering *l, pg_ref i) {
-  return i == PG_NO_REF ? (pg_place){.slot = l->one}
-                        : (pg_place){.slot = l->parts[i].slot, .batched = at(l, i)->batched};
+/* Writes down where the elements of tables are, and the results and pairs of scatters. */
+static void fill_lists(lowering *l, pg_routine *r) {
+  const pg_program *p = l->p;
+  for (uint32_t k = 0; k < p->table_count + p->scatter_count; k++) {
+    group *g = k < p->table_count ? &l->tables[k] : &l->scatters[k - p->table_count];
+    g->list = r->place_count;
+    r->place_count += g->kept ? g->size + (k < p->table_count ? 0 : p->scatters[k - p->table_count].count) : 0;
+  }
+  r->places = pg_resize(NULL, (r->place_count + 1) * sizeof *r->places);
+  if (!r->places) {
+    l->failed = true;
+    return;
+  }
+  memset(r->places, 0xFF, r->place_count * sizeof *r->places); /* PG_NO_REF: an element that nobody wants */
+  for (uint32_t k = 0; k < p->table_count + p->scatter_count; k++) {
+    const bool is_table = k < p->table_count;
+    const group *g = is_table ? &l->tables[k] : &l->scatters[k - p->table_count];
+    const pg_span span = is_table ? p->tables[k] : p->scatters[k - p->table_count];
+    for (uint32_t e = 0; g->kept && e < span.count; e++) {
+      r->places[g->list + (is_table ? 0 : g->size) + e] = packed(place_of(l, p->refs[span.first + e]));
+    }
+  }
+  for (pg_ref i = 0; i < p->count; i++) {
+    if (l->parts[i].op == PG_SCATTER) {
+      r->places[l->scatters[at(l, i)->a].list + at(l, i)->b] = packed(place_of(l, i));
+    }
+  }
 }
+
+/* Code --------------------------------------------------------------------------------------------------- */
 
 static pg_code *new_code(lowering *l, pg_codes *codes, pg_code code) {
   if (codes->count == codes->room) {
@@ -290,7 +360,7 @@ static bool step_fits(uint32_t n, uint32_t first, uint32_t next, int32_t *step) 
 
 /* Adds one result's code to the last, if it goes on as that does. */
 static void add_code(lowering *l, pg_codes *codes, pg_code c, pg_code *last) {
-  const bool same = last && !(l->p->without & PG_WITHOUT_VECTORS) && last->op == c.op &&
+  const bool same = last && !(l->p->without & PG_WITHOUT_VECTORS) && last->op == c.op && c.op != PG_SCATTER &&
                     last->terms == c.terms && last->batched == c.batched && last->a_batched == c.a_batched &&
                     last->b_batched == c.b_batched && last->init_batched == c.init_batched &&
                     (last->init == PG_NO_REF) == (c.init == PG_NO_REF) && last->a_term == c.a_term &&
@@ -327,7 +397,7 @@ static uint32_t even_pairs(const lowering *l, const part *x, uint32_t t, pg_code
 
 static void emit_sum(lowering *l, pg_codes *codes, pg_ref i, pg_code *last) {
   const part *x = &l->parts[i];
-  pg_code c = {.n = 1, .dst = x->slot, .op = x->op, .batched = at(l, i)->batched, .init = PG_NO_REF};
+  pg_code c = {.n = 1, .rows = 1, .dst = x->slot, .op = x->op, .batched = at(l, i)->batched, .init = PG_NO_REF};
   if (x->init != PG_NO_REF) {
     c.init = place_of(l, x->init).slot;
     c.init_batched = place_of(l, x->init).batched;
@@ -344,6 +414,40 @@ static void emit_sum(lowering *l, pg_codes *codes, pg_ref i, pg_code *last) {
   }
 }
 
+static void emit_op(lowering *l, pg_codes *codes, pg_ref i, pg_code *last) {
+  const pg_instruction *x = at(l, i);
+  const pg_place a = place_of(l, x->a), b = operands(x) > 1 ? place_of(l, x->b) : a;
+  pg_code c = {
+      .n = 1, .rows = 1, .dst = l->parts[i].slot, .op = x->op, .init = PG_NO_REF, .batched = x->batched};
+  c.a = a.slot, c.b = b.slot;
+  c.a_batched = a.batched, c.b_batched = b.batched;
+  if (x->op == PG_LOOKUP) {
+    c.b = l->tables[x->b].list;
+    c.b_batched = false;
+    c.terms = l->tables[x->b].size;
+  }
+  add_code(l, codes, c, last);
+}
+
+/* The code of all elements, with the first of them. */
+static void emit_scatter(lowering *l, pg_codes *codes, pg_ref i) {
+  const pg_instruction *x = at(l, i);
+  group *g = group_of(l, x);
+  if (!g->coded) {
+    g->coded = true;
+    const pg_code c = {.op = PG_SCATTER,
+                       .n = 1,
+                       .rows = 1,
+                       .dst = l->parts[i].slot,
+                       .a = g->size,
+                       .b = g->list,
+                       .terms = span_of(l, x).count / 2,
+                       .init = PG_NO_REF,
+                       .batched = x->batched};
+    new_code(l, codes, c);
+  }
+}
+
 static void emit_codes(lowering *l, pg_routine *r) {
   for (uint32_t k = 0; k < l->order_count && !l->failed; k++) {
     const pg_ref i = l->order[k];
@@ -351,26 +455,41 @@ static void emit_codes(lowering *l, pg_routine *r) {
     pg_codes *codes = &r->phases[x->phase];
     /* Only what is of one level may become one vector: it is not made of itself. */
     const part *before = k ? &l->parts[l->order[k - 1]] : NULL;
-    const bool goes_on = before && before->phase == x->phase && before->level == x->level;
+    const bool goes_on = before && before->phase == x->phase && before->level == x->level && codes->count;
     pg_code *last = goes_on ? &codes->list[codes->count - 1] : NULL;
     if (x->op == PG_CODE_DOT || x->op == PG_CODE_TOTAL) {
       emit_sum(l, codes, i, last);
-      continue;
+    } else if (x->op == PG_SCATTER) {
+      emit_scatter(l, codes, i);
+    } else {
+      emit_op(l, codes, i, last);
     }
-    const pg_place a = place_of(l, at(l, i)->a), b = operands(at(l, i)) > 1 ? place_of(l, at(l, i)->b) : a;
-    const pg_code c = {
-        .n = 1,
-        .dst = x->slot,
-        .a = a.slot,
-        .b = b.slot,
-        .op = x->op,
-        .init = PG_NO_REF,
-        .batched = at(l, i)->batched,
-        .a_batched = a.batched,
-        .b_batched = b.batched,
-    };
-    add_code(l, codes, c, last);
   }
+}
+
+/* Makes codes that follow each other and differ by even steps rows of one. They are run one after the other as
+ * before, so that one may use the results of another. */
+static void merge_rows(pg_codes *codes) {
+  uint32_t kept = 0;
+  for (uint32_t k = 0; k < codes->count; k++) {
+    const pg_code c = codes->list[k];
+    pg_code *last = kept ? &codes->list[kept - 1] : NULL;
+    if (last && c.op != PG_SCATTER && last->op == c.op && last->n == c.n && last->terms == c.terms &&
+        last->batched == c.batched && last->a_batched == c.a_batched && last->b_batched == c.b_batched &&
+        last->init_batched == c.init_batched && last->a_step == c.a_step && last->b_step == c.b_step &&
+        last->a_term == c.a_term && last->b_term == c.b_term && c.dst == last->dst + last->rows * last->n &&
+        (c.init == PG_NO_REF ? last->init == PG_NO_REF : c.init == last->init + last->rows * last->n)) {
+      int32_t a_row = last->a_row, b_row = last->b_row;
+      if (step_fits(last->rows, last->a, c.a, &a_row) && step_fits(last->rows, last->b, c.b, &b_row)) {
+        last->a_row = a_row;
+        last->b_row = b_row;
+        last->rows++;
+        continue;
+      }
+    }
+    codes->list[kept++] = c;
+  }
+  codes->count = kept;
 }
 
 /* Routines ----------------------------------------------------------------------------------------------- */
@@ -380,6 +499,8 @@ void pg_routine_free(pg_routine *r) {
     for (int phase = 0; phase < PG_PHASES; phase++) {
       free(r->phases[phase].list);
     }
+    free(r->spare);
+    free(r->places);
     free(r->constants);
     free(r->inputs);
     free(r->outputs);
@@ -420,11 +541,9 @@ static void fill_routine(lowering *l, pg_routine *r) {
       r->inputs[at(l, i)->a] = place_of(l, i);
     }
   }
-  find_runs(r->inputs, r->input_count);
   for (uint32_t k = 0; k < r->output_count; k++) {
     r->outputs[k] = place_of(l, l->p->outputs[k]);
   }
-  find_runs(r->outputs, r->output_count);
 }
 
 static pg_routine *lower(const pg_program *p) {
@@ -434,9 +553,11 @@ static pg_routine *lower(const pg_program *p) {
       .uses = zeros(p->count, sizeof *l.uses),
       .stack = zeros(p->count, sizeof *l.stack),
       .order = zeros(p->count, sizeof *l.order),
+      .tables = zeros(p->table_count, sizeof *l.tables),
+      .scatters = zeros(p->scatter_count, sizeof *l.scatters),
   };
   pg_routine *r = zeros(1, sizeof *r);
-  l.failed = !l.parts || !l.uses || !l.stack || !l.order || !r;
+  l.failed = !l.parts || !l.uses || !l.stack || !l.order || !l.tables || !l.scatters || !r;
   if (!l.failed) {
     r->input_count = p->inputs;
     r->output_count = p->output_count;
@@ -445,6 +566,7 @@ static pg_routine *lower(const pg_program *p) {
     gather(&l);
     find_levels(&l);
     give_slots(&l, r);
+    fill_lists(&l, r);
     emit_codes(&l, r);
     fill_routine(&l, r);
   }
@@ -453,6 +575,8 @@ static pg_routine *lower(const pg_program *p) {
   free(l.pairs);
   free(l.stack);
   free(l.order);
+  free(l.tables);
+  free(l.scatters);
   if (l.failed) {
     pg_routine_free(r);
     return NULL;
@@ -460,11 +584,25 @@ static pg_routine *lower(const pg_program *p) {
   return r;
 }
 
-pg_routine *pg_compile(const pg_program *p, const bool *batched, bool gradient) {
-  pg_program *special = pg_specialize(p, batched, gradient);
+/* Whether all rows of code are made one after the other, and slots are reused. */
+static bool tidy(pg_routine *r, unsigned without) {
+  for (int phase = 0; phase < PG_PHASES && !(without & PG_WITHOUT_VECTORS); phase++) {
+    merge_rows(&r->phases[phase]);
+  }
+  return without & PG_WITHOUT_REUSE || pg_reuse_slots(r);
+}
+
+pg_routine *pg_compile(const pg_program *p, const bool *batched, int wanted) {
+  pg_program *special = pg_specialize(p, batched, wanted);
   pg_routine *r = special ? lower(special) : NULL;
+  if (r && !tidy(r, p->without)) {
+    pg_routine_free(r);
+    r = NULL;
+  }
   if (r) {
-    r->gradient = gradient;
+    r->cotangent = wanted == PG_GRADIENT ? p->inputs : PG_NO_REF;
+    find_runs(r->inputs, r->input_count);
+    find_runs(r->outputs, r->output_count);
   }
   pg_program_free(special);
   return r;
@@ -472,11 +610,37 @@ pg_routine *pg_compile(const pg_program *p, const bool *batched, bool gradient) 
 
 /* Listing ------------------------------------------------------------------------------------------------ */
 
-static void print_operand(FILE *out, uint32_t slot, bool batched, int32_t step, int32_t term) {
+static void print_operand(FILE *out, uint32_t slot, bool batched, int32_t step, int32_t row, int32_t term) {
   fprintf(out, " %s%u", batched ? "b" : "s", slot);
-  if (step || term) {
-    fprintf(out, "(%+d,%+d)", step, term);
+  if (step || row || term) {
+    fprintf(out, "(%+d,%+d,%+d)", step, row, term);
   }
+}
+
+static void print_code(FILE *out, const pg_code *c) {
+  if (c->op == PG_SCATTER) {
+    fprintf(out, "  scatter[%u] of %u to list %u\n", c->a, c->terms, c->b);
+    return;
+  }
+  fprintf(out, "  %s%u", c->batched ? "b" : "s", c->dst);
+  if (c->n * c->rows > 1) {
+    fprintf(out, "..%u", c->dst + c->n * c->rows - 1);
+  }
+  const char *const name = c->op == PG_CODE_TOTAL ? "total" : c->op == PG_CODE_DOT ? "dot" : pg_symbol(c->op);
+  fprintf(out, c->op == PG_CODE_TOTAL ? " += %s" : " = %s", name);
+  if (c->terms) {
+    fprintf(out, "[%u]", c->terms);
+  }
+  print_operand(out, c->a, c->a_batched, c->a_step, c->a_row, c->a_term);
+  if (c->op == PG_LOOKUP) {
+    fprintf(out, " in list %u(%+d,%+d)", c->b, c->b_step, c->b_row);
+  } else {
+    print_operand(out, c->b, c->b_batched, c->b_step, c->b_row, c->b_term);
+  }
+  if (c->init != PG_NO_REF) {
+    print_operand(out, c->init, c->init_batched, 1, (int32_t)c->n, 0);
+  }
+  fprintf(out, "\n");
 }
 
 char *pg_routine_text(const pg_routine *r) {
@@ -494,25 +658,7 @@ char *pg_routine_text(const pg_routine *r) {
       fprintf(out, "%s:\n", PHASES[phase]);
     }
     for (uint32_t k = 0; k < r->phases[phase].count; k++) {
-      const pg_code *c = &r->phases[phase].list[k];
-      fprintf(out, "  %s%u", c->batched ? "b" : "s", c->dst);
-      if (c->n > 1) {
-        fprintf(out, "..%u", c->dst + c->n - 1);
-      }
-      fprintf(out,
-              c->op == PG_CODE_TOTAL ? " += total"
-              : c->op == PG_CODE_DOT ? " = dot"
-                                     : " = %s",
-              c->op < PG_KERNELS ? pg_symbol(c->op) : "");
-      if (c->terms) {
-        fprintf(out, "[%u]", c->terms);
-      }
-      print_operand(out, c->a, c->a_batched, c->a_step, c->a_term);
-      print_operand(out, c->b, c->b_batched, c->b_step, c->b_term);
-      if (c->init != PG_NO_REF) {
-        print_operand(out, c->init, c->init_batched, 1, 0);
-      }
-      fprintf(out, "\n");
+      print_code(out, &r->phases[phase].list[k]);
     }
   }
   fclose(out);

@@ -21,10 +21,9 @@ static const struct {
   [PG_##name] = {symbol, #forward, {#adjoint_x, #adjoint_y}, 2},
 #define PG_ALL_OPS
 #include "ops.def"
-    [PG_INPUT] = {.symbol = "input"},
-    [PG_PARAMETER] = {.symbol = "parameter"},
-    [PG_CONSTANT] = {.symbol = "constant"},
-    [PG_TOTAL] = {.symbol = "total", .arity = 1},
+    [PG_INPUT] = {.symbol = "input"},       [PG_PARAMETER] = {.symbol = "parameter"},
+    [PG_CONSTANT] = {.symbol = "constant"}, [PG_TOTAL] = {.symbol = "total"},
+    [PG_LOOKUP] = {.symbol = "lookup"},     [PG_SCATTER] = {.symbol = "scatter"},
 };
 
 /* What an op computes, as IEEE has it: no exceptions. */
@@ -65,6 +64,9 @@ static bool grow(void **array, uint32_t *room, uint32_t count, uint32_t more, si
 void pg_program_free(pg_program *p) {
   if (p) {
     free(p->list);
+    free(p->refs);
+    free(p->tables);
+    free(p->scatters);
     free(p->buckets);
     free(p->parameters);
     free(p->outputs);
@@ -131,17 +133,20 @@ static bool grow_buckets(pg_program *p) {
 
 /* The instruction as it is, or an equal one that is there already. */
 static pg_ref append(pg_program *p, pg_instruction i) {
-  if (p->failed || !grow_buckets(p) || !grow((void **)&p->list, &p->room, p->count, 1, sizeof i)) {
+  if (p->failed || !grow((void **)&p->list, &p->room, p->count, 1, sizeof i) ||
+      (!p->verbatim && !grow_buckets(p))) {
     p->failed = true;
     return 0;
   }
-  uint32_t *bucket = bucket_of(p, &i);
-  if (*bucket && !(p->without & PG_WITHOUT_SHARING && i.op < PG_KERNELS)) {
-    return *bucket - 1;
+  if (!p->verbatim) {
+    uint32_t *bucket = bucket_of(p, &i);
+    if (*bucket && !(p->without & PG_WITHOUT_SHARING && i.op < PG_KERNELS)) {
+      return *bucket - 1;
+    }
+    *bucket = p->count + 1;
   }
   p->list[p->count] = i;
-  *bucket = ++p->count;
-  return p->count - 1;
+  return p->count++;
 }
 
 static pg_ref leaf(pg_program *p, int op, pg_ref which, double number, bool batched) {
@@ -226,6 +231,10 @@ static pg_ref emit(pg_program *p, int op, pg_ref a, pg_ref b) {
     return 0;
   }
   const pg_instruction *x = &p->list[a], *y = b == PG_NO_REF ? NULL : &p->list[b];
+  const pg_instruction plain = {0, a, b, (uint8_t)op, x->batched || (y && y->batched)};
+  if (p->verbatim) {
+    return append(p, plain);
+  }
   if (!(p->without & PG_WITHOUT_FOLDING) && x->op == PG_CONSTANT && (!y || y->op == PG_CONSTANT)) {
     return constant(p, compute(op, x->number, y ? y->number : 0));
   }
@@ -238,11 +247,62 @@ static pg_ref emit(pg_program *p, int op, pg_ref a, pg_ref b) {
   if (op == PG_MUL && b < a) { /* x * y is y * x */
     return emit(p, op, b, a);
   }
-  return append(p, (pg_instruction){0, a, b, (uint8_t)op, x->batched || (y && y->batched)});
+  return append(p, plain);
 }
 
 static pg_ref emit_total(pg_program *p, pg_ref a) {
   return append(p, (pg_instruction){0, a, PG_NO_REF, PG_TOTAL, false});
+}
+
+/* Another ref of the span that is being made, which is the last. */
+static void add_ref(pg_program *p, pg_span *span, pg_ref ref) {
+  if (!grow((void **)&p->refs, &p->ref_room, p->ref_count, 1, sizeof *p->refs)) {
+    p->failed = true;
+  } else {
+    p->refs[p->ref_count++] = ref;
+    span->count++;
+  }
+}
+
+static uint32_t add_span(pg_program *p, pg_span **spans, uint32_t *count, uint32_t *room, pg_span span) {
+  if (!grow((void **)spans, room, *count, 1, sizeof span)) {
+    p->failed = true;
+    return 0;
+  }
+  (*spans)[*count] = span;
+  return (*count)++;
+}
+
+static uint32_t add_table(pg_program *p, pg_span span) {
+  return add_span(p, &p->tables, &p->table_count, &p->table_room, span);
+}
+
+static uint32_t add_scatter(pg_program *p, pg_span span) {
+  return add_span(p, &p->scatters, &p->scatter_count, &p->scatter_room, span);
+}
+
+static pg_ref emit_lookup(pg_program *p, pg_ref index, uint32_t table) {
+  if (p->failed) {
+    return 0;
+  }
+  const pg_span elements = p->tables[table];
+  bool batched = p->list[index].batched;
+  for (uint32_t k = 0; k < elements.count && !batched; k++) {
+    batched = p->list[p->refs[elements.first + k]].batched;
+  }
+  return append(p, (pg_instruction){0, index, table, PG_LOOKUP, batched});
+}
+
+static pg_ref emit_scatter(pg_program *p, uint32_t scatter, uint32_t element) {
+  if (p->failed) {
+    return 0;
+  }
+  const pg_span pairs = p->scatters[scatter];
+  bool batched = false;
+  for (uint32_t k = 0; k < pairs.count && !batched; k++) {
+    batched = p->list[p->refs[pairs.first + k]].batched;
+  }
+  return append(p, (pg_instruction){0, scatter, element, PG_SCATTER, batched});
 }
 
 /* Derivatives -------------------------------------------------------------------------------------------- */
@@ -354,12 +414,64 @@ static pg_ref derivative(pg_program *p, pg_ref z, int operand, pg_ref g) {
 /* How many operands an instruction has that a derivative goes through. */
 static int arity(const pg_instruction *i) { return i->op == PG_POWER ? 1 : OPS[i->op].arity; }
 
-/* Adds to what has come in for an instruction so far: what is a number a sample, and what is one for all. */
+/* What has come in for an instruction so far: what is a number a sample, and what is one for all. */
 typedef struct {
   pg_ref batched, shared;
 } adjoint;
 
+/* The adjoints of a list that grows meanwhile. Lookups wait until those that come after the last element of
+ * their table are done: then all lookups in a table give their shares to its elements at once. */
+typedef struct {
+  adjoint *of;         /* an instruction */
+  pg_ref *before;      /* a lookup: the one that was waiting before it; PG_NO_REF for none */
+  uint32_t *ends_here; /* an instruction: a table whose last element it is; PG_NO_REF for none */
+  uint32_t *next;      /* a table: another that ends there */
+  pg_ref *waiting;     /* a table: the newest lookup that waits */
+} adjoints;
+
+static void free_adjoints(adjoints *a) {
+  free(a->of);
+  free(a->before);
+  free(a->ends_here);
+  free(a->next);
+  free(a->waiting);
+}
+
+static pg_ref *no_refs(size_t count) {
+  pg_ref *refs = pg_resize(NULL, (count + 1) * sizeof *refs);
+  return refs ? memset(refs, 0xFF, count * sizeof *refs) : NULL; /* each is PG_NO_REF */
+}
+
+static bool begin_adjoints(adjoints *a, const pg_program *p) {
+  *a = (adjoints){
+      .of = (adjoint *)(void *)no_refs(2 * (size_t)p->count),
+      .before = no_refs(p->count),
+      .ends_here = no_refs(p->count),
+      .next = no_refs(p->table_count),
+      .waiting = no_refs(p->table_count),
+  };
+  if (!a->of || !a->before || !a->ends_here || !a->next || !a->waiting) {
+    return false;
+  }
+  for (uint32_t t = 0; t < p->table_count; t++) {
+    const pg_span elements = p->tables[t];
+    pg_ref last = 0;
+    for (uint32_t k = 0; k < elements.count; k++) {
+      const pg_ref element = p->refs[elements.first + k];
+      last = element > last ? element : last;
+    }
+    a->next[t] = a->ends_here[last];
+    a->ends_here[last] = t;
+  }
+  return true;
+}
+
+static bool is_reached(const adjoint *a) { return a->batched != PG_NO_REF || a->shared != PG_NO_REF; }
+
 static void accumulate(pg_program *p, adjoint *to, pg_ref share) {
+  if (is_constant(p, share, 0)) {
+    return;
+  }
   pg_ref *part = p->list[share].batched ? &to->batched : &to->shared;
   *part = *part == PG_NO_REF ? share : emit(p, PG_ADD, *part, share);
 }
@@ -376,36 +488,111 @@ static pg_ref gathered(pg_program *p, const adjoint *a, bool batched) {
   return emit(p, PG_ADD, sum, a->shared);
 }
 
-/* Emits the gradient of the output: for each instruction up to `count` what has come in for it, PG_NO_REF for
- * nothing. */
-static adjoint *emit_gradient(pg_program *p, pg_ref output, pg_ref cotangent) {
-  const uint32_t count = p->count;
-  adjoint *adjoints = pg_resize(NULL, count * sizeof *adjoints);
-  if (!adjoints) {
-    p->failed = true;
-    return NULL;
+/* Gives the elements of a table what has come in for the lookups in it. */
+static void scatter(pg_program *p, adjoints *a, uint32_t table) {
+  pg_span pairs = {.first = p->ref_count};
+  pg_ref next;
+  for (pg_ref i = a->waiting[table]; i != PG_NO_REF && !p->failed; i = next) {
+    const pg_instruction lookup = p->list[i];
+    next = a->before[i];
+    add_ref(p, &pairs, lookup.a);
+    add_ref(p, &pairs, gathered(p, &a->of[i], lookup.batched));
   }
-  for (uint32_t i = 0; i < count; i++) {
-    adjoints[i] = (adjoint){PG_NO_REF, PG_NO_REF};
-  }
-  accumulate(p, &adjoints[output], cotangent);
-  for (pg_ref z = count; z-- > 0 && !p->failed;) {
-    const pg_instruction i = p->list[z];
-    if (i.op >= PG_KERNELS || (adjoints[z].batched == PG_NO_REF && adjoints[z].shared == PG_NO_REF)) {
-      continue;
+  const uint32_t number = add_scatter(p, pairs);
+  for (uint32_t k = 0; k < p->tables[table].count && !p->failed; k++) {
+    const pg_ref element = p->refs[p->tables[table].first + k];
+    if (p->list[element].op != PG_CONSTANT) {
+      accumulate(p, &a->of[element], emit_scatter(p, number, k));
     }
-    const pg_ref g = gathered(p, &adjoints[z], i.batched);
-    const pg_ref operands[2] = {i.a, i.b};
-    for (int k = 0; k < arity(&i); k++) {
-      if (p->list[operands[k]].op != PG_CONSTANT) {
-        const pg_ref share = derivative(p, z, k, g);
-        if (!is_constant(p, share, 0)) {
-          accumulate(p, &adjoints[operands[k]], share);
-        }
+  }
+}
+
+/* Gives the operands of an instruction their shares in what has come in for it. */
+static void propagate(pg_program *p, adjoints *a, pg_ref z) {
+  const pg_instruction i = p->list[z];
+  if (!is_reached(&a->of[z])) {
+    return;
+  }
+  if (i.op == PG_LOOKUP) {
+    a->before[z] = a->waiting[i.b];
+    a->waiting[i.b] = z;
+    return;
+  }
+  const pg_ref operands[2] = {i.a, i.b};
+  const pg_ref g = arity(&i) ? gathered(p, &a->of[z], i.batched) : PG_NO_REF;
+  for (int k = 0; k < arity(&i); k++) {
+    if (p->list[operands[k]].op != PG_CONSTANT) {
+      accumulate(p, &a->of[operands[k]], derivative(p, z, k, g));
+    }
+  }
+}
+
+/* Emits the gradient of an output. */
+static void emit_gradient(pg_program *p, adjoints *a, pg_ref output, pg_ref cotangent) {
+  accumulate(p, &a->of[output], cotangent);
+  for (pg_ref z = p->gradient; z-- > 0 && !p->failed;) {
+    for (uint32_t table = a->ends_here[z]; table != PG_NO_REF; table = a->next[table]) {
+      if (a->waiting[table] != PG_NO_REF) {
+        scatter(p, a, table);
       }
     }
+    propagate(p, a, z);
   }
-  return adjoints;
+}
+
+/* Tangents: forward, each instruction's from those of its operands. PG_NO_REF stands for 0. */
+
+/* The tangents of a span's refs; of pairs only the second has one, and the first is kept. */
+static pg_span tangent_span(pg_program *p, pg_span of, bool pairs, const pg_ref *tangents) {
+  const pg_ref zero = constant(p, 0);
+  pg_span span = {.first = p->ref_count};
+  for (uint32_t k = 0; k < of.count && !p->failed; k++) {
+    const pg_ref ref = p->refs[of.first + k];
+    const pg_ref tangent = tangents[ref] == PG_NO_REF ? zero : tangents[ref];
+    add_ref(p, &span, pairs && k % 2 == 0 ? ref : tangent);
+  }
+  return span;
+}
+
+/* The spans of tangents, by that of which they are the tangents; PG_NO_REF where there is none yet. */
+typedef struct {
+  pg_ref *of; /* an instruction */
+  uint32_t *tables;
+  uint32_t *scatters;
+} tangents;
+
+static pg_ref tangent_of(pg_program *p, const tangents *t, pg_ref z) {
+  const pg_instruction i = p->list[z];
+  if (i.op == PG_LOOKUP) {
+    if (t->tables[i.b] == PG_NO_REF) {
+      t->tables[i.b] = add_table(p, tangent_span(p, p->tables[i.b], false, t->of));
+    }
+    return emit_lookup(p, i.a, t->tables[i.b]);
+  }
+  if (i.op == PG_SCATTER) {
+    if (t->scatters[i.a] == PG_NO_REF) {
+      t->scatters[i.a] = add_scatter(p, tangent_span(p, p->scatters[i.a], true, t->of));
+    }
+    return emit_scatter(p, t->scatters[i.a], i.b);
+  }
+  adjoint sum = {PG_NO_REF, PG_NO_REF};
+  const pg_ref operands[2] = {i.a, i.b};
+  for (int k = 0; k < arity(&i); k++) {
+    if (t->of[operands[k]] != PG_NO_REF) {
+      accumulate(p, &sum, derivative(p, z, k, t->of[operands[k]]));
+    }
+  }
+  return gathered(p, &sum, true);
+}
+
+/* Emits the tangents of all instructions, given those of the inputs. A total's is not needed: see pg_compile.
+ */
+static void emit_tangents(pg_program *p, const tangents *t, uint32_t count) {
+  for (pg_ref z = 0; z < count && !p->failed; z++) {
+    if (t->of[z] == PG_NO_REF) {
+      t->of[z] = tangent_of(p, t, z);
+    }
+  }
 }
 
 /* Recording ---------------------------------------------------------------------------------------------- */
@@ -413,9 +600,9 @@ static adjoint *emit_gradient(pg_program *p, pg_ref output, pg_ref cotangent) {
 /* What is known of the nodes of a graph while it is recorded: places in a hash table by id. */
 typedef struct {
   pg_id id;
-  pg_ref place;   /* in the list; PG_NO_REF at first */
-  uint32_t input; /* + 1; 0: no input */
-  uint64_t age;   /* nodes made later are larger */
+  pg_ref place;           /* in the list; PG_NO_REF at first */
+  uint32_t input, lookup; /* its number + 1; 0: no such thing */
+  uint64_t age;           /* nodes made later are larger */
 } found;
 
 typedef struct {
@@ -518,11 +705,26 @@ static found *by_creation(const found_nodes *f) {
   return sorted;
 }
 
+static pg_ref emit_recorded_lookup(pg_program *p, const found_nodes *f, const pg_lookups *l, uint32_t k) {
+  const uint32_t table = l->tables[k];
+  if (p->tables[table].count == 0) {
+    const pg_id *elements = l->elements + p->tables[table].first;
+    p->tables[table].first = p->ref_count;
+    for (uint32_t i = 0; i < l->rows[table] && !p->failed; i++) {
+      add_ref(p, &p->tables[table], find(f, elements[i])->place);
+    }
+  }
+  return emit_lookup(p, leaf(p, PG_INPUT, l->indices[k], 0, false), table);
+}
+
 /* Emits a node whose operands are in the list. */
-static pg_ref emit_node(pg_program *p, const found_nodes *f, const found *entry) {
+static pg_ref emit_node(pg_program *p, const found_nodes *f, const pg_lookups *lookups, const found *entry) {
   const pg_node *n = pg_node_at(entry->id);
   if (entry->input) {
     return leaf(p, PG_INPUT, entry->input - 1, 0, false);
+  }
+  if (entry->lookup) {
+    return emit_recorded_lookup(p, f, lookups, entry->lookup - 1);
   }
   if (n->op == PG_LEAF && n->flags & PG_TRACED) {
     return constant(p, n->data);
@@ -538,7 +740,33 @@ static pg_ref emit_node(pg_program *p, const found_nodes *f, const found *entry)
   return emit(p, n->op, a, n->b ? find(f, n->b)->place : PG_NO_REF);
 }
 
-static void record(pg_program *p, found_nodes *f, size_t outputs, const pg_id *output_ids) {
+/* Enters the nodes that are not made of their operands in the graph. */
+static void enter_inputs(pg_program *p, found_nodes *f, size_t inputs, const pg_id *ids,
+                         const pg_lookups *lookups) {
+  for (size_t i = 0; i < inputs && !f->failed; i++) {
+    found *entry = ids[i] ? enter(f, ids[i]) : NULL;
+    if (entry) {
+      entry->input = (uint32_t)i + 1;
+    }
+  }
+  for (size_t k = 0; k < lookups->count && !f->failed; k++) {
+    found *entry = enter(f, lookups->nodes[k]);
+    if (entry) {
+      entry->lookup = (uint32_t)k + 1;
+    }
+  }
+  uint32_t elements = 0; /* for now a table's span says where its ids begin */
+  for (size_t t = 0; t < lookups->table_count; t++) {
+    add_table(p, (pg_span){.first = elements});
+    elements += lookups->rows[t];
+  }
+  for (uint32_t i = 0; i < elements; i++) {
+    visit(f, lookups->elements[i]);
+  }
+}
+
+static void record(pg_program *p, found_nodes *f, size_t outputs, const pg_id *output_ids,
+                   const pg_lookups *lookups) {
   visit_ancestors(f, outputs, output_ids);
   found *sorted = f->failed ? NULL : by_creation(f);
   p->parameters = pg_resize(NULL, (f->count + 1) * sizeof *p->parameters);
@@ -547,7 +775,7 @@ static void record(pg_program *p, found_nodes *f, size_t outputs, const pg_id *o
     p->failed = true;
   } else {
     for (uint32_t i = 0; i < f->count && !p->failed; i++) {
-      find(f, sorted[i].id)->place = emit_node(p, f, &sorted[i]);
+      find(f, sorted[i].id)->place = emit_node(p, f, lookups, &sorted[i]);
     }
     for (size_t i = 0; i < outputs; i++) {
       p->outputs[i] = find(f, output_ids[i])->place;
@@ -558,20 +786,16 @@ static void record(pg_program *p, found_nodes *f, size_t outputs, const pg_id *o
 }
 
 pg_program *pg_record(size_t inputs, const pg_id *input_ids, size_t outputs, const pg_id *output_ids,
-                      unsigned without) {
+                      const pg_lookups *lookups, unsigned without) {
   pg_program *p = new_program(without);
   if (!p) {
     return NULL;
   }
+  p->verbatim = true;
   p->inputs = (uint32_t)inputs;
   found_nodes f = {0};
-  for (size_t i = 0; i < inputs && !f.failed; i++) {
-    found *entry = enter(&f, input_ids[i]);
-    if (entry) {
-      entry->input = (uint32_t)i + 1;
-    }
-  }
-  record(p, &f, outputs, output_ids);
+  enter_inputs(p, &f, inputs, input_ids, lookups);
+  record(p, &f, outputs, output_ids, lookups);
   free(f.table);
   free(f.stack);
   if (p->failed || f.failed) {
@@ -590,60 +814,124 @@ size_t pg_program_parameters(const pg_program *p, pg_id *ids) {
 
 /* Specializing ------------------------------------------------------------------------------------------- */
 
+static pg_ref emit_specialized(pg_program *q, const pg_program *p, const bool *batched, const pg_ref *places,
+                               pg_ref i) {
+  const pg_instruction x = p->list[i];
+  if (x.op < PG_KERNELS) {
+    return emit(q, x.op, places[x.a], x.b == PG_NO_REF ? PG_NO_REF : places[x.b]);
+  }
+  if (x.op == PG_LOOKUP) {
+    const pg_span elements = p->tables[x.b];
+    if (q->tables[x.b].count == 0) {
+      q->tables[x.b].first = q->ref_count;
+      for (uint32_t k = 0; k < elements.count && !q->failed; k++) {
+        add_ref(q, &q->tables[x.b], places[p->refs[elements.first + k]]);
+      }
+    }
+    return emit_lookup(q, places[x.a], x.b);
+  }
+  return leaf(q, x.op, x.a, x.number, x.op == PG_INPUT && batched[x.a]);
+}
+
 /* Emits p's instructions into q; `places` says where each has gone. */
 static void emit_all(pg_program *q, const pg_program *p, const bool *batched, pg_ref *places) {
+  for (uint32_t t = 0; t < p->table_count; t++) {
+    add_table(q, (pg_span){0});
+  }
   for (pg_ref i = 0; i < p->count && !q->failed; i++) {
-    const pg_instruction x = p->list[i];
-    if (x.op < PG_KERNELS) {
-      places[i] = emit(q, x.op, places[x.a], x.b == PG_NO_REF ? PG_NO_REF : places[x.b]);
-    } else {
-      places[i] = leaf(q, x.op, x.a, x.number, x.op == PG_INPUT && batched[x.a]);
-    }
+    places[i] = emit_specialized(q, p, batched, places, i);
   }
 }
 
-pg_program *pg_specialize(const pg_program *p, const bool *batched, bool gradient) {
-  pg_program *q = new_program(p->without);
-  pg_ref *places = pg_resize(NULL, (p->count + 1) * sizeof *places);
-  const uint32_t outputs = p->output_count + (gradient ? p->inputs + p->parameter_count : 0);
-  pg_ref *out = pg_resize(NULL, (outputs + 1) * sizeof *out);
-  adjoint *adjoints = NULL;
-  if (q && places && out) {
-    q->outputs = out;
-    q->output_count = outputs;
-    q->inputs = p->inputs + gradient;
-    q->parameter_count = p->parameter_count;
-    emit_all(q, p, batched, places);
-    for (uint32_t i = 0; i < p->output_count; i++) {
-      out[i] = places[p->outputs[i]];
-    }
-    if (gradient && !q->failed) {
-      /* A number a sample, if the output has one: then all that comes in for what is shared is added up over
-       * them. */
-      pg_ref cotangent = leaf(q, PG_INPUT, p->inputs, 0, q->list[out[0]].batched);
-      q->gradient = q->count;
-      adjoints = emit_gradient(q, out[0], cotangent);
-      for (uint32_t i = p->output_count; i < outputs; i++) {
-        out[i] = constant(q, 0);
-      }
-      for (pg_ref i = 0; i < p->count && !q->failed; i++) {
-        const pg_instruction x = p->list[i];
-        if (x.op == PG_INPUT || x.op == PG_PARAMETER) {
-          const pg_ref g = gathered(q, &adjoints[places[i]], q->list[places[i]].batched);
-          if (g != PG_NO_REF) {
-            out[p->output_count + (x.op == PG_INPUT ? 0 : p->inputs) + x.a] = g;
-          }
-        }
-      }
+static void add_output(pg_program *q, pg_ref i) {
+  q->outputs[q->output_count++] = i == PG_NO_REF ? constant(q, 0) : i;
+}
+
+/* The gradients by inputs and parameters become outputs. What is not batched has one number for all samples;
+ * an output that is, one cotangent a sample: what comes in for the former is added up over these. */
+static void add_gradients(pg_program *q, pg_ref output, pg_ref cotangent) {
+  adjoints a;
+  q->gradient = q->count;
+  const uint32_t first = q->output_count, parameters = first + q->inputs;
+  for (uint32_t i = 0; i < q->inputs + q->parameter_count; i++) {
+    add_output(q, PG_NO_REF);
+  }
+  if (!begin_adjoints(&a, q)) {
+    q->failed = true;
+  } else {
+    emit_gradient(q, &a, output, cotangent);
+  }
+  for (pg_ref i = 0; i < q->gradient && !q->failed; i++) {
+    const pg_instruction x = q->list[i];
+    if ((x.op == PG_INPUT || x.op == PG_PARAMETER) && is_reached(&a.of[i]) && i != cotangent) {
+      q->outputs[(x.op == PG_INPUT ? first : parameters) + x.a] = gathered(q, &a.of[i], x.batched);
     }
   }
-  bool failed = !q || !places || !out || q->failed || (gradient && !adjoints);
-  free(adjoints);
-  free(places);
-  if (failed) {
-    if (!q || q->outputs != out) {
-      free(out);
+  free_adjoints(&a);
+}
+
+/* The tangents of outputs from `first` on, up to `last`, become outputs. */
+static void add_tangents(pg_program *q, const bool *batched, uint32_t first, uint32_t last) {
+  const uint32_t count = q->count;
+  tangents t = {no_refs(count), no_refs(q->table_count), no_refs(q->scatter_count)};
+  if (!t.of || !t.tables || !t.scatters) {
+    q->failed = true;
+  }
+  for (pg_ref i = 0; i < count && !q->failed; i++) {
+    const pg_instruction x = q->list[i];
+    if (x.op == PG_INPUT) {
+      t.of[i] = leaf(q, PG_INPUT, q->inputs + x.a, 0, batched[q->inputs + x.a]);
     }
+  }
+  emit_tangents(q, &t, count);
+  for (uint32_t k = first; k < last && !q->failed; k++) {
+    add_output(q, t.of[q->outputs[k]]);
+  }
+  free(t.of);
+  free(t.tables);
+  free(t.scatters);
+}
+
+static void specialize(pg_program *q, const pg_program *p, const bool *batched, int wanted, pg_ref *places) {
+  emit_all(q, p, batched, places);
+  for (uint32_t i = 0; i < p->output_count; i++) {
+    add_output(q, places[p->outputs[i]]);
+  }
+  if (q->failed) {
+    return;
+  }
+  if (wanted == PG_GRADIENT) {
+    const pg_ref output = q->outputs[0];
+    add_gradients(q, output, leaf(q, PG_INPUT, q->inputs, 0, q->list[output].batched));
+    q->inputs++;
+  } else if (wanted == PG_TANGENTS) {
+    add_tangents(q, batched, 0, p->output_count);
+    q->inputs *= 2;
+  } else if (wanted) {
+    add_gradients(q, q->outputs[0], constant(q, 1));
+    add_tangents(q, batched, 1, 1 + q->inputs);
+    /* Only these are wanted. */
+    q->output_count = q->inputs;
+    memmove(q->outputs, q->outputs + 1 + q->inputs + q->parameter_count, q->inputs * sizeof *q->outputs);
+    q->inputs *= 2;
+  }
+}
+
+pg_program *pg_specialize(const pg_program *p, const bool *batched, int wanted) {
+  pg_program *q = new_program(p->without);
+  if (!q) {
+    return NULL;
+  }
+  pg_ref *places = no_refs(p->count);
+  q->inputs = p->inputs;
+  q->parameter_count = p->parameter_count;
+  q->outputs = no_refs(2 * ((size_t)p->output_count + p->inputs) + p->parameter_count);
+  q->failed = !places || !q->outputs;
+  if (!q->failed) {
+    specialize(q, p, batched, wanted, places);
+  }
+  free(places);
+  if (q->failed) {
     pg_program_free(q);
     return NULL;
   }

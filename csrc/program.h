@@ -1,8 +1,8 @@
 /* program.h: a graph as a list of instructions. Private to the core.
  *
- * Instruction i computes the i-th value from earlier ones. Lists are built by emitting, which simplifies:
- * whoever makes a list of another (the gradient, the tangents) just emits. lower.c turns a list into code,
- * kernels.c runs that.
+ * Instruction i computes the i-th value from earlier ones. A program keeps the graph as it was recorded. Each
+ * kind of call gets a list of its own, built by emitting, which simplifies: whoever makes a list of another
+ * (the gradient, the tangents) just emits. lower.c turns a list into code, kernels.c runs that.
  */
 #ifndef PYGRAD_PROGRAM_H
 #define PYGRAD_PROGRAM_H
@@ -25,6 +25,8 @@ enum {
   PG_PARAMETER,          /* the a-th */
   PG_CONSTANT,           /* number */
   PG_TOTAL,              /* a, added up over the batch */
+  PG_LOOKUP,             /* element a of table b */
+  PG_SCATTER,            /* element b of the transpose of lookups: what scatter a gives to it */
   PG_INSTRUCTIONS
 };
 
@@ -35,9 +37,19 @@ typedef struct {
   bool batched; /* one value a sample, not one for all */
 } pg_instruction;
 
+/* Some of the refs: of a table, its elements; of a scatter, pairs of an index and of what it gives to the
+ * element of that index. */
+typedef struct {
+  uint32_t first, count;
+} pg_span;
+
 struct pg_program {
   pg_instruction *list;
   uint32_t count, room;
+  pg_ref *refs; /* of the spans */
+  uint32_t ref_count, ref_room;
+  pg_span *tables, *scatters;
+  uint32_t table_count, table_room, scatter_count, scatter_room;
   uint32_t *buckets; /* to find equal instructions by */
   uint32_t bucket_count;
   pg_ref *outputs;
@@ -48,12 +60,12 @@ struct pg_program {
   pg_ref
       gradient; /* where the gradient's instructions begin, which go from the last of the others to the first */
   unsigned without; /* optimizations not wanted */
+  bool verbatim;    /* as it was recorded: nothing is simplified yet */
   bool failed;      /* memory has run out: what is in the list is of no use */
 };
 
-/* The program that computes the same for inputs of which some are batched, and if `gradient`, given a cotangent
- * as a further input, also the gradients of its one output with respect to the inputs and to the parameters.
- * NULL if memory has run out. */
-pg_program *pg_specialize(const pg_program *p, const bool *batched, bool gradient);
+/* The simplified list of what `wanted` of a program (see pg_compile) for inputs of which some are batched. NULL
+ * if memory has run out. */
+pg_program *pg_specialize(const pg_program *p, const bool *batched, int wanted);
 
 #endif

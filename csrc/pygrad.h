@@ -214,19 +214,42 @@ enum {
   PG_WITHOUT_SHARING = 2,
   PG_WITHOUT_REDUCTION = 4,
   PG_WITHOUT_DOTS = 8,
-  PG_WITHOUT_VECTORS = 16
+  PG_WITHOUT_VECTORS = 16,
+  PG_WITHOUT_REUSE = 32 /* of slots */
 };
 
-/* The program of the graph from the inputs (leaves) to the outputs. Other leaves are parameters if they are not
- * traced, else constants. `without`: optimizations that are not wanted. NULL if there is no memory. */
+/* Nodes that stand for an element of a table which an input, the index, chooses at each run. */
+typedef struct {
+  size_t count;
+  const pg_id *nodes;
+  const uint32_t *indices, *tables; /* a node: which input, and which table */
+  size_t table_count;
+  const uint32_t *rows;  /* a table */
+  const pg_id *elements; /* of all tables, one after the other; they are older than the nodes */
+} pg_lookups;
+
+/* The program of the graph from the inputs (leaves, or 0 for an index) to the outputs. Other leaves are
+ * parameters if they are not traced, else constants. `without`: optimizations that are not wanted. NULL if
+ * there is no memory. */
 pg_program *pg_record(size_t inputs, const pg_id *input_ids, size_t outputs, const pg_id *output_ids,
-                      unsigned without);
+                      const pg_lookups *lookups, unsigned without);
 void pg_program_free(pg_program *program);
 size_t pg_program_parameters(const pg_program *program, pg_id *ids); /* how many; `ids` may be NULL */
 
-/* The code that runs the program for one kind of arguments: `batched` says of each input whether there is one
- * number a sample. With `gradient`, also the gradient of the one output. NULL: no memory. */
-pg_routine *pg_compile(const pg_program *program, const bool *batched, bool gradient);
+/* What a routine computes, from which inputs besides the program's own:
+ *
+ *                              inputs                  results
+ *   PG_VALUES                                          the outputs
+ *   PG_GRADIENT                cotangent               the one output, its gradients by each input and
+ * parameter PG_TANGENTS                a tangent of each       the outputs, the tangent of each PG_GRADIENT |
+ * PG_TANGENTS  a tangent of each       the tangents of the gradients by each input
+ */
+enum pg_wanted { PG_VALUES = 0, PG_GRADIENT = 1, PG_TANGENTS = 2 };
+
+/* The code for one kind of arguments: `batched` says of each of the program's inputs, then of the further ones,
+ * whether there is one number a sample. (The cotangent has no say: it is batched if the output is.) NULL: no
+ * memory. */
+pg_routine *pg_compile(const pg_program *program, const bool *batched, int wanted);
 void pg_routine_free(pg_routine *routine);
 
 /* Numbers that a routine reads or writes: number i of sample s is at data[i + s * step]; a step of 0: the same
@@ -236,11 +259,10 @@ typedef struct {
   size_t size, step;
 } pg_numbers;
 
-/* Runs it for `batch` samples (1 where nothing is batched). The arguments are all inputs in their order,
- * grouped as the caller likes; with a gradient, then the cotangent. The results are the outputs, and with a
- * gradient, those by each input and by each parameter: for a sample, or for what is shared added up over the
- * batch. Returns PG_OK or a negated status. */
-int pg_run(const pg_routine *routine, size_t batch, size_t arguments, const pg_numbers *argument,
+/* Runs it for `batch` samples (1 where nothing is batched). Arguments and results are as pg_compile says, in
+ * their order, grouped as the caller likes, but for the cotangent, which is a group. A gradient is for a
+ * sample, or for what is shared added up over the batch. Returns PG_OK or a negated status. */
+int pg_run(pg_routine *routine, size_t batch, size_t arguments, const pg_numbers *argument,
            const double *parameters, size_t results, const pg_numbers *result, int threads);
 
 /* The listing of a program, or of a routine's code; to be freed with pg_text_free. */

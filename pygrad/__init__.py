@@ -15,16 +15,19 @@ from pygrad.array import Array, array, concatenate, stack, where
 from pygrad.checkpoint import load, save
 from pygrad.dropin import as_micrograd
 from pygrad.engine import MemoryStats, Value, memory_stats
+from pygrad.lookup import Index, index
 from pygrad.nn import MLP, Layer, Module, Neuron
-from pygrad.program import TraceWarning, compile
+from pygrad.program import Program, TraceWarning, compile
 
 __all__ = [
     "MLP",
     "Array",
+    "Index",
     "Layer",
     "MemoryStats",
     "Module",
     "Neuron",
+    "Program",
     "TraceWarning",
     "Value",
     "array",
@@ -32,6 +35,7 @@ __all__ = [
     "compile",
     "concatenate",
     "functional",
+    "index",
     "load",
     "memory_stats",
     "nn",

@@ -25,6 +25,7 @@ except ImportError:  # NumPy 1
 
 from pygrad._core import ffi, lib
 from pygrad.engine import _OPS, Number, Value, _backward, _error, _handle, _hidden, _in_words, _is_number, _labels
+from pygrad.lookup import has_index, look_up
 
 Ids = npt.NDArray[np.uint32]
 Numbers = npt.NDArray[np.float64]
@@ -651,6 +652,8 @@ class Array:
         return self._like(self._ids.squeeze(axis))
 
     def __getitem__(self, key: Any) -> Any:
+        if has_index(key):
+            return look_up(self, key)
         ids = self._ids[key]
         return self._like(ids) if isinstance(ids, np.ndarray) else _handle(int(ids), self._pins and (self,))
 

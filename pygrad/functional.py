@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pygrad._core import ffi, lib
 from pygrad.array import _NONE, Array, Operand, _axes, _elements, _from_buffer, _made, _matmul, _pointer, array
 from pygrad.engine import Value
+from pygrad.lookup import Index
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -76,6 +77,8 @@ def embedding(input: npt.ArrayLike, weight: Operand) -> Array:
     array([2., 2.])
     """
     w, indices = array(weight), _indices(input, "embedding")
+    if isinstance(indices, Index):
+        return w[indices]  # type: ignore[no-any-return]
     if (indices < 0).any():
         raise IndexError(f"embedding: indices count from 0, and one is {indices.min()}")
     return w._like(w._ids[indices, ...])
@@ -172,7 +175,7 @@ def cross_entropy(input: Operand, target: npt.ArrayLike, reduction: Reduction = 
             f"{x.shape} and {targets.shape}"
         )
     classes = x.shape[-1]
-    if ((targets < 0) | (targets >= classes)).any():
+    if not isinstance(targets, Index) and ((targets < 0) | (targets >= classes)).any():
         raise IndexError(f"cross_entropy: targets are from 0 to {classes - 1}, not {targets.min()} to {targets.max()}")
     if lib.pg_tracing():
         rows = -log_softmax(x.reshape(-1, classes))[np.arange(targets.size), targets.ravel()]
@@ -225,7 +228,10 @@ def _pair(name: str, input: Operand, target: Operand) -> tuple[Array, Any]:
     return x, y
 
 
-def _indices(x: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
+def _indices(x: Any, name: str) -> Any:
+    """Integers as an array, or a traced Index as it is."""
+    if isinstance(x, Index) and x.is_traced:
+        return x
     indices = np.asarray(x)
     if indices.dtype.kind not in "iu" and indices.size:
         raise TypeError(f"{name}: takes integers as indices, not {indices.dtype}")

@@ -21,15 +21,17 @@ import numpy.typing as npt
 from pygrad._core import ffi, lib
 from pygrad.array import Array, Ids, Numbers, _checked, _elements, _holding, _leaves, _pointer, array
 from pygrad.engine import Value, _error, _is_number, _text
+from pygrad.lookup import Index, Lookups
 
 Shape = tuple[int, ...]
-Kind = tuple[tuple[bool, ...], bool]  # of a call: which arguments are batches, and whether gradients are wanted
+Kind = tuple[tuple[bool, ...], int]  # of a call: which arguments are batches, and what is wanted (PG_VALUES, ...)
 
 _from_buffer = ffi.from_buffer
 # Recording reads the arena, and compiling sorts by a table of its own: both keep the GIL. See build_ffi.py.
 _record, _compile, _run = lib.pg_record, lib.pg_compile, ffi.addressof(lib, "pg_run")
 _DOUBLES, _NUMBERS = ffi.typeof("double[]"), ffi.typeof("pg_numbers[]")
 _FLOAT64 = np.dtype(np.float64)
+_HVP = lib.PG_GRADIENT | lib.PG_TANGENTS
 
 
 class TraceWarning(UserWarning):
@@ -132,6 +134,18 @@ class _Leaf:
         return f"an array of shape {self.shape}" if self.shape else "a number"
 
 
+class _IndexLeaf(_Leaf):
+    """The same of an index. Its limits, once they are known: of each integer, the size of the table it indexes."""
+
+    limits: npt.NDArray[Any]
+
+    def of(self, numbers: Numbers) -> None:
+        """There is no derivative by an integer."""
+
+    def __repr__(self) -> str:
+        return f"integers of shape {self.shape}" if self.shape else "an integer"
+
+
 def _map(f: Callable[[Any], Any], tree: Any) -> Any:
     """Nested lists, tuples and dicts, with f(x) for each x in them that is no such thing."""
     if isinstance(tree, dict):
@@ -185,14 +199,16 @@ def _shape_of(example: Any) -> Shape | None:
     """The shape of an example as one array; None if it makes none."""
     if isinstance(example, (list, tuple)):
         shapes: set[Shape | None] = {_shape_of(item) for item in example}
-        if len(shapes) > 1 or None in shapes:
+        if len(shapes) > 1 or None in shapes or any(isinstance(item, Index) for item in example):
             return None
         return (len(example), *(shapes.pop() or ())) if shapes else (0,)
-    if isinstance(example, np.ndarray) and example.dtype.kind in "biuf":
+    if isinstance(example, Index) or (isinstance(example, np.ndarray) and example.dtype.kind in "biuf"):
         return tuple(example.shape)
     if isinstance(example, np.ndarray) or not _is_number(example):
         what = f"an array of {example.dtype}" if isinstance(example, np.ndarray) else repr(type(example).__name__)
-        raise TypeError(f"an example is a number, a NumPy array of numbers, or a list or tuple of these, not {what}")
+        raise TypeError(
+            f"an example is a number, a NumPy array of numbers, a pygrad.index, or a list or tuple of these, not {what}"
+        )
     return ()
 
 
@@ -200,78 +216,131 @@ class _Argument:
     """What a Program takes as one of its arguments.
 
     Its numbers come as an array of `shape`, or with one more leading axis for a batch. If those of the example are in
-    lists that make no array, `tree` is their structure, and the array has one row with the numbers of all.
+    lists that make no array, the array has one row with the numbers of all.
     """
 
-    def __init__(self, index: int, example: Any) -> None:
-        self.index = index
+    def __init__(self, index: int, example: Any, first: int, lookups: Lookups) -> None:
+        """`first`: how many numbers the arguments before it have."""
+        self.index, self.first, self.size = index, first, 0
+        self.traced: list[tuple[_Leaf, Any]] = []
         shape = _shape_of(example)
-        self.traced = _Nodes()
-        tree = _map(self._give, example)
-        nodes = iter(self.traced.nodes)
-        self.given = _map(lambda _: next(nodes), tree)
-        self.tree = tree if shape is None else None
-        self.size = self.traced.size
+        tree = _map(lambda x: self._leaf(x, lookups), example)
+        nodes = iter(self.traced)
+        self.given = _map(lambda _: next(nodes)[1], tree)
+        self.tree = tree
+        if shape is not None and not isinstance(tree, _Leaf):  # lists that make one array
+            self.tree = _Leaf(shape, 0)
+        self.is_row = shape is None
+        self.is_index = isinstance(self.tree, _IndexLeaf)
         self.shape = (self.size,) if shape is None else shape
 
-    def _give(self, x: Any) -> _Leaf:
-        """What the function gets for a number or an array of the example."""
-        return self.traced.add(_leaves(x.astype(np.float64)) if isinstance(x, np.ndarray) else Value(x))
+    def _leaf(self, x: Any, lookups: Lookups) -> _Leaf:
+        """The place of a number, an array or an index of the example. What the function gets for it is noted."""
+        leaf = (_IndexLeaf if isinstance(x, Index) else _Leaf)(getattr(x, "shape", ()), self.size)
+        self.size = leaf.stop
+        if isinstance(x, Index):
+            inputs = self.first + np.arange(leaf.start, leaf.stop).reshape(leaf.shape)
+            self.traced.append((leaf, Index(x._data, inputs, lookups)))
+        elif isinstance(x, np.ndarray):
+            self.traced.append((leaf, _leaves(x.astype(np.float64))))
+        else:
+            self.traced.append((leaf, Value(x)))
+        return leaf
 
-    def numbers(self, x: Any) -> Numbers:
-        """The numbers of an argument, in C order."""
-        if self.tree is not None:
-            return self._row(x)
+    def end_trace(self, lookups: Lookups) -> Ids:
+        """Note what the trace found out, let go of its nodes, and return their ids: 0 for an index."""
+        ids = np.zeros(self.size, dtype=np.uint32)
+        for leaf, node in self.traced:
+            if isinstance(leaf, _IndexLeaf):
+                inputs = range(self.first + leaf.start, self.first + leaf.stop)
+                limits = [lookups.limits.get(i, np.iinfo(np.int32).max) for i in inputs]
+                leaf.limits = np.array(limits).reshape(leaf.shape)
+            else:
+                ids[leaf.start : leaf.stop] = node._ids.ravel() if isinstance(node, Array) else node._id
+        del self.traced, self.given
+        return ids
+
+    def numbers(self, x: Any, what: str = "argument") -> Numbers:
+        """The numbers of an argument, or of a tangent of it, in C order."""
+        if self.is_row:
+            return self._row(x, what)
+        if self.is_index:
+            return self._integers(self.tree, x, what)
         if type(x) is not np.ndarray or x.dtype != _FLOAT64 or not x.flags.c_contiguous:
-            x = np.array(x) if type(x) is float else self._floats(x)
+            x = np.array(x) if type(x) is float else self._floats(x, what)
         shape = x.shape
         if shape != self.shape and (not shape or shape[1:] != self.shape):
-            raise ValueError(self._refusal(f"this one is of shape {shape}"))
+            raise ValueError(self._refusal(f"this one is of shape {shape}", what))
         return x  # type: ignore[no-any-return]
 
-    def _floats(self, x: Any) -> Numbers:
+    def _floats(self, x: Any, what: str) -> Numbers:
         try:
             numbers = _elements(x)
         except ValueError as error:
-            raise ValueError(self._refusal("this one makes no array")) from error
+            raise ValueError(self._refusal("this one makes no array", what)) from error
         except TypeError:
             numbers = np.empty(0, dtype=object)
         if numbers.dtype != _FLOAT64:
-            raise TypeError(f"argument {self.index} must be made of real numbers, not of Values or other things")
+            raise TypeError(f"{what} {self.index} must be made of real numbers, not of Values or other things")
         return np.asarray(numbers, order="C")
 
-    def _row(self, x: Any) -> Numbers:
-        pairs = list(self._pairs(self.tree, x))
+    def _integers(self, leaf: _IndexLeaf, x: Any, what: str) -> Numbers:
+        """The integers of an index, as floats. Its tangent is None, and 0."""
+        if what == "tangent":
+            if x is not None:
+                raise TypeError(f"tangent {self.index} must be None for an index, not {x!r}")
+            return np.zeros(leaf.shape)
+        integers = np.asarray(x.data if isinstance(x, Index) else x)
+        if integers.dtype.kind not in "iu" and integers.size:
+            raise TypeError(f"{what} {self.index} has an index, which is made of integers, not of {integers.dtype}")
+        if integers.shape != leaf.shape and (not integers.ndim or integers.shape[1:] != leaf.shape):
+            raise ValueError(self._refusal(f"this one is of shape {integers.shape}", what))
+        wrong = (integers < 0) | (integers >= leaf.limits)
+        if wrong.any():
+            limit = np.broadcast_to(leaf.limits, integers.shape)[wrong][0]
+            raise IndexError(
+                f"{what} {self.index} has an index from 0 to {limit - 1}, as it was traced, not {integers[wrong][0]}"
+            )
+        return integers.astype(np.float64)
+
+    def _row(self, x: Any, what: str) -> Numbers:
+        pairs = list(self._pairs(self.tree, x, what))
         if all(numbers.shape == leaf.shape for leaf, numbers in pairs):
             return np.concatenate([numbers.ravel() for _, numbers in pairs])
         sizes = {numbers.shape[:1] if numbers.shape[1:] == leaf.shape else () for leaf, numbers in pairs}
         if len(sizes) > 1 or () in sizes:
-            raise ValueError(self._refusal(f"this one's are of shapes {[numbers.shape for _, numbers in pairs]}"))
+            raise ValueError(self._refusal(f"this one's are of shapes {[numbers.shape for _, numbers in pairs]}", what))
         batch = sizes.pop()
         return np.concatenate([numbers.reshape(*batch, leaf.stop - leaf.start) for leaf, numbers in pairs], axis=1)
 
-    def _pairs(self, tree: Any, x: Any) -> Iterator[tuple[_Leaf, Numbers]]:
+    def _pairs(self, tree: Any, x: Any, what: str) -> Iterator[tuple[_Leaf, Numbers]]:
         """The leaves of the example's structure, each with its numbers."""
-        if isinstance(tree, _Leaf):
-            yield tree, self._floats(x)
+        if isinstance(tree, _IndexLeaf):
+            yield tree, self._integers(tree, x, what)
+        elif isinstance(tree, _Leaf):
+            yield tree, self._floats(x, what)
         elif (isinstance(x, (list, tuple)) or (isinstance(x, np.ndarray) and x.ndim)) and len(x) == len(tree):
             for subtree, item in zip(tree, x):
-                yield from self._pairs(subtree, item)
+                yield from self._pairs(subtree, item, what)
         else:
-            raise ValueError(self._refusal(f"this one has {x!r} for {tree}"))
+            raise ValueError(self._refusal(f"this one has {x!r} for {tree}", what))
 
-    def _refusal(self, what: str) -> str:
+    def _refusal(self, why: str, what: str) -> str:
         traced, batch = ", ".join(map(str, self.shape)), ", ".join(map(str, ("B", *self.shape)))
         expected = f"shape ({traced}), or ({batch}) for a batch of B"
-        if self.tree is not None:
+        if self.is_row:
             expected = f"the structure {self.tree}, or arrays with a leading axis for a batch"
-        return f"argument {self.index} must have {expected}, as it was traced; {what}"
+        return f"{what} {self.index} must have {expected}, as it was traced; {why}"
 
     def gradient(self, numbers: Numbers) -> Any:
         """The gradient in the argument's structure, from an array such as numbers() gives."""
-        if self.tree is not None:
-            return _map(lambda leaf: leaf.of(numbers), self.tree)
+        if self.is_row or self.is_index:
+            return self.structured(numbers)
         return numbers if numbers.ndim else numbers.item()
+
+    def structured(self, rows: Numbers) -> Any:
+        """Derivatives by the argument, in its structure, from an array whose last axis has one for each number."""
+        return _map(lambda leaf: leaf.of(rows), self.tree)
 
 
 # Programs ---------------------------------------------------------------------------------------------------------
@@ -310,20 +379,24 @@ class Program:
         self._name = getattr(fn, "__name__", type(fn).__name__)
         self.threads, self.check_finite = threads, check_finite
         _shape_of(examples)  # raises what there is to raise before anything is traced
-        outputs = _Nodes()
+        outputs, lookups = _Nodes(), Lookups()
         with _tracing() as reads:
-            self._arguments = [_Argument(index, example) for index, example in enumerate(examples)]
+            self._arguments: list[_Argument] = []
+            for index, example in enumerate(examples):
+                before = self._arguments[-1].first + self._arguments[-1].size if index else 0
+                self._arguments.append(_Argument(index, example, before, lookups))
             result = fn(*[argument.given for argument in self._arguments])
             self._tree = _map(lambda x: outputs.add(_traced_result(self._name, x)), result)
+        lookups.ended = True
         (self._reads,) = reads
         self._outputs = outputs.size
-        inputs = [argument.traced.ids() for argument in self._arguments]
-        self._program = _recorded(self._name, _in_a_row(inputs), outputs.ids(), without)
+        held = [argument.traced for argument in self._arguments], result  # until the graph is recorded
+        inputs = _in_a_row([argument.end_trace(lookups) for argument in self._arguments])
+        self._program = _recorded(self._name, inputs, outputs.ids(), lookups, without)
         ids = np.empty(lib.pg_program_parameters(self._program, ffi.NULL), dtype=np.uint32)
         lib.pg_program_parameters(self._program, _pointer(ids))
         self.parameters = _holding(ids)  # before the traced graph goes, which may be all that holds them
-        for argument in self._arguments:
-            argument.traced, argument.given = _Nodes(), None
+        del held
         self._ids = self.parameters._ids
         self._id_pointer = _pointer(self._ids)
         self._routines: dict[Kind, Any] = {}
@@ -344,7 +417,7 @@ class Program:
         arguments, batched, batch = self._numbers_of(args)
         samples = 1 if batch is None else batch
         results = np.empty((samples, self._outputs) if batch is not None else self._outputs)
-        self._run((batched, False), arguments, samples, [results], (*batched, True))
+        self._run((batched, lib.PG_VALUES), arguments, samples, [results], (*batched, True))
         if self.check_finite:
             self._check("a result", results)
         tree = self._tree
@@ -383,9 +456,7 @@ class Program:
         >>> f.value_and_grad([1.0, 2.0], 10.0)
         (array([10., 20.]), (array([10., 10.]), 3.0))
         """
-        tree = self._tree
-        if type(tree) is not _Leaf or tree.shape:
-            raise TypeError(f"value_and_grad() is for a function with one scalar result; {self._name} returns {tree!r}")
+        self._refuse_unless_scalar("value_and_grad")
         arguments, batched, batch = self._numbers_of(args)
         weight, weighted = _cotangent(cotangent)
         if weighted:
@@ -397,7 +468,7 @@ class Program:
         by_parameters = np.empty(self._ids.size)
         samples = 1 if batch is None else batch
         flags = (*batched, weighted, True, *batched, False)
-        self._run((batched, True), [*arguments, weight], samples, [values, *gradients, by_parameters], flags)
+        self._run((batched, lib.PG_GRADIENT), [*arguments, weight], samples, [values, *gradients, by_parameters], flags)
         if self.check_finite:
             self._check("a result", values)
             for i, gradient in enumerate(gradients):
@@ -406,32 +477,233 @@ class Program:
         if by_parameters.size:
             status = lib.pg_add_grads(self._ids.size, self._id_pointer, _from_buffer(_DOUBLES, by_parameters))
             _checked(status, "a parameter")
-        return tree.of(values), tuple([a.gradient(g) for a, g in zip(self._arguments, gradients)])
+        return self._tree.of(values), tuple([a.gradient(g) for a, g in zip(self._arguments, gradients)])
 
-    def _numbers_of(self, args: Sequence[Any]) -> tuple[list[Numbers], tuple[bool, ...], int | None]:
-        """The numbers of the arguments, which of them are batches, and of what size."""
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+        """Return the results, and how they change in a direction: the Jacobian times a vector, forward.
+
+        Parameters
+        ----------
+        primals
+            the arguments, as for a call
+        tangents
+            the direction: for each argument one in the same structure (None for an index), or batches of these
+
+        Returns
+        -------
+        results, tangents
+            both in the structure of what a call returns, with the leading axis if anything had it
+
+        Raises
+        ------
+        TypeError, ValueError, IndexError
+            as a call does
+
+        Examples
+        --------
+        >>> from pygrad import compile
+        >>> f = compile(lambda x, y: [x * y, x.exp()], 1.0, 1.0)
+        >>> f.jvp((0.0, 3.0), (1.0, 0.0))
+        ([0.0, 1.0], [3.0, 1.0])
+        """
+        arguments, batched, batch = self._with_tangents(primals, tangents)
+        results = [np.empty((batch or 1, self._outputs)) for _ in range(2)]
+        if batch is None:
+            results = [part[0] for part in results]
+        self._run((batched, lib.PG_TANGENTS), arguments, batch, results, (*batched, True, True))
+        values, directions = (_map(lambda leaf: leaf.of(part), self._tree) for part in results)  # noqa: B023
+        return values, directions
+
+    def jacobian(self, *args: Any) -> Any:
+        """Return the derivatives of all results by all arguments, one `jvp` for each number of these.
+
+        Parameters
+        ----------
+        args
+            as for a call. With a batch among them, all is for each sample.
+
+        Returns
+        -------
+        Any
+            in the structure of what a call returns, for each Value or Array a tuple with its derivatives by each
+            argument: an array of shape (B, *shape of the result, *shape of the argument), without B if there is no
+            batch; None for an index.
+
+        Raises
+        ------
+        TypeError, ValueError, IndexError
+            as a call does
+
+        Examples
+        --------
+        >>> from pygrad import compile
+        >>> f = compile(lambda x, y: x * y, np.ones(2), 1.0)
+        >>> f.jacobian([3.0, 4.0], 5.0)
+        (array([[5., 0.],
+               [0., 5.]]), array([3., 4.]))
+        """
+        slopes, lead = self._in_every_direction(args, lib.PG_TANGENTS, self._outputs)
+
+        def by_arguments(leaf: _Leaf) -> tuple[Any, ...]:
+            part = slopes[..., leaf.start : leaf.stop, :].reshape(*lead, *leaf.shape, slopes.shape[-1])
+            return tuple(a.structured(part[..., a.first : a.first + a.size]) for a in self._arguments)
+
+        return _map(by_arguments, self._tree)
+
+    def hvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, ...]:
+        """Return how the gradient changes in a direction: the Hessian of the one result times a vector.
+
+        Forward over reverse: the tangent of the gradient, at a small multiple of its cost (Pearlmutter, 1994).
+
+        Parameters
+        ----------
+        primals, tangents
+            as for `jvp`
+
+        Returns
+        -------
+        tuple
+            for each argument the product, in its structure (None for an index). If anything is a batch, so is all:
+            nothing is added up over the samples, unlike in `value_and_grad`, and no `grad` changes.
+
+        Raises
+        ------
+        TypeError
+            if the function does not return just one Value, or as a call does
+        ValueError, IndexError
+            as a call does
+
+        Examples
+        --------
+        >>> from pygrad import compile
+        >>> f = compile(lambda x, y: x**2 * y, 1.0, 1.0)
+        >>> f.hvp((3.0, 4.0), (1.0, 0.0))
+        (8.0, 6.0)
+        """
+        self._refuse_unless_scalar("hvp")
+        arguments, batched, batch = self._with_tangents(primals, tangents)
+        n = len(self._arguments)
+        if any(batched[:n]):  # then what is shared has a gradient a sample, too
+            arguments[:n] = [self._for_each(a, x, batch) for a, x in zip(self._arguments, arguments)]
+            batched = (*(True,) * n, *batched[n:])
+        products = [np.empty((batch or 1, a.size)) for a in self._arguments]
+        if batch is None:
+            products = [part[0] for part in products]
+        self._run((batched, _HVP), arguments, batch, products, (*batched, *(True,) * n))
+        return tuple(a.structured(part) for a, part in zip(self._arguments, products))
+
+    def hessian(self, *args: Any) -> tuple[tuple[Any, ...], ...]:
+        """Return the second derivatives of the one result, one `hvp` for each number of the arguments.
+
+        Parameters
+        ----------
+        args
+            as for a call. With a batch among them, all is for each sample.
+
+        Returns
+        -------
+        tuple
+            `h[i][j]`: the derivatives by argument i and then j, of shape (B, *shape of i, *shape of j), without B if
+            there is no batch; None where one is an index.
+
+        Raises
+        ------
+        TypeError, ValueError, IndexError
+            as `hvp` does
+
+        Examples
+        --------
+        >>> from pygrad import compile
+        >>> f = compile(lambda x, y: x**2 * y, 1.0, 1.0)
+        >>> f.hessian(3.0, 4.0)
+        ((8.0, 6.0), (6.0, 0.0))
+        """
+        self._refuse_unless_scalar("hessian")
+        slopes, lead = self._in_every_direction(args, _HVP, sum(a.size for a in self._arguments))
+
+        def by_second(first: _Argument, second: _Argument) -> Any:
+            block = slopes[..., first.first : first.first + first.size, second.first : second.first + second.size]
+            # One leaf of the first argument at a time: its own axes, then those of the second.
+            return _map(
+                lambda leaf: (
+                    None
+                    if isinstance(leaf, _IndexLeaf)
+                    else second.structured(
+                        block[..., leaf.start : leaf.stop, :].reshape(*lead, *leaf.shape, second.size)
+                    )
+                ),
+                first.tree,
+            )
+
+        return tuple(tuple(by_second(first, second) for second in self._arguments) for first in self._arguments)
+
+    def _in_every_direction(self, args: Sequence[Any], wanted: int, size: int) -> tuple[Numbers, Shape]:
+        """The derivatives of so many numbers by all of the arguments', on the last axis; and the axes before them."""
+        arguments, batched, batch = self._numbers_of(args)
+        n = sum(a.size for a in self._arguments)
+        samples = 1 if batch is None else batch
+        if batch is not None:
+            arguments = [np.repeat(self._for_each(a, x, batch), n, axis=0) for a, x in zip(self._arguments, arguments)]
+        directions = np.tile(np.eye(n), (samples, 1))
+        tangents = [np.ascontiguousarray(directions[:, a.first : a.first + a.size]) for a in self._arguments]
+        flags = (*(batch is not None,) * len(arguments), *(True,) * len(arguments))
+        slopes = np.zeros((samples * n, size))
+        rows = [slopes] if wanted == _HVP else [np.empty((samples * n, size)), slopes]
+        if slopes.size:
+            self._run((flags, wanted), arguments + tangents, samples * n, rows, (*flags, *(True,) * len(rows)))
+        lead = () if batch is None else (batch,)
+        return slopes.reshape(*lead, n, size).swapaxes(-1, -2), lead
+
+    def _for_each(self, argument: _Argument, x: Numbers, batch: int | None) -> Numbers:
+        """The numbers of an argument for each sample."""
+        return np.ascontiguousarray(np.broadcast_to(x, (batch or 1, *argument.shape)))
+
+    def _refuse_unless_scalar(self, method: str) -> None:
+        tree = self._tree
+        if type(tree) is not _Leaf or tree.shape:
+            raise TypeError(f"{method}() is for a function with one scalar result; {self._name} returns {tree!r}")
+
+    def _with_tangents(
+        self, primals: Sequence[Any], tangents: Sequence[Any]
+    ) -> tuple[list[Numbers], tuple[bool, ...], int | None]:
+        """The numbers of arguments and of their tangents, which of these are batches, and of what size."""
+        for name, given in [("primals", primals), ("tangents", tangents)]:
+            if not isinstance(given, (list, tuple)):
+                raise TypeError(f"{name} must be a tuple with one entry an argument, not {type(given).__name__!r}")
+        arguments, batched, batch = self._numbers_of(primals)
+        directions, also, directed = self._numbers_of(tangents, "tangent")
+        if batch is not None and directed is not None and batch != directed:
+            raise ValueError(f"the primals are a batch of {batch}, and the tangents one of {directed}")
+        return arguments + directions, batched + also, directed if batch is None else batch
+
+    def _numbers_of(
+        self, args: Sequence[Any], what: str = "argument"
+    ) -> tuple[list[Numbers], tuple[bool, ...], int | None]:
+        """The numbers of the arguments, or of their tangents; which of them are batches, and of what size."""
         if len(args) != len(self._arguments):
-            shapes = ", ".join(repr(a.tree or a.shape) for a in self._arguments)
+            shapes = ", ".join(repr(a.tree if a.is_row else a.shape) for a in self._arguments)
             raise TypeError(
-                f"{self._name} was traced with {len(self._arguments)} arguments, of shapes {shapes}; {len(args)} came"
+                f"{self._name} was traced with {len(self._arguments)} arguments, of shapes {shapes}; "
+                f"{len(args)} came"
             )
         arguments, batched, batch = [], [], None
         for argument, x in zip(self._arguments, args):
-            found = argument.numbers(x)
+            found = argument.numbers(x, what)
             arguments.append(found)
             batched.append(found.shape != argument.shape)
             if batched[-1] and batch is None:
                 batch, first = len(found), argument.index
             if batched[-1] and batch != len(found):
                 raise ValueError(
-                    f"argument {first} is a batch of {batch}, and argument {argument.index} one of {len(found)}"
+                    f"{what} {first} is a batch of {batch}, and {what} {argument.index} one of {len(found)}"
                 )
         return arguments, tuple(batched), batch
 
     def _run(
-        self, key: Kind, arguments: list[Numbers], samples: int, results: list[Numbers], flags: tuple[bool, ...]
+        self, key: Kind, arguments: list[Numbers], batch: int | None, results: list[Numbers], flags: tuple[bool, ...]
     ) -> None:
-        """Compute the results, in place. The flags say which of the arguments and results have a leading axis."""
+        """Compute the results, in place. The flags say which of the arguments and results are batches, if any is."""
+        samples = 1 if batch is None else batch
         if not samples:
             for result in results:
                 result.fill(0)
@@ -451,11 +723,12 @@ class Program:
 
     def _compiled(self, key: Kind) -> Any:
         """The routine for one kind of arguments."""
-        batched, gradient = key
-        flags = [flag for argument, flag in zip(self._arguments, batched) for _ in range(argument.size)]
+        batched, wanted = key
+        sizes = [argument.size for argument in self._arguments] * 2  # those of the tangents are the same
+        flags = [flag for size, flag in zip(sizes, batched) for _ in range(size)]
         with self._compiling:  # a pg_program is for one thread at a time
             if key not in self._routines:
-                routine = _compile(self._program, ffi.new("bool[]", flags), gradient)
+                routine = _compile(self._program, ffi.new("bool[]", flags), wanted)
                 if not routine:
                     raise MemoryError(f"there is no memory to compile {self._name}")
                 self._routines[key] = ffi.gc(routine, lib.pg_routine_free)
@@ -485,11 +758,14 @@ class Program:
         return _text(ffi.gc(text, lib.pg_text_free)).rstrip()
 
 
-def _recorded(name: str, inputs: Ids, outputs: Ids, without: int) -> Any:
+def _recorded(name: str, inputs: Ids, outputs: Ids, lookups: Lookups, without: int) -> Any:
     """The pg_program of a traced graph."""
     if any(lib.pg_flags_of(id) & lib.PG_PINNED for id in set(outputs.tolist())):
         raise TypeError(f"{name} uses Values with a _backward in Python, which no Program can run")
-    program = _record(inputs.size, _pointer(inputs), outputs.size, _pointer(outputs), without)
+    nodes, indices, tables, rows, elements = lookups.arrays()
+    pointers = [_from_buffer("uint32_t[]", x) for x in (nodes, indices, tables, rows, elements)]
+    described = ffi.new("pg_lookups *", [nodes.size, *pointers[:3], rows.size, *pointers[3:]])
+    program = _record(inputs.size, _pointer(inputs), outputs.size, _pointer(outputs), described, without)
     if not program:
         raise MemoryError(f"there is no memory to record {name}")
     return ffi.gc(program, lib.pg_program_free)

@@ -28,7 +28,7 @@ NOT_RECORDED = {"custom", "unfinished", "hook", "data", "grad", "backward", "ste
 RECORDED = {name: step for name, step in STEPS.items() if name not in NOT_RECORDED}
 RECORDED["detach"] = lambda V, a, b, x: a.detach()
 FLAGS = [lib.PG_WITHOUT_FOLDING, lib.PG_WITHOUT_SHARING, lib.PG_WITHOUT_REDUCTION]
-FLAGS += [lib.PG_WITHOUT_DOTS, lib.PG_WITHOUT_VECTORS]
+FLAGS += [lib.PG_WITHOUT_DOTS, lib.PG_WITHOUT_VECTORS, lib.PG_WITHOUT_REUSE]
 WITHOUT = [0, *FLAGS, sum(FLAGS)]
 BATCHES = [1, 7, 8, 9, 63, 64, 65]
 

@@ -1,0 +1,193 @@
+"""index: an integer that stays an index when a function is compiled, for embeddings, targets, and other lookups."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from pygrad.array import Array, Ids
+
+Integers = npt.NDArray[np.intp]
+
+
+class Lookups:
+    """The lookups of a trace: nodes that stand for an element of a table, which an index chooses at each run."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self.limits: dict[int, int] = {}  # of an input that is an index: the size of the smallest table
+        self._nodes: list[Ids] = []
+        self._indices: list[Integers] = []  # of each node: which input chooses
+        self._tables: list[Integers] = []  # of each node: which table
+        self._rows: list[Integers] = []  # of each table: how many elements
+        self._elements: list[Ids] = []
+        self._count = 0
+        self._held: list[Any] = []
+
+    def add(self, table: Array, nodes: Any, ids: Ids, inputs: Integers, candidates: Ids) -> None:
+        """Nodes with these ids, each chosen by an input from its column of candidates, which are of the table."""
+        columns, which = np.unique(candidates, axis=1, return_inverse=True)
+        self._nodes.append(ids)
+        self._indices.append(inputs)
+        self._tables.append(self._count + which.ravel())
+        self._rows.append(np.full(columns.shape[1], len(columns)))
+        self._elements.append(columns.T.ravel())
+        self._count += columns.shape[1]
+        self._held += [table, nodes]
+        for i in inputs.tolist():
+            self.limits[i] = min(len(columns), self.limits.get(i, len(columns)))
+
+    def arrays(self) -> list[npt.NDArray[np.uint32]]:
+        """The nodes, their inputs, their tables, the sizes of the tables, and their elements."""
+        parts: list[list[Any]] = [self._nodes, self._indices, self._tables, self._rows, self._elements]
+        return [np.concatenate([[], *part]).astype(np.uint32) for part in parts]
+
+
+class Index:
+    """Integers that choose elements of an Array; `pygrad.index` makes one.
+
+    Attributes
+    ----------
+    data
+        the integers, as a NumPy array; not there while a function is traced, where only Programs know them
+    shape, ndim, size
+        as of that array
+    """
+
+    __slots__ = ("_data", "_inputs", "_lookups")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, data: Integers, inputs: Integers | None = None, lookups: Lookups | None = None) -> None:
+        self._data, self._inputs, self._lookups = data, inputs, lookups
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether it stands for integers that only the calls of a Program know."""
+        return self._lookups is not None
+
+    @property
+    def data(self) -> Integers:
+        """The integers."""
+        if self.is_traced:
+            raise TypeError(
+                "the number of an index is not known while a function is traced: index an Array with it, "
+                "pygrad.array(values)[i]"
+            )
+        return self._data
+
+    shape = property(lambda self: self._data.shape)
+    ndim = property(lambda self: self._data.ndim)
+    size = property(lambda self: self._data.size)
+
+    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.array(self.data, dtype=dtype)
+
+    def __index__(self) -> int:
+        return operator.index(self.data[()])
+
+    def __eq__(self, other: object) -> Any:
+        return self.data == (other.data if isinstance(other, Index) else other)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __iter__(self) -> Iterator[Index]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, key: Any) -> Index:
+        inputs = None if self._inputs is None else np.asarray(self._inputs[key])
+        return Index(np.asarray(self._data[key]), inputs, self._lookups)
+
+    def reshape(self, *shape: Any) -> Index:
+        """The same integers in another shape."""
+        inputs = None if self._inputs is None else self._inputs.reshape(*shape)
+        return Index(self._data.reshape(*shape), inputs, self._lookups)
+
+    def ravel(self) -> Index:
+        """The integers in one row."""
+        return self.reshape(-1)
+
+    def __repr__(self) -> str:
+        traced = "" if self._lookups is None else ", traced"
+        return f"Index({np.array2string(self._data, separator=', ', prefix='Index(')}{traced})"
+
+
+def index(data: npt.ArrayLike) -> Index:
+    """Make an Index of an integer, or of an array of integers.
+
+    An example of `pygrad.compile` that is one stays an index: `table[i]`, where `table` is an Array, chooses among its
+    elements at each call, by the integers that the call is given.
+
+    Raises
+    ------
+    TypeError
+        if they are no integers
+
+    Examples
+    --------
+    >>> from pygrad import array, compile
+    >>> table = array([[1.0, 2.0], [3.0, 4.0]])
+    >>> f = compile(lambda i, x: (table[i] * x).sum(), index(0), np.ones(2))
+    >>> f(1, [1.0, 10.0]), f([0, 1], [1.0, 10.0])
+    (43.0, array([21., 43.]))
+    """
+    integers = np.array(data.data if isinstance(data, Index) else data)
+    if integers.dtype.kind not in "iu" and integers.size:
+        raise TypeError(f"an index is made of integers, not of {integers.dtype}")
+    return Index(integers.astype(np.intp))
+
+
+def has_index(key: Any) -> bool:
+    """Whether what stands in brackets behind an Array has an Index in it."""
+    return isinstance(key, Index) or (isinstance(key, tuple) and any(isinstance(k, Index) for k in key))
+
+
+def look_up(table: Array, key: Any) -> Any:
+    """`table[key]`, where the key has an Index in it: the elements that NumPy would choose, whatever the integers."""
+    keys = key if isinstance(key, tuple) else (key,)
+    chosen = table[tuple(k._data if isinstance(k, Index) else k for k in keys)]
+    places = [at for at, k in enumerate(keys) if isinstance(k, Index) and k.is_traced]
+    if not places:
+        return chosen
+    if len(places) > 1:
+        raise TypeError("only one traced index at a time: table[i][j], not table[i, j]")
+    (at,) = places
+    traced: Index = keys[at]
+    if traced._lookups.ended:  # type: ignore[union-attr]
+        raise TypeError("an index was used after the trace that it belongs to")
+    nodes = chosen.detach()
+    ids = np.asarray(getattr(nodes, "_ids", None) if hasattr(nodes, "_ids") else nodes._id, dtype=np.uint32)
+
+    def candidates(ids: Any, integers: Any) -> Any:
+        return ids[tuple(integers if k is traced else k._data if isinstance(k, Index) else k for k in keys)]
+
+    axis = _axis(keys, at, table.ndim)
+    elements = [candidates(table._ids, np.full(traced.shape, i)) for i in range(table.shape[axis])]
+    # Which integer chooses which element: the key takes out of this array the numbers of the integers themselves.
+    sizes = (*table.shape[:axis], traced.size, *table.shape[axis + 1 :])
+    numbers = np.arange(traced.size).reshape(-1, *(1,) * (table.ndim - axis - 1))
+    which = candidates(np.broadcast_to(numbers, sizes), np.arange(traced.size).reshape(traced.shape))
+    inputs = np.asarray(traced._inputs).ravel()[np.ravel(which)]
+    traced._lookups.add(table, nodes, ids.ravel(), inputs, np.reshape(elements, (len(elements), ids.size)))  # type: ignore[union-attr]
+    return nodes
+
+
+def _axis(keys: tuple[Any, ...], at: int, ndim: int) -> int:
+    """The axis that the key at a place is for."""
+
+    def axes(key: Any) -> int:
+        if key is None:
+            return 0
+        mask = np.asarray(key) if isinstance(key, (list, np.ndarray, bool)) else None
+        return mask.ndim if mask is not None and mask.dtype == bool else 1
+
+    ellipses = [k for k, key in enumerate(keys) if key is Ellipsis]
+    after = sum(axes(key) for key in keys[at:])
+    if ellipses and ellipses[0] < at:
+        return ndim - after
+    return sum(axes(key) for key in keys[:at])
