@@ -8,7 +8,8 @@
 
 enum {
   PG_LANES_A_TILE = 64, /* samples that are worked on at a time */
-  PG_MAX_CHUNKS = 16    /* in so many parts a batch is added up, whatever the number of threads */
+  PG_MAX_CHUNKS = 16,   /* in so many parts a batch is added up, whatever the number of threads */
+  PG_ALIGNED = 8        /* vectors are fastest from multiples of so many slots */
 };
 
 /* Numbers have slots. A shared one is one number; a batched one has PG_LANES_A_TILE of them, one a sample. In
@@ -29,10 +30,10 @@ enum { PG_CODE_DOT = PG_INSTRUCTIONS, PG_CODE_TOTAL, PG_NO_CODE };
 
 typedef struct {
   uint32_t n, rows, terms;
-  uint32_t dst, a, b, init; /* slots; no init: PG_NO_REF */
-  int32_t a_step, b_step;   /* from one i to the next */
-  int32_t a_term, b_term;   /* from one t to the next */
-  int32_t a_row, b_row;     /* from one row to the next */
+  uint32_t dst, a, b, init;          /* slots; no init: PG_NO_REF */
+  int32_t a_step, b_step, init_step; /* from one i to the next */
+  int32_t a_term, b_term;            /* from one t to the next */
+  int32_t a_row, b_row, init_row;    /* from one row to the next */
   uint8_t op;
   bool batched, a_batched, b_batched, init_batched;
 } pg_code;
@@ -48,6 +49,12 @@ typedef struct {
   bool batched;
 } pg_place;
 
+/* Numbers that are read or written: for each sample one after the other, or `size` for all. */
+typedef struct {
+  size_t size;
+  bool batched;
+} pg_group;
+
 enum { PG_BEFORE, PG_BATCH, PG_AFTER, PG_PHASES };
 
 struct pg_routine {
@@ -59,7 +66,11 @@ struct pg_routine {
   uint32_t leaves;   /* so many of these there are */
   uint32_t first_total, totals;
   pg_place *inputs, *outputs;
-  uint32_t input_count, output_count, parameter_count;
+  uint32_t input_count, output_count;
+  pg_group *groups; /* first of the inputs, then of the outputs */
+  size_t arguments, results;
+  pg_id *parameters;
+  uint32_t parameter_count;
   uint32_t cotangent;      /* its input, PG_NO_REF where there is none */
   _Atomic(double *) spare; /* the memory of a run, for the next one */
 };

@@ -12,7 +12,7 @@
 
 enum {
   T = PG_LANES_A_TILE,
-  PAD = 8 /* numbers behind the last that vectors may reach */
+  PAD = PG_ALIGNED /* numbers behind the last that vectors may reach */
 };
 
 static double *at_place(uint32_t place, double *shared, double *batched, size_t sample) {
@@ -125,14 +125,15 @@ static kernels *best_kernels(void) {
 
 /* Puts numbers into their slots: the shared ones if there are no samples, else those of a tile's samples. The
  * last sample stands for those that are missing. */
-static void load_inputs(const pg_routine *r, size_t groups, const pg_numbers *group, size_t first,
-                        size_t samples, double *shared, double *batched) {
+static void load_inputs(const pg_routine *r, double *const *numbers, size_t first, size_t samples,
+                        double *shared, double *batched) {
   uint32_t k = 0, run;
-  for (size_t g = 0; g < groups; g++) {
-    for (size_t i = 0; i < group[g].size; i += run, k += run) {
+  for (size_t g = 0; g < r->arguments; g++) {
+    const pg_group group = r->groups[g];
+    for (size_t i = 0; i < group.size; i += run, k += run) {
       const pg_place place = r->inputs[k];
-      run = place.run < group[g].size - i ? place.run : (uint32_t)(group[g].size - i);
-      const double *from = group[g].data + i;
+      run = place.run < group.size - i ? place.run : (uint32_t)(group.size - i);
+      const double *from = numbers[g] + i;
       if (place.slot == PG_NO_REF || place.batched != (samples > 0)) {
         continue;
       }
@@ -140,10 +141,11 @@ static void load_inputs(const pg_routine *r, size_t groups, const pg_numbers *gr
         memcpy(shared + place.slot, from, run * sizeof *from);
         continue;
       }
+      const size_t step = group.batched ? group.size : 0;
       for (uint32_t j = 0; j < run; j++) {
         double *to = batched + (size_t)(place.slot + j) * T;
         for (size_t s = 0; s < samples; s++) {
-          to[s] = from[j + (first + s) * group[g].step];
+          to[s] = from[j + (first + s) * step];
         }
         for (size_t s = samples; s < T; s++) {
           to[s] = to[samples - 1];
@@ -154,30 +156,32 @@ static void load_inputs(const pg_routine *r, size_t groups, const pg_numbers *gr
 }
 
 /* Where the output is the same for all samples, so is what comes in for it: all their cotangents. */
-static void add_cotangents(const pg_routine *r, size_t batch, const pg_numbers *cotangent, double *shared) {
+static void add_cotangents(const pg_routine *r, size_t batch, const double *cotangent, double *shared) {
   const pg_place place = r->inputs[r->cotangent];
   if (place.slot != PG_NO_REF && !place.batched) {
     shared[place.slot] = 0;
     for (size_t s = 0; s < batch; s++) {
-      shared[place.slot] += cotangent->data[s * cotangent->step];
+      shared[place.slot] += cotangent[r->groups[r->arguments - 1].batched ? s : 0];
     }
   }
 }
 
 /* Writes the results that are batched, for a tile's samples, or those that are shared, to all samples where one
  * a sample is wanted. */
-static void store_outputs(const pg_routine *r, size_t groups, const pg_numbers *group, bool of_batch,
-                          size_t first, size_t samples, const double *shared, const double *batched) {
+static void store_outputs(const pg_routine *r, double *const *numbers, bool of_batch, size_t first,
+                          size_t samples, const double *shared, const double *batched) {
   uint32_t k = 0, run;
-  for (size_t g = 0; g < groups; g++) {
-    for (size_t i = 0; i < group[g].size; i += run, k += run) {
+  for (size_t g = r->arguments; g < r->arguments + r->results; g++) {
+    const pg_group group = r->groups[g];
+    for (size_t i = 0; i < group.size; i += run, k += run) {
       const pg_place place = r->outputs[k];
-      run = place.run < group[g].size - i ? place.run : (uint32_t)(group[g].size - i);
+      run = place.run < group.size - i ? place.run : (uint32_t)(group.size - i);
       if (place.batched != of_batch) {
         continue;
       }
-      double *to = group[g].data + i + first * group[g].step;
-      for (size_t s = 0; s < (group[g].step ? samples : 1); s++, to += group[g].step) {
+      const size_t step = group.batched ? group.size : 0;
+      double *to = numbers[g] + i + first * step;
+      for (size_t s = 0; s < (group.batched ? samples : 1); s++, to += step) {
         if (!place.batched) {
           memcpy(to, shared + place.slot, run * sizeof *to);
           continue;
@@ -196,8 +200,7 @@ typedef struct {
   const pg_routine *r;
   kernels *run;
   size_t batch, tiles, chunks;
-  size_t arguments, results;
-  const pg_numbers *argument, *result;
+  double *const *numbers;
   double *shared;
   double *totals;     /* of each chunk */
   atomic_size_t next; /* chunk to be taken */
@@ -208,9 +211,9 @@ static void run_chunk(job *j, size_t chunk, double *batched) {
   double *totals = j->totals + chunk * j->r->totals;
   for (size_t tile = chunk * j->tiles / j->chunks; tile < (chunk + 1) * j->tiles / j->chunks; tile++) {
     const size_t first = tile * T, samples = j->batch - first < T ? j->batch - first : T;
-    load_inputs(j->r, j->arguments, j->argument, first, samples, j->shared, batched);
+    load_inputs(j->r, j->numbers, first, samples, j->shared, batched);
     j->run(j->r, PG_BATCH, j->shared, batched, totals, samples);
-    store_outputs(j->r, j->results, j->result, true, first, samples, j->shared, batched);
+    store_outputs(j->r, j->numbers, true, first, samples, j->shared, batched);
   }
 }
 
@@ -220,12 +223,17 @@ static void run_chunks(job *j, double *batched) {
   }
 }
 
+static double *aligned(double *at) {
+  const size_t bytes = PG_ALIGNED * sizeof *at;
+  return at + (bytes - (uintptr_t)at % bytes) % bytes / sizeof *at;
+}
+
 /* A helper has a tile of its own. Without memory for it the others do its work. */
 static void *help(void *argument) {
   job *j = argument;
-  double *batched = pg_resize(NULL, ((size_t)j->r->batched * T + PAD) * sizeof *batched);
+  double *batched = pg_resize(NULL, ((size_t)j->r->batched * T + 2 * PAD) * sizeof *batched);
   if (batched) {
-    run_chunks(j, batched);
+    run_chunks(j, aligned(batched));
     free(batched);
   }
   return NULL;
@@ -245,18 +253,27 @@ static void run_batch(job *j, int threads, double *batched) {
   }
 }
 
+/* Reads the parameters into their slots, which are the first. False if one of them is gone. */
+static bool load_parameters(const pg_routine *r, double *shared) {
+  pg_lock();
+  const bool live = pg_all_live(r->parameter_count, r->parameters);
+  for (uint32_t i = 0; i < r->parameter_count && live; i++) {
+    shared[i] = pg_node_at(r->parameters[i])->data;
+  }
+  pg_unlock();
+  return live;
+}
+
 /* Before, on and after the batch. */
-static void run_phases(job *j, const double *parameters, int threads, double *batched) {
+static void run_phases(job *j, int threads, double *batched) {
   const pg_routine *r = j->r;
-  memcpy(j->shared, r->constants, r->leaves * sizeof *j->shared);
+  memcpy(j->shared + r->parameter_count, r->constants + r->parameter_count,
+         (r->leaves - r->parameter_count) * sizeof *j->shared);
   memset(j->shared + r->first_total, 0, r->totals * sizeof *j->shared);
   memset(j->totals, 0, j->chunks * r->totals * sizeof *j->totals);
-  if (r->parameter_count) {
-    memcpy(j->shared, parameters, r->parameter_count * sizeof *j->shared);
-  }
-  load_inputs(r, j->arguments, j->argument, 0, 0, j->shared, NULL);
+  load_inputs(r, j->numbers, 0, 0, j->shared, NULL);
   if (r->cotangent != PG_NO_REF) {
-    add_cotangents(r, j->batch, &j->argument[j->arguments - 1], j->shared);
+    add_cotangents(r, j->batch, j->numbers[r->arguments - 1], j->shared);
   }
   j->run(r, PG_BEFORE, j->shared, NULL, NULL, 1);
   if (r->batched || r->totals) {
@@ -268,33 +285,28 @@ static void run_phases(job *j, const double *parameters, int threads, double *ba
     }
   }
   j->run(r, PG_AFTER, j->shared, NULL, NULL, 1);
-  store_outputs(r, j->results, j->result, false, 0, j->batch, j->shared, NULL);
+  store_outputs(r, j->numbers, false, 0, j->batch, j->shared, NULL);
 }
 
-int pg_run(pg_routine *r, size_t batch, size_t arguments, const pg_numbers *argument, const double *parameters,
-           size_t results, const pg_numbers *result, int threads) {
-  job j = {.r = r,
-           .run = best_kernels(),
-           .batch = batch,
-           .arguments = arguments,
-           .argument = argument,
-           .results = results,
-           .result = result,
-           .tiles = (batch + T - 1) / T};
+int pg_run(pg_routine *r, size_t batch, double *const *numbers, int threads) {
+  job j = {.r = r, .run = best_kernels(), .batch = batch, .numbers = numbers, .tiles = (batch + T - 1) / T};
   j.chunks = j.tiles < PG_MAX_CHUNKS ? j.tiles : PG_MAX_CHUNKS;
-  const size_t shared = (size_t)r->shared + PAD, totals = PG_MAX_CHUNKS * (size_t)r->totals;
+  const size_t shared = (size_t)r->shared + PAD, totals = PG_MAX_CHUNKS * (size_t)r->totals + PAD;
   double *memory = atomic_exchange(&r->spare, NULL);
   if (!memory) {
-    memory = pg_resize(NULL, (shared + totals + (size_t)r->batched * T + PAD) * sizeof *memory);
+    memory = pg_resize(NULL, (shared + totals + (size_t)r->batched * T + 3 * PAD) * sizeof *memory);
   }
   if (!memory) {
     return -PG_NO_MEMORY;
   }
-  j.shared = memory;
-  j.totals = memory + shared;
-  run_phases(&j, parameters, threads, memory + shared + totals);
+  j.shared = aligned(memory);
+  j.totals = j.shared + shared;
+  const bool live = load_parameters(r, j.shared);
+  if (live) {
+    run_phases(&j, threads, aligned(j.totals + totals));
+  }
   free(atomic_exchange(&r->spare, memory));
-  return PG_OK;
+  return live ? PG_OK : -PG_STALE;
 }
 
 int pg_add_grads(size_t n, const pg_id *ids, const double *grads) {

@@ -39,6 +39,7 @@ typedef struct {
   uint32_t order_count;
   uint32_t one; /* slot of the number 1 */
   group *tables, *scatters;
+  pg_codes next, run; /* the codes of the result that is looked at, and of those that it may go on from */
   bool failed;
 } lowering;
 
@@ -274,11 +275,10 @@ static void turn_upwards(lowering *l, pg_ref i) {
   }
 }
 
-/* Leaves first: parameters, the number 1, inputs and constants, then the totals; then the results, in the order
+/* Leaves first: parameters, inputs and constants, the number 1, then the totals; then the results, in the order
  * of the code: level by level, like ops together, and these in the order of the loops that they come from. */
 static void give_slots(lowering *l, pg_routine *r) {
-  l->one = r->parameter_count;
-  r->shared = r->parameter_count + 1;
+  r->shared = r->parameter_count;
   for (pg_ref i = 0; i < l->p->count; i++) {
     part *x = &l->parts[i];
     if (x->op == PG_PARAMETER) {
@@ -290,6 +290,7 @@ static void give_slots(lowering *l, pg_routine *r) {
       r->totals += x->op == PG_CODE_TOTAL;
     }
   }
+  l->one = r->shared++;
   r->leaves = r->first_total = r->shared;
   r->shared += r->totals;
   uint32_t total = r->first_total;
@@ -335,19 +336,18 @@ static void fill_lists(lowering *l, pg_routine *r) {
 
 /* Code --------------------------------------------------------------------------------------------------- */
 
-static pg_code *new_code(lowering *l, pg_codes *codes, pg_code code) {
+static void add_code(lowering *l, pg_codes *codes, pg_code code) {
   if (codes->count == codes->room) {
     const uint32_t room = codes->room ? 2 * codes->room : 64;
     pg_code *list = pg_resize(codes->list, room * sizeof *list);
     if (!list) {
       l->failed = true;
-      return NULL;
+      return;
     }
     codes->list = list;
     codes->room = room;
   }
-  codes->list[codes->count] = code;
-  return &codes->list[codes->count++];
+  codes->list[codes->count++] = code;
 }
 
 static bool step_fits(uint32_t n, uint32_t first, uint32_t next, int32_t *step) {
@@ -358,24 +358,67 @@ static bool step_fits(uint32_t n, uint32_t first, uint32_t next, int32_t *step) 
   return apart == (int64_t)n * *step;
 }
 
-/* Adds one result's code to the last, if it goes on as that does. */
-static void add_code(lowering *l, pg_codes *codes, pg_code c, pg_code *last) {
-  const bool same = last && !(l->p->without & PG_WITHOUT_VECTORS) && last->op == c.op && c.op != PG_SCATTER &&
-                    last->terms == c.terms && last->batched == c.batched && last->a_batched == c.a_batched &&
-                    last->b_batched == c.b_batched && last->init_batched == c.init_batched &&
-                    (last->init == PG_NO_REF) == (c.init == PG_NO_REF) && last->a_term == c.a_term &&
-                    last->b_term == c.b_term && c.dst == last->dst + last->n &&
-                    (c.init == PG_NO_REF || c.init == last->init + last->n);
-  if (same) {
-    int32_t a_step = last->a_step, b_step = last->b_step;
-    if (step_fits(last->n, last->a, c.a, &a_step) && step_fits(last->n, last->b, c.b, &b_step)) {
-      last->a_step = a_step;
-      last->b_step = b_step;
-      last->n++;
-      return;
+/* Whether two codes do the same with other slots. */
+static bool alike(const pg_code *c, const pg_code *d) {
+  return c->op == d->op && c->op != PG_SCATTER && c->n == d->n && c->terms == d->terms &&
+         c->batched == d->batched && c->a_batched == d->a_batched && c->b_batched == d->b_batched &&
+         c->init_batched == d->init_batched && (c->init == PG_NO_REF) == (d->init == PG_NO_REF) &&
+         c->a_step == d->a_step && c->b_step == d->b_step && c->init_step == d->init_step &&
+         c->a_term == d->a_term && c->b_term == d->b_term;
+}
+
+/* Whether c's slots lie behind those of a run of codes as these lie behind each other. Then `steps`, three,
+ * which are not known before the second of a run, go from one to the next. */
+static bool goes_on(const pg_code *run, uint32_t length, uint32_t size, const pg_code *c, int32_t *steps[3]) {
+  const uint32_t init = c->init == PG_NO_REF ? PG_NO_REF : run->init;
+  return c->dst == run->dst + length * size && step_fits(length, run->a, c->a, steps[0]) &&
+         step_fits(length, run->b, c->b, steps[1]) && step_fits(length, init, c->init, steps[2]);
+}
+
+/* Makes the codes of another result, `l->next`, a part of those of the results before it, `l->run`, if they do
+ * the same with slots that lie in even steps. */
+static bool extend_run(lowering *l) {
+  pg_codes *run = &l->run, *next = &l->next;
+  bool fits = run->count == next->count && !(l->p->without & PG_WITHOUT_VECTORS);
+  for (uint32_t k = 0; k < next->count && fits; k++) {
+    pg_code first = run->list[k];
+    first.n = 1, first.a_step = first.b_step = first.init_step = 0;
+    fits = alike(&first, &next->list[k]);
+  }
+  for (int pass = 0; pass < 2; pass++) { /* first all must fit */
+    for (uint32_t k = 0; k < next->count && fits; k++) {
+      pg_code *c = &run->list[k], tried = *c;
+      pg_code *to = pass ? c : &tried;
+      fits = goes_on(c, c->n, 1, &next->list[k], (int32_t *[3]){&to->a_step, &to->b_step, &to->init_step});
+      to->n++;
     }
   }
-  new_code(l, codes, c);
+  return fits;
+}
+
+static void flush_run(lowering *l, pg_codes *codes) {
+  for (uint32_t k = 0; k < l->run.count && !l->failed; k++) {
+    add_code(l, codes, l->run.list[k]);
+  }
+  l->run.count = 0;
+}
+
+/* Makes codes that follow each other and differ by even steps rows of one. They are run one after the other as
+ * before, so that one may use the results of another. */
+static void merge_rows(pg_codes *codes) {
+  uint32_t kept = 0;
+  for (uint32_t k = 0; k < codes->count; k++) {
+    const pg_code c = codes->list[k];
+    pg_code *last = &codes->list[kept ? kept - 1 : 0], tried = *last;
+    if (kept && alike(last, &c) &&
+        goes_on(last, last->rows, c.n, &c, (int32_t *[3]){&tried.a_row, &tried.b_row, &tried.init_row})) {
+      tried.rows++;
+      *last = tried;
+    } else {
+      codes->list[kept++] = c;
+    }
+  }
+  codes->count = kept;
 }
 
 /* How many pairs from t on lie in even steps. */
@@ -395,7 +438,7 @@ static uint32_t even_pairs(const lowering *l, const part *x, uint32_t t, pg_code
   return n;
 }
 
-static void emit_sum(lowering *l, pg_codes *codes, pg_ref i, pg_code *last) {
+static void emit_sum(lowering *l, pg_ref i) {
   const part *x = &l->parts[i];
   pg_code c = {.n = 1, .rows = 1, .dst = x->slot, .op = x->op, .batched = at(l, i)->batched, .init = PG_NO_REF};
   if (x->init != PG_NO_REF) {
@@ -405,8 +448,7 @@ static void emit_sum(lowering *l, pg_codes *codes, pg_ref i, pg_code *last) {
   for (uint32_t t = 0; t < x->count && !l->failed; t += c.terms) {
     c.a_term = c.b_term = 0;
     c.terms = even_pairs(l, x, t, &c);
-    const bool whole = t == 0 && c.terms == x->count;
-    add_code(l, codes, c, whole ? last : NULL);
+    add_code(l, &l->next, c);
     if (x->op == PG_CODE_DOT) { /* what follows is added */
       c.init = x->slot;
       c.init_batched = c.batched;
@@ -414,7 +456,7 @@ static void emit_sum(lowering *l, pg_codes *codes, pg_ref i, pg_code *last) {
   }
 }
 
-static void emit_op(lowering *l, pg_codes *codes, pg_ref i, pg_code *last) {
+static void emit_op(lowering *l, pg_ref i) {
   const pg_instruction *x = at(l, i);
   const pg_place a = place_of(l, x->a), b = operands(x) > 1 ? place_of(l, x->b) : a;
   pg_code c = {
@@ -426,11 +468,11 @@ static void emit_op(lowering *l, pg_codes *codes, pg_ref i, pg_code *last) {
     c.b_batched = false;
     c.terms = l->tables[x->b].size;
   }
-  add_code(l, codes, c, last);
+  add_code(l, &l->next, c);
 }
 
 /* The code of all elements, with the first of them. */
-static void emit_scatter(lowering *l, pg_codes *codes, pg_ref i) {
+static void emit_scatter(lowering *l, pg_ref i) {
   const pg_instruction *x = at(l, i);
   group *g = group_of(l, x);
   if (!g->coded) {
@@ -438,58 +480,39 @@ static void emit_scatter(lowering *l, pg_codes *codes, pg_ref i) {
     const pg_code c = {.op = PG_SCATTER,
                        .n = 1,
                        .rows = 1,
-                       .dst = l->parts[i].slot,
                        .a = g->size,
                        .b = g->list,
                        .terms = span_of(l, x).count / 2,
                        .init = PG_NO_REF,
                        .batched = x->batched};
-    new_code(l, codes, c);
+    add_code(l, &l->next, c);
   }
 }
 
 static void emit_codes(lowering *l, pg_routine *r) {
   for (uint32_t k = 0; k < l->order_count && !l->failed; k++) {
     const pg_ref i = l->order[k];
-    const part *x = &l->parts[i];
-    pg_codes *codes = &r->phases[x->phase];
-    /* Only what is of one level may become one vector: it is not made of itself. */
-    const part *before = k ? &l->parts[l->order[k - 1]] : NULL;
-    const bool goes_on = before && before->phase == x->phase && before->level == x->level && codes->count;
-    pg_code *last = goes_on ? &codes->list[codes->count - 1] : NULL;
+    const part *x = &l->parts[i], *before = k ? &l->parts[l->order[k - 1]] : x;
+    l->next.count = 0;
     if (x->op == PG_CODE_DOT || x->op == PG_CODE_TOTAL) {
-      emit_sum(l, codes, i, last);
+      emit_sum(l, i);
     } else if (x->op == PG_SCATTER) {
-      emit_scatter(l, codes, i);
+      emit_scatter(l, i);
     } else {
-      emit_op(l, codes, i, last);
+      emit_op(l, i);
     }
-  }
-}
-
-/* Makes codes that follow each other and differ by even steps rows of one. They are run one after the other as
- * before, so that one may use the results of another. */
-static void merge_rows(pg_codes *codes) {
-  uint32_t kept = 0;
-  for (uint32_t k = 0; k < codes->count; k++) {
-    const pg_code c = codes->list[k];
-    pg_code *last = kept ? &codes->list[kept - 1] : NULL;
-    if (last && c.op != PG_SCATTER && last->op == c.op && last->n == c.n && last->terms == c.terms &&
-        last->batched == c.batched && last->a_batched == c.a_batched && last->b_batched == c.b_batched &&
-        last->init_batched == c.init_batched && last->a_step == c.a_step && last->b_step == c.b_step &&
-        last->a_term == c.a_term && last->b_term == c.b_term && c.dst == last->dst + last->rows * last->n &&
-        (c.init == PG_NO_REF ? last->init == PG_NO_REF : c.init == last->init + last->rows * last->n)) {
-      int32_t a_row = last->a_row, b_row = last->b_row;
-      if (step_fits(last->rows, last->a, c.a, &a_row) && step_fits(last->rows, last->b, c.b, &b_row)) {
-        last->a_row = a_row;
-        last->b_row = b_row;
-        last->rows++;
-        continue;
-      }
+    /* Only what is of one level may become one vector: it is not made of itself. */
+    if (l->failed || (before->phase == x->phase && before->level == x->level && extend_run(l))) {
+      continue;
     }
-    codes->list[kept++] = c;
+    flush_run(l, &r->phases[before->phase]);
+    const pg_codes run = l->run;
+    l->run = l->next;
+    l->next = run;
   }
-  codes->count = kept;
+  if (l->order_count) {
+    flush_run(l, &r->phases[l->parts[l->order[l->order_count - 1]].phase]);
+  }
 }
 
 /* Routines ----------------------------------------------------------------------------------------------- */
@@ -500,6 +523,8 @@ void pg_routine_free(pg_routine *r) {
       free(r->phases[phase].list);
     }
     free(r->spare);
+    free(r->groups);
+    free(r->parameters);
     free(r->places);
     free(r->constants);
     free(r->inputs);
@@ -515,10 +540,9 @@ static void *zeros(size_t count, size_t size) {
 
 static void find_runs(pg_place *places, uint32_t count) {
   for (uint32_t k = count; k-- > 0;) {
-    const pg_place *next = &places[k + 1];
-    const bool goes_on =
-        k + 1 < count && next->slot == places[k].slot + 1 && next->batched == places[k].batched;
-    places[k].run = goes_on ? next->run + 1 : 1;
+    const pg_place place = places[k], next = places[k + 1];
+    const bool goes_on = k + 1 < count && place.slot != PG_NO_REF && next.slot == place.slot + 1;
+    places[k].run = goes_on && next.batched == place.batched ? next.run + 1 : 1;
   }
 }
 
@@ -577,6 +601,8 @@ static pg_routine *lower(const pg_program *p) {
   free(l.order);
   free(l.tables);
   free(l.scatters);
+  free(l.next.list);
+  free(l.run.list);
   if (l.failed) {
     pg_routine_free(r);
     return NULL;
@@ -584,27 +610,74 @@ static pg_routine *lower(const pg_program *p) {
   return r;
 }
 
-/* Whether all rows of code are made one after the other, and slots are reused. */
-static bool tidy(pg_routine *r, unsigned without) {
-  for (int phase = 0; phase < PG_PHASES && !(without & PG_WITHOUT_VECTORS); phase++) {
-    merge_rows(&r->phases[phase]);
+/* The groups that arguments and results come in. */
+static bool give_groups(pg_routine *r, const pg_program *p, size_t groups, const size_t *sizes,
+                        const bool *batched, int wanted) {
+  r->groups = zeros(4 * groups + 4, sizeof *r->groups);
+  if (!r->groups) {
+    return false;
   }
-  return without & PG_WITHOUT_REUSE || pg_reuse_slots(r);
+  pg_group *g = r->groups;
+  const size_t further = wanted == PG_GRADIENT ? 1 : wanted & PG_TANGENTS ? groups : 0;
+  bool any = false;
+  for (size_t k = 0; k < groups + further; k++) {
+    any = any || batched[k];
+    *g++ = (pg_group){k < groups ? sizes[k] : wanted == PG_GRADIENT ? 1 : sizes[k - groups], batched[k]};
+  }
+  r->arguments = groups + further;
+  if (!(wanted & PG_GRADIENT && wanted & PG_TANGENTS)) {
+    *g++ = (pg_group){p->output_count, any};
+  }
+  for (size_t k = 0; k < groups && wanted & PG_GRADIENT; k++) {
+    *g++ = (pg_group){sizes[k], wanted & PG_TANGENTS ? any : batched[k]};
+  }
+  if (wanted == PG_GRADIENT) {
+    *g++ = (pg_group){p->parameter_count, false};
+  } else if (wanted == PG_TANGENTS) {
+    *g++ = (pg_group){p->output_count, any};
+  }
+  r->results = (size_t)(g - r->groups) - r->arguments;
+  return true;
 }
 
-pg_routine *pg_compile(const pg_program *p, const bool *batched, int wanted) {
-  pg_program *special = pg_specialize(p, batched, wanted);
+/* What is batched, for each input in place of each group. NULL: no memory. */
+static bool *spread(const pg_program *p, size_t groups, const size_t *sizes, const bool *batched, int wanted) {
+  bool *each = zeros(2 * (size_t)p->inputs, sizeof *each);
+  size_t at = 0;
+  for (size_t k = 0; each && k < (wanted & PG_TANGENTS ? 2 : 1) * groups; k++) {
+    for (size_t i = 0; i < sizes[k % groups]; i++) {
+      each[at++] = batched[k];
+    }
+  }
+  return each;
+}
+
+static bool finish(pg_routine *r, const pg_program *p, int wanted) {
+  for (int phase = 0; phase < PG_PHASES && !(p->without & PG_WITHOUT_VECTORS); phase++) {
+    merge_rows(&r->phases[phase]);
+  }
+  r->parameters = zeros(p->parameter_count, sizeof *r->parameters);
+  if (!r->parameters || !(p->without & PG_WITHOUT_REUSE || pg_reuse_slots(r))) {
+    return false;
+  }
+  pg_program_parameters(p, r->parameters);
+  r->cotangent = wanted == PG_GRADIENT ? p->inputs : PG_NO_REF;
+  find_runs(r->inputs, r->input_count);
+  find_runs(r->outputs, r->output_count);
+  return true;
+}
+
+pg_routine *pg_compile(const pg_program *p, size_t groups, const size_t *sizes, const bool *batched,
+                       int wanted) {
+  bool *each = spread(p, groups, sizes, batched, wanted);
+  pg_program *special = each ? pg_specialize(p, each, wanted) : NULL;
   pg_routine *r = special ? lower(special) : NULL;
-  if (r && !tidy(r, p->without)) {
+  if (r && !(give_groups(r, p, groups, sizes, batched, wanted) && finish(r, p, wanted))) {
     pg_routine_free(r);
     r = NULL;
   }
-  if (r) {
-    r->cotangent = wanted == PG_GRADIENT ? p->inputs : PG_NO_REF;
-    find_runs(r->inputs, r->input_count);
-    find_runs(r->outputs, r->output_count);
-  }
   pg_program_free(special);
+  free(each);
   return r;
 }
 
@@ -638,7 +711,7 @@ static void print_code(FILE *out, const pg_code *c) {
     print_operand(out, c->b, c->b_batched, c->b_step, c->b_row, c->b_term);
   }
   if (c->init != PG_NO_REF) {
-    print_operand(out, c->init, c->init_batched, 1, (int32_t)c->n, 0);
+    print_operand(out, c->init, c->init_batched, c->init_step, c->init_row, 0);
   }
   fprintf(out, "\n");
 }

@@ -244,8 +244,10 @@ static pg_ref emit(pg_program *p, int op, pg_ref a, pg_ref b) {
       return other;
     }
   }
-  if (op == PG_MUL && b < a) { /* x * y is y * x */
-    return emit(p, op, b, a);
+  /* x * y is y * x; constants first, so that like products look alike */
+  const bool constant_a = x->op == PG_CONSTANT, constant_b = y && y->op == PG_CONSTANT;
+  if (op == PG_MUL && (constant_a == constant_b ? b < a : constant_b)) {
+    return append(p, (pg_instruction){0, b, a, PG_MUL, plain.batched});
   }
   return append(p, plain);
 }

@@ -236,34 +236,27 @@ pg_program *pg_record(size_t inputs, const pg_id *input_ids, size_t outputs, con
 void pg_program_free(pg_program *program);
 size_t pg_program_parameters(const pg_program *program, pg_id *ids); /* how many; `ids` may be NULL */
 
-/* What a routine computes, from which inputs besides the program's own:
+/* What a routine computes, from what arguments besides the inputs, which come in groups as the caller likes:
  *
- *                              inputs                  results
- *   PG_VALUES                                          the outputs
- *   PG_GRADIENT                cotangent               the one output, its gradients by each input and
- * parameter PG_TANGENTS                a tangent of each       the outputs, the tangent of each PG_GRADIENT |
- * PG_TANGENTS  a tangent of each       the tangents of the gradients by each input
+ *                              arguments                 results
+ *   PG_VALUES                  inputs                    the outputs
+ *   PG_GRADIENT                inputs, cotangent         the one output, its gradient by each group, by
+ * parameters PG_TANGENTS                inputs, tangents of each  the outputs, the tangents of the outputs
+ *   PG_GRADIENT | PG_TANGENTS  inputs, tangents of each  the tangents of the gradient by each group
  */
 enum pg_wanted { PG_VALUES = 0, PG_GRADIENT = 1, PG_TANGENTS = 2 };
 
-/* The code for one kind of arguments: `batched` says of each of the program's inputs, then of the further ones,
- * whether there is one number a sample. (The cotangent has no say: it is batched if the output is.) NULL: no
- * memory. */
-pg_routine *pg_compile(const pg_program *program, const bool *batched, int wanted);
+/* The code for one kind of arguments: `sizes` has the size of each group of inputs, `batched` says of each
+ * argument whether it is one such group for all samples, or one a sample. A gradient by what is for all is
+ * added up over the samples; other results are one a sample if any argument is. NULL: no memory. */
+pg_routine *pg_compile(const pg_program *program, size_t groups, const size_t *sizes, const bool *batched,
+                       int wanted);
 void pg_routine_free(pg_routine *routine);
 
-/* Numbers that a routine reads or writes: number i of sample s is at data[i + s * step]; a step of 0: the same
- * for all. */
-typedef struct {
-  double *data;
-  size_t size, step;
-} pg_numbers;
-
-/* Runs it for `batch` samples (1 where nothing is batched). Arguments and results are as pg_compile says, in
- * their order, grouped as the caller likes, but for the cotangent, which is a group. A gradient is for a
- * sample, or for what is shared added up over the batch. Returns PG_OK or a negated status. */
-int pg_run(pg_routine *routine, size_t batch, size_t arguments, const pg_numbers *argument,
-           const double *parameters, size_t results, const pg_numbers *result, int threads);
+/* Runs it for `batch` samples (1 where nothing is batched). `numbers` are arguments, then results, as
+ * pg_compile has them: the groups of samples one after the other. The parameters' are those of their nodes.
+ * Returns PG_OK or a negated status. */
+int pg_run(pg_routine *routine, size_t batch, double *const *numbers, int threads);
 
 /* The listing of a program, or of a routine's code; to be freed with pg_text_free. */
 char *pg_program_text(const pg_program *program);

@@ -16,7 +16,7 @@ typedef struct {
   int32_t *joins;        /* a slot: how many more spans it belongs to together with the slot before it */
   uint32_t *buffer;      /* a slot: its buffer, named by its first slot */
   uint32_t *size, *first_time, *last_time, *place; /* a buffer's; no place yet: PG_NO_REF */
-  uint32_t *vacant, *next_vacant; /* a size: a place of that size; a place: another of its size */
+  uint32_t *vacant, *next_vacant; /* a size: a buffer that has left; such a buffer: another of its size */
   uint32_t top;                   /* from here on all is vacant */
 } space;
 
@@ -88,7 +88,7 @@ static void visit_code(reuse *u, visitor *visit, const pg_code *c) {
     }
   }
   if (c->init != PG_NO_REF) {
-    visit_span(u, visit, c->init_batched, c->init, c->init + all - 1);
+    visit_operand(u, visit, c, c->init_batched, c->init, c->init_step, c->init_row, 0);
   }
 }
 
@@ -164,9 +164,10 @@ static void settle(space *s, uint32_t first, uint32_t last, uint32_t time) {
     return;
   }
   if (s->vacant[size] != PG_NO_REF) {
-    s->place[buffer] = s->vacant[size];
+    s->place[buffer] = s->place[s->vacant[size]];
     s->vacant[size] = s->next_vacant[s->vacant[size]];
   } else {
+    s->top += size < PG_ALIGNED ? 0 : (PG_ALIGNED - s->top % PG_ALIGNED) % PG_ALIGNED;
     s->place[buffer] = s->top;
     s->top += size;
   }
@@ -178,8 +179,8 @@ static void leave(space *s, uint32_t first, uint32_t last, uint32_t time) {
   const uint32_t buffer = s->buffer[first], size = s->size[buffer];
   if (buffer >= s->fixed && s->last_time[buffer] == time) {
     s->last_time[buffer] = 0; /* only once */
-    s->next_vacant[s->place[buffer]] = s->vacant[size];
-    s->vacant[size] = s->place[buffer];
+    s->next_vacant[buffer] = s->vacant[size];
+    s->vacant[size] = buffer;
   }
 }
 

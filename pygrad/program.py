@@ -24,14 +24,15 @@ from pygrad.engine import Value, _error, _is_number, _text
 from pygrad.lookup import Index, Lookups
 
 Shape = tuple[int, ...]
-Kind = tuple[tuple[bool, ...], int]  # of a call: which arguments are batches, and what is wanted (PG_VALUES, ...)
+Kind = tuple[tuple[bool, ...], int]  # of a call: which of pg_compile's arguments are batches, and what is wanted
 
 _from_buffer = ffi.from_buffer
 # Recording reads the arena, and compiling sorts by a table of its own: both keep the GIL. See build_ffi.py.
 _record, _compile, _run = lib.pg_record, lib.pg_compile, ffi.addressof(lib, "pg_run")
-_DOUBLES, _NUMBERS = ffi.typeof("double[]"), ffi.typeof("pg_numbers[]")
+_DOUBLES, _POINTERS = ffi.typeof("double[]"), ffi.typeof("double*[]")
 _FLOAT64 = np.dtype(np.float64)
-_HVP = lib.PG_GRADIENT | lib.PG_TANGENTS
+_VALUES, _GRADIENT, _TANGENTS = lib.PG_VALUES, lib.PG_GRADIENT, lib.PG_TANGENTS
+_HVP = _GRADIENT | _TANGENTS
 
 
 class TraceWarning(UserWarning):
@@ -415,9 +416,8 @@ class Program:
             with `check_finite`, if a result is not finite
         """
         arguments, batched, batch = self._numbers_of(args)
-        samples = 1 if batch is None else batch
-        results = np.empty((samples, self._outputs) if batch is not None else self._outputs)
-        self._run((batched, lib.PG_VALUES), arguments, samples, [results], (*batched, True))
+        results = np.empty(self._outputs if batch is None else (batch, self._outputs))
+        self._run((batched, _VALUES), arguments, batch, [results])
         if self.check_finite:
             self._check("a result", results)
         tree = self._tree
@@ -466,9 +466,8 @@ class Program:
         values = np.empty(1 if batch is None else (batch, 1))
         gradients = [np.empty(x.shape) for x in arguments]
         by_parameters = np.empty(self._ids.size)
-        samples = 1 if batch is None else batch
-        flags = (*batched, weighted, True, *batched, False)
-        self._run((batched, lib.PG_GRADIENT), [*arguments, weight], samples, [values, *gradients, by_parameters], flags)
+        key = (*batched, weighted), _GRADIENT
+        self._run(key, [*arguments, weight], batch, [values, *gradients, by_parameters])
         if self.check_finite:
             self._check("a result", values)
             for i, gradient in enumerate(gradients):
@@ -510,7 +509,7 @@ class Program:
         results = [np.empty((batch or 1, self._outputs)) for _ in range(2)]
         if batch is None:
             results = [part[0] for part in results]
-        self._run((batched, lib.PG_TANGENTS), arguments, batch, results, (*batched, True, True))
+        self._run((batched, _TANGENTS), arguments, batch, results)
         values, directions = (_map(lambda leaf: leaf.of(part), self._tree) for part in results)  # noqa: B023
         return values, directions
 
@@ -542,7 +541,7 @@ class Program:
         (array([[5., 0.],
                [0., 5.]]), array([3., 4.]))
         """
-        slopes, lead = self._in_every_direction(args, lib.PG_TANGENTS, self._outputs)
+        slopes, lead = self._in_every_direction(args, _TANGENTS, self._outputs)
 
         def by_arguments(leaf: _Leaf) -> tuple[Any, ...]:
             part = slopes[..., leaf.start : leaf.stop, :].reshape(*lead, *leaf.shape, slopes.shape[-1])
@@ -589,7 +588,7 @@ class Program:
         products = [np.empty((batch or 1, a.size)) for a in self._arguments]
         if batch is None:
             products = [part[0] for part in products]
-        self._run((batched, _HVP), arguments, batch, products, (*batched, *(True,) * n))
+        self._run((batched, _HVP), arguments, batch, products)
         return tuple(a.structured(part) for a, part in zip(self._arguments, products))
 
     def hessian(self, *args: Any) -> tuple[tuple[Any, ...], ...]:
@@ -650,7 +649,7 @@ class Program:
         slopes = np.zeros((samples * n, size))
         rows = [slopes] if wanted == _HVP else [np.empty((samples * n, size)), slopes]
         if slopes.size:
-            self._run((flags, wanted), arguments + tangents, samples * n, rows, (*flags, *(True,) * len(rows)))
+            self._run((flags, wanted), arguments + tangents, samples * n, rows)
         lead = () if batch is None else (batch,)
         return slopes.reshape(*lead, n, size).swapaxes(-1, -2), lead
 
@@ -699,36 +698,24 @@ class Program:
                 )
         return arguments, tuple(batched), batch
 
-    def _run(
-        self, key: Kind, arguments: list[Numbers], batch: int | None, results: list[Numbers], flags: tuple[bool, ...]
-    ) -> None:
-        """Compute the results, in place. The flags say which of the arguments and results are batches, if any is."""
-        samples = 1 if batch is None else batch
-        if not samples:
+    def _run(self, key: Kind, arguments: list[Numbers], batch: int | None, results: list[Numbers]) -> None:
+        """Compute the results, in place."""
+        if batch == 0:
             for result in results:
                 result.fill(0)
             return
         routine = self._routines.get(key) or self._compiled(key)
-        parameters = ffi.NULL
-        if count := self._ids.size:
-            parameters = _from_buffer(_DOUBLES, np.empty(count))
-            _checked(lib.pg_read(lib.PG_DATA, count, self._id_pointer, parameters), "a parameter")
-        numbers = []
-        for x, is_batch in zip(arguments + results, flags):
-            size = x.size // samples if is_batch else x.size
-            numbers.append((_from_buffer(_DOUBLES, x), size, size if is_batch else 0))
-        given, n = ffi.new(_NUMBERS, numbers), len(arguments)
-        if status := _run(routine, samples, n, given, parameters, len(results), given + n, self.threads):
+        numbers = ffi.new(_POINTERS, [_from_buffer(_DOUBLES, x) for x in arguments + results])
+        if status := _run(routine, batch or 1, numbers, self.threads):
             raise _error(status, f"a run of {self._name}")
 
     def _compiled(self, key: Kind) -> Any:
         """The routine for one kind of arguments."""
         batched, wanted = key
-        sizes = [argument.size for argument in self._arguments] * 2  # those of the tangents are the same
-        flags = [flag for size, flag in zip(sizes, batched) for _ in range(size)]
         with self._compiling:  # a pg_program is for one thread at a time
             if key not in self._routines:
-                routine = _compile(self._program, ffi.new("bool[]", flags), wanted)
+                sizes = [argument.size for argument in self._arguments]
+                routine = _compile(self._program, len(sizes), sizes, batched, wanted)
                 if not routine:
                     raise MemoryError(f"there is no memory to compile {self._name}")
                 self._routines[key] = ffi.gc(routine, lib.pg_routine_free)
