@@ -940,6 +940,71 @@ pg_program *pg_specialize(const pg_program *p, const bool *batched, int wanted) 
   return q;
 }
 
+/* Searching ------------------------------------------------------------------------------------------------ */
+
+/* The value of instruction i of a list without totals, given those before it. */
+static double value_of(const pg_program *p, const double *inputs, const double *values, pg_ref i) {
+  const pg_instruction x = p->list[i];
+  switch (x.op) {
+  case PG_INPUT:
+    return inputs[x.a];
+  case PG_CONSTANT:
+    return x.number;
+  case PG_LOOKUP: {
+    const pg_span table = p->tables[x.b];
+    const bool within = values[x.a] >= 0 && values[x.a] < table.count;
+    return within ? values[p->refs[table.first + (uint32_t)values[x.a]]] : NAN;
+  }
+  case PG_SCATTER: {
+    double sum = 0;
+    const pg_span pairs = p->scatters[x.a];
+    for (uint32_t k = 0; k < pairs.count; k += 2) {
+      sum += values[p->refs[pairs.first + k]] == x.b ? values[p->refs[pairs.first + k + 1]] : 0;
+    }
+    return sum;
+  }
+  default:
+    return compute(x.op, values[x.a], x.b == PG_NO_REF ? 0 : values[x.b]);
+  }
+}
+
+/* What an instruction made inf or nan of: see pg_find_not_finite. How many numbers; 0 if it did not. */
+static int culprit(const pg_instruction *x, const double *values, double value, double numbers[3]) {
+  int count = 0;
+  bool finite = true, nan = false;
+  const pg_ref operands[2] = {x->a, x->b};
+  for (int k = 0; k < (x->op < PG_KERNELS ? 2 : 0) && operands[k] != PG_NO_REF; k++) {
+    numbers[count++] = values[operands[k]];
+    finite = finite && isfinite(values[operands[k]]);
+    nan = nan || isnan(values[operands[k]]);
+  }
+  numbers[count++] = value;
+  const bool made = x->op == PG_LOOKUP || x->op == PG_SCATTER || x->op == PG_CONSTANT ? false
+                    : isnan(value)                                                    ? !nan
+                                                                                      : finite;
+  return made && !isfinite(value) ? count : 0;
+}
+
+int pg_find_not_finite(const pg_program *p, const double *inputs, bool gradient, const char **symbol,
+                       double numbers[3]) {
+  bool *batched = pg_resize(NULL, p->inputs + 1);
+  pg_program plain = *p;
+  plain.without = ~0U; /* each op as it was written */
+  pg_program *q = batched ? (memset(batched, 0, p->inputs), pg_specialize(&plain, batched, gradient)) : NULL;
+  double *values = q ? pg_resize(NULL, (q->count + 1) * sizeof *values) : NULL;
+  int found = values ? 0 : -PG_NO_MEMORY;
+  for (pg_ref i = 0; values && i < q->count && found == 0; i++) {
+    values[i] =
+        q->list[i].op == PG_PARAMETER ? pg_data(p->parameters[q->list[i].a]) : value_of(q, inputs, values, i);
+    found = culprit(&q->list[i], values, values[i], numbers);
+    *symbol = OPS[q->list[i].op].symbol;
+  }
+  free(values);
+  free(batched);
+  pg_program_free(q);
+  return found;
+}
+
 /* Listing ------------------------------------------------------------------------------------------------ */
 
 const char *pg_symbol(int op) { return OPS[op].symbol; }

@@ -258,6 +258,12 @@ void pg_routine_free(pg_routine *routine);
  * Returns PG_OK or a negated status. */
 int pg_run(pg_routine *routine, size_t batch, double *const *numbers, int threads);
 
+/* The first op of one sample that makes inf of finite numbers, or nan of others: its symbol, and the numbers,
+ * first those that it was given. `inputs` are followed by the cotangent if the gradient is searched, too. 0 if
+ * there is none, else how many numbers there are, or a negated status. */
+int pg_find_not_finite(const pg_program *program, const double *inputs, bool gradient, const char **symbol,
+                       double numbers[3]);
+
 /* The listing of a program, or of a routine's code; to be freed with pg_text_free. */
 char *pg_program_text(const pg_program *program);
 char *pg_routine_text(const pg_routine *routine);

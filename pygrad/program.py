@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from pygrad._core import ffi, lib
 from pygrad.array import Array, Ids, Numbers, _checked, _elements, _holding, _leaves, _pointer, array
-from pygrad.engine import Value, _error, _is_number, _text
+from pygrad.engine import Value, _error, _in_words, _is_number, _text
 from pygrad.lookup import Index, Lookups
 
 Shape = tuple[int, ...]
@@ -419,7 +419,7 @@ class Program:
         results = np.empty(self._outputs if batch is None else (batch, self._outputs))
         self._run((batched, _VALUES), arguments, batch, [results])
         if self.check_finite:
-            self._check("a result", results)
+            self._check("a result", results, batch is not None, batch, arguments)
         tree = self._tree
         return tree.of(results) if type(tree) is _Leaf else _map(lambda leaf: leaf.of(results), tree)
 
@@ -469,10 +469,10 @@ class Program:
         key = (*batched, weighted), _GRADIENT
         self._run(key, [*arguments, weight], batch, [values, *gradients, by_parameters])
         if self.check_finite:
-            self._check("a result", values)
+            self._check("a result", values, batch is not None, batch, arguments)
             for i, gradient in enumerate(gradients):
-                self._check(f"the gradient by argument {i}", gradient)
-            self._check("the gradient by a parameter", by_parameters)
+                self._check(f"the gradient by argument {i}", gradient, batched[i], batch, arguments, weight)
+            self._check("the gradient by a parameter", by_parameters, False, batch, arguments, weight)
         if by_parameters.size:
             status = lib.pg_add_grads(self._ids.size, self._id_pointer, _from_buffer(_DOUBLES, by_parameters))
             _checked(status, "a parameter")
@@ -721,12 +721,31 @@ class Program:
                 self._routines[key] = ffi.gc(routine, lib.pg_routine_free)
             return self._routines[key]
 
-    def _check(self, what: str, numbers: Numbers) -> None:
-        """Raise FloatingPointError if one of the numbers is not finite."""
+    def _check(
+        self, what: str, numbers: Numbers, batched: bool, batch: int | None, arguments: list[Numbers], *cotangent: Any
+    ) -> None:
+        """Raise FloatingPointError if one of the numbers is not finite, and name the op that it comes from."""
         finite = np.isfinite(numbers)
-        if not finite.all():
-            at = tuple(np.argwhere(~finite)[0].tolist())
-            raise FloatingPointError(f"{what} of {self._name} is {numbers[at]}, at index {at}")
+        if finite.all():
+            return
+        at = tuple(np.argwhere(~finite)[0].tolist())
+        where = f", at index {at}" if at else ""
+        origins = (self._origin(i, arguments, *cotangent) for i in ([at[0]] if batched else range(batch or 1)))
+        origin = next(filter(None, origins), "each sample's is finite, and their sum too large")
+        raise FloatingPointError(f"{what} of {self._name} is {numbers[at]}{where}: {origin}")
+
+    def _origin(self, sample: int, arguments: list[Numbers], *cotangent: Numbers) -> str | None:
+        """The first op of a sample that makes inf or nan of finite numbers; with a cotangent, of its gradient, too."""
+        shapes = [*(argument.shape for argument in self._arguments), ()]
+        rows = [x if x.shape == shape else x[sample] for x, shape in zip([*arguments, *cotangent], shapes)]
+        inputs = np.concatenate([np.zeros(0), *map(np.ravel, rows)])
+        symbol, found = ffi.new("const char **"), ffi.new("double[3]")
+        count = lib.pg_find_not_finite(self._program, _from_buffer(_DOUBLES, inputs), bool(cotangent), symbol, found)
+        if count < 0:
+            raise _error(count, f"the search for what is not finite in {self._name}")
+        *operands, result = list(found)[:count] or [None]
+        words = _text(symbol[0]) if count else ""
+        return f"{_in_words(words, *operands) if operands else words} is {result}" if count else None
 
     def __str__(self) -> str:
         with self._compiling:
