@@ -308,11 +308,13 @@ class _Argument:
         pairs = list(self._pairs(self.tree, x, what))
         if all(numbers.shape == leaf.shape for leaf, numbers in pairs):
             return np.concatenate([numbers.ravel() for _, numbers in pairs])
-        sizes = {numbers.shape[:1] if numbers.shape[1:] == leaf.shape else () for leaf, numbers in pairs}
+        given = [(leaf, n) for leaf, n in pairs if what != "tangent" or not isinstance(leaf, _IndexLeaf)]
+        sizes = {numbers.shape[:1] if numbers.shape[1:] == leaf.shape else () for leaf, numbers in given}
         if len(sizes) > 1 or () in sizes:
-            raise ValueError(self._refusal(f"this one's are of shapes {[numbers.shape for _, numbers in pairs]}", what))
-        batch = sizes.pop()
-        return np.concatenate([numbers.reshape(*batch, leaf.stop - leaf.start) for leaf, numbers in pairs], axis=1)
+            raise ValueError(self._refusal(f"this one's are of shapes {[n.shape for _, n in given]}", what))
+        (batch,) = sizes.pop()
+        parts = [np.broadcast_to(n, (batch, *leaf.shape)).reshape(batch, leaf.stop - leaf.start) for leaf, n in pairs]
+        return np.concatenate(parts, axis=1)
 
     def _pairs(self, tree: Any, x: Any, what: str) -> Iterator[tuple[_Leaf, Numbers]]:
         """The leaves of the example's structure, each with its numbers."""
@@ -416,7 +418,7 @@ class Program:
             with `check_finite`, if a result is not finite
         """
         arguments, batched, batch = self._numbers_of(args)
-        results = np.empty(self._outputs if batch is None else (batch, self._outputs))
+        results = _rows(batch, self._outputs)
         self._run((batched, _VALUES), arguments, batch, [results])
         if self.check_finite:
             self._check("a result", results, batch is not None, batch, arguments)
@@ -506,10 +508,11 @@ class Program:
         ([0.0, 1.0], [3.0, 1.0])
         """
         arguments, batched, batch = self._with_tangents(primals, tangents)
-        results = [np.empty((batch or 1, self._outputs)) for _ in range(2)]
-        if batch is None:
-            results = [part[0] for part in results]
+        results = [_rows(batch, self._outputs) for _ in range(2)]
         self._run((batched, _TANGENTS), arguments, batch, results)
+        if self.check_finite:
+            self._check("a result", results[0], batch is not None, batch, arguments[: len(primals)])
+            self._check("a tangent", results[1], batch is not None, batch, arguments[: len(primals)])
         values, directions = (_map(lambda leaf: leaf.of(part), self._tree) for part in results)  # noqa: B023
         return values, directions
 
@@ -541,7 +544,7 @@ class Program:
         (array([[5., 0.],
                [0., 5.]]), array([3., 4.]))
         """
-        slopes, lead = self._in_every_direction(args, _TANGENTS, self._outputs)
+        slopes, lead = self._in_every_direction(args, _TANGENTS)
 
         def by_arguments(leaf: _Leaf) -> tuple[Any, ...]:
             part = slopes[..., leaf.start : leaf.stop, :].reshape(*lead, *leaf.shape, slopes.shape[-1])
@@ -582,13 +585,14 @@ class Program:
         self._refuse_unless_scalar("hvp")
         arguments, batched, batch = self._with_tangents(primals, tangents)
         n = len(self._arguments)
-        if any(batched[:n]):  # then what is shared has a gradient a sample, too
+        if batch is not None and any(batched[:n]):  # then what is shared has a gradient a sample, too
             arguments[:n] = [self._for_each(a, x, batch) for a, x in zip(self._arguments, arguments)]
             batched = (*(True,) * n, *batched[n:])
-        products = [np.empty((batch or 1, a.size)) for a in self._arguments]
-        if batch is None:
-            products = [part[0] for part in products]
+        products = [_rows(batch, a.size) for a in self._arguments]
         self._run((batched, _HVP), arguments, batch, products)
+        if self.check_finite:
+            for i, product in enumerate(products):
+                self._check(f"the product for argument {i}", product, batch is not None, batch, arguments[:n])
         return tuple(a.structured(part) for a, part in zip(self._arguments, products))
 
     def hessian(self, *args: Any) -> tuple[tuple[Any, ...], ...]:
@@ -618,7 +622,7 @@ class Program:
         ((8.0, 6.0), (6.0, 0.0))
         """
         self._refuse_unless_scalar("hessian")
-        slopes, lead = self._in_every_direction(args, _HVP, sum(a.size for a in self._arguments))
+        slopes, lead = self._in_every_direction(args, _HVP)
 
         def by_second(first: _Argument, second: _Argument) -> Any:
             block = slopes[..., first.first : first.first + first.size, second.first : second.first + second.size]
@@ -636,9 +640,12 @@ class Program:
 
         return tuple(tuple(by_second(first, second) for second in self._arguments) for first in self._arguments)
 
-    def _in_every_direction(self, args: Sequence[Any], wanted: int, size: int) -> tuple[Numbers, Shape]:
-        """The derivatives of so many numbers by all of the arguments', on the last axis; and the axes before them."""
-        arguments, batched, batch = self._numbers_of(args)
+    def _in_every_direction(self, args: Sequence[Any], wanted: int) -> tuple[Numbers, Shape]:
+        """The derivatives by all numbers of the arguments, on the last axis, and the axes that are there for samples.
+
+        Of the results, or for _HVP of the gradient: on the last axis but one.
+        """
+        arguments, _, batch = self._numbers_of(args)
         n = sum(a.size for a in self._arguments)
         samples = 1 if batch is None else batch
         if batch is not None:
@@ -646,16 +653,18 @@ class Program:
         directions = np.tile(np.eye(n), (samples, 1))
         tangents = [np.ascontiguousarray(directions[:, a.first : a.first + a.size]) for a in self._arguments]
         flags = (*(batch is not None,) * len(arguments), *(True,) * len(arguments))
-        slopes = np.zeros((samples * n, size))
-        rows = [slopes] if wanted == _HVP else [np.empty((samples * n, size)), slopes]
-        if slopes.size:
-            self._run((flags, wanted), arguments + tangents, samples * n, rows)
+        sizes = [a.size for a in self._arguments] if wanted == _HVP else [self._outputs] * 2
+        rows = [np.empty((samples * n, size)) for size in sizes]
+        self._run((flags, wanted), arguments + tangents, samples * n, rows)
+        slopes = np.concatenate([np.empty((samples * n, 0)), *rows], axis=1) if wanted == _HVP else rows[-1]
+        if self.check_finite:
+            self._check("a derivative", slopes, batch is not None, samples * n, arguments)
         lead = () if batch is None else (batch,)
-        return slopes.reshape(*lead, n, size).swapaxes(-1, -2), lead
+        return slopes.reshape(*lead, n, slopes.shape[1]).swapaxes(-1, -2), lead
 
-    def _for_each(self, argument: _Argument, x: Numbers, batch: int | None) -> Numbers:
+    def _for_each(self, argument: _Argument, x: Numbers, batch: int) -> Numbers:
         """The numbers of an argument for each sample."""
-        return np.ascontiguousarray(np.broadcast_to(x, (batch or 1, *argument.shape)))
+        return np.ascontiguousarray(np.broadcast_to(x, (batch, *argument.shape)))
 
     def _refuse_unless_scalar(self, method: str) -> None:
         tree = self._tree
@@ -682,8 +691,7 @@ class Program:
         if len(args) != len(self._arguments):
             shapes = ", ".join(repr(a.tree if a.is_row else a.shape) for a in self._arguments)
             raise TypeError(
-                f"{self._name} was traced with {len(self._arguments)} arguments, of shapes {shapes}; "
-                f"{len(args)} came"
+                f"{self._name} was traced with {len(self._arguments)} arguments, of shapes {shapes}; {len(args)} came"
             )
         arguments, batched, batch = [], [], None
         for argument, x in zip(self._arguments, args):
@@ -731,8 +739,8 @@ class Program:
         at = tuple(np.argwhere(~finite)[0].tolist())
         where = f", at index {at}" if at else ""
         origins = (self._origin(i, arguments, *cotangent) for i in ([at[0]] if batched else range(batch or 1)))
-        origin = next(filter(None, origins), "each sample's is finite, and their sum too large")
-        raise FloatingPointError(f"{what} of {self._name} is {numbers[at]}{where}: {origin}")
+        origin = next((f": {words}" for words in origins if words), "")
+        raise FloatingPointError(f"{what} of {self._name} is {numbers[at]}{where}{origin}")
 
     def _origin(self, sample: int, arguments: list[Numbers], *cotangent: Numbers) -> str | None:
         """The first op of a sample that makes inf or nan of finite numbers; with a cotangent, of its gradient, too."""
@@ -775,6 +783,11 @@ def _recorded(name: str, inputs: Ids, outputs: Ids, lookups: Lookups, without: i
     if not program:
         raise MemoryError(f"there is no memory to record {name}")
     return ffi.gc(program, lib.pg_program_free)
+
+
+def _rows(batch: int | None, size: int) -> Numbers:
+    """Room for the results of one sample, or of each of a batch."""
+    return np.empty(size if batch is None else (batch, size))
 
 
 def _cotangent(x: npt.ArrayLike) -> tuple[Numbers, bool]:
