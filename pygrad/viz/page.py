@@ -14,7 +14,7 @@ from pygrad.engine import Value
 from pygrad.viz.layout import layered
 
 _MAX_NODES = 5000  # what a browser draws smoothly
-_MAX_COUNTED = 1_000_000  # in a second or two
+_MAX_COUNTED = 100_000  # in a second
 
 
 class GraphPage:
