@@ -17,6 +17,7 @@ from sklearn.datasets import make_moons
 import pygrad.engine
 import pygrad.nn
 import pygrad.reference
+import pygrad.viz
 
 
 def loss(Value, model, X, y):
@@ -47,21 +48,6 @@ def train(Value, MLP, X, y, steps, advance):
         history.append((total_loss.data, accuracy, time.perf_counter() - start))
         advance(loss=total_loss.data)
     return model, history
-
-
-def plot(Value, model, X, y, path):
-    """Draw the plane as the model divides it, and the samples."""
-    h = 0.25
-    xx, yy = np.meshgrid(
-        np.arange(X[:, 0].min() - 1, X[:, 0].max() + 1, h), np.arange(X[:, 1].min() - 1, X[:, 1].max() + 1, h)
-    )
-    scores = [model(list(map(Value, point))) for point in np.c_[xx.ravel(), yy.ravel()]]
-    side = np.array([s.data > 0 for s in scores]).reshape(xx.shape)
-    fig, ax = plt.subplots(figsize=(6, 5))
-    ax.contourf(xx, yy, side, cmap="Spectral", alpha=0.8)
-    ax.scatter(X[:, 0], X[:, 1], c=y, s=40, cmap="Spectral", edgecolors="k", linewidths=0.5)
-    ax.set(title="Two moons, as the trained MLP 2-16-16-1 divides the plane", xlabel="x", ylabel="y")
-    fig.savefig(path, dpi=120, bbox_inches="tight")
 
 
 def main():
@@ -112,7 +98,10 @@ def main():
     for name, s in seconds.items():
         console.print(f"{name:>12}: {s:.4f} seconds a step (median)")
     console.print(f"[bold]C is {seconds['plain Python'] / seconds['C']:.1f} times faster.[/bold]")
-    plot(pygrad.engine.Value, model, X, y, options.out)
+    fig, ax = plt.subplots(figsize=(6, 5))
+    pygrad.viz.plot_decision_boundary(model, X, y, ax)
+    ax.set(title="Two moons, as the trained MLP 2-16-16-1 divides the plane", xlabel="x", ylabel="y")
+    fig.savefig(options.out, dpi=120, bbox_inches="tight")
     console.print(f"The decision boundary is in {options.out}")
 
 

@@ -1,0 +1,7 @@
+"""Pictures: of graphs, as micrograd's notebook draws them or as a page to explore, and of what a model has learnt."""
+
+from pygrad.viz.boundary import plot_decision_boundary
+from pygrad.viz.dot import draw_dot, to_dot
+from pygrad.viz.page import GraphPage, graph_html
+
+__all__ = ["GraphPage", "draw_dot", "graph_html", "plot_decision_boundary", "to_dot"]

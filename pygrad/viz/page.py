@@ -1,0 +1,134 @@
+"""A graph as one HTML page that needs nothing else: to pan, to zoom, to search, and to see what feeds what."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from importlib import resources
+from pathlib import Path
+
+from pygrad._core import lib
+from pygrad.array import Array
+from pygrad.engine import Value
+from pygrad.viz.layout import layered
+
+_MAX_NODES = 5000  # what a browser draws smoothly
+_MAX_COUNTED = 100_000  # in a second
+
+
+class GraphPage:
+    """A page that `graph_html` made: `str(page)` is its HTML, notebooks show it, and `page.save(path)` writes it."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    def __str__(self) -> str:
+        return self._source
+
+    def __repr__(self) -> str:
+        return f"<GraphPage of {len(self._source):,} characters: page.save('graph.html') writes it>"
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the page to a file, which any browser opens, and return the file's path."""
+        path = Path(path)
+        path.write_text(self._source, encoding="utf-8")
+        return path
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the page in a frame of its own, which can run its script and do nothing else."""
+        return (
+            f'<iframe srcdoc="{html.escape(self._source)}" sandbox="allow-scripts" title="graph"'
+            ' style="width: 100%; height: 600px; border: 0"></iframe>'
+        )
+
+
+def graph_html(root: Value | Array) -> GraphPage:
+    """Return the graph that `root` was made of as an HTML page to explore, complete in itself: it loads nothing.
+
+    Drag to pan, turn the wheel to zoom, search for labels and ops. A click on a node shows its data, grad and op, and
+    lights up what feeds it and what it feeds. The page shows the graph as it is now; it does not follow it.
+
+    Parameters
+    ----------
+    root
+        A Value, or an Array without axes, such as a loss.
+
+    Raises
+    ------
+    ValueError
+        if the graph has more than 5,000 nodes, or for an Array with axes
+
+    Examples
+    --------
+    >>> x = Value(3.0, label="x")
+    >>> y = (x * 2 + 1).tanh()
+    >>> y.backward()
+    >>> page = graph_html(y)
+    >>> str(page).startswith("<!DOCTYPE html>")
+    True
+    >>> page.save("graph.html")  # doctest: +SKIP
+    """
+    values = _in_topological_order(_root(root))
+    number = {value: index for index, value in enumerate(values)}
+    operands = [[number[operand] for operand in _operands(value)] for value in values]
+    layout = layered(operands)
+    nodes = [
+        {
+            "label": value.label,
+            "op": value._op,
+            "data": repr(value.data),
+            "grad": repr(value.grad),
+            "operands": its,
+            "column": column,
+            "height": height,
+            "lane": lane,
+        }
+        for value, its, column, height, lane in zip(values, operands, *layout)
+    ]
+    # In a script element nothing but "<" can end it, or change how the rest is read.
+    graph = json.dumps(nodes, separators=(",", ":")).replace("<", "\\u003c")
+    template = (resources.files("pygrad.viz") / "page.html").read_text(encoding="utf-8")
+    return GraphPage(template.replace("{{graph}}", graph))
+
+
+def _root(root: Value | Array) -> Value:
+    if isinstance(root, Array) and root.ndim:
+        raise ValueError(
+            f"a graph has one root, and this Array of shape {root.shape} has {root.size}: pass one element, or the sum"
+        )
+    if isinstance(root, Array):
+        root = root[()]
+    if not isinstance(root, Value):
+        raise TypeError(f"only the graph of a Value can be shown, not of {type(root).__name__!r}")
+    return root
+
+
+def _operands(value: Value) -> list[Value]:
+    """What is in `_prev`, in order, and twice if it is used twice."""
+    if hasattr(value, "_symbol"):  # an op written in Python
+        return [operand for operand in value._pins if isinstance(operand, Value)]
+    operands = {operand._id: operand for operand in value._prev}
+    ids = [lib.pg_operand(value._id, which) for which in (0, 1)]
+    return [operands[id] for id in ids if id in operands]  # an op's constant is none
+
+
+def _in_topological_order(root: Value) -> list[Value]:
+    """All that the root was made of, operands before results, the root last; ValueError if there is too much."""
+    order: list[Value] = []
+    seen = {root}
+    path = [(root, iter(_operands(root)))]
+    while path and len(seen) <= _MAX_COUNTED:
+        operand = next((operand for operand in path[-1][1] if operand not in seen), None)
+        if operand is not None:
+            seen.add(operand)
+            path.append((operand, iter(_operands(operand))))
+        else:
+            order.append(path.pop()[0])
+    if len(seen) > _MAX_NODES:
+        count = f"{len(seen):,}" if not path else f"more than {_MAX_COUNTED:,}"
+        raise ValueError(
+            f"the graph has {count} nodes, and a page shows up to {_MAX_NODES:,}: show a part of it, from a Value "
+            "nearer to the leaves, such as one neuron's output or a loss on one sample"
+        )
+    return order

@@ -1,0 +1,628 @@
+"""A graph as an HTML page: where its nodes are, what is in it, and what it does in a browser."""
+
+import html
+import io
+import itertools
+import json
+import random
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import matplotlib.image
+import numpy as np
+import pytest
+from selenium import webdriver
+from selenium.webdriver import ActionChains, Keys
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+import pygrad
+from pygrad import Value, viz
+from pygrad.viz.layout import layered
+
+
+def readme():
+    """The expression of micrograd's README, each of its Values with a label of its own."""
+    a, b = Value(-4.0), Value(2.0)
+    c = a + b
+    d = a * b + b**3
+    c += c + 1
+    c += 1 + c + (-a)
+    d += d * 2 + (b + a).relu()
+    d += 3 * d + (b - a).relu()
+    e = c - d
+    f = e**2
+    g = f / 2.0
+    g += 10.0 / f
+    g.backward()
+    for index, value in enumerate(made_of(g) | {g}):
+        value.label = f"n{index}."
+    return g
+
+
+def made_of(value):
+    """All Values that a Value was made of, of whatever generation."""
+    found, to_do = set(), [value]
+    while to_do:
+        new = to_do.pop()._prev - found
+        found |= new
+        to_do += new
+    return found
+
+
+def mlp(samples=1):
+    model = pygrad.MLP(2, [16, 16, 1])
+    return sum((model([random.random(), random.random()]) - 1) ** 2 for _ in range(samples))
+
+
+def chain(length):
+    v = Value(1.0)
+    for _ in range(length):
+        v = v.relu()
+    return v
+
+
+def tangle(size):
+    """Each node is made of any two of the 50 before."""
+    rng = random.Random(0)
+    values = [Value(rng.random()) for _ in range(50)]
+    for _ in range(size):
+        values.append(rng.choice(values[-50:]) + rng.choice(values[-50:]))
+    return sum(values)
+
+
+def nodes_of(page):
+    """What the page's script is given."""
+    return json.loads(re.search(r'id="graph">(.*?)</script>', str(page), re.DOTALL)[1])
+
+
+# The layout -------------------------------------------------------------------------------------------------------
+
+graphs = pytest.mark.parametrize(
+    "graph",
+    [readme, mlp, lambda: chain(100), lambda: sum(map(Value, range(100))), lambda: tangle(300)],
+    ids=["readme", "mlp", "chain", "sum", "tangle"],
+)
+
+
+@graphs
+def test_every_edge_goes_to_the_right(graph):
+    nodes = nodes_of(viz.graph_html(graph()))
+    assert all(nodes[operand]["column"] < node["column"] for node in nodes for operand in node["operands"])
+    assert min(node["column"] for node in nodes) == 0
+
+
+@graphs
+def test_a_node_stands_right_before_one_of_its_uses(graph):
+    nodes = nodes_of(viz.graph_html(graph()))
+    beside = {o for node in nodes for o in node["operands"] if nodes[o]["column"] == node["column"] - 1}
+    assert beside == set(range(len(nodes) - 1))  # the root, the last one, has no use
+
+
+@graphs
+def test_nodes_and_the_edges_that_pass_them_have_room(graph):
+    nodes = nodes_of(viz.graph_html(graph()))
+    columns = {}
+    for node in nodes:
+        columns.setdefault(node["column"], []).append((node["height"], 1.0))
+        for passed, height in enumerate(node["lane"], node["column"] + 1):
+            columns.setdefault(passed, []).append((height, 0.4))
+    for column in columns.values():
+        for (above, room_above), (below, room_below) in zip(sorted(column), sorted(column)[1:]):
+            assert below - above >= (room_above + room_below) / 2 - 0.02  # heights are rounded
+    assert min(node["height"] for node in nodes) == 0
+
+
+@graphs
+def test_a_lane_reaches_to_the_column_before_the_last_use(graph):
+    nodes = nodes_of(viz.graph_html(graph()))
+    for index, node in enumerate(nodes):
+        uses = [use["column"] for use in nodes if index in use["operands"]]
+        passed = max(uses, default=node["column"] + 1) - node["column"] - 1
+        assert len(node["lane"]) in (passed, 0)
+
+
+def crossings(nodes):
+    """How many pairs of lines cross, between one column and the next; all edges must have lanes."""
+    lines = {}
+    for index, node in enumerate(nodes):
+        heights = [node["height"], *node["lane"]]
+        for passed, line in enumerate(zip(heights, heights[1:])):
+            lines.setdefault(node["column"] + passed, []).append(line)
+        for use in nodes:
+            if index in use["operands"]:
+                line = heights[use["column"] - node["column"] - 1], use["height"]
+                lines.setdefault(use["column"] - 1, []).append(line)
+    pairs = itertools.chain.from_iterable(itertools.combinations(some, 2) for some in lines.values())
+    return sum((a - c) * (b - d) < 0 for (a, b), (c, d) in pairs)
+
+
+def test_a_tree_has_no_crossings():
+    rng = random.Random(0)
+
+    def tree(depth):
+        if depth == 0:
+            return Value(1.0)
+        return tree(depth - 1).tanh() if rng.random() < 0.3 else tree(depth - 1) * tree(rng.randrange(depth))
+
+    nodes = nodes_of(viz.graph_html(tree(8)))
+    assert len(nodes) > 30
+    assert crossings(nodes) == 0
+
+
+def test_the_sweeps_uncross_edges(monkeypatch):
+    loss = mlp()
+    crossed = crossings(nodes_of(viz.graph_html(loss)))
+    monkeypatch.setattr("pygrad.viz.layout._REORDERINGS", 0)
+    assert crossed < crossings(nodes_of(viz.graph_html(loss))) / 2
+
+
+def test_a_sum_and_a_chain_are_straight():
+    layout = layered([(), *[(i,) for i in range(50)]])
+    assert layout.heights == [0.0] * 51
+    assert layout.columns == list(range(51))
+
+
+def test_the_longest_edges_have_no_lanes_where_those_would_be_too_many():
+    weights, total = [Value(i) for i in range(100)], Value(0)
+    for _ in range(5):
+        for weight in weights:
+            total = total + weight
+    nodes = nodes_of(viz.graph_html(total))
+    assert 0 < sum(len(node["lane"]) for node in nodes) <= 3 * len(nodes)
+
+
+def test_5000_nodes_are_laid_out_in_a_moment():
+    for root in (chain(4999), sum(map(Value, range(2400))), tangle(2400), mlp(samples=6)):
+        start = time.perf_counter()
+        viz.graph_html(root)
+        assert time.perf_counter() - start < 5  # it takes a tenth of that, or less
+
+
+# The page ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_has_every_node_with_its_numbers_to_the_last_digit():
+    g = readme()
+    nodes = {node["label"]: node for node in nodes_of(viz.graph_html(g))}
+    values = made_of(g) | {g}
+    assert len(nodes) == len(values) == 39
+    for value in values:
+        node = nodes[value.label]
+        assert (float(node["data"]), float(node["grad"]), node["op"]) == (value.data, value.grad, value._op)
+        assert {list(nodes)[operand] for operand in node["operands"]} == {v.label for v in value._prev}
+
+
+def test_operands_are_in_order_and_twice_if_used_twice():
+    x, y = Value(2.0, label="x"), Value(3.0, label="y")
+    pairs = {y**x: "yx", x**y: "xy", x * x: "xx", x**3: "x", Value(1.0, (y, x), "mine"): "yx", x.relu(): "x"}
+    for root, names in pairs.items():
+        nodes = nodes_of(viz.graph_html(root))
+        assert "".join(nodes[operand]["label"] for operand in nodes[-1]["operands"]) == names
+
+
+def test_a_leaf_alone_is_a_graph():
+    (node,) = nodes_of(viz.graph_html(Value(float("nan"), label="x")))
+    assert (node["label"], node["op"], node["data"], node["operands"]) == ("x", "", "nan", [])
+
+
+def test_an_array_without_axes_is_shown_as_its_value():
+    x = pygrad.array([1.0, 2.0])
+    total = (x * x).sum()
+    assert str(viz.graph_html(total)) == str(viz.graph_html(total[()]))
+
+
+def test_an_array_with_axes_is_refused_with_advice():
+    with pytest.raises(ValueError, match=r"shape \(2,\) has 2: pass one element, or the sum"):
+        viz.graph_html(pygrad.array([1.0, 2.0]))
+
+
+def test_only_values_can_be_shown():
+    with pytest.raises(TypeError, match="'int'"):
+        viz.graph_html(3)
+
+
+def test_a_graph_too_large_is_refused_with_its_size_and_advice():
+    viz.graph_html(chain(4999))
+    with pytest.raises(ValueError, match=r"has 5,001 nodes, and a page shows up to 5,000: show a part"):
+        viz.graph_html(chain(5000))
+    with pytest.raises(ValueError, match=r"has more than 100,000 nodes"):
+        viz.graph_html(chain(150_000))
+
+
+def test_the_page_is_the_same_every_time():
+    code = "import random; random.seed(0); from pygrad import *; from pygrad.viz import graph_html\n"
+    code += "print(graph_html(MLP(2, [4, 1])([Value(1), Value(2)])))"
+    pages = {
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, check=True, env={"PYTHONHASHSEED": seed}
+        ).stdout
+        for seed in "012"
+    }
+    assert len(pages) == 1
+
+
+def test_the_page_is_saved_where_one_says(tmp_path):
+    page = viz.graph_html(readme())
+    assert page.save(tmp_path / "g.html").read_text(encoding="utf-8") == str(page)
+    assert page.save(str(tmp_path / "h.html")) == tmp_path / "h.html"
+
+
+def test_the_page_names_nothing_to_be_loaded_and_forbids_it():
+    page = str(viz.graph_html(readme()))
+    assert not re.search(r"https?:|\bsrc=|\bhref=|@import|url\(", page)
+    assert "default-src 'none'" in page
+
+
+def test_a_page_s_repr_is_short():
+    assert len(repr(viz.graph_html(readme()))) < 100
+
+
+def test_showing_leaves_nothing_behind(no_leak):
+    viz.graph_html(readme())
+
+
+NASTY = "</script><b id='nasty'>&amp;<!--<script>{{graph}}\u2028\"\\'"
+
+
+def test_no_label_ends_the_script_or_the_frame(tmp_path):
+    label = NASTY + "\ud800"  # and half a character, which no file can hold
+    page = viz.graph_html(Value(1.0, (Value(2.0),), NASTY, label))
+    assert nodes_of(page)[-1]["label"] == label
+    assert str(page).count("</script>") == 2
+    frame = re.fullmatch(r'<iframe srcdoc="([^"]*)" [^<>]*></iframe>', page._repr_html_())
+    assert html.unescape(frame[1]) == str(page)
+    page.save(tmp_path / "g.html")
+
+
+# In a browser -----------------------------------------------------------------------------------------------------
+
+CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+needs_browser = pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="needs chromium and chromedriver")
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    quiet = "--disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+    for argument in ["--headless", "--no-sandbox", "--disable-gpu", *quiet.split(), "--window-size=3600,900"]:
+        options.add_argument(argument)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def show(chromium, tmp_path):
+    """A function that opens the page of a graph, from a file. In the end no error was logged, and nothing loaded."""
+    chromium.get("about:blank")
+    for log in ("browser", "performance"):
+        chromium.get_log(log)  # forgets what was in it
+    opened = []
+
+    def show(root):
+        opened.append(viz.graph_html(root).save(tmp_path / f"{len(opened)}.html").as_uri())
+        chromium.get(opened[-1])
+        return Page(chromium)
+
+    yield show
+    assert chromium.get_log("browser") == []
+    events = [json.loads(entry["message"])["message"] for entry in chromium.get_log("performance")]
+    requests = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    assert {request["request"]["url"] for request in requests} == set(opened)
+
+
+class Page:
+    """The page as its user sees it, and what one does with it."""
+
+    def __init__(self, driver):
+        self.driver = driver
+        self.canvas, self.search = (driver.find_element(By.CSS_SELECTOR, name) for name in ("canvas", "input"))
+        self.settle()
+
+    def run(self, script, *args):
+        return self.driver.execute_script(f"return {script}", *args)
+
+    def settle(self):
+        """Wait until what is to be drawn has been."""
+        WebDriverWait(self.driver, 10, 0.02).until(lambda _: self.run("canvas.width && !glide && !drawing"))
+
+    def at(self, label):
+        """Where on the canvas the middle of a node's card is."""
+        script = "(n => [view.x + (n.x + (CARD + WIDTH) / 2) * view.scale, view.y + n.y * view.scale])"
+        return self.run(f"{script}(nodes.find(node => node.label === arguments[0]))", label)
+
+    def extent(self):
+        """Left, top, right and bottom of the graph, on the canvas."""
+        return self.run(
+            "[Math.min(...nodes.map(entry)) * view.scale + view.x, -HEIGHT / 2 * view.scale + view.y,"
+            " Math.max(...nodes.map(n => n.x + WIDTH)) * view.scale + view.x,"
+            " Math.max(...nodes.map(n => n.y + HEIGHT / 2)) * view.scale + view.y]"
+        )
+
+    def view(self):
+        return self.run("view")
+
+    def scale(self):
+        return self.run("view.scale")
+
+    def middle(self):
+        return [self.canvas.size["width"] / 2, self.canvas.size["height"] / 2]
+
+    def pixels(self):
+        """What is on the screen."""
+        return matplotlib.image.imread(io.BytesIO(self.driver.get_screenshot_as_png()))[..., :3]
+
+    def actions(self):
+        return ActionChains(self.driver, duration=50)
+
+    def move_to(self, x, y):
+        size = self.canvas.size
+        return self.actions().move_to_element_with_offset(
+            self.canvas, round(x - size["width"] / 2), round(y - size["height"] / 2)
+        )
+
+    def click(self, label):
+        self.move_to(*self.at(label)).click().perform()
+        self.settle()
+
+    def drag(self, start, dx, dy):
+        self.move_to(*start).click_and_hold().move_by_offset(dx, dy).release().perform()
+        self.settle()
+
+    def wheel(self, x, y, by):
+        ActionChains(self.driver).scroll_from_origin(ScrollOrigin.from_viewport(round(x), round(y)), 0, by).perform()
+        self.settle()
+
+    def press(self, *keys):
+        self.actions().send_keys(*keys).perform()
+        self.settle()
+
+    def text(self, selector):
+        return self.driver.find_element(By.CSS_SELECTOR, selector).text
+
+    def colours(self):
+        """The colour of the border of each node's card, by label, as it is on the screen."""
+        picture = self.pixels()
+        script = (
+            "nodes.map(n => [n.label, view.x + (n.x + CARD) * view.scale, view.y + (n.y + HEIGHT / 3) * view.scale])"
+        )
+        return {
+            label: tuple(np.round(picture[round(y), int(x)] * 255).astype(int).tolist())
+            for label, x, y in self.run(script)
+            if 0 <= round(y) < len(picture) and 0 <= int(x) < self.canvas.size["width"]
+        }
+
+    def lit(self):
+        """The labels of the nodes that are lit as what feeds the chosen one, and as what it feeds."""
+        colours = self.colours()
+        names = ("feeding", "fed")
+        palette = [tuple(bytes.fromhex(self.run(f"colours['{name}']")[1:])) for name in names]
+        return tuple({label for label, colour in colours.items() if colour == wanted} for wanted in palette)
+
+
+@needs_browser
+class TestInABrowser:
+    def test_a_click_shows_a_node_s_numbers(self, show):
+        g = readme()
+        page = show(g)
+        for value in sorted(made_of(g) | {g}, key=lambda v: v._id)[::4]:
+            page.click(value.label)
+            assert page.text("h1") == value.label
+            facts = [page.text(f"#{name}") for name in ("op", "data", "grad")]
+            assert facts == [value._op or "none: a leaf", repr(value.data), repr(value.grad)]
+            rows = [row.text.split()[-2:] for row in page.driver.find_elements(By.CSS_SELECTOR, "#panel .row")]
+            uses = [v for v in made_of(g) | {g} if value in v._prev]
+            assert sorted(label for label, _ in rows) == sorted(v.label for v in [*value._prev, *uses])
+
+    def test_a_click_lights_exactly_what_feeds_the_node_and_what_it_feeds(self, show):
+        g = readme()
+        values = made_of(g) | {g}
+        page = show(g)
+        assert page.lit() == (set(), set())
+        for value in sorted(values, key=lambda v: v._id)[::3]:
+            page.click(value.label)
+            feeding, fed = made_of(value), {v for v in values if value in made_of(v)}
+            assert page.lit() == ({v.label for v in feeding}, {v.label for v in fed})
+            assert f"fed by {len(feeding)} node" in page.text("#panel")
+            assert f"feeds {len(fed)} node" in page.text("#panel")
+
+    def test_a_click_beside_the_nodes_clears(self, show):
+        page = show(readme())
+        page.click("n7.")
+        page.move_to(5, 100).click().perform()
+        page.settle()
+        assert page.lit() == (set(), set())
+        assert page.text("#panel").startswith(page.run("root.label") + "\n39 nodes, 11 of them leaves")
+
+    def test_operands_and_uses_in_the_panel_lead_to_those_nodes(self, show):
+        page = show((Value(2.0, label="a") + Value(3.0, label="b")).relu())
+        page.click("b")
+        page.driver.find_element(By.CSS_SELECTOR, "#panel .row").click()
+        page.settle()
+        assert page.text("#op") == "+"
+        assert page.text("#data") == "5.0"
+
+    def test_the_whole_graph_is_to_be_seen_at_first(self, show):
+        for root in (readme(), Value(1.0, label="alone"), mlp()):
+            page = show(root)
+            left, top, right, bottom = page.extent()
+            assert left > 0
+            assert top > 0
+            assert right < page.canvas.size["width"]
+            assert bottom < page.canvas.size["height"]
+
+    def test_the_search_finds_labels_and_ops_and_enter_goes_through_them(self, show):
+        x = Value(2.0, label="Weight 1")
+        y = (x**3 * Value(5.0, label="weight 2")).relu() + x
+        page = show(y)
+        counts = {"weight": 2, "EIGHT 2": 1, "relu": 1, "re": 1, "*": 1, "**": 1, "+": 1, "**3": 1, "3": 0, " ": None}
+        for query, count in counts.items():
+            page.search.clear()
+            page.search.send_keys(query)
+            assert page.text("output") == {None: "", 0: "none"}.get(count, f"{count} found")
+        page.search.clear()
+        page.search.send_keys("weight")
+        visited = []
+        for keys in (Keys.ENTER, Keys.ENTER, Keys.ENTER, Keys.SHIFT + Keys.ENTER):
+            page.search.send_keys(keys)
+            page.settle()
+            visited.append((page.text("output"), page.text("h1")))
+            assert page.at(page.text("h1")) == pytest.approx(page.middle(), abs=60)
+        names = [name for _, name in visited]
+        assert sorted(names[:2]) == ["Weight 1", "weight 2"]
+        assert names[2:] == names[:2]
+        assert [count for count, _ in visited] == ["1 of 2", "2 of 2", "1 of 2", "2 of 2"]
+
+    def test_what_was_found_is_to_be_seen_from_afar(self, show):
+        root = chain(1000)
+        leaf = next(v for v in made_of(root) if not v._op)
+        leaf.label = "start"
+        page = show(root)
+        before = page.pixels()
+        page.search.send_keys("start")
+        page.settle()
+        x, y = page.at("start")
+        assert not np.array_equal(page.pixels()[round(y), round(x)], before[round(y), round(x)])
+
+    def test_a_node_too_small_to_be_read_is_named_at_the_pointer(self, show):
+        root = mlp()
+        root.label = "loss"
+        page = show(root)
+        page.move_to(*page.at("loss")).perform()
+        assert page.text("#tip").split() == f"loss + data {root.data:.4f} grad 0.0000".split()
+        page.move_to(5, 5).perform()
+        assert not page.driver.find_element(By.ID, "tip").is_displayed()
+
+    def test_escape_clears_the_search_and_the_choice(self, show):
+        page = show(readme())
+        page.search.send_keys("n7.", Keys.ENTER)
+        page.settle()
+        assert page.lit() != (set(), set())
+        page.press(Keys.ESCAPE)
+        assert page.search.get_property("value") == page.text("output") == ""
+        assert page.lit() == (set(), set())
+
+    def test_the_keyboard_does_it_all(self, show):
+        x = Value(2.0, label="x")
+        y = x.tanh() * Value(3.0, label="y")
+        y.label = "product"
+        page = show(y)
+        page.press("/")
+        page.press("tanh")
+        page.press(Keys.ENTER)
+        assert page.text("#op") == "tanh"
+        page.press(Keys.ESCAPE)
+        heads = []
+        for key in (Keys.LEFT, Keys.LEFT, Keys.LEFT, Keys.LEFT, Keys.RIGHT, Keys.RIGHT):
+            page.press(key)
+            heads.append(page.text("#op"))
+        assert heads == ["*", "tanh", "none: a leaf", "none: a leaf", "tanh", "*"]
+        page.press(Keys.LEFT)
+        page.press(Keys.DOWN if page.at("y")[1] > page.middle()[1] else Keys.UP)
+        assert page.text("h1") == "y"
+        before = page.scale()
+        page.press("+")
+        assert page.scale() == pytest.approx(before * 1.4)
+        page.press("-")
+        page.press("-")
+        assert page.scale() == pytest.approx(before / 1.4)
+        page.press("0")
+        assert page.scale() == pytest.approx(before)
+
+    def test_the_wheel_zooms_at_the_pointer(self, show):
+        page = show(readme())
+        x, y = page.at("n9.")
+        before, others = page.scale(), page.at("n3.")
+        page.wheel(x, y, -400)
+        assert page.scale() > 1.3 * before
+        assert page.at("n9.") == pytest.approx([x, y], abs=1.5)
+        assert page.at("n3.") != pytest.approx(others, abs=20)
+        page.wheel(x, y, 400)
+        assert page.scale() == pytest.approx(before)
+        page.wheel(x, y, 100_000)
+        assert 0.1 < page.scale() < before  # there is an end
+
+    def test_dragging_pans_and_chooses_nothing(self, show):
+        page = show(readme())
+        x, y = page.at("n9.")
+        picture = page.pixels()
+        page.drag((x, y), 120, -60)
+        assert page.at("n9.") == pytest.approx([x + 120, y - 60])
+        assert page.lit() == (set(), set())
+        assert not np.array_equal(page.pixels(), picture)
+        page.click("n9.")
+        assert page.text("h1") == "n9."
+
+    def test_the_buttons_zoom_and_fit(self, show):
+        page = show(readme())
+        zoom_out, fit, zoom_in = page.driver.find_elements(By.CSS_SELECTOR, "#zoom button")
+        before = page.view()
+        zoom_in.click()
+        page.settle()
+        assert page.scale() == pytest.approx(1.4 * before["scale"])
+        zoom_out.click()
+        zoom_out.click()
+        page.settle()
+        assert page.scale() == pytest.approx(before["scale"] / 1.4)
+        fit.click()
+        page.settle()
+        assert page.view() == pytest.approx(before)
+
+    def test_it_is_dark_where_the_system_is(self, show):
+        page = show(readme())
+        x, y = page.run("(n => [view.x + (n.x + CARD + 5) * view.scale, view.y + n.y * view.scale])(root)")
+
+        def brightness():
+            return [page.pixels()[at].mean() for at in ((100, 5), (round(y), round(x)))]  # of the paper, and a card
+
+        assert min(brightness()) > 0.9
+        media = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+        page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+        try:
+            WebDriverWait(page.driver, 5).until(lambda _: max(brightness()) < 0.2)
+        finally:
+            page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+    def test_5000_nodes_are_drawn_in_a_moment(self, show):
+        for root in (mlp(samples=6), chain(4999)):
+            page = show(root)
+            assert page.run("nodes.length") > 4000
+            milliseconds = page.run("(() => { const t = performance.now(); draw(); return performance.now() - t; })()")
+            assert milliseconds < 1000  # it takes 15
+            page.press(Keys.LEFT, Keys.LEFT)
+            assert page.text("#op") == page.run("root.operands[0].op")
+
+    def test_numbers_that_are_none_are_shown_as_python_writes_them(self, show):
+        page = show(Value(float("inf"), label="a") * Value(float("nan"), label="b"))
+        page.click("a")
+        assert (page.text("#data"), page.text("#grad")) == ("inf", "0.0")
+        page.click("b")
+        assert page.text("#data") == "nan"
+
+    def test_a_nasty_label_is_text(self, show):
+        page = show(Value(1.0, (Value(2.0, label="x"),), NASTY, NASTY))
+        page.press(Keys.LEFT)
+        assert page.run("document.querySelector('h1').textContent") == NASTY
+        assert page.run("document.title.startsWith(root.label)")
+        assert page.run("document.getElementById('nasty')") is None
+
+    def test_a_notebook_s_frame_shows_the_page(self, chromium, tmp_path):
+        frame = viz.graph_html(Value(1.5, label=NASTY))._repr_html_()
+        (tmp_path / "notebook.html").write_text(f"<!DOCTYPE html><h1>My notebook</h1>{frame}", encoding="utf-8")
+        chromium.get((tmp_path / "notebook.html").as_uri())
+        chromium.switch_to.frame(chromium.find_element(By.TAG_NAME, "iframe"))
+        page = Page(chromium)
+        page.driver.find_element(By.TAG_NAME, "canvas").send_keys(Keys.LEFT)
+        page.settle()
+        assert page.text("#data") == "1.5"
+        assert page.run("document.getElementById('nasty')") is None
+        assert page.run("origin") == "null"  # a stranger to the notebook around it
