@@ -1,9 +1,10 @@
 """A GPT whose every number is a scalar node, in one file: it reads names and invents new ones.
 
-python examples/microgpt.py [FILE] [--steps 2000] [--samples 20] [--temperature 0.5]
+python examples/microgpt.py [FILE] [--steps 2000] [--compile] [--samples 20] [--temperature 0.5]
 
 FILE is any text with one document a line; by default the 1,000 given names beside this script. After Andrej Karpathy's
-microgpt: RMSNorm in place of LayerNorm, no biases, ReLU in place of GELU; one document a step.
+microgpt: RMSNorm in place of LayerNorm, no biases, ReLU in place of GELU; one document a step. With --compile there is
+a Program for each length of a document, which looks up its tokens; the first document of a length is recorded.
 """
 
 import argparse
@@ -82,16 +83,28 @@ class GPT(nn.Module):
         return F.linear(x, self.scores)
 
 
-def train(model, tokens, documents, steps, advance):
+def cost(model, document):
+    """How badly the model foresees each token of a document from those before it."""
+    return F.cross_entropy(model(document[:-1]), document[1:])
+
+
+def train(model, tokens, documents, steps, advance, compiled=False):
     """One document a step; `advance` is told each loss."""
     optimizer = optim.Adam(model.parameters(), lr=optim.linear(0.01, steps), betas=(0.85, 0.99))
+    programs = {}
     for step in range(steps):
         document = tokens.encode(documents[step % len(documents)])[: CONTEXT + 1]
-        loss = F.cross_entropy(model(document[:-1]), document[1:])
         optimizer.zero_grad()
-        loss.backward()
+        if compiled:
+            if len(document) not in programs:
+                programs[len(document)] = pygrad.compile(lambda x: cost(model, x), pygrad.index(document))
+            loss, _ = programs[len(document)].value_and_grad(document)
+        else:
+            root = cost(model, document)
+            root.backward()
+            loss = root.item()
         optimizer.step()
-        advance(loss.item())
+        advance(loss)
 
 
 def invent(model, tokens, temperature):
@@ -110,6 +123,7 @@ def main():
     parser = argparse.ArgumentParser(description="train a GPT made of scalars, and let it invent names")
     parser.add_argument("file", nargs="?", type=Path, default=Path(__file__).with_name("names.txt"))
     parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--compile", action="store_true", help="record the graphs, and run them without Python")
     parser.add_argument("--samples", type=int, default=20)
     parser.add_argument("--temperature", type=float, default=0.5)
     parser.add_argument("--seed", type=int, default=42)
@@ -136,11 +150,11 @@ def main():
             recent.append(loss)
             progress.update(task, advance=1, loss=np.mean(recent[-100:]))
 
-        train(model, tokens, documents, options.steps, advance)
+        train(model, tokens, documents, options.steps, advance, options.compile)
     seconds = time.perf_counter() - start
     nodes = pygrad.memory_stats().peak_live_nodes - size
     console.print(
-        f"{1e3 * seconds / options.steps:.1f} ms a step, of up to {nodes:,} nodes; loss of the last "
+        f"{1e3 * seconds / options.steps:.2f} ms a step, of up to {nodes:,} nodes; loss of the last "
         f"{len(recent[-100:])} steps {np.mean(recent[-100:]):.3f}, where guessing has {np.log(tokens.end + 1):.3f}"
     )
 

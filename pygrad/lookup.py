@@ -84,7 +84,7 @@ class Index:
     ndim = property(lambda self: self._data.ndim)
     size = property(lambda self: self._data.size)
 
-    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> npt.NDArray[Any]:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.array(self.data, dtype=dtype)
 
     def __index__(self) -> int:

@@ -1,6 +1,7 @@
 """Each example runs, in a short form, as its own documentation says."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,11 +39,27 @@ def test_moons_draws_the_boundary_and_finds_the_losses_equal(tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_moons_compiled_has_the_same_losses(tmp_path):
+    out = run("moons.py", "--steps", 2, "--compile", cwd=tmp_path)
+    assert float(out.split("are off by ")[1].split()[0]) < 1e-12
+    assert out.count("times faster") == 2
+
+
+def loss_of(out):
+    """The mean loss that microgpt prints of its last steps."""
+    return float(re.search(r"last \d+ steps ([\d.]+),", out.replace("\n", " "))[1])
+
+
+def test_microgpt_compiled_learns_the_same(tmp_path):
+    eager, compiled = (run("microgpt.py", "--steps", 60, *flag, cwd=tmp_path) for flag in ([], ["--compile"]))
+    assert loss_of(eager) == loss_of(compiled)
+    assert eager.split("it has read):")[1] == compiled.split("it has read):")[1]
+
+
 def test_microgpt_learns_and_invents_names(tmp_path):
     out = run("microgpt.py", "--steps", 200, cwd=tmp_path)
     assert "1,000 documents, 26 characters, 4,192 parameters" in out
-    loss = float(out.split("100 steps ")[1].split(",")[0])
-    assert loss < 2.8
+    assert loss_of(out) < 2.8
     assert len(out.split("it has read):")[1].strip("\n").split("\n")) == 20
 
 
@@ -79,7 +96,7 @@ class TestAThousandStepsLeaveTheMemoryFlat:
     def test_of_moons(self, flat):
         moons = module("moons.py")
         X, y = moons.make_moons(n_samples=100, noise=0.1)
-        moons.train(pygrad.Value, pygrad.MLP, X, y * 2 - 1, 1000, flat)
+        moons.train(moons.eager_step, pygrad.Value, pygrad.MLP, X, y * 2 - 1, 1000, flat)
 
     def test_of_microgpt(self, flat):
         microgpt = module("microgpt.py")
