@@ -98,7 +98,7 @@ def main():
         engines["compiled"] = (compiled_step, pygrad.engine.Value, pygrad.nn.MLP)
     console = Console()
     console.print(
-        f"Training an MLP 2-16-16-1 on 100 points of two moons, {options.steps} steps of SGD, on {len(engines)} engines:"
+        f"Training an MLP 2-16-16-1 on 100 points of two moons, {options.steps} steps of SGD, {len(engines)} times:"
     )
     columns = [
         TextColumn("{task.description}"),
