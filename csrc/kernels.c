@@ -58,6 +58,14 @@ static void run_list(const pg_routine *r, const pg_code *c, uint32_t row, double
   }
 }
 
+/* What there is for each set of vector instructions. */
+typedef struct {
+  /* Runs the code of a phase. `totals` are the slots that totals are added to, as an array of their own. */
+  void (*run)(const pg_routine *r, int phase, double *shared, double *batched, double *totals, size_t samples);
+  void (*load_tile)(double *to, const double *from, size_t n, size_t step, size_t samples);
+  void (*store_tile)(double *to, const double *from, size_t n, size_t step, size_t samples);
+} kernels;
+
 /* kernels.inc for the machine that the compiler was asked for, and on x86-64 for those that have more. */
 #pragma GCC diagnostic ignored "-Wpsabi" /* no vector is passed between files */
 
@@ -105,51 +113,49 @@ static void run_list(const pg_routine *r, const pg_code *c, uint32_t row, double
 #undef PG_FMA
 #endif
 
-/* Runs the code of a phase. `totals` are the slots that totals are added to, as an array of their own. */
-typedef void kernels(const pg_routine *r, int phase, double *shared, double *batched, double *totals,
-                     size_t samples);
-
-static kernels *best_kernels(void) {
+static const kernels *best_kernels(void) {
 #ifdef __x86_64__
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) {
-    return run_8;
+    return &kernels_8;
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    return run_4;
+    return &kernels_4;
   }
 #endif
-  return run_2;
+  return &kernels_2;
 }
 
 /* Numbers in and out --------------------------------------------------------------------------------------- */
 
-/* Puts numbers into their slots: the shared ones if there are no samples, else those of a tile's samples. The
- * last sample stands for those that are missing. */
-static void load_inputs(const pg_routine *r, double *const *numbers, size_t first, size_t samples,
-                        double *shared, double *batched) {
+/* A run. */
+typedef struct {
+  const pg_routine *r;
+  const kernels *kernels;
+  size_t batch, tiles, chunks;
+  double *const *numbers;
+  double *shared;
+  double *totals;     /* of each chunk */
+  atomic_size_t next; /* chunk to be taken */
+} job;
+
+/* Puts numbers into their slots: the shared ones if there are no samples, else those of a tile's samples. */
+static void load_inputs(const job *j, size_t first, size_t samples, double *batched) {
+  const pg_routine *r = j->r;
   uint32_t k = 0, run;
   for (size_t g = 0; g < r->arguments; g++) {
     const pg_group group = r->groups[g];
     for (size_t i = 0; i < group.size; i += run, k += run) {
       const pg_place place = r->inputs[k];
+      const double *from = j->numbers[g] + i;
       run = place.run < group.size - i ? place.run : (uint32_t)(group.size - i);
-      const double *from = numbers[g] + i;
       if (place.slot == PG_NO_REF || place.batched != (samples > 0)) {
         continue;
       }
-      if (!place.batched) {
-        memcpy(shared + place.slot, from, run * sizeof *from);
-        continue;
-      }
-      const size_t step = group.batched ? group.size : 0;
-      for (uint32_t j = 0; j < run; j++) {
-        double *to = batched + (size_t)(place.slot + j) * T;
-        for (size_t s = 0; s < samples; s++) {
-          to[s] = from[j + (first + s) * step];
-        }
-        for (size_t s = samples; s < T; s++) {
-          to[s] = to[samples - 1];
-        }
+      if (place.batched) {
+        const size_t step = group.batched ? group.size : 0;
+        j->kernels->load_tile(batched + (size_t)place.slot * T, from + first * step, run, step, samples);
+      } else {
+        memcpy(j->shared + place.slot, from, run * sizeof *from);
       }
     }
   }
@@ -168,27 +174,25 @@ static void add_cotangents(const pg_routine *r, size_t batch, const double *cota
 
 /* Writes the results that are batched, for a tile's samples, or those that are shared, to all samples where one
  * a sample is wanted. */
-static void store_outputs(const pg_routine *r, double *const *numbers, bool of_batch, size_t first,
-                          size_t samples, const double *shared, const double *batched) {
+static void store_outputs(const job *j, bool of_batch, size_t first, size_t samples, const double *batched) {
+  const pg_routine *r = j->r;
   uint32_t k = 0, run;
   for (size_t g = r->arguments; g < r->arguments + r->results; g++) {
     const pg_group group = r->groups[g];
+    const size_t step = group.batched ? group.size : 0;
     for (size_t i = 0; i < group.size; i += run, k += run) {
       const pg_place place = r->outputs[k];
+      double *to = j->numbers[g] + i + first * step;
       run = place.run < group.size - i ? place.run : (uint32_t)(group.size - i);
       if (place.batched != of_batch) {
         continue;
       }
-      const size_t step = group.batched ? group.size : 0;
-      double *to = numbers[g] + i + first * step;
+      if (place.batched) {
+        j->kernels->store_tile(to, batched + (size_t)place.slot * T, run, step, samples);
+        continue;
+      }
       for (size_t s = 0; s < (group.batched ? samples : 1); s++, to += step) {
-        if (!place.batched) {
-          memcpy(to, shared + place.slot, run * sizeof *to);
-          continue;
-        }
-        for (uint32_t j = 0; j < run; j++) {
-          to[j] = batched[(size_t)(place.slot + j) * T + s];
-        }
+        memcpy(to, j->shared + place.slot, run * sizeof *to);
       }
     }
   }
@@ -196,24 +200,14 @@ static void store_outputs(const pg_routine *r, double *const *numbers, bool of_b
 
 /* Running -------------------------------------------------------------------------------------------------- */
 
-typedef struct {
-  const pg_routine *r;
-  kernels *run;
-  size_t batch, tiles, chunks;
-  double *const *numbers;
-  double *shared;
-  double *totals;     /* of each chunk */
-  atomic_size_t next; /* chunk to be taken */
-} job;
-
 /* A chunk's tiles, one after another: so its totals do not depend on who works on it. */
 static void run_chunk(job *j, size_t chunk, double *batched) {
   double *totals = j->totals + chunk * j->r->totals;
   for (size_t tile = chunk * j->tiles / j->chunks; tile < (chunk + 1) * j->tiles / j->chunks; tile++) {
     const size_t first = tile * T, samples = j->batch - first < T ? j->batch - first : T;
-    load_inputs(j->r, j->numbers, first, samples, j->shared, batched);
-    j->run(j->r, PG_BATCH, j->shared, batched, totals, samples);
-    store_outputs(j->r, j->numbers, true, first, samples, j->shared, batched);
+    load_inputs(j, first, samples, batched);
+    j->kernels->run(j->r, PG_BATCH, j->shared, batched, totals, samples);
+    store_outputs(j, true, first, samples, batched);
   }
 }
 
@@ -271,11 +265,11 @@ static void run_phases(job *j, int threads, double *batched) {
          (r->leaves - r->parameter_count) * sizeof *j->shared);
   memset(j->shared + r->first_total, 0, r->totals * sizeof *j->shared);
   memset(j->totals, 0, j->chunks * r->totals * sizeof *j->totals);
-  load_inputs(r, j->numbers, 0, 0, j->shared, NULL);
+  load_inputs(j, 0, 0, NULL);
   if (r->cotangent != PG_NO_REF) {
     add_cotangents(r, j->batch, j->numbers[r->arguments - 1], j->shared);
   }
-  j->run(r, PG_BEFORE, j->shared, NULL, NULL, 1);
+  j->kernels->run(r, PG_BEFORE, j->shared, NULL, NULL, 1);
   if (r->batched || r->totals) {
     run_batch(j, threads, batched);
   }
@@ -284,12 +278,12 @@ static void run_phases(job *j, int threads, double *batched) {
       j->shared[r->first_total + i] += j->totals[chunk * r->totals + i];
     }
   }
-  j->run(r, PG_AFTER, j->shared, NULL, NULL, 1);
-  store_outputs(r, j->numbers, false, 0, j->batch, j->shared, NULL);
+  j->kernels->run(r, PG_AFTER, j->shared, NULL, NULL, 1);
+  store_outputs(j, false, 0, j->batch, NULL);
 }
 
 int pg_run(pg_routine *r, size_t batch, double *const *numbers, int threads) {
-  job j = {.r = r, .run = best_kernels(), .batch = batch, .numbers = numbers, .tiles = (batch + T - 1) / T};
+  job j = {.r = r, .kernels = best_kernels(), .batch = batch, .numbers = numbers, .tiles = (batch + T - 1) / T};
   j.chunks = j.tiles < PG_MAX_CHUNKS ? j.tiles : PG_MAX_CHUNKS;
   const size_t shared = (size_t)r->shared + PAD, totals = PG_MAX_CHUNKS * (size_t)r->totals + PAD;
   double *memory = atomic_exchange(&r->spare, NULL);

@@ -14,6 +14,7 @@
 typedef struct {
   uint8_t op; /* PG_CODE_... or an op; PG_NO_CODE: not needed, or a part of another */
   uint8_t phase;
+  uint16_t kind; /* ops of the operands, or of the first pair */
   uint32_t level;
   uint32_t slot;
   uint32_t terms, count; /* of sums: where their pairs begin, and how many there are */
@@ -206,6 +207,21 @@ static void follow_group(const lowering *l, const pg_instruction *x, uint32_t *l
   *level = g->level > *level ? g->level : *level;
 }
 
+/* What is made of the same ops is likely to come from the same loop. */
+static uint16_t kind_of(const lowering *l, const part *x, const pg_instruction *instruction) {
+  pg_ref operands_of[2] = {instruction->a, instruction->b};
+  if (x->op == PG_CODE_DOT || x->op == PG_CODE_TOTAL) {
+    memcpy(operands_of, &l->pairs[2 * (size_t)x->terms], sizeof operands_of);
+  } else if (operands(instruction) < 2) {
+    operands_of[1] = PG_NO_REF;
+  }
+  unsigned kind = 0;
+  for (int k = 0; k < 2; k++) {
+    kind = kind << 8 | (operands_of[k] == PG_NO_REF ? PG_NO_CODE : l->parts[operands_of[k]].op);
+  }
+  return (uint16_t)kind;
+}
+
 static void find_levels(lowering *l) {
   for (pg_ref i = 0; i < l->p->count; i++) {
     part *x = &l->parts[i];
@@ -226,6 +242,8 @@ static void find_levels(lowering *l) {
       }
     }
     x->level = level + 1;
+    const bool computed = x->op < PG_KERNELS || x->op == PG_CODE_DOT || x->op == PG_CODE_TOTAL;
+    x->kind = computed ? kind_of(l, x, instruction) : 0;
     x->phase = instruction->batched || x->op == PG_CODE_TOTAL ? PG_BATCH : after ? PG_AFTER : PG_BEFORE;
   }
 }
@@ -253,6 +271,9 @@ static int by_kind(const void *a, const void *b) {
   }
   if (x->count != y->count) {
     return x->count < y->count ? -1 : 1;
+  }
+  if (x->kind != y->kind) {
+    return x->kind < y->kind ? -1 : 1;
   }
   const bool upwards = i < sorting->p->gradient || j < sorting->p->gradient;
   return i == j ? 0 : (i < j) == upwards ? -1 : 1;
