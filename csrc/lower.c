@@ -609,6 +609,8 @@ static pg_routine *lower(const pg_program *p) {
     r->parameter_count = p->parameter_count;
     count_uses(&l);
     gather(&l);
+  }
+  if (!l.failed) {
     find_levels(&l);
     give_slots(&l, r);
     fill_lists(&l, r);
