@@ -79,7 +79,8 @@ struct pg_routine {
  * memory for it. */
 bool pg_reuse_slots(pg_routine *r);
 
-/* What an op is called in listings. */
+/* What an op is called in listings, and whether it takes two numbers. */
 const char *pg_symbol(int op);
+bool pg_is_binary(int op);
 
 #endif

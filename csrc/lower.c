@@ -5,6 +5,7 @@
  * neurons is one, whatever its size, and so is its gradient. In the worst case there is one for each number.
  */
 #define _POSIX_C_SOURCE 200809L /* open_memstream */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -584,6 +585,9 @@ static void fill_routine(lowering *l, pg_routine *r) {
       r->constants[l->parts[i].slot] = at(l, i)->number;
     } else if (l->parts[i].op == PG_INPUT) {
       r->inputs[at(l, i)->a] = place_of(l, i);
+      if (!at(l, i)->batched) {
+        r->constants[l->parts[i].slot] = NAN; /* no constant */
+      }
     }
   }
   for (uint32_t k = 0; k < r->output_count; k++) {
@@ -706,57 +710,128 @@ pg_routine *pg_compile(const pg_program *p, size_t groups, const size_t *sizes, 
 
 /* Listing ------------------------------------------------------------------------------------------------ */
 
-static void print_operand(FILE *out, uint32_t slot, bool batched, int32_t step, int32_t row, int32_t term) {
-  fprintf(out, " %s%u", batched ? "b" : "s", slot);
-  if (step || row || term) {
-    fprintf(out, "(%+d,%+d,%+d)", step, row, term);
+static void print_place(FILE *out, uint32_t slot, bool batched) {
+  fprintf(out, " %c%u", batched ? 'b' : 's', slot);
+}
+
+static void print_range(FILE *out, uint32_t slot, uint32_t count, bool batched) {
+  print_place(out, slot, batched);
+  if (count > 1) {
+    fprintf(out, "..%u", slot + count - 1);
   }
 }
 
-static void print_code(FILE *out, const pg_code *c) {
+/* An operand, as a place and the steps to others: s8[i + 16t] */
+static void print_operand(FILE *out, uint32_t slot, bool batched, int32_t step, int32_t row, int32_t term) {
+  const int32_t steps[] = {step, row, term};
+  const char *open = "[";
+  print_place(out, slot, batched);
+  for (int k = 0; k < 3; k++) {
+    if (steps[k]) {
+      fprintf(out, *open == '[' ? "[" : steps[k] < 0 ? " - " : " + ");
+      if (*open == '[' && steps[k] < 0) {
+        fprintf(out, "-");
+      }
+      if (steps[k] != 1 && steps[k] != -1) {
+        fprintf(out, "%d", abs(steps[k]));
+      }
+      fprintf(out, "%c", "ijt"[k]);
+      open = "]";
+    }
+  }
+  fprintf(out, *open == ']' ? "]" : "");
+}
+
+static void print_list(FILE *out, const pg_routine *r, uint32_t list, uint32_t count) {
+  fprintf(out, " {");
+  for (uint32_t k = 0; k < count && k < 8; k++) {
+    const uint32_t place = r->places[list + k];
+    if (place == PG_NO_REF) {
+      fprintf(out, " -");
+    } else {
+      print_place(out, place >> 1, place & 1);
+    }
+  }
+  fprintf(out, count > 8 ? " ... }" : " }");
+}
+
+static void print_code(FILE *out, const pg_routine *r, const pg_code *c) {
+  fprintf(out, " ");
   if (c->op == PG_SCATTER) {
-    fprintf(out, "  scatter[%u] of %u to list %u\n", c->a, c->terms, c->b);
+    print_list(out, r, c->b, c->a);
+    fprintf(out, " = scatter");
+    print_list(out, r, c->b + c->a, 2 * c->terms);
+    fprintf(out, "\n");
     return;
   }
-  fprintf(out, "  %s%u", c->batched ? "b" : "s", c->dst);
-  if (c->n * c->rows > 1) {
-    fprintf(out, "..%u", c->dst + c->n * c->rows - 1);
-  }
-  const char *const name = c->op == PG_CODE_TOTAL ? "total" : c->op == PG_CODE_DOT ? "dot" : pg_symbol(c->op);
-  fprintf(out, c->op == PG_CODE_TOTAL ? " += %s" : " = %s", name);
-  if (c->terms) {
-    fprintf(out, "[%u]", c->terms);
-  }
+  print_range(out, c->dst, c->n * c->rows, c->batched);
+  fprintf(out,
+          c->op == PG_CODE_TOTAL ? " += total"
+          : c->op == PG_CODE_DOT ? " = dot"
+                                 : " = %s",
+          pg_symbol(c->op));
+  fprintf(out, c->n > 1 ? ", i < %u" : "", c->n);
+  fprintf(out, c->rows > 1 ? ", j < %u" : "", c->rows);
+  fprintf(out, c->op > PG_INSTRUCTIONS - 1 && c->terms > 1 ? ", t < %u:" : ":", c->terms);
   print_operand(out, c->a, c->a_batched, c->a_step, c->a_row, c->a_term);
   if (c->op == PG_LOOKUP) {
-    fprintf(out, " in list %u(%+d,%+d)", c->b, c->b_step, c->b_row);
-  } else {
+    print_list(out, r, c->b, c->terms);
+  } else if (pg_is_binary(c->op)) {
     print_operand(out, c->b, c->b_batched, c->b_step, c->b_row, c->b_term);
   }
   if (c->init != PG_NO_REF) {
+    fprintf(out, " from");
     print_operand(out, c->init, c->init_batched, c->init_step, c->init_row, 0);
   }
   fprintf(out, "\n");
 }
 
+/* Where numbers come in and go out. */
+static void print_places(FILE *out, const char *name, const pg_place *places, uint32_t count) {
+  for (uint32_t k = 0; k < count; k += places[k].run) {
+    if (places[k].slot != PG_NO_REF) {
+      fprintf(out, places[k].run > 1 ? "  %s %u to %u:" : "  %s %u:", name, k, k + places[k].run - 1);
+      print_range(out, places[k].slot, places[k].run, places[k].batched);
+      fprintf(out, "\n");
+    }
+  }
+}
+
+static void print_leaves(FILE *out, const pg_routine *r) {
+  if (r->parameter_count) {
+    fprintf(out, "  parameters:");
+    print_range(out, 0, r->parameter_count, false);
+    fprintf(out, "\n");
+  }
+  print_places(out, "input", r->inputs, r->input_count);
+  for (uint32_t slot = r->parameter_count; slot < r->leaves; slot++) {
+    if (!isnan(r->constants[slot])) {
+      fprintf(out, "  constant %.17g: s%u\n", r->constants[slot], slot);
+    }
+  }
+}
+
 char *pg_routine_text(const pg_routine *r) {
-  static const char *const PHASES[PG_PHASES] = {"before the batch", "for each tile of the batch",
-                                                "after the batch"};
+  static const char *const PHASES[PG_PHASES] = {"once, before the batch", "for each tile of the batch",
+                                                "once, after the batch"};
   char *text = NULL;
   size_t size;
   FILE *out = open_memstream(&text, &size);
   if (!out) {
     return NULL;
   }
-  fprintf(out, "%u shared and %u batched slots\n", r->shared, r->batched);
+  fprintf(out, "%u slots of one number (s), %u of one a sample (b)\n", r->shared, r->batched);
+  print_leaves(out, r);
   for (int phase = 0; phase < PG_PHASES; phase++) {
     if (r->phases[phase].count) {
       fprintf(out, "%s:\n", PHASES[phase]);
     }
     for (uint32_t k = 0; k < r->phases[phase].count; k++) {
-      print_code(out, &r->phases[phase].list[k]);
+      print_code(out, r, &r->phases[phase].list[k]);
     }
   }
+  fprintf(out, "results:\n");
+  print_places(out, "output", r->outputs, r->output_count);
   fclose(out);
   return text;
 }

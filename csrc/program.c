@@ -1007,7 +1007,29 @@ int pg_find_not_finite(const pg_program *p, const double *inputs, bool gradient,
 
 /* Listing ------------------------------------------------------------------------------------------------ */
 
-const char *pg_symbol(int op) { return OPS[op].symbol; }
+const char *pg_symbol(int op) { return op < PG_INSTRUCTIONS ? OPS[op].symbol : ""; }
+
+bool pg_is_binary(int op) { return op >= PG_INSTRUCTIONS || OPS[op].arity == 2; }
+
+static void print_instruction(FILE *out, const pg_program *p, pg_ref i) {
+  const pg_instruction *x = &p->list[i];
+  fprintf(out, "%%%u = ", i);
+  if (x->op == PG_CONSTANT) {
+    fprintf(out, "%.17g\n", x->number);
+  } else if (x->op == PG_INPUT || x->op == PG_PARAMETER) {
+    fprintf(out, "%s %u\n", OPS[x->op].symbol, x->a);
+  } else if (x->op == PG_LOOKUP) {
+    fprintf(out, "lookup %%%u {", x->a);
+    for (uint32_t k = 0; k < p->tables[x->b].count; k++) {
+      fprintf(out, " %%%u", p->refs[p->tables[x->b].first + k]);
+    }
+    fprintf(out, " }\n");
+  } else if (x->b == PG_NO_REF) {
+    fprintf(out, "%s %%%u\n", OPS[x->op].symbol, x->a);
+  } else {
+    fprintf(out, "%%%u %s %%%u\n", x->a, OPS[x->op].symbol, x->b);
+  }
+}
 
 char *pg_program_text(const pg_program *p) {
   char *text = NULL;
@@ -1018,16 +1040,7 @@ char *pg_program_text(const pg_program *p) {
   }
   fprintf(out, "%u inputs, %u parameters, %u instructions\n", p->inputs, p->parameter_count, p->count);
   for (pg_ref i = 0; i < p->count; i++) {
-    const pg_instruction *x = &p->list[i];
-    if (x->op == PG_CONSTANT) {
-      fprintf(out, "%%%u = %.17g\n", i, x->number);
-    } else if (x->op == PG_INPUT || x->op == PG_PARAMETER) {
-      fprintf(out, "%%%u = %s %u\n", i, OPS[x->op].symbol, x->a);
-    } else if (x->b == PG_NO_REF) {
-      fprintf(out, "%%%u = %s %%%u\n", i, OPS[x->op].symbol, x->a);
-    } else {
-      fprintf(out, "%%%u = %%%u %s %%%u\n", i, x->a, OPS[x->op].symbol, x->b);
-    }
+    print_instruction(out, p, i);
   }
   fprintf(out, "return");
   for (uint32_t i = 0; i < p->output_count; i++) {

@@ -357,7 +357,9 @@ class Program:
     sample. With one more leading axis it is a batch: a sample for each index, all batches of the same size. Both kinds
     mix: what is not a batch is shared by all samples. The results have the leading axis if any argument does.
 
-    `str(f)` lists what the Program computes, and the code that each kind of call so far has been turned into.
+    `print(f)` lists the graph as it was recorded, and for each kind of call so far the code that it has become: `s` are
+    slots of numbers that all samples share, `b` of one a sample; i, j and t count results, rows of them, and the terms of
+    sums.
 
     Attributes
     ----------

@@ -801,11 +801,28 @@ def test_what_is_not_finite_is_raised_if_wanted():
 
 
 def test_a_program_can_be_read():
-    w = Value(2.0)
-    f = pygrad.compile(lambda x, y: w * x + y, 1.0, 1.0)
-    assert "parameter" in str(f)
-    assert "return" in str(f)
-    assert repr(f).startswith("<Program of <lambda>: 2 inputs, 1 parameters, ")
+    w, table = Value(2.0), pygrad.array([1.0, 5.0])
+    f = pygrad.compile(lambda x, i: (w * x).sum() * table[i] + 0.5, np.zeros(3), pygrad.index(0))
+    assert repr(f) == "<Program of <lambda>: 4 inputs, 3 parameters, 18 instructions>"
+    recorded = str(f)
+    for line in ["%0 = parameter 0", "= input 2", "* %0", "= 0.5", "= lookup", "return %17"]:
+        assert line in recorded
+    assert "code for" not in recorded
+    f.value_and_grad(np.zeros((2, 3)), 1)
+    code = str(f)[len(recorded) :]
+    for line in [
+        "code for ((True, False, False), 1):",
+        "parameters: s0..2",
+        "input 0 to 2: b0..2",
+        "constant 0.5: ",
+        "once, before the batch:",
+        "for each tile of the batch:",
+        "i < 3: s0 b0[i]",
+        "+= total",
+        "= scatter {",
+        "results:",
+    ]:
+        assert line in code
 
 
 # Threads and memory -----------------------------------------------------------------------------------------------
