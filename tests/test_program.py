@@ -817,7 +817,7 @@ def test_a_program_can_be_read():
         "constant 0.5: ",
         "once, before the batch:",
         "for each tile of the batch:",
-        "i < 3: s0 b0[i]",
+        "t < 3: s0 b0[t]",
         "+= total",
         "= scatter {",
         "results:",
