@@ -230,13 +230,13 @@ static pg_ref emit(pg_program *p, int op, pg_ref a, pg_ref b) {
   if (p->failed) {
     return 0;
   }
-  const pg_instruction *x = &p->list[a], *y = b == PG_NO_REF ? NULL : &p->list[b];
-  const pg_instruction plain = {0, a, b, (uint8_t)op, x->batched || (y && y->batched)};
+  const pg_instruction x = p->list[a], y = b == PG_NO_REF ? (pg_instruction){.op = PG_CONSTANT} : p->list[b];
+  const pg_instruction plain = {0, a, b, (uint8_t)op, x.batched || y.batched};
   if (p->verbatim) {
     return append(p, plain);
   }
-  if (!(p->without & PG_WITHOUT_FOLDING) && x->op == PG_CONSTANT && (!y || y->op == PG_CONSTANT)) {
-    return constant(p, compute(op, x->number, y ? y->number : 0));
+  if (!(p->without & PG_WITHOUT_FOLDING) && x.op == PG_CONSTANT && y.op == PG_CONSTANT) {
+    return constant(p, compute(op, x.number, y.number));
   }
   if (!(p->without & PG_WITHOUT_REDUCTION)) {
     pg_ref other = simpler(p, op, a, b);
@@ -245,7 +245,7 @@ static pg_ref emit(pg_program *p, int op, pg_ref a, pg_ref b) {
     }
   }
   /* x * y is y * x; constants first, so that like products look alike */
-  const bool constant_a = x->op == PG_CONSTANT, constant_b = y && y->op == PG_CONSTANT;
+  const bool constant_a = x.op == PG_CONSTANT, constant_b = y.op == PG_CONSTANT;
   if (op == PG_MUL && (constant_a == constant_b ? b < a : constant_b)) {
     return append(p, (pg_instruction){0, b, a, PG_MUL, plain.batched});
   }
