@@ -709,10 +709,11 @@ class Program:
             [
                 f"/* Written by pygrad {version('pygrad')}. C99; to be linked with -lm.",
                 " *",
-                " * pg_value puts the pg_OUTPUTS results into outputs, one after the other, arrays in C order. pg_gradient,",
-                " * which is there for one result, also puts the cotangent times its gradient into input_gradient and",
-                " * parameter_gradient. The arguments are pg_INPUTS numbers in the same order, integers among them. Where",
-                " * parameters is NULL, they are pg_parameters. work has room for pg_WORK numbers, and one user at a time.",
+                " * pg_value puts the pg_OUTPUTS results into outputs, one after the other, arrays in C order.",
+                " * pg_gradient, which is there for one result, also puts its gradient, times the cotangent, into",
+                " * input_gradient and parameter_gradient. inputs are pg_INPUTS numbers, those of the arguments one",
+                " * after the other, arrays in C order, integers as numbers, too. Where parameters is NULL, they are",
+                " * pg_parameters. work has room for pg_WORK numbers, and serves one call at a time.",
                 *([" *", *inputs] if inputs else []),
                 " */",
             ]
@@ -720,7 +721,7 @@ class Program:
 
     def _in_every_direction(self, args: Sequence[Any], wanted: int, size: int) -> tuple[Numbers, Shape]:
         """The derivatives of so many numbers by all of the arguments', on the last axis; and the axes before them."""
-        arguments, batched, batch = self._numbers_of(args)
+        arguments, _, batch = self._numbers_of(args)
         n = sum(a.size for a in self._arguments)
         samples = 1 if batch is None else batch
         if batch is not None:
@@ -767,8 +768,7 @@ class Program:
         if len(args) != len(self._arguments):
             shapes = ", ".join(repr(a.tree if a.is_row else a.shape) for a in self._arguments)
             raise TypeError(
-                f"{self._name} was traced with {len(self._arguments)} arguments, of shapes {shapes}; "
-                f"{len(args)} came"
+                f"{self._name} was traced with {len(self._arguments)} arguments, of shapes {shapes}; {len(args)} came"
             )
         arguments, batched, batch = [], [], None
         for argument, x in zip(self._arguments, args):
