@@ -135,13 +135,13 @@ def test_a_file_gives_the_reference_s_value_and_gradients(cases, seed):
 def test_an_op_gives_the_program_s_value_and_gradients_at_the_edges():
     numbers = [*EDGES, 2.0, -2.0, 3.0, 0.1, 710.0, -710.0, 1e10, 30.0]
     made = []
-    for op in RECORDED.values():
-        for c in [0.7, 2.0, -1.0]:
+    for name, op in RECORDED.items():
+        for c in [0.7, 2.0, -1.0] if "*" in name else [0.7]:
             try:
                 made.append(pygrad.compile(lambda a, b, op=op, c=c: op(Value, a, b, c) + 0, 0.5, 0.5))
             except ERRORS:  # not defined for the example
                 continue
-    assert len(made) > 100
+    assert len(made) > len(RECORDED)
     for f, c in zip(made, exported(*made)):
         for x in numbers:
             for y in numbers:
