@@ -12,8 +12,7 @@
 #include "ieee.h"
 
 enum {
-  CODES_A_PART =
-      256, /* that are a function of their own: compilers take more than twice as long for twice as much */
+  CODES_A_PART = 256, /* of a function: what is twice as long takes compilers more than twice the time */
   NUMBERS_A_LINE = 6
 };
 

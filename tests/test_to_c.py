@@ -194,10 +194,14 @@ def test_indices_are_numbers_among_the_inputs():
         assert np.isnan(c.gradient([1.0, wrong, 0, 0, 0, 0, 0])[0])
 
 
-def test_an_element_of_a_table_may_be_an_argument():
-    f = pygrad.compile(lambda x, i: x[i] * x[i] * 3, np.zeros(4), pygrad.index(0))
+def test_elements_of_a_table_may_be_arguments_and_constants():
+    def pick(x, i):
+        return pygrad.concatenate([x[:1], [5.0], x[1:]])[i] ** 2 * 3
+
+    f = pygrad.compile(pick, np.zeros(3), pygrad.index(0))
     (c,) = exported(f)
-    assert c.gradient([1.0, 2.0, 3.0, 4.0, 2.0]).tolist() == [27.0, 0.0, 0.0, 18.0, 0.0, 0.0]
+    assert c.gradient([1.0, 2.0, 4.0, 3.0]).tolist() == [48.0, 0.0, 0.0, 24.0, 0.0]
+    assert c.gradient([1.0, 2.0, 4.0, 1.0]).tolist() == [75.0, 0.0, 0.0, 0.0, 0.0]
 
 
 def test_a_long_program_is_made_of_parts(tmp_path):
