@@ -12,6 +12,8 @@
 #define pg_sqrt(x, status) sqrt(x)
 #define pg_sin(x, status) sin(x)
 #define pg_cos(x, status) cos(x)
+#define pg_abs(x) fabs(x)
+#define pg_tanh(x) tanh(x)
 #define pg_pow_slope(x, z, status) ((x) == 0 ? 0 : (z) * log(x))
 
 #endif

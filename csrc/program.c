@@ -367,6 +367,20 @@ static pg_ref read_name(reader *r) {
   return emit(r->p, op, operands[0], operands[1]);
 }
 
+/* Not strtod's work: where the locale has a decimal comma, that stops at a point. */
+static pg_ref read_number(reader *r) {
+  double number = 0, digit = 1;
+  for (; *r->at >= '0' && *r->at <= '9'; r->at++) {
+    number = 10 * number + (*r->at - '0');
+  }
+  if (*r->at == '.') {
+    for (r->at++; *r->at >= '0' && *r->at <= '9'; r->at++) {
+      number += (*r->at - '0') * (digit /= 10);
+    }
+  }
+  return constant(r->p, number);
+}
+
 static pg_ref read_factor(reader *r) {
   if (skip(r, '-')) {
     return emit(r->p, PG_NEGATIVE, read_factor(r), PG_NO_REF);
@@ -377,10 +391,7 @@ static pg_ref read_factor(reader *r) {
     return inner;
   }
   if (*r->at >= '0' && *r->at <= '9') {
-    char *end;
-    double number = strtod(r->at, &end);
-    r->at = end;
-    return constant(r->p, number);
+    return read_number(r);
   }
   return read_name(r);
 }

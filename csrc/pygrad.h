@@ -267,6 +267,10 @@ int pg_find_not_finite(const pg_program *program, const double *inputs, bool gra
 /* The listing of a program, or of a routine's code; to be freed with pg_text_free. */
 char *pg_program_text(const pg_program *program);
 char *pg_routine_text(const pg_routine *routine);
+/* C with functions that do what routines for one sample do: one for PG_VALUES, then perhaps one for
+ * PG_GRADIENT, which take these parameters where none are given. Its names begin with pg_. To be freed
+ * likewise; NULL: no memory. */
+char *pg_export(size_t count, const pg_routine *const *routines, const double *parameters);
 void pg_text_free(char *text);
 
 /* Adds to the grads of nodes. */

@@ -67,23 +67,11 @@ static inline double pg_pow_slope(double x, double z, int *status) {
   return x == 0 ? 0 : z * pg_log(x, status);
 }
 
-/* 1 / (1 + exp(-x)), with no overflow on either side. */
-static inline double pg_sigmoid(double x) {
-  double e = exp(-fabs(x));
-  return x >= 0 ? 1 / (1 + e) : e / (1 + e);
-}
-
-static inline double pg_relu(double x) { return x < 0 ? 0 : x; }
 static inline double pg_abs(double x) { return fabs(x); }
 static inline double pg_tanh(double x) { return tanh(x); }
-static inline double pg_step(double x) { return x > 0; }
-static inline double pg_sign(double x) { return (x > 0) - (x < 0); }
 
-/* The larger, and nan if either is, as NumPy's. */
-static inline double pg_maximum(double x, double y) { return x >= y || isnan(x) ? x : y; }
-static inline double pg_minimum(double x, double y) { return x <= y || isnan(x) ? x : y; }
-
-/* The larger's share of the gradient of a maximum: equals go halves, as in PyTorch and JAX. */
-static inline double pg_share(double x, double y) { return x > y ? 1 : x == y ? 0.5 : 0; }
+#define PG_FUNCTION(name, arguments, ...)                                                                      \
+  static inline double name arguments { __VA_ARGS__ }
+#include "functions.def"
 
 #endif

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import tempfile
+import secrets
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, BinaryIO, Union
 
 import numpy as np
 
 PathLike = Union[str, "os.PathLike[str]"]
 
 _SEPARATOR = "/"
+
+
+@contextlib.contextmanager
+def replacing(path: PathLike) -> Iterator[BinaryIO]:
+    """Give a file to write to, which takes the path's place once it is complete; until then it lies beside it."""
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with open(beside, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def save(path: PathLike, state: Mapping[str, Any]) -> None:
@@ -38,17 +55,8 @@ def save(path: PathLike, state: Mapping[str, Any]) -> None:
     {'model': {'w': array([1., 1.])}, 'step': array(3)}
     """
     arrays = dict(_flat("", state))
-    path = Path(path)
-    file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
-    try:
-        with file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(file.name, path)
-    except BaseException:
-        os.unlink(file.name)
-        raise
+    with replacing(path) as file:
+        np.savez(file, **arrays)
 
 
 def load(path: PathLike) -> dict[str, Any]:

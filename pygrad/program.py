@@ -13,6 +13,7 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from typing import Any, Callable
 
 import numpy as np
@@ -20,6 +21,7 @@ import numpy.typing as npt
 
 from pygrad._core import ffi, lib
 from pygrad.array import Array, Ids, Numbers, _checked, _elements, _holding, _leaves, _pointer, array
+from pygrad.checkpoint import PathLike, replacing
 from pygrad.engine import Value, _error, _in_words, _is_number, _text
 from pygrad.lookup import Index, Lookups
 
@@ -33,6 +35,7 @@ _DOUBLES, _POINTERS = ffi.typeof("double[]"), ffi.typeof("double*[]")
 _FLOAT64 = np.dtype(np.float64)
 _VALUES, _GRADIENT, _TANGENTS = lib.PG_VALUES, lib.PG_GRADIENT, lib.PG_TANGENTS
 _HVP = _GRADIENT | _TANGENTS
+_C_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class TraceWarning(UserWarning):
@@ -669,9 +672,12 @@ class Program:
         return np.ascontiguousarray(np.broadcast_to(x, (batch, *argument.shape)))
 
     def _refuse_unless_scalar(self, method: str) -> None:
-        tree = self._tree
-        if type(tree) is not _Leaf or tree.shape:
-            raise TypeError(f"{method}() is for a function with one scalar result; {self._name} returns {tree!r}")
+        if not self._is_scalar():
+            raise TypeError(f"{method}() is for a function with one scalar result; {self._name} returns {self._tree!r}")
+
+    def _is_scalar(self) -> bool:
+        """Whether the function returns just one Value."""
+        return type(self._tree) is _Leaf and not self._tree.shape
 
     def _with_tangents(
         self, primals: Sequence[Any], tangents: Sequence[Any]
@@ -756,6 +762,86 @@ class Program:
         *operands, result = list(found)[:count] or [None]
         words = _text(symbol[0]) if count else ""
         return f"{_in_words(words, *operands) if operands else words} is {result}" if count else None
+
+    def to_c(self, path: PathLike, name: str | None = None) -> None:
+        r"""Write a C file that computes what a call for one sample does, and the gradient if the result is one Value.
+
+        It is C99 without pygrad: `gcc -std=c99 -O2 -c slope.c`, and `-lm` where it is linked. It begins with what it
+        has: for the name "slope", the functions `slope_value` and `slope_gradient`, the sizes of the arrays that they
+        take, and `slope_parameters`, the numbers that the parameters have now.
+
+        Parameters
+        ----------
+        path
+            of the file. Whatever happens meanwhile, there is the old file or the new one.
+        name
+            what all names in the file begin with. By default that is the function's name, or "f" if that is no name
+            in C.
+
+        Raises
+        ------
+        ValueError
+            if `name` is no name in C
+        OSError
+            if the file cannot be written
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pygrad import compile
+        >>> factor = Value(3.0)
+        >>> f = compile(lambda x: factor * x**2, 1.0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     f.to_c(f"{folder}/slope.c", "slope")
+
+        Beside that file, this one prints "12", then "12, 4", compiled with `gcc main.c -lm`::
+
+            #include <stdio.h>
+            #include "slope.c"
+
+            int main(void) {
+              double x[slope_INPUTS] = {2.0}, work[slope_WORK], y, by_x[slope_INPUTS], by_factor[slope_PARAMETERS];
+              slope_value(x, slope_parameters, &y, work);
+              printf("%g\n", y);
+              slope_gradient(x, slope_parameters, 1.0, &y, by_x, by_factor, work);
+              printf("%g, %g\n", by_x[0], by_factor[0]);
+              return 0;
+            }
+        """
+        if name is None:
+            name = self._name if _C_NAME.fullmatch(self._name) else "f"
+        if not _C_NAME.fullmatch(name):
+            raise ValueError(f"a name in C has letters, digits and _, and begins with no digit; {name!r} is none")
+        shared = (False,) * len(self._arguments)
+        kinds: list[Kind] = [(shared, _VALUES), ((*shared, False), _GRADIENT)]
+        routines = [self._compiled(kind) for kind in kinds[: 1 + self._is_scalar()]]
+        numbers = _from_buffer(_DOUBLES, np.ascontiguousarray(self.parameters.data))
+        code = self._listing(lib.pg_export(len(routines), routines, numbers))
+        text = f"{self._c_comment()}\n{code}\n"
+        with replacing(path) as file:
+            file.write(re.sub(r"\bpg_", f"{name}_", text).encode())
+
+    def _c_comment(self) -> str:
+        """What a C file begins with; names in it begin with pg_."""
+        inputs = [
+            f" *   inputs[{a.first}{f' to {a.first + a.size - 1}' if a.size > 1 else ''}]: argument {a.index}, "
+            + (f"{a.tree!r}" if isinstance(a.tree, _Leaf) else "its numbers one after the other")
+            for a in self._arguments
+            if a.size
+        ]
+        return "\n".join(
+            [
+                f"/* Written by pygrad {version('pygrad')}. C99; to be linked with -lm.",
+                " *",
+                " * pg_value puts the pg_OUTPUTS results into outputs, one after the other, arrays in C order.",
+                " * pg_gradient, which is there for one result, also puts its gradient, times the cotangent, into",
+                " * input_gradient and parameter_gradient. inputs are pg_INPUTS numbers, those of the arguments one",
+                " * after the other, arrays in C order, integers as numbers, too. Where parameters is NULL, they are",
+                " * pg_parameters. work has room for pg_WORK numbers, and serves one call at a time.",
+                *([" *", *inputs] if inputs else []),
+                " */",
+            ]
+        )
 
     def __str__(self) -> str:
         with self._compiling:

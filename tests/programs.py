@@ -7,8 +7,12 @@ or a backward pass. Running it gives its Values and what each step raised.
 import math
 import random
 import struct
+from unittest import mock
 
+import numpy as np
 from hypothesis import strategies as st
+
+from pygrad import reference
 
 UNARY = ["relu", "exp", "log", "tanh", "sigmoid", "sqrt", "sin", "cos", "abs"]
 BINARY = ["maximum", "minimum"]
@@ -146,3 +150,101 @@ def shape(root):
         return keys[v]
 
     return key(root), len(order), sum(len(v._prev) for v in order)
+
+
+# Programs as functions, to be compiled -----------------------------------------------------------------------------
+
+ERRORS = (ArithmeticError, ValueError)
+NOT_RECORDED = {"custom", "unfinished", "hook", "data", "grad", "backward", "step", "forget"}
+RECORDED = {name: step for name, step in STEPS.items() if name not in NOT_RECORDED}
+RECORDED["detach"] = lambda V, a, b, x: a.detach()
+
+
+class ExtremeError(ArithmeticError):
+    """A number whose square or product with others overflows or vanishes: it depends on the order of operations."""
+
+
+def noise(x):
+    """x with an error of some roundings."""
+    if x and math.isfinite(x):
+        if not 1e-100 < abs(x) < 1e100:
+            raise ExtremeError
+        x *= 1 + random.uniform(-1, 1) * 2**-50
+    return x
+
+
+class Noisy(reference.Value):
+    """The reference's Value with an error in every number: two runs show what rounding does to a result."""
+
+    __slots__ = ()
+    _data, _grad = reference.Value.data, reference.Value.grad
+    data = property(_data.__get__, lambda self, x: Noisy._data.__set__(self, noise(x)))
+    grad = property(_grad.__get__, lambda self, x: Noisy._grad.__set__(self, noise(x)))
+
+
+def combine(values):
+    return sum(v * w for v, w in zip(values[::-1], [1, 0.5, -2.0, 0.25]))
+
+
+def function(steps):
+    """The function of a Value class and inputs that does the steps."""
+
+    def fn(V, inputs):
+        values = list(inputs)
+        for name, i, j, x in steps:
+            values.append(RECORDED[name](V, values[-1 - i % len(values)], values[-1 - j % len(values)], x))
+        return combine(values)
+
+    return fn
+
+
+def possible(steps, numbers):
+    """Those of the steps that raise nothing for the numbers."""
+    values, kept = [reference.Value(x) for x in numbers], []
+    for step in steps:
+        name, i, j, x = step
+        try:
+            out = RECORDED[name](reference.Value, values[-1 - i % len(values)], values[-1 - j % len(values)], x)
+        except ERRORS:
+            continue
+        values.append(out)
+        kept.append(step)
+    return kept
+
+
+def evaluate(V, fn, numbers, cotangent):
+    """The result and its gradients times the cotangent, as one array; None where there is an exception."""
+    try:
+        inputs = [V(x) for x in numbers]
+        out = fn(V, inputs)
+        (out * cotangent).backward()
+    except ERRORS:
+        return None
+    return np.array([out.data, *(v.grad for v in inputs)])
+
+
+def expected(fn, numbers, cotangent):
+    """The reference's result and gradients, and how far they are from the true ones, at most.
+
+    None if it raises, or numbers are extreme.
+    """
+    exact = evaluate(reference.Value, fn, numbers, cotangent)
+    if exact is None:
+        return None
+    tolerance = 1e-12 * np.abs(exact)
+    with mock.patch.object(reference, "Value", Noisy), np.errstate(all="ignore"):
+        for _ in range(3):
+            noisy = evaluate(Noisy, fn, numbers, cotangent)
+            if noisy is None:
+                return None
+            off = np.where(exact == noisy, 0, np.abs(exact - noisy))
+            tolerance += 100 * np.where(np.isnan(exact) & np.isnan(noisy), 0, off)
+    return exact, tolerance
+
+
+def agree(ours, exact, tolerance):
+    ours, exact, tolerance = np.broadcast_arrays(ours, exact, tolerance)
+    with np.errstate(all="ignore"):
+        near = (ours == exact) | (np.abs(ours - exact) <= tolerance + 1e-300) | (np.isnan(ours) & np.isnan(exact))
+    near |= ~np.isfinite(tolerance)  # a jump, or an overflow, is near
+    assert near.all(), (ours[~near], exact[~near], tolerance[~near])

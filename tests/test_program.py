@@ -4,11 +4,13 @@ import contextlib
 import copy
 import gc
 import math
+import os
 import random
+import shutil
+import subprocess
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -16,17 +18,13 @@ from conftest import live_nodes, on_cpython
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loops import LOOPS
-from programs import EDGES, STEPS, programs
+from programs import EDGES, ERRORS, RECORDED, agree, evaluate, expected, function, possible, programs
 
 import pygrad
 from pygrad import TraceWarning, Value, nn, reference
 from pygrad import functional as F
 from pygrad._core import lib
 
-ERRORS = (ArithmeticError, ValueError)
-NOT_RECORDED = {"custom", "unfinished", "hook", "data", "grad", "backward", "step", "forget"}
-RECORDED = {name: step for name, step in STEPS.items() if name not in NOT_RECORDED}
-RECORDED["detach"] = lambda V, a, b, x: a.detach()
 FLAGS = [lib.PG_WITHOUT_FOLDING, lib.PG_WITHOUT_SHARING, lib.PG_WITHOUT_REDUCTION]
 FLAGS += [lib.PG_WITHOUT_DOTS, lib.PG_WITHOUT_VECTORS, lib.PG_WITHOUT_REUSE]
 WITHOUT = [0, *FLAGS, sum(FLAGS)]
@@ -34,96 +32,6 @@ BATCHES = [1, 7, 8, 9, 63, 64, 65]
 
 
 # Against the reference --------------------------------------------------------------------------------------------
-
-
-class ExtremeError(ArithmeticError):
-    """A number whose square or product with others overflows or vanishes: it depends on the order of operations."""
-
-
-def noise(x):
-    """x with an error of some roundings."""
-    if x and math.isfinite(x):
-        if not 1e-100 < abs(x) < 1e100:
-            raise ExtremeError
-        x *= 1 + random.uniform(-1, 1) * 2**-50
-    return x
-
-
-class Noisy(reference.Value):
-    """The reference's Value with an error in every number: two runs show what rounding does to a result."""
-
-    __slots__ = ()
-    _data, _grad = reference.Value.data, reference.Value.grad
-    data = property(_data.__get__, lambda self, x: Noisy._data.__set__(self, noise(x)))
-    grad = property(_grad.__get__, lambda self, x: Noisy._grad.__set__(self, noise(x)))
-
-
-def combine(values):
-    return sum(v * w for v, w in zip(values[::-1], [1, 0.5, -2.0, 0.25]))
-
-
-def function(steps):
-    """The function of a Value class and inputs that does the steps."""
-
-    def fn(V, inputs):
-        values = list(inputs)
-        for name, i, j, x in steps:
-            values.append(RECORDED[name](V, values[-1 - i % len(values)], values[-1 - j % len(values)], x))
-        return combine(values)
-
-    return fn
-
-
-def possible(steps, numbers):
-    """Those of the steps that raise nothing for the numbers."""
-    values, kept = [reference.Value(x) for x in numbers], []
-    for step in steps:
-        name, i, j, x = step
-        try:
-            out = RECORDED[name](reference.Value, values[-1 - i % len(values)], values[-1 - j % len(values)], x)
-        except ERRORS:
-            continue
-        values.append(out)
-        kept.append(step)
-    return kept
-
-
-def evaluate(V, fn, numbers, cotangent):
-    """The result and its gradients times the cotangent, as one array; None where there is an exception."""
-    try:
-        inputs = [V(x) for x in numbers]
-        out = fn(V, inputs)
-        (out * cotangent).backward()
-    except ERRORS:
-        return None
-    return np.array([out.data, *(v.grad for v in inputs)])
-
-
-def expected(fn, numbers, cotangent):
-    """The reference's result and gradients, and how far they are from the true ones, at most.
-
-    None if it raises, or numbers are extreme.
-    """
-    exact = evaluate(reference.Value, fn, numbers, cotangent)
-    if exact is None:
-        return None
-    tolerance = 1e-12 * np.abs(exact)
-    with mock.patch.object(reference, "Value", Noisy), np.errstate(all="ignore"):
-        for _ in range(3):
-            noisy = evaluate(Noisy, fn, numbers, cotangent)
-            if noisy is None:
-                return None
-            off = np.where(exact == noisy, 0, np.abs(exact - noisy))
-            tolerance += 100 * np.where(np.isnan(exact) & np.isnan(noisy), 0, off)
-    return exact, tolerance
-
-
-def agree(ours, exact, tolerance):
-    ours, exact, tolerance = np.broadcast_arrays(ours, exact, tolerance)
-    with np.errstate(all="ignore"):
-        near = (ours == exact) | (np.abs(ours - exact) <= tolerance + 1e-300) | (np.isnan(ours) & np.isnan(exact))
-    near |= ~np.isfinite(tolerance)  # a jump, or an overflow, is near
-    assert near.all(), (ours[~near], exact[~near], tolerance[~near])
 
 
 def some(x, n, rng):
@@ -823,6 +731,20 @@ def test_a_program_can_be_read():
         "results:",
     ]:
         assert line in code
+
+
+@pytest.mark.skipif(not shutil.which("localedef"), reason="makes a locale")
+def test_a_decimal_comma_changes_no_derivative(python, tmp_path):
+    made = subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", tmp_path / "de_DE.UTF-8"], capture_output=True)
+    if made.returncode:
+        pytest.skip("there is no de_DE")
+    code = """if True:
+        import locale, pygrad
+        locale.setlocale(locale.LC_ALL, "de_DE.UTF-8")
+        assert locale.localeconv()["decimal_point"] == ","
+        print(pygrad.compile(lambda x: x.sqrt() + x.log(), 1.0).value_and_grad(1.0))
+    """
+    assert python(code, env={**os.environ, "LOCPATH": str(tmp_path)}).split() == ["(1.0,", "(1.5,))"]
 
 
 # Threads and memory -----------------------------------------------------------------------------------------------

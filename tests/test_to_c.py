@@ -1,0 +1,336 @@
+"""`Program.to_c`: a C file that a compiler takes without a warning, and that computes what the Program does."""
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import tempfile
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cffi import FFI
+from conftest import on_cpython
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from programs import EDGES, ERRORS, RECORDED, agree, expected, function, possible, programs
+
+import pygrad
+from pygrad import Value, nn
+from pygrad import functional as F
+from pygrad._core import lib
+from pygrad.bench import gpt
+
+CC = shutil.which("cc") or shutil.which("gcc")
+STRICT = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+FLAGS = [lib.PG_WITHOUT_FOLDING, lib.PG_WITHOUT_SHARING, lib.PG_WITHOUT_REDUCTION]
+FLAGS += [lib.PG_WITHOUT_DOTS, lib.PG_WITHOUT_VECTORS, lib.PG_WITHOUT_REUSE]
+
+pytestmark = pytest.mark.skipif(CC is None, reason="there is no C compiler")
+
+
+class Exported:
+    """The functions of a C file, compiled."""
+
+    def __init__(self, ffi, library, name):
+        self._ffi, self._library, self._name = ffi, library, name
+        self.inputs, self.parameters, self.outputs = (self._get(size) for size in ("INPUTS", "PARAMETERS", "OUTPUTS"))
+
+    def _get(self, what):
+        return getattr(self._library, f"{self._name}_{what}")
+
+    def _call(self, what, *args):
+        """Calls with NumPy arrays, and with a work array that ends where the file says."""
+        work = np.full(self._get("WORK") + 8, np.nan)
+        work[-8:] = 7.0
+        pointers = [self._ffi.cast("double *", x.ctypes.data) if isinstance(x, np.ndarray) else x for x in args]
+        self._get(what)(*pointers, self._ffi.cast("double *", work.ctypes.data))
+        assert (work[-8:] == 7).all()
+
+    def _given(self, numbers, size):
+        if numbers is None:
+            return self._ffi.NULL
+        numbers = np.array(numbers, dtype=np.float64).ravel()
+        assert numbers.size == size
+        return numbers
+
+    def value(self, inputs, parameters=None):
+        outputs = np.empty(self.outputs)
+        self._call("value", self._given(inputs, self.inputs), self._given(parameters, self.parameters), outputs)
+        return outputs
+
+    def gradient(self, inputs, cotangent=1.0, parameters=None):
+        """The output, the gradient by inputs, and that by parameters."""
+        found = [np.empty(n) for n in (1, self.inputs, self.parameters)]
+        given = self._given(inputs, self.inputs), self._given(parameters, self.parameters)
+        self._call("gradient", *given, cotangent, *found)
+        return np.concatenate(found)
+
+
+def exported(*programs):
+    """An `Exported` for each of the Programs, whose files one call of the compiler makes a library of."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder, f"f{k}.c") for k in range(len(programs))]
+        ffi = FFI()
+        for f, file in zip(programs, files):
+            f.to_c(file, file.stem)
+            ffi.cdef("\n".join(re.findall(r"^enum [^;]*;|^void [^;{]*;", file.read_text(), re.MULTILINE)))
+        library, source = Path(folder, "all.so"), Path(folder, "all.c")
+        source.write_text("".join(f'#include "{file.name}"\n' for file in files))
+        subprocess.run([CC, *STRICT, "-shared", "-fPIC", "-o", library, source, "-lm"], check=True, timeout=120)
+        opened = ffi.dlopen(str(library))
+    return [Exported(ffi, opened, file.stem) for file in files]
+
+
+def of_program(f, *args, cotangent=1.0):
+    """What `Exported.gradient` gives, by the Program."""
+    f.parameters.grad = 0.0
+    value, gradients = f.value_and_grad(*args, cotangent=cotangent)
+    inputs = [np.zeros(np.shape(x)) if g is None else g for x, g in zip(args, gradients)]
+    return np.concatenate([[value], *map(np.ravel, inputs), f.parameters.grad])
+
+
+def assert_same(ours, theirs):
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-300)
+
+
+# Numbers ----------------------------------------------------------------------------------------------------------
+
+cases = st.tuples(
+    programs(RECORDED),
+    st.lists(st.floats(-2, 2), min_size=1, max_size=4),
+    st.lists(st.floats(-2, 2), max_size=3),
+    st.sampled_from([0, *FLAGS, sum(FLAGS)]),
+)
+
+
+@on_cpython("PyPy computes x ** 2 as x * x")
+@settings(max_examples=15, deadline=None)
+@given(st.lists(cases, min_size=1, max_size=20), st.integers(0, 1 << 32))
+def test_a_file_gives_the_reference_s_value_and_gradients(cases, seed):
+    random.seed(seed)
+    fns, made, held = [], [], []
+    for steps, numbers, parameters, without in cases:
+        leaves = [Value(x) for x in parameters]
+        fns.append(function(possible(steps, numbers + parameters)))
+        made.append(
+            pygrad.compile(
+                lambda *args, fn=fns[-1], leaves=leaves: fn(Value, [*args, *leaves]), *numbers, _without=without
+            )
+        )
+        held.append([leaves.index(made[-1].parameters[k]) for k in range(made[-1].parameters.size)])
+    for fn, f, used, (_, numbers, parameters, _) in zip(fns, exported(*made), held, cases):
+        cotangent = random.uniform(-2, 2)
+        truth = expected(fn, [*numbers, *parameters], cotangent)
+        if truth is not None:
+            order = [0, *range(1, 1 + len(numbers)), *(1 + len(numbers) + k for k in used)]
+            exact, tolerance = (part[order] for part in truth)
+            agree(f.gradient(numbers, cotangent), exact, tolerance)
+            agree(f.value(numbers), exact[0], tolerance[0])
+
+
+def test_an_op_gives_the_program_s_value_and_gradients_at_the_edges():
+    numbers = [*EDGES, 2.0, -2.0, 3.0, 0.1, 710.0, -710.0, 1e10, 30.0]
+    made = []
+    for name, op in RECORDED.items():
+        for c in [0.7, 2.0, -1.0] if "*" in name else [0.7]:
+            try:
+                made.append(pygrad.compile(lambda a, b, op=op, c=c: op(Value, a, b, c) + 0, 0.5, 0.5))
+            except ERRORS:  # not defined for the example
+                continue
+    assert len(made) > len(RECORDED)
+    for f, c in zip(made, exported(*made)):
+        for x in numbers:
+            for y in numbers:
+                gradient = of_program(f, x, y, cotangent=0.5)
+                np.testing.assert_allclose(c.gradient([x, y], 0.5), gradient, rtol=1e-12, atol=1e-16)  # 1 - z * z
+                assert_same(c.value([x, y]), f(x, y))
+
+
+def test_a_model_reads_the_parameters_it_is_given():
+    random.seed(3)
+    model = nn.MLP(3, [8, 8, 1])
+    f = pygrad.compile(lambda x, y: (model(x).tanh() - y) ** 2, [0.0] * 3, 0.0)
+    (c,) = exported(f)
+    x, y = [0.5, -1.0, 2.0], 0.3
+    assert_same(c.gradient([*x, y]), of_program(f, x, y))
+    f.parameters.data = -0.5 * f.parameters.data
+    assert_same(c.gradient([*x, y], -3.0, f.parameters.data), of_program(f, x, y, cotangent=-3.0))
+    assert_same(c.value([*x, y], f.parameters.data), f(x, y))
+
+
+def test_a_graph_of_57_000_nodes_is_a_small_file_and_compiles_in_seconds(tmp_path):
+    matrices = {name: pygrad.array(rows) for name, rows in gpt.parameters(float).items()}
+    f = pygrad.compile(lambda: gpt.loss_on_arrays(matrices, "isabella"))
+    start = time.perf_counter()
+    (c,) = exported(f)
+    assert time.perf_counter() - start < 60
+    np.testing.assert_allclose(c.gradient(None), of_program(f), rtol=1e-12, atol=1e-15)
+    f.to_c(tmp_path / "gpt.c", "gpt")
+    code = re.sub(r"= \{[^}]*\}", "", (tmp_path / "gpt.c").read_text())  # without its tables of numbers
+    assert len(code.splitlines()) < 4000
+
+
+def test_indices_are_numbers_among_the_inputs():
+    rng = np.random.default_rng(0)
+    table, weight = pygrad.array(rng.normal(size=(7, 4))), pygrad.array(rng.normal(size=(5, 4)))
+    positions = pygrad.array(rng.normal(size=(3, 4)))
+
+    def loss(scale, tokens, targets):
+        return F.cross_entropy((table[tokens] * scale + positions).tanh() @ weight.T, targets)
+
+    f = pygrad.compile(loss, 1.0, pygrad.index([0, 0, 0]), pygrad.index([0, 0, 0]))
+    (c,) = exported(f)
+    for _ in range(20):
+        tokens, targets, scale = rng.integers(7, size=3), rng.integers(5, size=3), rng.normal()
+        inputs = [scale, *tokens, *targets]
+        np.testing.assert_allclose(c.gradient(inputs, 2.0), of_program(f, scale, tokens, targets, cotangent=2.0), 1e-11)
+        assert_same(c.value(inputs), f(scale, tokens, targets))
+    for wrong in (-1.0, 7.0, np.nan, np.inf):
+        assert np.isnan(c.value([1.0, wrong, 0, 0, 0, 0, 0])).all()
+        assert np.isnan(c.gradient([1.0, wrong, 0, 0, 0, 0, 0])[0])
+
+
+def test_elements_of_a_table_may_be_arguments_and_constants():
+    def pick(x, i):
+        return pygrad.concatenate([x[:1], [5.0], x[1:]])[i] ** 2 * 3
+
+    f = pygrad.compile(pick, np.zeros(3), pygrad.index(0))
+    (c,) = exported(f)
+    assert c.gradient([1.0, 2.0, 4.0, 3.0]).tolist() == [48.0, 0.0, 0.0, 24.0, 0.0]
+    assert c.gradient([1.0, 2.0, 4.0, 1.0]).tolist() == [75.0, 0.0, 0.0, 0.0, 0.0]
+
+
+def test_a_long_program_is_made_of_parts(tmp_path):
+    def long(x, y):
+        for k in range(500):
+            x, y = (x * 0.5 + y.sin(), x - 0.1 * y) if k % 7 else (y.cos(), x)
+        return x * y
+
+    f = pygrad.compile(long, 1.0, 1.0)
+    (c,) = exported(f)
+    np.testing.assert_allclose(c.gradient([0.3, -0.4]), of_program(f, 0.3, -0.4), rtol=1e-10, atol=1e-15)
+    f.to_c(tmp_path / "long.c")
+    assert (tmp_path / "long.c").read_text().count("static void long_gradient_part_") > 2
+
+
+def test_results_come_one_after_the_other():
+    w = pygrad.array([[1.0, 2.0], [3.0, 4.0]])
+    f = pygrad.compile(lambda x, y: {"a": [w * y, 7, x], "b": (x.sum(), y)}, np.zeros(3), 0.0)
+    (c,) = exported(f)
+    assert c.value([1, 2, 3, 10]).tolist() == [10, 20, 30, 40, 7, 1, 2, 3, 6, 10]
+    assert not hasattr(c._library, "f0_gradient")
+
+
+def test_what_has_no_inputs_no_parameters_or_no_outputs_has_none_in_c():
+    w = Value(3.0)
+    made = [
+        pygrad.compile(lambda: w * 2),
+        pygrad.compile(lambda: 5.0),
+        pygrad.compile(lambda x, y: y, 1.0, 1.0),
+        pygrad.compile(lambda x: [], 1.0),
+        pygrad.compile(lambda x: x.sum(), np.zeros(0)),
+    ]
+    doubled, five, second, nothing, empty = exported(*made)
+    assert doubled.gradient(None, 10.0).tolist() == [6.0, 20.0]
+    assert five.gradient(None).tolist() == [5.0]
+    assert second.gradient([1.0, 2.0], 3.0).tolist() == [2.0, 0.0, 3.0]
+    assert nothing.value([1.0]).size == 0
+    assert empty.gradient(None).tolist() == [0.0]
+
+
+def test_numbers_are_read_back_to_the_same_bits():
+    rng = np.random.default_rng(1)
+    numbers = np.array([*EDGES, 1e6, 999999.0, 1e22, 0.1, np.pi, 2.2250738585072014e-308, *rng.normal(size=50)])
+    numbers = np.concatenate([numbers, -numbers, np.ldexp(rng.uniform(1, 2, 50), rng.integers(-1074, 1023, 50))])
+    w = pygrad.array(numbers)
+    as_parameters, as_constants = exported(pygrad.compile(lambda: w), pygrad.compile(lambda: numbers))
+    numbers[np.isnan(numbers)] = as_parameters.value(None)[np.isnan(numbers)]  # which nan it is does not matter
+    assert as_parameters.value(None).tobytes() == numbers.tobytes()
+    numbers[np.isnan(numbers)] = as_constants.value(None)[np.isnan(numbers)]
+    assert as_constants.value(None).tobytes() == numbers.tobytes()
+
+
+# Files ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_docstring_s_program_prints_what_it_says(tmp_path):
+    doc = textwrap.dedent(pygrad.Program.to_c.__doc__)
+    says = re.search(r'prints "(.*?)", then "(.*?)"', doc).groups()
+    factor = Value(3.0)
+    pygrad.compile(lambda x: factor * x**2, 1.0).to_c(tmp_path / "slope.c", "slope")
+    (tmp_path / "main.c").write_text(textwrap.dedent(doc[doc.index("    #include") :]))
+    subprocess.run([CC, *STRICT, "main.c", "-o", "main", "-lm"], check=True, cwd=tmp_path)
+    printed = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True).stdout
+    assert tuple(printed.splitlines()) == says == ("12", "12, 4")
+
+
+def test_the_file_can_be_a_unit_of_its_own_of_any_standard(tmp_path):
+    random.seed(0)
+    model = nn.MLP(2, [4, 1])
+    pygrad.compile(lambda x, i: model(x).sigmoid() * x[i], np.zeros(2), pygrad.index(0)).to_c(tmp_path / "f.c")
+    for standard in ["c99", "c11", "gnu99", "gnu17"]:
+        options = [*STRICT, "-Wconversion", "-Wshadow", f"-std={standard}"]
+        subprocess.run([CC, *options, "-c", "f.c", "-o", "f.o"], check=True, cwd=tmp_path)
+
+
+def test_the_comment_says_which_inputs_are_which_argument(tmp_path):
+    f = pygrad.compile(lambda a, b, c, d: a + b.sum() + c[1][0], 1.0, np.zeros((2, 3)), ([1.0], (2.0, 3.0)), 0.0)
+    f.to_c(tmp_path / "f.c")
+    lines = (tmp_path / "f.c").read_text().splitlines()
+    assert lines[0] == f"/* Written by pygrad {pygrad.__version__}. C99; to be linked with -lm."
+    assert [line for line in lines if "argument " in line] == [
+        " *   inputs[0]: argument 0, a number",
+        " *   inputs[1 to 6]: argument 1, an array of shape (2, 3)",
+        " *   inputs[7 to 9]: argument 2, its numbers one after the other",
+        " *   inputs[10]: argument 3, a number",
+    ]
+
+
+def test_names_begin_with_that_of_the_function_or_with_the_one_given(tmp_path):
+    def exp(x):  # which C has, too
+        return x.sigmoid()
+
+    path = tmp_path / "code.c"
+    for fn, name, prefix in [(exp, None, "exp"), (lambda x: x.relu(), None, "f"), (exp, "double", "double")]:
+        pygrad.compile(fn, 1.0).to_c(str(path), name)
+        subprocess.run([CC, *STRICT, "-c", path, "-o", tmp_path / "code.o"], check=True)
+        text = path.read_text()
+        assert f"\nvoid {prefix}_value(" in text
+        assert "pg_" not in text
+
+
+@pytest.mark.parametrize("name", ["", "a b", "1st", "f-g", "f()", "größe", "f\n", "*/"])
+def test_what_is_no_name_in_c_is_refused(tmp_path, name):
+    f = pygrad.compile(lambda x: x, 1.0)
+    with pytest.raises(ValueError, match=re.escape(f"{name!r} is none")):
+        f.to_c(tmp_path / "f.c", name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_no_file_can_be_written_there_is_an_os_error_and_no_other_file(tmp_path):
+    f = pygrad.compile(lambda x: x, 1.0)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        f.to_c(tmp_path / "folder")
+    with pytest.raises(FileNotFoundError):
+        f.to_c(tmp_path / "none" / "f.c")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch):
+    f = pygrad.compile(lambda x: x, 1.0)
+    path = tmp_path / "f.c"
+    path.write_text("old")
+
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left"):
+        f.to_c(path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
