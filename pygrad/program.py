@@ -361,8 +361,8 @@ class Program:
     mix: what is not a batch is shared by all samples. The results have the leading axis if any argument does.
 
     `print(f)` lists the graph as it was recorded, and for each kind of call so far the code that it has become: `s` are
-    slots of numbers that all samples share, `b` of one a sample; i, j and t count results, rows of them, and the terms of
-    sums.
+    slots of numbers that all samples share, `b` of one a sample; i, j and t count results, rows of results, and terms
+    of sums.
 
     Attributes
     ----------
