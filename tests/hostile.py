@@ -9,15 +9,14 @@ import numpy as np
 
 
 def damaged(whole, rng, count):
-    """A file cut off at every length, and with some bits turned, of every byte one or of random bytes some."""
+    """A file cut off at every length, with each of its bits turned, and so often with several at random."""
     for length in range(len(whole)):
         yield whole[:length]
-    for at in range(len(whole)):
-        yield whole[:at] + bytes([whole[at] ^ 1 << rng.randrange(8)]) + whole[at + 1 :]
-    for _ in range(count):
+    bits = range(8 * len(whole))
+    for at in [*([bit] for bit in bits), *(rng.sample(bits, rng.choice([2, 3, 10])) for _ in range(count))]:
         data = bytearray(whole)
-        for _ in range(rng.choice([1, 1, 2, 5])):
-            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        for bit in at:
+            data[bit // 8] ^= 1 << bit % 8
         yield bytes(data)
 
 
