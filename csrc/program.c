@@ -133,8 +133,8 @@ static bool grow_buckets(pg_program *p) {
 
 /* The instruction as it is, or an equal one that is there already. */
 static pg_ref append(pg_program *p, pg_instruction i) {
-  if (p->failed || !grow((void **)&p->list, &p->room, p->count, 1, sizeof i) ||
-      (!p->verbatim && !grow_buckets(p))) {
+  if (p->failed || p->count == PG_MAX_INSTRUCTIONS ||
+      !grow((void **)&p->list, &p->room, p->count, 1, sizeof i) || (!p->verbatim && !grow_buckets(p))) {
     p->failed = true;
     return 0;
   }

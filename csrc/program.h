@@ -13,6 +13,9 @@ typedef uint32_t pg_ref; /* an instruction, by its place in the list */
 
 #define PG_NO_REF UINT32_MAX
 
+/* More are refused as if there were no memory: so that no count of what is made of them can overflow. */
+enum { PG_MAX_INSTRUCTIONS = 1 << 29 };
+
 enum {
   PG_PROGRAM_OPS = PG_OP_COUNT - 1,
 #define PG_UNARY(name, symbol, forward, adjoint_x) PG_##name,

@@ -236,6 +236,32 @@ pg_program *pg_record(size_t inputs, const pg_id *input_ids, size_t outputs, con
 void pg_program_free(pg_program *program);
 size_t pg_program_parameters(const pg_program *program, pg_id *ids); /* how many; `ids` may be NULL */
 
+/* What a recorded program is made of, for files. Instruction i is of op ops[i], and its operands are the
+ * instructions a[i] and b[i], both before it; UINT32_MAX where there is none. Those without operands: an INPUT
+ * and a PARAMETER are the a-th; each CONSTANT is the next of the constants. A LOOKUP is the element that the
+ * input a chooses from table b. A table has so many rows, and its elements behind those of the tables before.
+ */
+typedef struct {
+  size_t instruction_count, constant_count, input_count, parameter_count, output_count, table_count,
+      element_count;
+  uint8_t *ops;
+  uint32_t *a, *b;
+  double *constants;
+  pg_id *parameters;
+  uint32_t *outputs; /* instructions */
+  uint32_t *rows, *elements;
+} pg_parts;
+
+/* The name of an op that a recorded program may have: it stays the same, where the number may change. NULL for
+ * others. */
+const char *pg_recorded_name(int op);
+/* Sets the counts. Fills in those arrays that are there (of ops, a, b and constants all or none; of rows and
+ * elements both or none). */
+void pg_program_parts(const pg_program *program, pg_parts *parts);
+/* The program of these parts, if it is one that pg_record may have made. NULL if it is not, and says what is
+ * wrong, or, with no fault, if there is no memory. */
+pg_program *pg_program_of(const pg_parts *parts, unsigned without, const char **fault);
+
 /* What a routine computes, from what arguments besides the inputs, which come in groups as the caller likes:
  *
  *                              arguments                 results

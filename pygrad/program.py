@@ -126,6 +126,8 @@ def _tracing() -> Iterator[list[int]]:
 class _Leaf:
     """Where the numbers of a Value or an Array are among those of all, and its shape."""
 
+    __slots__ = ("shape", "start", "stop")
+
     def __init__(self, shape: Shape, start: int) -> None:
         self.shape, self.start, self.stop = shape, start, start + math.prod(shape)
 
@@ -141,6 +143,7 @@ class _Leaf:
 class _IndexLeaf(_Leaf):
     """The same of an index. Its limits, once they are known: of each integer, the size of the table it indexes."""
 
+    __slots__ = ("limits",)
     limits: npt.NDArray[Any]
 
     def of(self, numbers: Numbers) -> None:
@@ -231,12 +234,23 @@ class _Argument:
         tree = _map(lambda x: self._leaf(x, lookups), example)
         nodes = iter(self.traced)
         self.given = _map(lambda _: next(nodes)[1], tree)
-        self.tree = tree
         if shape is not None and not isinstance(tree, _Leaf):  # lists that make one array
-            self.tree = _Leaf(shape, 0)
-        self.is_row = shape is None
-        self.is_index = isinstance(self.tree, _IndexLeaf)
-        self.shape = (self.size,) if shape is None else shape
+            tree = _Leaf(shape, 0)
+        self._settle(tree)
+
+    @classmethod
+    def again(cls, index: int, tree: Any, first: int, size: int) -> _Argument:
+        """One whose structure is known."""
+        self = cls.__new__(cls)
+        self.index, self.first, self.size = index, first, size
+        self._settle(tree)
+        return self
+
+    def _settle(self, tree: Any) -> None:
+        self.tree = tree
+        self.is_row = not isinstance(tree, _Leaf)
+        self.is_index = isinstance(tree, _IndexLeaf)
+        self.shape = (self.size,) if self.is_row else tree.shape
 
     def _leaf(self, x: Any, lookups: Lookups) -> _Leaf:
         """The place of a number, an array or an index of the example. What the function gets for it is noted."""
@@ -364,6 +378,9 @@ class Program:
     slots of numbers that all samples share, `b` of one a sample; i, j and t count results, rows of results, and terms
     of sums.
 
+    A Program can be saved and loaded, pickled and copied; it needs the function no more. The other one computes the
+    same, to the last bit. Its parameters are its own, with the numbers that these have now and no gradient.
+
     Attributes
     ----------
     parameters
@@ -400,11 +417,16 @@ class Program:
         self._outputs = outputs.size
         held = [argument.traced for argument in self._arguments], result  # until the graph is recorded
         inputs = _in_a_row([argument.end_trace(lookups) for argument in self._arguments])
-        self._program = _recorded(self._name, inputs, outputs.ids(), lookups, without)
-        ids = np.empty(lib.pg_program_parameters(self._program, ffi.NULL), dtype=np.uint32)
-        lib.pg_program_parameters(self._program, _pointer(ids))
-        self.parameters = _holding(ids)  # before the traced graph goes, which may be all that holds them
+        # It holds the parameters before the traced graph goes, which may be all that does.
+        self._take(_recorded(self._name, inputs, outputs.ids(), lookups, without), without)
         del held
+
+    def _take(self, program: Any, without: int) -> None:
+        """Run this pg_program from now on."""
+        self._program, self._without = program, without
+        ids = np.empty(lib.pg_program_parameters(program, ffi.NULL), dtype=np.uint32)
+        lib.pg_program_parameters(program, _pointer(ids))
+        self.parameters = _holding(ids)
         self._ids = self.parameters._ids
         self._id_pointer = _pointer(self._ids)
         self._routines: dict[Kind, Any] = {}
@@ -644,6 +666,54 @@ class Program:
             )
 
         return tuple(tuple(by_second(first, second) for second in self._arguments) for first in self._arguments)
+
+    def save(self, path: PathLike) -> None:
+        """Write the Program, with the numbers that its parameters have now, to a file for `Program.load`.
+
+        The file is a .npz of numbers, which runs no code when it is loaded. It is written beside its place and then
+        renamed: whatever happens meanwhile, there is the old file or the new one.
+
+        Raises
+        ------
+        TypeError
+            if the results are in a dict with keys that are not strings, numbers or None
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pygrad import compile
+        >>> w = Value(2.0)
+        >>> f = compile(lambda x: w * x, 1.0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     f.save(f"{folder}/double.npz")
+        ...     g = Program.load(f"{folder}/double.npz")
+        >>> w.data = 100.0
+        >>> f(1.0), g(1.0), g.parameters
+        (100.0, 2.0, Array([2.]))
+        """
+        from pygrad import persistence
+
+        persistence.save(self, path)
+
+    @classmethod
+    def load(cls, path: PathLike) -> Program:
+        """Read a Program that `save` has written. A named tuple among the results has become a tuple.
+
+        Raises
+        ------
+        FileNotFoundError
+            if there is no such file
+        ValueError
+            if it is damaged, something else, or from a newer version of pygrad
+        """
+        from pygrad import persistence
+
+        return persistence.load(cls, path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from pygrad import persistence
+
+        return persistence.loads, (type(self), persistence.dumps(self))
 
     def _in_every_direction(self, args: Sequence[Any], wanted: int) -> tuple[Numbers, Shape]:
         """The derivatives by all numbers of the arguments, on the last axis, and the axes that are there for samples.

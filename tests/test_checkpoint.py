@@ -1,12 +1,18 @@
 """What is saved can be loaded, and a failure leaves the file that was there."""
 
+import io
+import random
+import struct
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
+from hostile import damaged, entries, npy, zipped
 
 import pygrad
 from pygrad import nn, optim
+from pygrad.checkpoint import unpack
 
 STATE = {
     "w": np.array([[1.0, np.inf], [np.nan, -0.0]]),
@@ -14,6 +20,10 @@ STATE = {
     "step": 3,
     "deep": {"er": {"mask": np.array([True, False]), "empty": np.zeros((0, 2))}},
 }
+
+
+def nested(depth):
+    return {"deeper": nested(depth - 1)} if depth else 1.0
 
 
 def assert_equal(x, y):
@@ -53,7 +63,7 @@ def test_a_model_and_its_optimizer_go_on_where_they_were(tmp_path):
     assert np.array_equal(again.weight.data, model.weight.data)
 
 
-@pytest.mark.parametrize("fails", ["numpy.savez", "os.fsync", "os.replace"])
+@pytest.mark.parametrize("fails", ["numpy.lib.format.write_array", "os.fsync", "os.replace"])
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, fails):
     path = tmp_path / "state.npz"
     pygrad.save(path, {"w": 1})
@@ -71,7 +81,14 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, f
 
 @pytest.mark.parametrize(
     ("state", "error"),
-    [({"w": "text"}, TypeError), ({"w": [None]}, TypeError), ({"a/b": 1}, ValueError), ({1: 1}, ValueError)],
+    [
+        ({"w": "text"}, TypeError),
+        ({"w": [None]}, TypeError),
+        ({"a/b": 1}, ValueError),
+        ({"a\0b": 1}, ValueError),
+        ({1: 1}, ValueError),
+        (nested(33), ValueError),
+    ],
 )
 def test_what_cannot_be_saved_is_refused(tmp_path, state, error):
     with pytest.raises(error):
@@ -83,7 +100,7 @@ def test_a_file_of_another_kind_or_a_damaged_one_is_a_value_error(tmp_path):
     path = tmp_path / "state.npz"
     pygrad.save(path, {"w": np.arange(1000.0)})
     whole = path.read_bytes()
-    for damaged in (
+    for data in (
         b"",
         b"text",
         whole[:100],
@@ -91,7 +108,7 @@ def test_a_file_of_another_kind_or_a_damaged_one_is_a_value_error(tmp_path):
         whole.replace(b"NUMPY", b"NUMPI"),
         whole[:500] + b"?" + whole[501:],
     ):
-        path.write_bytes(damaged)
+        path.write_bytes(data)
         with pytest.raises(ValueError, match="not a file that"):
             pygrad.load(path)
     np.save(tmp_path / "array.npy", np.zeros(3))
@@ -103,3 +120,115 @@ def test_a_file_of_another_kind_or_a_damaged_one_is_a_value_error(tmp_path):
             pygrad.load(tmp_path / name)
     with pytest.raises(FileNotFoundError):
         pygrad.load(tmp_path / "nothing.npz")
+
+
+def test_a_name_may_be_any_other_text(tmp_path):
+    state = {"file": 1, "allow_pickle": 2, "": 3, "größe": {"": 4, ".npy": 5}, "x" * 1000: 6, **nested(31)}
+    pygrad.save(tmp_path / "state", state)
+    assert_equal(state, pygrad.load(tmp_path / "state"))
+
+
+@pytest.mark.parametrize("dtype", ["?", "i1", "u2", "i8", "f2", "f4", ">f8", "g"])
+@pytest.mark.parametrize("shape", [(), (0,), (2, 3), (0, 2, 0)])
+def test_numbers_of_every_kind_come_back_writable(tmp_path, dtype, shape):
+    numbers = np.asfortranarray(np.random.default_rng(0).integers(0, 2, shape)).astype(dtype)
+    pygrad.save(tmp_path / "state", {"x": numbers})
+    loaded = pygrad.load(tmp_path / "state")["x"]
+    np.testing.assert_array_equal(loaded, numbers, strict=True)
+    loaded[...] = 1
+
+
+def test_there_may_be_more_arrays_than_a_zip_file_of_old_could_have(tmp_path):
+    state = {str(i): i for i in range(66_000)}
+    pygrad.save(tmp_path / "state", state)
+    assert pygrad.load(tmp_path / "state") == state
+
+
+def test_numpy_reads_and_writes_such_files_too(tmp_path):
+    pygrad.save(tmp_path / "ours.npz", {"w": np.ones(3), "deep": {"b": 2.0}})
+    with np.load(tmp_path / "ours.npz") as theirs:
+        assert theirs["w"].tolist() == [1.0] * 3
+        assert theirs["deep/b"] == 2
+    np.savez(tmp_path / "theirs.npz", w=np.ones(3))
+    assert pygrad.load(tmp_path / "theirs.npz")["w"].tolist() == [1.0] * 3
+
+
+# Hostile files ----------------------------------------------------------------------------------------------------
+
+
+def load_bytes(path, data):
+    path.write_bytes(data)
+    return pygrad.load(path)
+
+
+@pytest.mark.parametrize("state", [{"w": np.arange(6.0).reshape(2, 3), "größe": {"b": 1}}, {}])
+def test_a_damaged_file_is_refused_or_gives_what_was_saved(tmp_path, state):
+    pygrad.save(tmp_path / "state", state)
+    whole = (tmp_path / "state").read_bytes()
+    saved, refused = unpack(whole), 0
+    for data in damaged(whole, random.Random(0), 1000):
+        try:
+            found = unpack(data)
+        except ValueError:
+            refused += 1
+        else:
+            assert_equal(saved, found)
+    assert refused > len(whole)
+
+
+ONE = npy("<f8", (1,), b"\0" * 8)
+HOSTILE = {
+    "a shape larger than the file": zipped({"x.npy": npy("<f8", (1 << 40,), b"")}),
+    "a shape whose size overflows": zipped({"x.npy": npy("<f8", (1 << 61, 8), b"")}),
+    "a shape that is no shape": zipped({"x.npy": npy("<f8", (1 << 70, 0), b"")}),
+    "a shape of many sizes": zipped({"x.npy": npy("<f8", (1,) * 100, b"\0" * 8)}),
+    "a smaller shape than there are numbers": zipped({"x.npy": npy("<f8", (1,), b"\0" * 16)}),
+    "objects": zipped({"x.npy": npy("|O", (1,), b"\x80\x04N.")}),
+    "a record": zipped({"x.npy": npy([("a", "<f8")], (1,), b"\0" * 8)}),
+    "numbers of three bytes": zipped({"x.npy": npy("<f3", (1,), b"\0" * 3)}),
+    "a header that is an expression": zipped({"x.npy": ONE.replace(b"(1,)", b"-~1,")}),
+    "a header that is nested": zipped({"x.npy": ONE.replace(b"(1,)", b"(" * 500 + b")" * 500)}),
+    "a header that does not end": zipped({"x.npy": ONE.replace(b"}", b" ")}),
+    "a negative size": zipped({"x.npy": npy("<f8", (-1,), b"")}),
+    "a zip bomb": zipped({"x.npy": npy("<f8", (1 << 20,), b"\0" * (1 << 23))}, zipfile.ZIP_DEFLATED),
+    "no array": zipped({"x.npy": b""}),
+    "another name": zipped({"x.txt": ONE}),
+    "a folder": zipped({"x/": b""}),
+    "an array in an array": zipped({"x.npy": ONE, "x/y.npy": ONE}),
+    "an array in place of a folder": zipped({"x/y.npy": ONE, "x.npy": ONE}),
+    "many folders": zipped({"/" * 30_000 + ".npy": ONE}),
+    "two of a name": zipped([("x.npy", ONE), ("x.npy", ONE)]),
+    "something before it": b"#!/bin/sh\n" + zipped({"x.npy": ONE}),
+    "arrays that overlap": entries([f"{i}.npy" for i in range(1000)], 1 << 20),
+    "many names for one array": entries(["x.npy"] * 60_000, 0),
+}
+
+
+@pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_file_is_refused_and_takes_no_more_memory_than_its_size_justifies(tmp_path, data):
+    (tmp_path / "x").write_bytes(data)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="not a file that"):
+        pygrad.load(tmp_path / "x")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 32 * len(data) + 200_000
+
+
+def test_a_large_file_takes_little_more_memory_than_twice_its_size(tmp_path):
+    pygrad.save(tmp_path / "x", {f"w{i}": np.zeros(100_000) for i in range(20)})
+    tracemalloc.start()
+    state = pygrad.load(tmp_path / "x")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2.3 * sum(w.nbytes for w in state.values())
+
+
+def test_an_end_that_leaves_out_members_is_refused(tmp_path):
+    """The sizes in a zip file's end have no checksum: one that is 0 makes an empty file of any."""
+    whole = bytearray(zipped({"x.npy": ONE}))
+    at = whole.rindex(b"PK\5\6")
+    struct.pack_into("<L", whole, at + 12, 0)
+    assert zipfile.ZipFile(io.BytesIO(whole)).namelist() == []
+    with pytest.raises(ValueError, match="does not begin with its first array"):
+        load_bytes(tmp_path / "x", whole)

@@ -1,7 +1,6 @@
 """`pygrad.compile`: a Program computes what `pygrad.reference` does, for one sample and for many."""
 
 import contextlib
-import copy
 import gc
 import math
 import os
@@ -653,11 +652,6 @@ def test_a_trace_inside_a_trace_is_refused():
         pygrad.compile(lambda x: pygrad.compile(lambda y: y, 1.0)(2.0) * x, 1.0)
     inner = pygrad.compile(lambda y: y * 2, 1.0)
     assert pygrad.compile(lambda x: x * inner(3.0), 1.0)(2.0) == 12
-
-
-def test_programs_are_not_copied():
-    with pytest.raises(TypeError):
-        copy.deepcopy(pygrad.compile(lambda x: x, 1.0))
 
 
 # Warnings, check_finite, texts ------------------------------------------------------------------------------------
