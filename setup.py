@@ -1,6 +1,7 @@
 """The build: see pyproject.toml for what the package is, build_ffi.py for what is compiled."""
 
 import platform
+import sys
 import sysconfig
 
 from setuptools import setup
@@ -29,7 +30,11 @@ class BuildExt(build_ext):
 
 
 # One binary for every CPython from 3.10 on; PyPy and free-threaded CPython have no stable ABI.
-abi3 = platform.python_implementation() == "CPython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+abi3 = (
+    platform.python_implementation() == "CPython"
+    and sys.version_info >= (3, 10)
+    and not sysconfig.get_config_var("Py_GIL_DISABLED")
+)
 
 setup(
     cffi_modules=["build_ffi.py:ffibuilder"],

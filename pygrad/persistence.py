@@ -30,10 +30,11 @@ import numpy.typing as npt
 
 from pygrad import __version__
 from pygrad._core import ffi, lib
+from pygrad.arguments import _Argument, _IndexLeaf, _Leaf
 from pygrad.array import Ids, _leaves, _pointer
 from pygrad.checkpoint import Arrays, PathLike, pack, refused_as_damaged, unpack, write
 from pygrad.engine import _text
-from pygrad.program import Program, _Argument, _IndexLeaf, _Leaf
+from pygrad.program import Program
 
 FORMAT = 1
 
