@@ -38,7 +38,7 @@ class Effort(NamedTuple):
     fewest: int
 
 
-QUICK = Effort(rounds=5, turn=0.02, seconds=0.2, fewest=2)
+QUICK = Effort(rounds=5, turn=0.02, seconds=0.2, fewest=1)
 FULL = Effort(rounds=25, turn=0.1, seconds=10.0, fewest=7)
 ONCE = Effort(rounds=1, turn=0.0, seconds=0.0, fewest=1)
 
