@@ -5,6 +5,7 @@ import itertools
 import json
 import subprocess
 import sys
+import time
 from importlib.metadata import entry_points
 
 import numpy as np
@@ -392,8 +393,21 @@ def test_a_noisy_machine_is_not_trusted():
     assert report.noise(results) == ""
     results.tables["dots"].rows["value"] = dataclasses.replace(results.tables["dots"].rows["value"], upper=1.5)
     note = report.noise(results)
-    assert "in 1 of 2 rows" in note
-    assert "dots, pygrad Value: 55%" in note
+    assert "1 of 2 rows" in note
+    assert "55%: dots, pygrad Value" in note
+
+
+def test_a_processor_that_others_use_is_not_trusted():
+    results = run_with(value=1.0, array=1.0)
+    results.tables["dots"].rows["value"] = dataclasses.replace(results.tables["dots"].rows["value"], busy=0.8)
+    assert "at most 20%)" in report.noise(results)
+
+
+def test_waiting_is_seen_as_somebody_else_s_time():
+    entry = measure.Entry("value", Work(lambda: time.sleep(0.01)), BRIEF)
+    entry.turn(0.05)
+    assert entry.row.busy < 0.5
+    assert entry.row.is_noisy
 
 
 def test_one_thread_is_all_that_pytorch_gets():

@@ -157,8 +157,8 @@ def _compare(arguments: Sequence[str]) -> int:
     console.print(compare.table(found))
     console.print(compare.summary(found))
     console.print(
-        "Noise: the middle halves of the timings overlap, or the medians differ by less than "
-        f"{compare.SMALL:.0%}. One run against another can still differ by the machine's mood: repeat what matters."
+        f"Noise: the middle halves of the timings overlap, or the medians differ by less than {compare.SMALL:.0%}. "
+        "~: the machine was too noisy to trust the figure. Repeat what matters."
     )
     for difference in compare.differences(before, after):
         console.print(f"[yellow]The runs differ in {difference}")

@@ -84,7 +84,8 @@ def table(found: list[Change]) -> Grid:
     grid.add_column("")
     styles = {"faster": "green", "smaller": "green", "slower": "red", "larger": "red", "noise": "dim"}
     for change in found:
-        figures = [figure(row.median, change.quantity) if row else "" for row in (change.before, change.after)]
+        rows = change.before, change.after
+        figures = ["~ " * row.is_noisy + figure(row.median, change.quantity) if row else "" for row in rows]
         label = ENGINES[change.engine].label if change.engine in ENGINES else change.engine
         ratio = "" if change.ratio is None else f"{change.ratio:.2f}"
         grid.add_row(change.workload, label, *figures, ratio, change.verdict, style=styles.get(change.verdict, ""))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import itertools
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ class Effort(NamedTuple):
     fewest: int
 
 
-QUICK = Effort(rounds=5, turn=0.02, seconds=0.2, fewest=1)
+QUICK = Effort(rounds=5, turn=0.02, seconds=0.2, fewest=2)
 FULL = Effort(rounds=25, turn=0.1, seconds=10.0, fewest=7)
 ONCE = Effort(rounds=1, turn=0.0, seconds=0.0, fewest=1)
 
@@ -51,6 +52,7 @@ class Entry:
         self.samples: list[float] = []  # seconds, or what else is measured, of one unit
         self.rounds = effort.rounds
         self.calls = 1  # that are timed at a time
+        self.wall = self.processor = 0.0  # seconds that all timings took, and in which this program had the processor
 
     def disagreement(self, expected: Sequence[Numbers]) -> str:
         """What is wrong with its first results, if anything is."""
@@ -63,9 +65,10 @@ class Entry:
         """What the first calls give. If they are long, they are measurements, too."""
         results = []
         for call in range(CHECKS):
-            start = time.perf_counter()
-            result = self.work.run()
-            took = time.perf_counter() - start
+            with self._watched():
+                start = time.perf_counter()
+                result = self.work.run()
+                took = time.perf_counter() - start
             results.append(numbers(self.work.read(result)))
             if call and took > LONG and not self.work.sample:
                 self.samples.append(took / self.work.units)
@@ -82,8 +85,9 @@ class Entry:
     def get_ready(self, effort: Effort) -> None:
         """Find out how long a call takes, and from that how many are timed at a time, and in how many rounds."""
         if self.samples:
-            self.rounds = max(0, effort.fewest - len(self.samples))
+            self.rounds = max(0, effort.fewest - (CHECKS - 1))
             return
+        self.wall = self.processor = 0.0
         start = time.perf_counter()
         first = self.once()
         took = time.perf_counter() - start
@@ -100,9 +104,18 @@ class Entry:
         end = time.perf_counter() + least
         if not self.work.sample:
             self.work.run()
-        self.samples.append(self.once())
-        while time.perf_counter() < end:
+        with self._watched():
             self.samples.append(self.once())
+            while time.perf_counter() < end:
+                self.samples.append(self.once())
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """See whether others want the processor, too."""
+        wall, processor = time.perf_counter(), time.process_time()
+        yield
+        self.wall += time.perf_counter() - wall
+        self.processor += time.process_time() - processor
 
     def is_due(self, round: int, rounds: int) -> bool:
         """Whether it takes part in this round: an engine that takes part in some takes part at even intervals."""
@@ -111,7 +124,8 @@ class Entry:
     @property
     def row(self) -> Measured:
         lower, median, upper = quartiles(self.samples)
-        return Measured(median, lower, upper, len(self.samples))
+        busy = min(1.0, self.processor / self.wall) if self.wall else 1.0
+        return Measured(median, lower, upper, len(self.samples), busy)
 
 
 def seconds(work: Callable[[], object], calls: int = 1) -> float:

@@ -151,12 +151,13 @@ def noise(found: Results) -> str:
     noisy, rows = found.noisy(), sum(len(table.best_first()) for table in found.tables.values())
     if not noisy:
         return ""
-    workload, engine, spread = noisy[0]
+    workload, engine, widest = noisy[0]
+    taken = 1 - min(row.busy for *_, row in noisy)
     return (
-        "[yellow]The machine was noisy: the middle half of the timings spreads over more than "
-        f"{results.NOISE:.0%} of the median in {len(noisy)} of {rows} rows, marked ~ "
-        f"(most in {workload}, {ENGINES[engine].label}: {spread:.0%}). "
-        "Do not trust small differences; run it again when nothing else runs."
+        f"[yellow]The machine was too noisy to trust {len(noisy)} of {rows} rows, marked ~: the middle half of the "
+        f"timings spreads over more than {results.NOISE:.0%} of the median (at most {widest.spread:.0%}: {workload}, "
+        f"{ENGINES[engine].label}), or other programs had more than {1 - results.BUSY:.0%} of the processor's time "
+        f"(at most {taken:.0%}). Run it again when nothing else runs."
     )
 
 

@@ -8,16 +8,21 @@ from typing import Any, Union
 
 FORMAT = "pygrad bench 1"
 NOISE = 0.25  # a middle half as wide as this part of the median is not to be trusted
+BUSY = 0.9  # nor is what was measured with less of the processor's time than this part
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Median and quartiles of the measurements of one unit: seconds or bytes."""
+    """Median and quartiles of the measurements of one unit, seconds or bytes.
+
+    `busy` is the part of the time in which this program had the processor, and no other.
+    """
 
     median: float
     lower: float
     upper: float
     samples: int
+    busy: float = 1.0
 
     @property
     def spread(self) -> float:
@@ -26,7 +31,7 @@ class Measured:
 
     @property
     def is_noisy(self) -> bool:
-        return self.spread > NOISE
+        return self.spread > NOISE or self.busy < BUSY
 
 
 @dataclass(frozen=True)
@@ -73,15 +78,15 @@ class Results:
     options: dict[str, Any]
     tables: dict[str, Table] = field(default_factory=dict)
 
-    def noisy(self) -> list[tuple[str, str, float]]:
-        """Workload, engine and spread of what is not to be trusted, the worst first."""
+    def noisy(self) -> list[tuple[str, str, Measured]]:
+        """Workload, engine and row of what is not to be trusted, the widest spread first."""
         found = [
-            (workload, engine, row.spread)
+            (workload, engine, row)
             for workload, table in self.tables.items()
             for engine, row in table.best_first()
             if row.is_noisy
         ]
-        return sorted(found, key=lambda each: -each[2])
+        return sorted(found, key=lambda each: -each[2].spread)
 
     def to_json(self) -> str:
         return json.dumps(
