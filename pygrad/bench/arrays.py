@@ -13,7 +13,6 @@ from typing import Any, Callable
 import numpy as np
 
 import pygrad
-from pygrad.bench.engines import cpus
 from pygrad.bench.rules import Rule
 from pygrad.bench.work import Factory, Work, each
 
@@ -75,18 +74,14 @@ class PygradArray(Arrays):
 class Compiled(PygradArray):
     """A Program; what is traced is what PygradArray does."""
 
-    def __init__(self, threads: int = 1) -> None:
-        super().__init__()
-        self.threads = threads
-
     def function(self, f: Function, arrays: Sequence[Any], constants: Sequence[Any] = ()) -> Work:
-        program = pygrad.compile(lambda *leaves: f(self, *leaves, *constants), *arrays, threads=self.threads)
+        program = pygrad.compile(lambda *leaves: f(self, *leaves, *constants), *arrays)
         return Work(lambda: program.value_and_grad(*arrays))
 
     def training(self, loss: Function, arrays: Sequence[Any], rule: Rule, constants: Sequence[Any] = ()) -> Work:
         leaves = [self.leaf(x) for x in arrays]
         optimizer = rule.in_pygrad(leaves)
-        program = pygrad.compile(lambda: loss(self, *leaves, *constants), threads=self.threads)
+        program = pygrad.compile(lambda: loss(self, *leaves, *constants))
 
         def step() -> Any:
             optimizer.zero_grad()
@@ -283,7 +278,6 @@ class Casadi(Arrays):
 ARRAYS: dict[str, Callable[[], Arrays]] = {
     "array": PygradArray,
     "compile": Compiled,
-    "compile-threads": lambda: Compiled(cpus()),
     "torch": Torch,
     "jax": Jax,
     "autograd": Autograd,

@@ -30,7 +30,7 @@ def compiled(problem: chain.Chain) -> Work:
         in_c += clock() - start
         return status
 
-    def share(calls: int = 1000) -> float:
+    def share(calls: int = 50) -> float:
         nonlocal in_c
         in_c = 0.0
         with mock.patch.object(program, "_run", timed):
