@@ -13,7 +13,7 @@ limit (limit.c). How it is measured:
 - *In turn.* In each round every engine gets a turn, in an order that is drawn anew, so that a disturbance meets all of
   them. A turn takes 20 ms at least; its first call warms up and does not count. Calls of less than a millisecond are
   timed many at a time. Of calls that take more than 100 ms, those of the check count but for the first; with `--quick`
-  there are no others, and if they take more than a second, just one. The figures are the median and the quartiles of
+  there are no others, and if they take more than 300 ms, just one. The figures are the median and the quartiles of
   all timings.
 - *From Python,* hand-written C and CasADi's Function, too. That takes a fraction of a microsecond, which shows where
   there is little to compute: in micrograd's README expression.

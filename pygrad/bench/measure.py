@@ -24,7 +24,7 @@ Tell = Callable[[str], None]  # what is being done; for the progress display
 
 CHECKS = 3  # calls whose results must be right; of very long ones, two
 MANY = {False: 1e-3, True: 0.05}  # seconds that a timing takes at least, the latter with Python's collector in between
-LONG, VERY_LONG = 0.1, 1.0  # seconds: if calls are longer, those of the check count, but for the first
+LONG, VERY_LONG = 0.1, 0.3  # seconds: if calls are longer, those of the check count, but for the first
 
 
 class Effort(NamedTuple):
@@ -39,7 +39,7 @@ class Effort(NamedTuple):
     fewest: int
 
 
-QUICK = Effort(rounds=5, turn=0.02, seconds=0.2, fewest=2)
+QUICK = Effort(rounds=5, turn=0.02, seconds=0.1, fewest=2)
 FULL = Effort(rounds=25, turn=0.1, seconds=10.0, fewest=7)
 ONCE = Effort(rounds=1, turn=0.0, seconds=0.0, fewest=1)
 
