@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import re
 import subprocess
 import sys
 import time
@@ -372,11 +373,13 @@ class TestBars:
         report.console().print(report.bars(run_with(value=ours, micrograd=1.0)))
         assert verdict in capsys.readouterr().out.split("on Values")[1].split("\n")[0]
 
-    def test_of_a_peer_s_time(self):
+    def test_of_a_peer_s_time(self, capsys):
         (bar,) = (bar for bar in bars.BARS if bar.within)
         results = run_with(**{bar.engine: 1.5, bar.peer: 1.0})
         results.tables = {bar.workload: results.tables["dots"]}
         assert bar.ratio(results) == pytest.approx(bar.least)
+        report.console().print(report.bars(results))
+        assert re.search(r" 1\.5x │ +at most 1\.5x │ met", capsys.readouterr().out)
 
     def test_of_a_figure(self):
         bar = bars.Bar("dots", "dots", "value", at_most=2.0)

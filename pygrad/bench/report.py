@@ -129,12 +129,14 @@ def _bar(bar: Bar, found: Results) -> list[str]:
         figure(row.median, table.quantity) if (row := table.measured(engine)) else ""
         for engine in (bar.engine, bar.peer)
     )
-    wanted = f"{bar.faster:g}x" if bar.faster else f"1/{bar.within:g}x" if bar.within else ""
-    wanted = wanted or figure(bar.at_most, table.quantity)
+    if bar.faster:
+        wanted = f"{bar.faster:g}x"
+    else:
+        wanted = f"at most {f'{bar.within:g}x' if bar.within else figure(bar.at_most, table.quantity)}"
     if ratio is None:
         return [theirs, ours, "", wanted, f"[yellow]not measured: {_why(bar, table)}"]
-    verdict = "[green]met" if ratio >= bar.least else "[red]missed"
-    return [theirs, ours, f"{digits(ratio)}x" if bar.peer else "", wanted, verdict]
+    shown = f"{digits(1 / ratio if bar.within else ratio)}x" if bar.peer else ""
+    return [theirs, ours, shown, wanted, "[green]met" if ratio >= bar.least else "[red]missed"]
 
 
 def _why(bar: Bar, table: Table) -> str:
