@@ -3,8 +3,9 @@
 VENV := .venv
 PYTHON := python3
 RUN := $(VENV)/bin/python
-C_FILES := $(wildcard csrc/*.c csrc/*.h)
-CORE := $(C_FILES) $(wildcard csrc/*.def csrc/*.inc) build_ffi.py setup.py pyproject.toml
+CORE_FILES := $(wildcard csrc/*.c csrc/*.h)
+C_FILES := $(CORE_FILES) $(wildcard pygrad/bench/*.c pygrad/bench/*.h)
+CORE := $(CORE_FILES) $(wildcard csrc/*.def csrc/*.inc) build_ffi.py setup.py pyproject.toml
 
 .PHONY: demo test bench lint format clean
 .DELETE_ON_ERROR:
@@ -15,15 +16,15 @@ demo: $(VENV)/.demo  ## train micrograd's demo on plain Python and on C
 test: $(VENV)/.test  ## run the whole test suite
 	$(RUN) -m pytest
 
-bench: $(VENV)/.bench  ## compare speeds
-	$(RUN) -m pygrad.bench
+bench: $(VENV)/.bench  ## compare speeds; `make bench OPTIONS="--only dots --full"`
+	$(RUN) -m pygrad.bench $(OPTIONS)
 
 lint: $(VENV)/.lint  ## check types, layout and warnings
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
-	@for source in csrc/*.c; do \
+	@for source in $(filter %.c,$(C_FILES)); do \
 	  $(CC) -std=c11 -O2 -ffp-contract=off -Wall -Wextra -Wpedantic -Wconversion -Werror -fsyntax-only $$source || exit 1; \
 	done
 

@@ -1,29 +1,38 @@
-"""The command line: `python -m pygrad run script.py [args]`."""
+"""The command line: `pygrad run script.py [args]`, `pygrad bench [options]`; or `python -m pygrad ...`."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 import pygrad
 from pygrad import dropin
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pygrad", description="micrograd at the speed of C")
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the arguments say; return the exit status."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    parser = argparse.ArgumentParser(prog="pygrad", description="micrograd at the speed of C")
     parser.add_argument("--version", action="version", version=f"pygrad {pygrad.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run a script that says `import micrograd` on pygrad")
     run.add_argument("script")
     run.add_argument("args", nargs=argparse.REMAINDER, help="the script's own arguments")
-    options = parser.parse_args(argv)
+    commands.add_parser("bench", help="compare speeds; `pygrad bench --help` says how", add_help=False)
+    if arguments[:1] == ["bench"]:  # whose options are its own
+        from pygrad.bench.__main__ import main as bench
+
+        return bench(arguments[1:])
+    options = parser.parse_args(arguments)
     try:
         dropin.run(options.script, options.args)
     except FileNotFoundError as error:
         if error.errno is not None:  # the script's own, not ours
             raise
         parser.error(str(error))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

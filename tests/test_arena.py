@@ -161,7 +161,7 @@ def test_ten_million_live_nodes_take_at_most_400_megabytes(python):
         """
 import numpy as np
 import pygrad
-from pygrad.bench.measure import resident_bytes
+from pygrad.bench.workloads.memory import resident_bytes
 
 before = resident_bytes()
 x = pygrad.array(np.zeros(1_000_000))

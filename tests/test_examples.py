@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pygrad
-from pygrad.bench import measure
+from pygrad.bench.workloads.memory import resident_bytes
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -83,7 +83,7 @@ def flat():
 
     def step(*args, **kwargs):
         nodes.append(pygrad.memory_stats().live_nodes)
-        resident.append(measure.resident_bytes())
+        resident.append(resident_bytes())
 
     yield step
     assert len(nodes) >= 1000

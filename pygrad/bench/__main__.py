@@ -1,109 +1,169 @@
-"""`python -m pygrad.bench`: compare speeds, and say whether each bar is met."""
+"""The command: `pygrad bench [options]`, and `pygrad bench compare A.json B.json`."""
 
 from __future__ import annotations
 
-import os
-import platform
+import argparse
+import difflib
+import importlib.util
 import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 try:
-    import micrograd.engine
-    import micrograd.nn
     from rich.console import Console
-    from rich.table import Table
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 except ImportError as error:
     raise SystemExit(f"{error}; the comparisons need `pip install 'pygrad[bench]'`") from error
 
-import pygrad
-from pygrad import engine, nn
-from pygrad.bench import measure, minimal, workloads
+from pygrad.bench import chart, compare, measure, report
+from pygrad.bench.engines import ENGINES
+from pygrad.bench.machine import machine
+from pygrad.bench.results import Results, Table
+from pygrad.bench.workloads import WORKLOADS
 
-NODES = 64_000
-
-
-class Bars:
-    """The table of what was measured, and of what must be reached."""
-
-    def __init__(self) -> None:
-        self.table = Table("work", "peer", "peer's", "pygrad's", "ratio", "must reach", "")
-
-    def ratios(self, peer: str, theirs: workloads.Work, ours: dict[str, tuple[workloads.Work, float]]) -> None:
-        """Several ways of doing the peer's work, each with the ratio that it must reach."""
-        works = {work: mine for work, (mine, _) in ours.items()}
-        median = measure.medians(peer, {peer: theirs, **works})
-        for work, (_, bar) in ours.items():
-            ratio = median[peer] / median[work]
-            times = [f"{median[engine] * 1e3:.4g} ms" for engine in (peer, work)]
-            self.table.add_row(work, peer, *times, f"{ratio:.1f}x", f"{bar:g}x", _verdict(ratio >= bar))
-
-    def figure(
-        self, work: str, ours: float, unit: str, bar: float, peer: str = "", theirs: float | None = None
-    ) -> None:
-        ratio = ["", ""] if theirs is None else [f"{theirs:.0f} {unit}", f"{theirs / ours:.1f}x"]
-        self.table.add_row(
-            work, peer, ratio[0], f"{ours:.1f} {unit}", ratio[1], f"{bar:g} {unit}", _verdict(ours <= bar)
-        )
+CHARTS = (".png", ".svg")
+INTERRUPTED = 130  # what shells say of a program that Ctrl-C ended
 
 
-def _verdict(met: bool) -> str:
-    return "[green]met" if met else "[red]missed"
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the arguments say; return the exit status."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] == ["compare"]:
+        return _compare(arguments[1:])
+    options = _options(arguments)
+    console = report.console()
+    if options.list:
+        for grid in report.choices(WORKLOADS):
+            console.print(grid)
+        return 0
+    return _run(options, console)
 
 
-def machine() -> str:
-    """The processor's name, where Linux tells it, and how many there are."""
-    name = platform.machine()
-    if sys.platform == "linux":
-        with open("/proc/cpuinfo") as cpuinfo:
-            names = [line.split(":")[1].strip() for line in cpuinfo if line.startswith("model name")]
-        name = names[0] if names else name
-    return f"{os.cpu_count()} x {name}"
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="pygrad bench",
+        description="Compare the speed of pygrad, of other libraries and of hand-written C on the same work.",
+        epilog="`pygrad bench compare A.json B.json` says what changed between two runs.",
+    )
+    parser.add_argument("--list", action="store_true", help="show the workloads and the engines, and end")
+    parser.add_argument("--only", type=_names, action="extend", metavar="NAME,...", help="these workloads")
+    parser.add_argument("--engines", type=_names, action="extend", metavar="NAME,...", help="these engines")
+    effort = parser.add_mutually_exclusive_group()
+    effort.add_argument(
+        "--quick", dest="effort", action="store_const", const="quick", default="quick", help="about a minute (default)"
+    )
+    effort.add_argument("--full", dest="effort", action="store_const", const="full", help="several minutes")
+    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    parser.add_argument("--chart", metavar="FILE", help="draw them there: a PNG or SVG")
+    parser.add_argument("--seed", type=int, default=0, help="of the numbers, and of the order of turns (default 0)")
+    options = parser.parse_args(arguments)
+    options.only = _known(parser, "workload", options.only, WORKLOADS)
+    options.engines = _known(parser, "engine", options.engines, ENGINES)
+    if options.seed < 0:
+        parser.error(f"a seed is 0 or more, not {options.seed}")
+    if options.chart and Path(options.chart).suffix.lower() not in CHARTS:
+        parser.error(f"a chart's name ends in {' or '.join(CHARTS)}, and {options.chart!r} does not")
+    if options.chart and importlib.util.find_spec("matplotlib") is None:
+        parser.error(f"a chart needs matplotlib: {sys.executable} -m pip install matplotlib")
+    for path in filter(None, (options.json, options.chart)):
+        try:
+            _try_to_write(Path(path))
+        except OSError as error:
+            parser.error(f"{path} cannot be written: {error.strerror}")
+    return options
 
 
-def main() -> None:
-    sys.setrecursionlimit(1 << 20)  # for micrograd's backward
-    console = Console()
+def _names(text: str) -> list[str]:
+    return text.split(",")
+
+
+def _known(parser: argparse.ArgumentParser, kind: str, names: Iterable[str] | None, known: Iterable[str]) -> list[str]:
+    """The names, each once, in the order of what is known; all if none are given."""
+    chosen = set(known) if names is None else set(names)
+    for name in sorted(chosen.difference(known)):
+        near = difflib.get_close_matches(name, list(known), 1, 0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        parser.error(f"there is no {kind} {name!r}; {hint} --list shows them all")
+    return [name for name in known if name in chosen]
+
+
+def _try_to_write(path: Path) -> None:
+    """Raise OSError if it cannot be written; leave what is there."""
+    there = path.exists()
+    with path.open("ab"):
+        pass
+    if not there:
+        path.unlink()
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    results = Results(machine(), {"effort": options.effort, "seed": options.seed})
+    console.print(report.machine(results.machine))
+    start = time.monotonic()
+    status = 0
+    try:
+        _measure(options, console, results)
+    except KeyboardInterrupt:
+        console.print("[yellow]Interrupted; this is what was measured so far.")
+        status = INTERRUPTED
+    for table in results.tables.values():
+        console.print(f"\n[bold]{escape(table.title)}")
+        console.print(report.table(table))
+        for failure in report.failures(table):
+            console.print(failure)
+    console.print("\n[bold]What must be reached")
+    console.print(report.bars(results))
+    for note in (report.noise(results), report.missing(results)):
+        if note:
+            console.print(note)
+    console.print(f"{time.monotonic() - start:.0f} seconds, --{options.effort}, --seed {options.seed}")
+    if options.json:
+        Path(options.json).write_text(results.to_json() + "\n", encoding="utf-8")
+    if options.chart and any(table.best_first() for table in results.tables.values()):
+        chart.draw(results, options.chart)
+    return status
+
+
+def _measure(options: argparse.Namespace, console: Console, results: Results) -> None:
+    effort = measure.QUICK if options.effort == "quick" else measure.FULL
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} of {task.total} workloads")
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+        task = progress.add_task("", total=len(options.only))
+        for name in options.only:
+            workload = WORKLOADS[name]
+            table = results.tables[name] = Table(workload.title, workload.unit, workload.quantity)
+            measure.measure(
+                workload, options.engines, options.seed, effort, table.rows,
+                lambda what: progress.update(task, description=f"{what:32}"),
+            )  # fmt: skip
+            progress.advance(task)
+
+
+def _compare(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="pygrad bench compare", description="Say what changed between two runs of `pygrad bench --json FILE`."
+    )
+    parser.add_argument("before", metavar="A.json")
+    parser.add_argument("after", metavar="B.json")
+    options = parser.parse_args(arguments)
+    try:
+        before, after = compare.read(options.before), compare.read(options.after)
+    except ValueError as error:
+        parser.error(str(error))
+    console = report.console()
+    found = list(compare.changes(before, after))
+    console.print(compare.table(found))
+    console.print(compare.summary(found))
     console.print(
-        f"pygrad {pygrad.__version__}, {platform.python_implementation()} {platform.python_version()}, {machine()}; "
-        f"medians of {measure.ROUNDS} rounds, engines in turn; garbage collection as Python has it"
+        f"Noise: the middle halves of the timings overlap, or the medians differ by less than {compare.SMALL:.0%}. "
+        "~: the machine was too noisy to trust the figure. Repeat what matters."
     )
-    bars = Bars()
-    bars.ratios(
-        "micrograd",
-        workloads.dot_products(micrograd.engine.Value),
-        {"64x64 dot products, forward + backward": (workloads.dot_products(engine.Value), 5)},
-    )
-    bars.ratios(
-        "micrograd",
-        workloads.moons_step(micrograd.engine.Value, micrograd.nn),
-        {
-            "the moons step, with micrograd's nn.py": (
-                workloads.moons_step(engine.Value, workloads.micrograd_nn_on(engine)),
-                13,
-            ),
-            "the moons step, with pygrad.nn": (workloads.moons_step(engine.Value, nn), 200),
-            "the moons step, compiled": (workloads.compiled_moons_step(), 8000),
-        },
-    )
-    bars.ratios(
-        "minimal Value",
-        workloads.gpt_step(minimal.Value),
-        {
-            "a GPT step on scalars": (workloads.gpt_step(engine.Value), 5),
-            "a GPT step with Arrays": (workloads.gpt_step_on_arrays(), 100),
-            "a GPT step, compiled": (workloads.compiled_gpt_step(), 500),
-        },
-    )
-    bars.figure("Adam.step() of 4,192 parameters", 1e6 * measure.median(workloads.adam_step(4192)), "µs", 20)
-    matvec, nodes = workloads.matrix_vector(512)
-    bars.figure("512x512 W @ x, forward + backward + free, a node", 1e9 * measure.median(matvec) / nodes, "ns", 12)
-    if sys.platform == "linux":
-        theirs = measure.bytes_a_node("micrograd.engine", NODES)
-        ours = measure.bytes_a_node("pygrad.engine", 1_000_000)
-        bars.figure("memory of a live interior node", ours, "B", 40, "micrograd", theirs)
-    root = workloads.sum_of_products(engine.Value, NODES)
-    bars.figure(f"one backward sweep of {NODES:,} nodes, a node", 1e9 * measure.median(root.backward) / NODES, "ns", 5)
-    console.print(bars.table)
+    for difference in compare.differences(before, after):
+        console.print(f"[yellow]The runs differ in {difference}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

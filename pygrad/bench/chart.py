@@ -1,0 +1,73 @@
+"""The picture: a panel a workload, a bar an engine, on a logarithmic scale."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pygrad.bench.engines import ENGINES
+from pygrad.bench.report import digits, figure
+from pygrad.bench.results import Measured, Results, Table
+
+COLORS = {"pygrad": "#d1495b", "yardstick": "#5f6f80", "peer": "#b4bec9", "limit": "#30638e"}
+COLUMNS = 3
+ROW, AROUND = 0.24, 2.6  # inches of an engine, and rows that a panel takes beside its engines
+
+
+def draw(found: Results, path: str) -> None:
+    """Write the picture of a run, as PNG or SVG by the path's ending."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    tables = [table for table in found.tables.values() if table.best_first()]
+    stacks: list[list[Table]] = [[] for _ in range(min(COLUMNS, len(tables)))]
+    for table in tables:
+        min(stacks, key=_rows).append(table)
+    tallest = max(map(_rows, stacks))
+    fig = Figure(figsize=(max(6.2 * len(stacks), 8), ROW * tallest + 1.3), layout="constrained")
+    fig.suptitle("Best on top: the shorter the bar, the better. Each line to the right is 10 times the one before.")
+    for part, stack in zip(fig.subfigures(1, len(stacks), squeeze=False)[0], stacks):
+        heights = [*(_rows([table]) for table in stack), tallest - _rows(stack) + 0.01]
+        grid = part.add_gridspec(len(heights), 1, height_ratios=heights)
+        for place, table in zip(grid, stack):
+            _panel(part.add_subplot(place), table)
+    families = {"pygrad": "pygrad", "yardstick": "micrograd", "peer": "others", "limit": "hand-written C, the limit"}
+    fig.legend(
+        handles=[Patch(color=COLORS[family], label=label) for family, label in families.items()],
+        title=f"{found.machine['cpus']} x {found.machine['processor']}, {found.machine['python']}; "
+        "medians, and 5x: five times better than micrograd",
+        loc="outside lower center",
+        ncols=len(families),
+        frameon=False,
+    )
+    fig.savefig(path, dpi=110)
+
+
+def _rows(stack: list[Table]) -> float:
+    return sum(len(table.best_first()) + AROUND for table in stack)
+
+
+def _panel(ax: Any, table: Table) -> None:
+    rows = table.best_first()
+    for at, (engine, row) in enumerate(rows):
+        ax.barh(at, row.median, height=0.78, color=COLORS[ENGINES[engine].family])
+        ax.annotate(_label(row, table), (row.median, at), (4, 0), textcoords="offset points", va="center", fontsize=8.5)
+    best, worst = rows[0][1].median, rows[-1][1].median
+    left, right = math.floor(math.log10(best) - 0.5), math.log10(worst)
+    ax.set(xscale="log", xlim=(10.0**left, 10 ** (right + 0.45 * (right - left))), ylim=(len(rows) - 0.4, -0.6))
+    ax.set_yticks(range(len(rows)), [ENGINES[engine].label for engine, _ in rows], fontsize=8.5)
+    ax.set_title(f"{table.title}; {table.unit}", fontsize=9.5, loc="left", fontweight="bold", wrap=True)
+    ax.xaxis.set_major_formatter(lambda x, _: figure(x, table.quantity))
+    ax.xaxis.set_minor_formatter(lambda x, _: "")
+    ax.tick_params(axis="x", labelsize=7, labelcolor="0.5")
+    ax.tick_params(axis="both", length=0, which="both")
+    ax.grid(axis="x", color="0.92")
+    ax.set_axisbelow(True)
+    for side in ax.spines.values():
+        side.set_visible(False)
+
+
+def _label(row: Measured, table: Table) -> str:
+    micrograd = table.measured("micrograd")
+    ratio = f"   {digits(micrograd.median / row.median)}x" if micrograd and micrograd is not row else ""
+    return figure(row.median, table.quantity) + ratio

@@ -1,0 +1,107 @@
+"""The engines that are compared: what each is called, and how it comes into the environment."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.metadata
+import os
+import shlex
+import sys
+from typing import Any, Callable, NamedTuple
+
+from pygrad.bench import limit
+
+
+class MissingError(Exception):
+    """An engine is not installed; the message is the command that installs it."""
+
+
+def cpus() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Engine(NamedTuple):
+    """One way of doing the work.
+
+    `package` is what it needs beyond pygrad, as pip calls it and as Python imports it; `prepare` is called with the
+    module, once. If it `makes_garbage`, its nodes are objects of Python's collector, whose time is a part of its own.
+    """
+
+    name: str
+    label: str
+    package: str = ""
+    prepare: Callable[[Any], object] = lambda module: None
+    remark: str = ""
+    makes_garbage: bool = False
+    family: str = "peer"  # or "pygrad", "yardstick", "limit": the colours of the chart
+
+    def load(self) -> None:
+        """Import what it needs.
+
+        Raises
+        ------
+        MissingError
+            with the command that installs it
+        """
+        if self.name in LIMITS:
+            if limit.compiler() is None:
+                raise MissingError(limit.NO_COMPILER)
+            limit.library()
+        elif self.package:
+            _prepared(self.package, self.prepare, self.command)
+
+    @property
+    def command(self) -> str:
+        return f"{shlex.quote(sys.executable)} -m pip install {self.package}{self.remark and f'  # {self.remark}'}"
+
+    @property
+    def version(self) -> str:
+        return importlib.metadata.version(self.package) if self.package else ""
+
+
+@functools.lru_cache(None)
+def _prepared(package: str, prepare: Callable[[Any], object], command: str) -> None:
+    if package == "jax":
+        os.environ.setdefault("NPROC", "1")  # what XLA asks for the number of its threads
+    try:
+        module = importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise MissingError(command) from error
+    prepare(module)
+
+
+def _double_precision(jax: Any) -> None:
+    jax.config.update("jax_enable_x64", True)
+
+
+def _one_thread(torch: Any) -> None:
+    torch.set_num_threads(1)
+
+
+LIMITS = ("c", "c-value")
+_TORCH = "the default on Linux brings gigabytes for GPUs; see pytorch.org for a CPU build"
+
+ENGINES = {
+    engine.name: engine
+    for engine in [
+        Engine("reference", "pygrad.reference", makes_garbage=True),
+        Engine("minimal", "minimal Python Value", makes_garbage=True),
+        Engine("value", "pygrad Value", family="pygrad"),
+        Engine("array", "pygrad Array", family="pygrad"),
+        Engine("compile", "pygrad compile", family="pygrad"),
+        Engine("compile-threads", f"pygrad compile, {cpus()} threads", family="pygrad"),
+        Engine("micrograd", "micrograd", "micrograd", makes_garbage=True, family="yardstick"),
+        Engine("torch-scalars", "PyTorch, scalars", "torch", _one_thread, _TORCH, makes_garbage=True),
+        Engine("torch", "PyTorch, tensors", "torch", _one_thread, _TORCH),
+        Engine("jax", "JAX, jit", "jax", _double_precision),
+        Engine("casadi", "CasADi Function", "casadi"),
+        Engine("xad", "XAD", "xad"),
+        Engine("autograd", "autograd", "autograd", makes_garbage=True),
+        Engine("c", "hand-written C", family="limit"),
+        Engine("c-value", "hand-written C, value alone", family="limit"),
+    ]
+}

@@ -1,0 +1,47 @@
+"""What the figures depend on beside the code: the machine, the compiler, and the versions of all engines."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from pygrad.bench import limit
+from pygrad.bench.engines import ENGINES, cpus
+
+
+def processor() -> str:
+    """The processor's name, where Linux tells it."""
+    if sys.platform == "linux":
+        with open("/proc/cpuinfo") as cpuinfo:
+            names = [line.split(":")[1].strip() for line in cpuinfo if line.startswith("model name")]
+        if names:
+            return names[0]
+    return platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Of pygrad, NumPy, and the engines that are installed."""
+    packages = {"pygrad", "numpy", *(engine.package for engine in ENGINES.values() if engine.package)}
+    found = {}
+    for package in sorted(packages):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            pass
+    return found
+
+
+def machine() -> dict[str, Any]:
+    return {
+        "processor": processor(),
+        "cpus": cpus(),
+        "system": platform.platform(),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "compiler": limit.compiler_version(),
+        "flags": " ".join(limit.FLAGS),
+        "versions": versions(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+    }

@@ -1,0 +1,21 @@
+"""The work that engines are compared by: a file each."""
+
+from pygrad.bench.work import Workload
+from pygrad.bench.workloads import (
+    adam,
+    asian,
+    call,
+    chain,
+    dots,
+    expression,
+    gpt,
+    graph,
+    matvec,
+    memory,
+    moons,
+    sweep,
+    wide_sum,
+)
+
+_MODULES = [expression, dots, moons, gpt, chain, wide_sum, asian, graph, sweep, matvec, adam, call, memory]
+WORKLOADS: dict[str, Workload] = {module.WORKLOAD.name: module.WORKLOAD for module in _MODULES}

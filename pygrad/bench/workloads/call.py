@@ -1,0 +1,53 @@
+"""What Python costs in a call of a compiled function: the time of the call, without that of its C.
+
+The clock is read before and after the call of C, within each call of value_and_grad, and the time in between is taken
+off. Reading it is counted as Python's share; what cffi takes to hand over the arguments is not.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from typing import Any
+from unittest import mock
+
+import pygrad
+from pygrad import program
+from pygrad.bench.work import Work, Workload
+from pygrad.bench.workloads import chain
+
+
+def compiled(problem: chain.Chain) -> Work:
+    links, numbers = problem
+    f = pygrad.compile(lambda *leaves: chain.chain_of(links)(None, *leaves), *numbers)
+    clock, run = time.perf_counter, program._run
+    in_c = 0.0
+
+    def timed(*args: Any) -> Any:
+        nonlocal in_c
+        start = clock()
+        status = run(*args)
+        in_c += clock() - start
+        return status
+
+    def share(calls: int = 50) -> float:
+        nonlocal in_c
+        in_c = 0.0
+        with mock.patch.object(program, "_run", timed):
+            start = clock()
+            for _ in range(calls):
+                f.value_and_grad(*numbers)
+            return (clock() - start - in_c) / calls
+
+    return Work(lambda: f.value_and_grad(*numbers), sample=share)
+
+
+WORKLOAD = Workload(
+    "call",
+    "Python's share of a call of a compiled function of 1,000 nodes, with its gradient",
+    "a call",
+    chain.problem,
+    500,
+    {"compile": compiled},
+    reference=functools.partial(chain.on_scalars, "reference"),
+)

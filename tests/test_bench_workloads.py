@@ -1,0 +1,84 @@
+"""Every engine that is installed does the same work as the reference."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from pygrad.bench import measure
+from pygrad.bench.engines import ENGINES, MissingError
+from pygrad.bench.measure import Entry
+from pygrad.bench.workloads import WORKLOADS, chain, gpt, memory
+
+SMALL = {"dots": 5, "moons": 6, "gpt": 1, "asian": 2}  # the others: 20
+PAIRS = [(name, engine) for name, workload in WORKLOADS.items() for engine in workload.engines]
+
+
+def entry_of(workload, engine):
+    """The engine at a small size."""
+    problem = workload.problem(np.random.default_rng(0), SMALL.get(workload.name, 20))
+    factory = workload.engines.get(engine, workload.reference)
+    return Entry(engine, factory(problem), measure.QUICK)
+
+
+@functools.lru_cache(None)
+def expected(name):
+    """The reference's first results."""
+    return entry_of(WORKLOADS[name], "reference").first_results()
+
+
+@pytest.mark.parametrize(("name", "engine"), PAIRS)
+@pytest.mark.filterwarnings("ignore")  # those of other libraries
+def test_the_engine_agrees_with_the_reference(name, engine):
+    try:
+        ENGINES[engine].load()
+    except MissingError as missing:
+        pytest.skip(str(missing))
+    assert entry_of(WORKLOADS[name], engine).disagreement(expected(name)) == ""
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_the_reference_s_numbers_are_finite_and_not_all_zero(name):
+    for numbers in expected(name):
+        assert np.isfinite(numbers).all()
+        assert np.count_nonzero(numbers) > numbers.size / 10
+
+
+@pytest.mark.parametrize("name", sorted(set(WORKLOADS) - {"expression"}))
+def test_another_seed_gives_other_numbers(name):
+    workload = WORKLOADS[name]
+    first, second = (str(workload.problem(np.random.default_rng(seed), 4)) for seed in (0, 1))
+    assert first != second
+
+
+@pytest.mark.parametrize("name", ["moons", "gpt", "adam"])
+def test_a_training_step_changes_the_next_one(name):
+    first, second, _ = expected(name)
+    assert not np.allclose(first, second)
+
+
+def test_the_gpt_has_as_many_parameters_as_it_says():
+    problem = gpt.problem(np.random.default_rng(0), 8)
+    assert sum(p.size for p in problem.parameters) == 4192
+    assert len(problem.tokens) == 10
+
+
+@pytest.mark.parametrize("name", ["value", "reference"])
+def test_the_memory_of_a_node_is_that_of_a_process_of_its_own(name):
+    if not hasattr(memory.os, "sysconf") or not memory.os.path.exists("/proc/self/statm"):
+        pytest.skip("resident memory is read from /proc")
+    low, high = {"value": (32, 40), "reference": (200, 2000)}[name]
+    assert low <= memory.bytes_a_node(name) <= high
+
+
+def test_memory_that_cannot_be_measured_says_why(monkeypatch):
+    monkeypatch.setattr(memory, "IN_A_PROCESS_OF_ITS_OWN", "raise SystemExit('it is full: {!r} {}')")
+    with pytest.raises(RuntimeError, match="it is full: 'value' 1000000"):
+        memory.bytes_a_node("value")
+
+
+def test_python_s_share_is_a_part_of_the_call():
+    work = WORKLOADS["call"].engines["compile"](chain.problem(np.random.default_rng(0), 500))
+    whole = min(measure.seconds(work.run, 100) / 100 for _ in range(5))
+    share = min(work.sample() for _ in range(5))
+    assert 0 < share < whole
