@@ -203,8 +203,8 @@ int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, do
 typedef struct pg_program pg_program;
 typedef struct pg_routine pg_routine;
 
-/* Nodes made from here on are traced, until pg_trace_end, which returns how often the data of a traced node was
- * read. */
+/* Nodes that this thread makes from here on are traced, until pg_trace_end, which returns how often it read the
+ * data of a traced node. */
 void pg_trace_begin(void);
 uint64_t pg_trace_end(void);
 bool pg_tracing(void);

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import operator
+import os
 import re
 import threading
 import warnings
@@ -100,24 +101,35 @@ def compile(
 # Tracing ----------------------------------------------------------------------------------------------------------
 
 _one_trace = threading.RLock()
-_is_tracing = False
+_tracer: int | None = None  # the thread that traces
 
 
 @contextlib.contextmanager
 def _tracing() -> Iterator[list[int]]:
     """Nodes made here are traced. Gives a list, to which it adds at the end how often their data was read."""
-    global _is_tracing
+    global _tracer
     reads: list[int] = []
     with _one_trace:
-        if _is_tracing:
+        if _tracer is not None:
             raise RuntimeError("compile() was called by a function that is being compiled")
-        _is_tracing = True
+        _tracer = threading.get_ident()
         lib.pg_trace_begin()
         try:
             yield reads
         finally:
             reads.append(lib.pg_trace_end())
-            _is_tracing = False
+            _tracer = None
+
+
+def _after_fork_in_child() -> None:
+    """Forget the trace of another thread of the parent: it is not here to end it."""
+    global _one_trace, _tracer
+    if _tracer != threading.get_ident():
+        _one_trace, _tracer = threading.RLock(), None
+        lib.pg_trace_end()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class _Leaf:
@@ -191,6 +203,14 @@ def _traced_result(name: str, x: Any) -> Value | Array:
             f"{name} must return Values, Arrays, numbers, or lists, tuples or dicts of these, not {type(x).__name__!r}"
         )
     return Value(x)
+
+
+# A pg_program is for one thread at a time, and compiling keeps the GIL: so one lock does for all of them. fork() waits
+# for it.
+_one_compiles = threading.RLock()
+os.register_at_fork(
+    before=_one_compiles.acquire, after_in_parent=_one_compiles.release, after_in_child=_one_compiles.release
+)
 
 
 # Arguments --------------------------------------------------------------------------------------------------------
@@ -403,7 +423,7 @@ class Program:
         self._ids = self.parameters._ids
         self._id_pointer = _pointer(self._ids)
         self._routines: dict[Kind, Any] = {}
-        self._compiling = threading.Lock()
+        self._compiling = _one_compiles
 
     def __call__(self, *args: Any) -> Any:
         """The results for the arguments; see the class.
@@ -720,7 +740,7 @@ class Program:
     def _compiled(self, key: Kind) -> Any:
         """The routine for one kind of arguments."""
         batched, wanted = key
-        with self._compiling:  # a pg_program is for one thread at a time
+        with self._compiling:
             if key not in self._routines:
                 sizes = [argument.size for argument in self._arguments]
                 routine = _compile(self._program, len(sizes), sizes, batched, wanted)

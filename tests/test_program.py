@@ -4,7 +4,10 @@ import contextlib
 import copy
 import gc
 import math
+import os
 import random
+import signal
+import threading
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -745,6 +748,68 @@ def test_a_trace_inside_a_trace_is_refused():
         pygrad.compile(lambda x: pygrad.compile(lambda y: y, 1.0)(2.0) * x, 1.0)
     inner = pygrad.compile(lambda y: y * 2, 1.0)
     assert pygrad.compile(lambda x: x * inner(3.0), 1.0)(2.0) == 12
+
+
+def in_the_middle_of_a_trace(work):
+    """Do the work in this thread while another traces a function."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def fn(x):
+        begun.set()
+        assert ended.wait(60)
+        return x * 2
+
+    thread = threading.Thread(target=lambda: pygrad.compile(fn, 1.0))
+    thread.start()
+    assert begun.wait(60)
+    try:
+        return work()
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_what_another_thread_makes_during_a_trace_is_no_part_of_it():
+    def work():
+        before = live_nodes()
+        return Value(2.0), pygrad.array([1.0, 2.0]), F.softmax([1.0, 2.0]), live_nodes() - before
+
+    w, b, _, made = in_the_middle_of_a_trace(work)
+    f = pygrad.compile(lambda x: x * w + b.sum(), 1.0)
+    assert f.parameters.data.tolist() == [2, 1, 2]
+    assert made == work()[-1]  # softmax as one call of C, not as a traced one
+
+
+def test_a_leaf_made_in_an_earlier_trace_is_a_parameter():
+    kept = []
+
+    def fn(x):
+        kept[:] = kept or [Value(3.0), x]
+        return x * kept[0]
+
+    pygrad.compile(fn, 2.0)
+    f = pygrad.compile(lambda y: fn(y) * kept[1], 1.0)
+    assert sorted(f.parameters.data.tolist()) == [2, 3]
+    kept[0].data = 5.0
+    assert f(1.0) == 10
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_in_the_middle_of_another_thread_s_trace_can_compile():
+    def fork():
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                signal.alarm(60)
+                w = Value(3.0)
+                f = pygrad.compile(lambda x: x * w, 1.0)
+                status = 0 if f(2.0) == 6 and f.parameters.size == 1 else 2
+            finally:
+                os._exit(status)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert in_the_middle_of_a_trace(fork) == 0
 
 
 def test_programs_are_not_copied():
