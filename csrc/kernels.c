@@ -58,6 +58,9 @@ static void run_list(const pg_routine *r, const pg_code *c, uint32_t row, double
   }
 }
 
+/* Whether a run is to be given up. */
+PG_INLINE bool told(const bool *stop) { return stop && __atomic_load_n(stop, __ATOMIC_RELAXED); }
+
 /* kernels.inc for the machine that the compiler was asked for, and on x86-64 for those that have more. */
 #pragma GCC diagnostic ignored "-Wpsabi" /* no vector is passed between files */
 
@@ -107,7 +110,7 @@ static void run_list(const pg_routine *r, const pg_code *c, uint32_t row, double
 
 /* Runs the code of a phase. `totals` are the slots that totals are added to, as an array of their own. */
 typedef void kernels(const pg_routine *r, int phase, double *shared, double *batched, double *totals,
-                     size_t samples);
+                     size_t samples, const bool *stop);
 
 static kernels *best_kernels(void) {
 #ifdef __x86_64__
@@ -204,15 +207,17 @@ typedef struct {
   double *shared;
   double *totals;     /* of each chunk */
   atomic_size_t next; /* chunk to be taken */
+  const bool *stop;   /* set by the caller of the run when it is to be given up */
 } job;
 
 /* A chunk's tiles, one after another: so its totals do not depend on who works on it. */
 static void run_chunk(job *j, size_t chunk, double *batched) {
   double *totals = j->totals + chunk * j->r->totals;
-  for (size_t tile = chunk * j->tiles / j->chunks; tile < (chunk + 1) * j->tiles / j->chunks; tile++) {
+  const size_t end = (chunk + 1) * j->tiles / j->chunks;
+  for (size_t tile = chunk * j->tiles / j->chunks; tile < end && !told(j->stop); tile++) {
     const size_t first = tile * T, samples = j->batch - first < T ? j->batch - first : T;
     load_inputs(j->r, j->numbers, first, samples, j->shared, batched);
-    j->run(j->r, PG_BATCH, j->shared, batched, totals, samples);
+    j->run(j->r, PG_BATCH, j->shared, batched, totals, samples, j->stop);
     store_outputs(j->r, j->numbers, true, first, samples, j->shared, batched);
   }
 }
@@ -275,7 +280,7 @@ static void run_phases(job *j, int threads, double *batched) {
   if (r->cotangent != PG_NO_REF) {
     add_cotangents(r, j->batch, j->numbers[r->arguments - 1], j->shared);
   }
-  j->run(r, PG_BEFORE, j->shared, NULL, NULL, 1);
+  j->run(r, PG_BEFORE, j->shared, NULL, NULL, 1, j->stop);
   if (r->batched || r->totals) {
     run_batch(j, threads, batched);
   }
@@ -284,12 +289,13 @@ static void run_phases(job *j, int threads, double *batched) {
       j->shared[r->first_total + i] += j->totals[chunk * r->totals + i];
     }
   }
-  j->run(r, PG_AFTER, j->shared, NULL, NULL, 1);
+  j->run(r, PG_AFTER, j->shared, NULL, NULL, 1, j->stop);
   store_outputs(r, j->numbers, false, 0, j->batch, j->shared, NULL);
 }
 
-int pg_run(pg_routine *r, size_t batch, double *const *numbers, int threads) {
+int pg_run_until(pg_routine *r, size_t batch, double *const *numbers, int threads, const bool *stop) {
   job j = {.r = r, .run = best_kernels(), .batch = batch, .numbers = numbers, .tiles = (batch + T - 1) / T};
+  j.stop = stop;
   j.chunks = j.tiles < PG_MAX_CHUNKS ? j.tiles : PG_MAX_CHUNKS;
   const size_t shared = (size_t)r->shared + PAD, totals = PG_MAX_CHUNKS * (size_t)r->totals + PAD;
   double *memory = atomic_exchange(&r->spare, NULL);
@@ -306,7 +312,46 @@ int pg_run(pg_routine *r, size_t batch, double *const *numbers, int threads) {
     run_phases(&j, threads, aligned(j.totals + totals));
   }
   free(atomic_exchange(&r->spare, memory));
-  return live ? PG_OK : -PG_STALE;
+  return !live ? -PG_STALE : told(stop) ? -PG_STOPPED : PG_OK;
+}
+
+int pg_run(pg_routine *r, size_t batch, double *const *numbers, int threads) {
+  return pg_run_until(r, batch, numbers, threads, NULL);
+}
+
+/* A guess: each row costs a call, and a number what it may cost at worst, as in lanes where pow() goes to libm.
+ */
+static double most_ns(const pg_code *c) {
+  const double numbers = (double)c->rows * c->n, calls = 20.0 * c->rows;
+  switch (c->op) {
+  case PG_CODE_DOT:
+  case PG_CODE_TOTAL:
+    return calls + 0.5 * numbers * c->terms;
+  case PG_SCATTER:
+    return calls + 4.0 * c->rows * ((double)c->a + c->terms);
+  case PG_POW:
+  case PG_POWER:
+  case PG_POW_SLOPE:
+  case PG_SIN:
+  case PG_COS:
+    return calls + 50 * numbers;
+  default:
+    return calls + 2 * numbers;
+  }
+}
+
+static double most_ns_of(const pg_codes *codes) {
+  double ns = 0;
+  for (const pg_code *c = codes->list; c < codes->list + codes->count; c++) {
+    ns += most_ns(c);
+  }
+  return ns;
+}
+
+double pg_long_batch(const pg_routine *r, double ns) {
+  const double left = ns - most_ns_of(&r->phases[PG_BEFORE]) - most_ns_of(&r->phases[PG_AFTER]);
+  const double each = most_ns_of(&r->phases[PG_BATCH]); /* which is not all: a batch is copied, too */
+  return left < 0 ? 0 : left / (each + 1);
 }
 
 int pg_add_grads(size_t n, const pg_id *ids, const double *grads) {

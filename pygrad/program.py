@@ -7,6 +7,7 @@ lower.c and kernels.c. Here is what goes in and what comes out.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import operator
 import os
@@ -30,6 +31,7 @@ Kind = tuple[tuple[bool, ...], int]  # of a call: which of pg_compile's argument
 _from_buffer = ffi.from_buffer
 # Recording reads the arena, and compiling sorts by a table of its own: both keep the GIL. See build_ffi.py.
 _record, _compile, _run = lib.pg_record, lib.pg_compile, ffi.addressof(lib, "pg_run")
+_run_until = ffi.addressof(lib, "pg_run_until")
 _DOUBLES, _POINTERS = ffi.typeof("double[]"), ffi.typeof("double*[]")
 _FLOAT64 = np.dtype(np.float64)
 _VALUES, _GRADIENT, _TANGENTS = lib.PG_VALUES, lib.PG_GRADIENT, lib.PG_TANGENTS
@@ -423,6 +425,7 @@ class Program:
         self._ids = self.parameters._ids
         self._id_pointer = _pointer(self._ids)
         self._routines: dict[Kind, Any] = {}
+        self._long_from: dict[Kind, float] = {}
         self._compiling = _one_compiles
 
     def __call__(self, *args: Any) -> Any:
@@ -734,7 +737,9 @@ class Program:
             return
         routine = self._routines.get(key) or self._compiled(key)
         numbers = ffi.new(_POINTERS, [_from_buffer(_DOUBLES, x) for x in arguments + results])
-        if status := _run(routine, batch or 1, numbers, self.threads):
+        short = (batch or 1) < self._long_from[key]
+        run = _run if short else functools.partial(_run_heeding_signals, arguments, results)
+        if status := run(routine, batch or 1, numbers, self.threads):
             raise _error(status, f"a run of {self._name}")
 
     def _compiled(self, key: Kind) -> Any:
@@ -746,6 +751,7 @@ class Program:
                 routine = _compile(self._program, len(sizes), sizes, batched, wanted)
                 if not routine:
                     raise MemoryError(f"there is no memory to compile {self._name}")
+                self._long_from[key] = lib.pg_long_batch(routine, _LONG)
                 self._routines[key] = ffi.gc(routine, lib.pg_routine_free)
             return self._routines[key]
 
@@ -803,6 +809,33 @@ def _recorded(name: str, inputs: Ids, outputs: Ids, lookups: Lookups, without: i
     if not program:
         raise MemoryError(f"there is no memory to record {name}")
     return ffi.gc(program, lib.pg_program_free)
+
+
+# Signals ----------------------------------------------------------------------------------------------------------
+
+_LONG = 60e6  # ns: a run that may take longer must hear Ctrl-C, which costs it 50 µs
+
+
+def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run: Any) -> int:
+    """A run in a thread of its own, while the main thread waits: only there Python hears signals, and not inside C."""
+    if threading.current_thread() is not threading.main_thread():
+        return _run(*run)  # type: ignore[no-any-return]
+    stop, status = ffi.new("bool *"), []
+
+    def work(*numbers: list[Numbers]) -> None:  # which must stay until the run has heard that it is to stop
+        status.append(_run_until(*run, stop))
+
+    thread = threading.Thread(target=work, args=(arguments, results), name="pygrad run")
+    try:
+        try:
+            thread.start()
+        except RuntimeError:  # there are no more threads, or none any more at interpreter exit
+            return _run(*run)  # type: ignore[no-any-return]
+        thread.join()
+    except BaseException:
+        stop[0] = True
+        raise
+    return status[0]
 
 
 def _rows(batch: int | None, size: int) -> Numbers:
