@@ -12,7 +12,7 @@ import pygrad
 
 
 def pytest_addoption(parser):
-    parser.addoption("--full", action="store_true", help="tests/trust at full length, with a page of figures at the end")
+    parser.addoption("--full", action="store_true", help="tests/trust at full length, and a page of figures")
 
 
 @pytest.fixture
