@@ -212,7 +212,7 @@ pg_id pg_new_node(int op, double data, pg_id a, pg_id b, int flags) {
   }
   pg_id id = A->next++;
   A->nodes[id] = (pg_node){
-      .data = data, .a = a, .b = b, .refs = 1, .op = (uint8_t)op, .flags = (uint8_t)(flags | A->born)};
+      .data = data, .a = a, .b = b, .refs = 1, .op = (uint8_t)op, .flags = (uint8_t)(flags | pg_born())};
   A->nodes[a].refs++;
   A->nodes[b].refs++;
   A->blocks[A->youngest].live++;
@@ -280,7 +280,7 @@ pg_id pg_new_leaves(const double *data, size_t count) {
   }
   const pg_id first = A->next;
   for (size_t i = 0; i < count; i++) {
-    A->nodes[first + i] = (pg_node){.data = data[i], .refs = 1, .op = PG_LEAF, .flags = A->born};
+    A->nodes[first + i] = (pg_node){.data = data[i], .refs = 1, .op = PG_LEAF, .flags = pg_born()};
   }
   A->next += (pg_id)count;
   A->nodes[0].refs += (uint32_t)(2 * count);
@@ -296,7 +296,7 @@ bool pg_begin(pg_pen *pen, size_t nodes) {
   if (nodes > room && !commit_fresh(blocks_for(nodes - room))) {
     return false;
   }
-  *pen = (pg_pen){.nodes = A->nodes, .next = A->next, .end = A->end, .first = A->next, .born = A->born};
+  *pen = (pg_pen){.nodes = A->nodes, .next = A->next, .end = A->end, .first = A->next, .born = pg_born()};
   return true;
 }
 

@@ -68,7 +68,8 @@ typedef struct {
   uint16_t epoch;     /* of the newest sweep */
   uint64_t live, peak_live;
   uint32_t open, peak_open; /* blocks on the list */
-  uint8_t born;             /* flags of every new node: PG_TRACED during a trace */
+  uint8_t born;             /* during a trace PG_TRACED: a flag of every node that the tracer makes */
+  uintptr_t tracer;         /* a thread; see pg_born */
   uint64_t traced_reads;    /* of data of traced nodes, during the trace */
   int64_t test_successes;   /* allocations that still succeed; negative: all do */
 } pg_arena;
@@ -106,10 +107,14 @@ pg_id pg_new_leaves(const double *data, size_t count);
 /* Every allocation asks here first: realloc, and malloc for NULL. */
 void *pg_resize(void *at, size_t bytes);
 
-/* Someone reads a node's data: to be warned of if it is traced. */
-static inline void pg_note_read(pg_id id) {
-  pg_the_arena.traced_reads += pg_the_arena.born != 0 && pg_node_at(id)->flags & PG_TRACED;
+/* The flags of a node that is made now. What other threads make during a trace is none of its business. */
+static inline uint8_t pg_born(void) {
+  const uint8_t born = pg_the_arena.born;
+  return __builtin_expect(born, 0) && pg_the_arena.tracer == pg_os_thread() ? born : 0;
 }
+
+/* Someone reads the data of a node with these flags: to be warned of if it is traced. */
+static inline void pg_note_read(int flags) { pg_the_arena.traced_reads += (pg_born() & flags) != 0; }
 
 /* One holder less; at zero the node is freed, and its operands lose a holder. */
 void pg_drop(pg_id id);

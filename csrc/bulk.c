@@ -14,7 +14,7 @@ pg_made pg_leaves(size_t n, const double *data) {
 }
 
 double *pg_data_at(pg_id id) {
-  pg_note_read(id);
+  pg_note_read(pg_node_at(id)->flags);
   return &pg_node_at(id)->data;
 }
 
@@ -63,7 +63,7 @@ int pg_read(int part, size_t n, const pg_id *ids, double *to) {
   bool live = pg_all_live(n, ids);
   for (size_t i = 0; i < n && live; i++) {
     if (part == PG_DATA) {
-      pg_note_read(ids[i]);
+      pg_note_read(pg_node_at(ids[i])->flags);
     }
     to[i] = *part_of(ids[i], part);
   }

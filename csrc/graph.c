@@ -199,7 +199,7 @@ static pg_node live_node(pg_id id) {
 
 double pg_data(pg_id id) {
   pg_node n = live_node(id);
-  pg_the_arena.traced_reads += pg_the_arena.born != 0 && n.flags & PG_TRACED;
+  pg_note_read(n.flags);
   return n.data;
 }
 double pg_grad(pg_id id) { return live_node(id).grad; }
@@ -247,6 +247,7 @@ int pg_set_flags(pg_id id, int flags) {
 void pg_trace_begin(void) {
   pg_lock();
   pg_the_arena.born = PG_TRACED;
+  pg_the_arena.tracer = pg_os_thread();
   pg_the_arena.traced_reads = 0;
   pg_unlock();
 }
@@ -259,7 +260,7 @@ uint64_t pg_trace_end(void) {
   return reads;
 }
 
-bool pg_tracing(void) { return pg_the_arena.born != 0; }
+bool pg_tracing(void) { return pg_born() != 0; }
 
 /* The backward pass ------------------------------------------------------------------------------------- */
 

@@ -12,7 +12,8 @@
 
 enum {
   T = PG_LANES_A_TILE,
-  PAD = PG_ALIGNED /* numbers behind the last that vectors may reach */
+  PAD = PG_ALIGNED,   /* numbers behind the last that vectors may reach */
+  NS_A_THREAD = 50000 /* what starting one may take */
 };
 
 static double *at_place(uint32_t place, double *shared, double *batched, size_t sample) {
@@ -58,10 +59,14 @@ static void run_list(const pg_routine *r, const pg_code *c, uint32_t row, double
   }
 }
 
+/* Whether a run is to be given up. */
+PG_INLINE bool told(const bool *stop) { return stop && __atomic_load_n(stop, __ATOMIC_RELAXED); }
+
 /* What there is for each set of vector instructions. */
 typedef struct {
   /* Runs the code of a phase. `totals` are the slots that totals are added to, as an array of their own. */
-  void (*run)(const pg_routine *r, int phase, double *shared, double *batched, double *totals, size_t samples);
+  void (*run)(const pg_routine *r, int phase, double *shared, double *batched, double *totals, size_t samples,
+              const bool *stop);
   void (*load_tile)(double *to, const double *from, size_t n, size_t step, size_t samples);
   void (*store_tile)(double *to, const double *from, size_t n, size_t step, size_t samples);
 } kernels;
@@ -136,6 +141,7 @@ typedef struct {
   double *shared;
   double *totals;     /* of each chunk */
   atomic_size_t next; /* chunk to be taken */
+  const bool *stop;   /* set by the caller of the run when it is to be given up */
 } job;
 
 /* Puts numbers into their slots: the shared ones if there are no samples, else those of a tile's samples. */
@@ -203,10 +209,11 @@ static void store_outputs(const job *j, bool of_batch, size_t first, size_t samp
 /* A chunk's tiles, one after another: so its totals do not depend on who works on it. */
 static void run_chunk(job *j, size_t chunk, double *batched) {
   double *totals = j->totals + chunk * j->r->totals;
-  for (size_t tile = chunk * j->tiles / j->chunks; tile < (chunk + 1) * j->tiles / j->chunks; tile++) {
+  const size_t end = (chunk + 1) * j->tiles / j->chunks;
+  for (size_t tile = chunk * j->tiles / j->chunks; tile < end && !told(j->stop); tile++) {
     const size_t first = tile * T, samples = j->batch - first < T ? j->batch - first : T;
     load_inputs(j, first, samples, batched);
-    j->kernels->run(j->r, PG_BATCH, j->shared, batched, totals, samples);
+    j->kernels->run(j->r, PG_BATCH, j->shared, batched, totals, samples, j->stop);
     store_outputs(j, true, first, samples, batched);
   }
 }
@@ -233,11 +240,42 @@ static void *help(void *argument) {
   return NULL;
 }
 
-/* Works on all chunks, with so many threads, this one included; with fewer, where the system has no more. */
+/* A guess: each row costs a call, and a number what it may cost at worst, as in lanes where pow() goes to libm.
+ */
+static double most_ns(const pg_code *c) {
+  const double numbers = (double)c->rows * c->n, calls = 20.0 * c->rows;
+  switch (c->op) {
+  case PG_CODE_DOT:
+  case PG_CODE_TOTAL:
+    return calls + 0.5 * numbers * c->terms;
+  case PG_SCATTER:
+    return calls + 4.0 * c->rows * ((double)c->a + c->terms);
+  case PG_POW:
+  case PG_POWER:
+  case PG_POW_SLOPE:
+  case PG_SIN:
+  case PG_COS:
+    return calls + 50 * numbers;
+  default:
+    return calls + 2 * numbers;
+  }
+}
+
+static double most_ns_of(const pg_codes *codes) {
+  double ns = 0;
+  for (const pg_code *c = codes->list; c < codes->list + codes->count; c++) {
+    ns += most_ns(c);
+  }
+  return ns;
+}
+
+/* Works on all chunks, with so many threads, this one included; with fewer, where the system has no more, or
+ * where starting one takes as long as its share of the work. */
 static void run_batch(job *j, int threads, double *batched) {
   pthread_t helpers[63];
   int started = 0;
-  const int wanted = (size_t)threads > j->chunks ? (int)j->chunks : threads;
+  const double shares = threads > 1 ? (double)j->batch * most_ns_of(&j->r->phases[PG_BATCH]) / NS_A_THREAD : 1;
+  const int most = j->chunks < shares ? (int)j->chunks : (int)shares, wanted = threads < most ? threads : most;
   while (started + 1 < wanted && started < 63 && pthread_create(&helpers[started], NULL, help, j) == 0) {
     started++;
   }
@@ -269,7 +307,7 @@ static void run_phases(job *j, int threads, double *batched) {
   if (r->cotangent != PG_NO_REF) {
     add_cotangents(r, j->batch, j->numbers[r->arguments - 1], j->shared);
   }
-  j->kernels->run(r, PG_BEFORE, j->shared, NULL, NULL, 1);
+  j->kernels->run(r, PG_BEFORE, j->shared, NULL, NULL, 1, j->stop);
   if (r->batched || r->totals) {
     run_batch(j, threads, batched);
   }
@@ -278,12 +316,17 @@ static void run_phases(job *j, int threads, double *batched) {
       j->shared[r->first_total + i] += j->totals[chunk * r->totals + i];
     }
   }
-  j->kernels->run(r, PG_AFTER, j->shared, NULL, NULL, 1);
+  j->kernels->run(r, PG_AFTER, j->shared, NULL, NULL, 1, j->stop);
   store_outputs(j, false, 0, j->batch, NULL);
 }
 
-int pg_run(pg_routine *r, size_t batch, double *const *numbers, int threads) {
-  job j = {.r = r, .kernels = best_kernels(), .batch = batch, .numbers = numbers, .tiles = (batch + T - 1) / T};
+int pg_run_until(pg_routine *r, size_t batch, double *const *numbers, int threads, const bool *stop) {
+  job j = {.r = r,
+           .kernels = best_kernels(),
+           .batch = batch,
+           .numbers = numbers,
+           .tiles = (batch + T - 1) / T,
+           .stop = stop};
   j.chunks = j.tiles < PG_MAX_CHUNKS ? j.tiles : PG_MAX_CHUNKS;
   const size_t shared = (size_t)r->shared + PAD, totals = PG_MAX_CHUNKS * (size_t)r->totals + PAD;
   double *memory = atomic_exchange(&r->spare, NULL);
@@ -300,7 +343,17 @@ int pg_run(pg_routine *r, size_t batch, double *const *numbers, int threads) {
     run_phases(&j, threads, aligned(j.totals + totals));
   }
   free(atomic_exchange(&r->spare, memory));
-  return live ? PG_OK : -PG_STALE;
+  return !live ? -PG_STALE : told(stop) ? -PG_STOPPED : PG_OK;
+}
+
+int pg_run(pg_routine *r, size_t batch, double *const *numbers, int threads) {
+  return pg_run_until(r, batch, numbers, threads, NULL);
+}
+
+double pg_long_batch(const pg_routine *r, double ns) {
+  const double left = ns - most_ns_of(&r->phases[PG_BEFORE]) - most_ns_of(&r->phases[PG_AFTER]);
+  const double each = most_ns_of(&r->phases[PG_BATCH]); /* which is not all: a batch is copied, too */
+  return left < 0 ? 0 : left / (each + 1);
 }
 
 int pg_add_grads(size_t n, const pg_id *ids, const double *grads) {

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Address space without memory; NULL if refused. */
 void *pg_os_reserve(size_t bytes);
@@ -16,6 +17,8 @@ bool pg_os_discard(void *at, size_t bytes);
 
 /* Lets another thread run. */
 void pg_os_yield(void);
+/* Which thread this is. */
+uintptr_t pg_os_thread(void);
 
 /* Calls `before` in the parent before each fork, and `after` in the parent and in the child after it. */
 bool pg_os_at_fork(void (*before)(void), void (*after)(void));

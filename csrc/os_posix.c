@@ -6,7 +6,6 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -38,6 +37,8 @@ bool pg_os_discard(void *at, size_t bytes) {
 }
 
 void pg_os_yield(void) { sched_yield(); }
+
+uintptr_t pg_os_thread(void) { return (uintptr_t)pthread_self(); }
 
 bool pg_os_at_fork(void (*before)(void), void (*after)(void)) {
   return pthread_atfork(before, after, after) == 0;

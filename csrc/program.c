@@ -778,6 +778,15 @@ static void enter_inputs(pg_program *p, found_nodes *f, size_t inputs, const pg_
   }
 }
 
+/* To the next trace these are nodes that were there before. */
+static void end_trace_of(uint32_t count, const found *nodes) {
+  pg_lock();
+  for (uint32_t i = 0; i < count; i++) {
+    pg_node_at(nodes[i].id)->flags &= (uint8_t)~PG_TRACED;
+  }
+  pg_unlock();
+}
+
 static void record(pg_program *p, found_nodes *f, size_t outputs, const pg_id *output_ids,
                    const pg_lookups *lookups) {
   visit_ancestors(f, outputs, output_ids);
@@ -793,6 +802,7 @@ static void record(pg_program *p, found_nodes *f, size_t outputs, const pg_id *o
     for (size_t i = 0; i < outputs; i++) {
       p->outputs[i] = find(f, output_ids[i])->place;
     }
+    end_trace_of(f->count, sorted);
     p->output_count = (uint32_t)outputs;
   }
   free(sorted);

@@ -19,7 +19,8 @@ enum pg_status {
   PG_ZERO_DIVISION, /* where Python raises ZeroDivisionError */
   PG_OVERFLOW,      /* ... OverflowError */
   PG_DOMAIN,        /* ... ValueError */
-  PG_COMPLEX        /* where Python's result is complex */
+  PG_COMPLEX,       /* where Python's result is complex */
+  PG_STOPPED        /* a run that was told to stop */
 };
 
 enum pg_flags {
@@ -203,8 +204,8 @@ int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, do
 typedef struct pg_program pg_program;
 typedef struct pg_routine pg_routine;
 
-/* Nodes made from here on are traced, until pg_trace_end, which returns how often the data of a traced node was
- * read. */
+/* Nodes that this thread makes from here on are traced, until pg_trace_end, which returns how often it read the
+ * data of a traced node. */
 void pg_trace_begin(void);
 uint64_t pg_trace_end(void);
 bool pg_tracing(void);
@@ -283,6 +284,12 @@ void pg_routine_free(pg_routine *routine);
  * pg_compile has them: the groups of samples one after the other. The parameters' are those of their nodes.
  * Returns PG_OK or a negated status. */
 int pg_run(pg_routine *routine, size_t batch, double *const *numbers, int threads);
+
+/* The same, but given up soon after another thread has set `stop`: -PG_STOPPED, and the results are of no use.
+ */
+int pg_run_until(pg_routine *routine, size_t batch, double *const *numbers, int threads, const bool *stop);
+/* From about what batch on a run may take so many ns, on one thread. */
+double pg_long_batch(const pg_routine *routine, double ns);
 
 /* The first op of one sample that makes inf of finite numbers, or nan of others: its symbol, and the numbers,
  * first those that it was given. `inputs` are followed by the cotangent if the gradient is searched, too. 0 if

@@ -104,8 +104,11 @@ def _array(ids: Ids, nodes: npt.NDArray[Any], pins: tuple[Any, ...] = ()) -> Arr
 def _leaves(numbers: Numbers) -> Array:
     """New leaves with these numbers."""
     flat = np.ascontiguousarray(numbers, dtype=np.float64).ravel()
-    first = _checked(lib.pg_leaves(flat.size, _from_buffer("double[]", flat)), f"an Array of {flat.size:,} numbers")
-    nodes = _Leaves(np.arange(first, first + flat.size, dtype=np.uint32))
+    ids = np.arange(flat.size, dtype=np.uint32)  # while there are no nodes that would leak if this fails
+    ids += np.uint32(
+        _checked(lib.pg_leaves(flat.size, _from_buffer("double[]", flat)), f"an Array of {flat.size:,} numbers")
+    )
+    nodes = _Leaves(ids)
     return _array(nodes.ids.reshape(numbers.shape), _hidden(nodes))
 
 

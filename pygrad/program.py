@@ -7,7 +7,9 @@ lower.c and kernels.c. Here is what goes in and what comes out.
 from __future__ import annotations
 
 import contextlib
+import functools
 import operator
+import os
 import re
 import threading
 import warnings
@@ -30,6 +32,7 @@ Kind = tuple[tuple[bool, ...], int]  # of a call: which of pg_compile's argument
 _from_buffer = ffi.from_buffer
 # Recording reads the arena, and compiling sorts by a table of its own: both keep the GIL. See build_ffi.py.
 _record, _compile, _run = lib.pg_record, lib.pg_compile, ffi.addressof(lib, "pg_run")
+_run_until = ffi.addressof(lib, "pg_run_until")
 _DOUBLES, _POINTERS = ffi.typeof("double[]"), ffi.typeof("double*[]")
 _FLOAT64 = np.dtype(np.float64)
 _VALUES, _GRADIENT, _TANGENTS = lib.PG_VALUES, lib.PG_GRADIENT, lib.PG_TANGENTS
@@ -102,24 +105,35 @@ def compile(
 # Tracing ----------------------------------------------------------------------------------------------------------
 
 _one_trace = threading.RLock()
-_is_tracing = False
+_tracer: int | None = None  # the thread that traces
 
 
 @contextlib.contextmanager
 def _tracing() -> Iterator[list[int]]:
     """Nodes made here are traced. Gives a list, to which it adds at the end how often their data was read."""
-    global _is_tracing
+    global _tracer
     reads: list[int] = []
     with _one_trace:
-        if _is_tracing:
+        if _tracer is not None:
             raise RuntimeError("compile() was called by a function that is being compiled")
-        _is_tracing = True
+        _tracer = threading.get_ident()
         lib.pg_trace_begin()
         try:
             yield reads
         finally:
             reads.append(lib.pg_trace_end())
-            _is_tracing = False
+            _tracer = None
+
+
+def _after_fork_in_child() -> None:
+    """Forget the trace of another thread of the parent: it is not here to end it."""
+    global _one_trace, _tracer
+    if _tracer != threading.get_ident():
+        _one_trace, _tracer = threading.RLock(), None
+        lib.pg_trace_end()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class _Nodes:
@@ -156,6 +170,14 @@ def _traced_result(name: str, x: Any) -> Value | Array:
             f"{name} must return Values, Arrays, numbers, or lists, tuples or dicts of these, not {type(x).__name__!r}"
         )
     return Value(x)
+
+
+# A pg_program is for one thread at a time, and compiling keeps the GIL: so one lock does for all of them. fork() waits
+# for it.
+_one_compiles = threading.RLock()
+os.register_at_fork(
+    before=_one_compiles.acquire, after_in_parent=_one_compiles.release, after_in_child=_one_compiles.release
+)
 
 
 # Programs ---------------------------------------------------------------------------------------------------------
@@ -225,7 +247,7 @@ class Program:
         self._ids = self.parameters._ids
         self._id_pointer = _pointer(self._ids)
         self._routines: dict[Kind, Any] = {}
-        self._compiling = threading.Lock()
+        self._long_from: dict[Kind, float] = {}
 
     def __call__(self, *args: Any) -> Any:
         """The results for the arguments; see the class.
@@ -587,18 +609,21 @@ class Program:
             return
         routine = self._routines.get(key) or self._compiled(key)
         numbers = ffi.new(_POINTERS, [_from_buffer(_DOUBLES, x) for x in arguments + results])
-        if status := _run(routine, batch or 1, numbers, self.threads):
+        short = (batch or 1) < self._long_from[key]
+        run = _run if short else functools.partial(_run_heeding_signals, arguments, results)
+        if status := run(routine, batch or 1, numbers, self.threads):
             raise _error(status, f"a run of {self._name}")
 
     def _compiled(self, key: Kind) -> Any:
         """The routine for one kind of arguments."""
         batched, wanted = key
-        with self._compiling:  # a pg_program is for one thread at a time
+        with _one_compiles:
             if key not in self._routines:
                 sizes = [argument.size for argument in self._arguments]
                 routine = _compile(self._program, len(sizes), sizes, batched, wanted)
                 if not routine:
                     raise MemoryError(f"there is no memory to compile {self._name}")
+                self._long_from[key] = lib.pg_long_batch(routine, _LONG)
                 self._routines[key] = ffi.gc(routine, lib.pg_routine_free)
             return self._routines[key]
 
@@ -709,7 +734,7 @@ class Program:
         )
 
     def __str__(self) -> str:
-        with self._compiling:
+        with _one_compiles:
             return "\n\n".join(
                 [self._listing(lib.pg_program_text(self._program))]
                 + [f"code for {kind}:\n{self._listing(lib.pg_routine_text(r))}" for kind, r in self._routines.items()]
@@ -736,6 +761,33 @@ def _recorded(name: str, inputs: Ids, outputs: Ids, lookups: Lookups, without: i
     if not program:
         raise MemoryError(f"there is no memory to record {name}")
     return ffi.gc(program, lib.pg_program_free)
+
+
+# Signals ----------------------------------------------------------------------------------------------------------
+
+_LONG = 60e6  # ns: a run that may take longer must hear Ctrl-C, which costs it 50 µs
+
+
+def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run: Any) -> int:
+    """A run in a thread of its own, while the main thread waits: only there Python hears signals, and not inside C."""
+    if threading.current_thread() is not threading.main_thread():
+        return _run(*run)  # type: ignore[no-any-return]
+    stop, status = ffi.new("bool *"), []
+
+    def work(*numbers: list[Numbers]) -> None:  # which must stay until the run has heard that it is to stop
+        status.append(_run_until(*run, stop))
+
+    thread = threading.Thread(target=work, args=(arguments, results), name="pygrad run")
+    try:
+        try:
+            thread.start()
+        except RuntimeError:  # there are no more threads, or none any more at interpreter exit
+            return _run(*run)  # type: ignore[no-any-return]
+        thread.join()
+    except BaseException:
+        stop[0] = True
+        raise
+    return status[0]
 
 
 def _rows(batch: int | None, size: int) -> Numbers:

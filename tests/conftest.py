@@ -5,9 +5,29 @@ import platform
 import subprocess
 import sys
 
+import figures
 import pytest
 
 import pygrad
+
+
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="tests/trust at full length, and a page of figures")
+
+
+@pytest.fixture
+def full(request) -> bool:
+    """Whether to test at the length that `make trust` does."""
+    return request.config.getoption("--full")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if config.getoption("--full"):
+        terminalreporter.section("trust")
+        terminalreporter.write_line(figures.page())
+        if terminalreporter.stats.keys() <= {"", "passed", "warnings"}:  # of all that was to be measured
+            figures.PAGE.parent.mkdir(parents=True, exist_ok=True)
+            figures.PAGE.write_text(figures.page(), encoding="utf-8")
 
 
 def on_cpython(reason: str) -> pytest.MarkDecorator:

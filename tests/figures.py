@@ -1,0 +1,41 @@
+"""What the tests of tests/trust measure, and the page of it that `make trust` prints and keeps for the docs."""
+
+import platform
+from pathlib import Path
+
+import numpy as np
+
+PAGE = Path(__file__).parent.parent / "docs" / "_generated" / "trust.md"
+
+_figures: dict[str, str] = {}
+_tables: dict[str, list[list[str]]] = {}
+
+
+def note(what: str, figure: str) -> None:
+    _figures[what] = figure
+
+
+def table(title: str, rows: list[list[str]]) -> None:
+    """A table under a title of its own; the first row is its head."""
+    _tables[title] = rows
+
+
+def _markdown(rows: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    head, *body = (f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths))} |" for row in rows)
+    return [head, f"| {' | '.join('-' * width for width in widths)} |", *body, ""]
+
+
+def _machine() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    models = [line.partition(":")[2] for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+    processor = f"{len(models)} x {models[0].strip()}" if models else platform.machine()
+    return f"{processor}, {platform.platform()}, {platform.python_implementation()} {platform.python_version()}"
+
+
+def page() -> str:
+    lines = ["<!-- written by `make trust` -->", ""]
+    lines += _markdown([["measured", "figure"], *([what, figure] for what, figure in _figures.items())])
+    for title, rows in _tables.items():
+        lines += [f"**{title}**", "", *_markdown(rows)]
+    return "\n".join([*lines, f"On {_machine()}, NumPy {np.__version__}.", ""])

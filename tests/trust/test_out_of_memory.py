@@ -1,0 +1,227 @@
+"""Running out of memory: whatever fails is a MemoryError, nothing leaks, and all that was there before is as it was.
+
+The core asks one function for every allocation, and that can be told to fail. Nodes have an allocation for thousands of
+them at a time, so here the arena is filled to the brim, but for as much room as is wanted.
+"""
+
+import ctypes
+import gc
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import figures
+import numpy as np
+import pytest
+from conftest import on_cpython
+from loops import LOOPS
+from operations import NOT_CALLED, OPERATIONS, World, is_covered, public_names
+
+import pygrad
+from pygrad._core import lib
+
+pytestmark = on_cpython("PyPy finalizes a Value when it collects garbage")
+
+BLOCK = 256  # nodes; see csrc/arena.h
+BLOCKS = 128  # that are left free at most
+MANY = BLOCK * BLOCKS
+
+
+def test_every_public_name_is_in_the_table():
+    names = set(public_names())
+    assert [name for name in sorted(names) if not is_covered(name)] == []
+    assert set(NOT_CALLED) - names == set()
+
+
+class Arena:
+    """The arena, full but for as much room as is wanted."""
+
+    def __init__(self):
+        self.cushion = [pygrad.array(np.zeros(BLOCK)) for _ in range(BLOCKS)]
+        self.fillers, size = [], 1 << 20
+        lib.pg_test_fail_allocations(0)
+        while size:
+            try:
+                self.fillers.append(pygrad.array(np.zeros(size)))
+            except MemoryError:
+                size //= 2
+        lib.pg_test_fail_allocations(-1)
+        self.committed = pygrad.memory_stats().committed_bytes
+
+    def leave(self, nodes):
+        """Leave room for so many nodes, at most `MANY`."""
+        self.cushion.clear()
+        blocks, rest = divmod(MANY - nodes, BLOCK)
+        self.cushion += [pygrad.array(np.zeros(BLOCK)) for _ in range(blocks)]
+        self.cushion += [pygrad.array(np.zeros(rest))] if rest else []
+        assert pygrad.memory_stats().committed_bytes == self.committed
+
+
+class Witness:
+    """Graphs that were there before, each of whose nodes is held; and the numbers they give."""
+
+    def __init__(self, world):
+        x = world.x * world.y
+        self.nodes = [world.v, world.w, world.product, world.x, world.y, x, x.tanh()]
+        self.corner = self.nodes[-1][1, 2]
+        self.world = world
+        self.expected = self.numbers()
+
+    def numbers(self):
+        for node in self.nodes:
+            node.grad = 0.0
+        self.world.product.backward()
+        self.corner.backward()
+        numbers = [part for node in self.nodes for part in (node.data, node.grad)]
+        return np.concatenate([np.ravel(part) for part in [*numbers, self.world.program([1.0, 2.0, 3.0], 4.0)]])
+
+    def holds(self):
+        return self.numbers().tobytes() == self.expected.tobytes()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    world = World(tmp_path_factory.mktemp("world"))
+    world.wide = [pygrad.array(x) for x in np.random.default_rng(2).uniform(0.5, 2, (2, 20, 30))]
+    for operation in OPERATIONS.values():  # what stays from the first time on is there now
+        operation(world)
+    return world
+
+
+@pytest.fixture(scope="module")
+def witness(world):
+    return Witness(world)
+
+
+@pytest.fixture(scope="module")
+def arena(world, witness):
+    gc.collect()
+    gc.disable()
+    try:
+        yield Arena()
+    finally:
+        gc.enable()
+
+
+class Attempts:
+    """How often an operation failed, each time with all as it was before."""
+
+    total = 0
+
+    def __init__(self, witness):
+        self.witness = witness
+        self.count = 0
+
+    def succeeds(self, operation, successes=0):
+        """Whether it does with so many allocations. What it gives is let go of."""
+        before = pygrad.memory_stats()
+        lib.pg_test_fail_allocations(successes)
+        try:
+            operation(self.witness.world)
+        except MemoryError:
+            done = False
+        else:
+            done = True
+        finally:
+            lib.pg_test_fail_allocations(-1)
+        if pygrad.memory_stats().live_nodes != before.live_nodes:
+            gc.collect(1)  # circles of objects, made since the last time
+        after = pygrad.memory_stats()
+        assert after.live_nodes == before.live_nodes
+        assert after.blocks <= before.blocks + 1  # an empty one may be open
+        assert after.committed_bytes == before.committed_bytes
+        assert done or self.witness.holds()
+        self.count += not done
+        Attempts.total += not done
+        return done
+
+
+@pytest.fixture
+def attempts(witness, arena):
+    gc.collect(1)
+    arena.leave(MANY)
+    yield Attempts(witness)
+    figures.note("allocations failed, each with all as it was before", f"{Attempts.total:,}")
+
+
+def rooms(full):
+    """Ever more room: at first each number of nodes, then steps."""
+    each = 2 * BLOCK if full else 8
+    yield from range(each)
+    while each < MANY:
+        yield each
+        each += 1 + each // 4
+    yield MANY
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_whichever_node_there_is_no_room_for_all_is_as_it_was(name, arena, attempts, full):
+    for room in rooms(full):
+        arena.leave(room)
+        if attempts.succeeds(OPERATIONS[name]):
+            break
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_whichever_allocation_fails_all_is_as_it_was(name, attempts):
+    for successes in itertools.count():
+        if attempts.succeeds(OPERATIONS[name], successes):
+            break
+    makes_code = "for the first time" in name or name.partition(" ")[0] in ("compile", "Program")
+    assert attempts.count > 5 or not makes_code
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_builder_of_many_blocks_that_finds_no_room_leaves_nothing_behind(name, world, arena, attempts):
+    _, make = LOOPS[name]
+    expected = make(*world.wide, 0.7).data
+    for room in rooms(full=False):
+        arena.leave(room)
+        if attempts.succeeds(lambda world: make(*world.wide, 0.7)):
+            break
+    assert attempts.count > 3
+    arena.leave(MANY)
+    assert np.array_equal(make(*world.wide, 0.7).data, expected)
+
+
+class Mallinfo(ctypes.Structure):
+    """What glibc's malloc says of itself: see mallinfo2(3)."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in ["arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks"]]
+    _fields_ += [(name, ctypes.c_size_t) for name in ["fsmblks", "uordblks", "fordblks", "keepcost"]]
+
+
+_mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
+if _mallinfo:
+    _mallinfo.restype = Mallinfo
+
+
+@pytest.mark.skipif(not _mallinfo, reason="glibc tells how many bytes are in use")
+@pytest.mark.parametrize("name", [name for name in OPERATIONS if name.startswith(("compile", "Program"))])
+def test_whichever_allocation_fails_those_before_it_are_freed(name, attempts):
+    for successes in itertools.count():
+        used = []
+        for _ in range(25):
+            done = attempts.succeeds(OPERATIONS[name], successes)
+            info = _mallinfo()
+            used.append(info.uordblks + info.hblkhd)
+        assert used[-1] - used[4] < 16 * 20  # less than the smallest allocation each time
+        if done:
+            break
+
+
+# A real limit -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what the limits count")
+def test_whatever_does_not_get_its_memory_from_the_system_leaves_all_as_it_was(tmp_path, full):
+    sizes = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, Path(__file__).parent / "limited.py", str(tmp_path), str(1_200_000 if full else 300_000)]
+    done = subprocess.run(command, env={**os.environ, **sizes}, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    failed = json.loads(done.stdout)
+    assert [work for work, failures in failed.items() if not failures] == []
+    figures.note("works that a limit on memory made fail, until it was high enough", f"{len(failed)}")

@@ -1,0 +1,200 @@
+"""Ctrl-C in the middle of something long: KeyboardInterrupt at once, and all is as it was, or as a pass began it."""
+
+import json
+
+import figures
+import pytest
+from conftest import on_cpython
+
+LIMIT = 0.1  # seconds
+
+# Interrupts `work` once a round, each time a little later, and prints how long it took to hear of it.
+INTERRUPT = """
+import json, os, signal, threading, time
+import numpy as np
+import pygrad
+from pygrad import Value, array, compile
+
+def interrupted(work, rounds):
+    start = time.perf_counter()
+    work()
+    length, latencies = time.perf_counter() - start, []
+    for i in range(rounds):
+        sent = []
+        def send():
+            sent.append(time.perf_counter())
+            os.kill(os.getpid(), signal.SIGINT)
+        timer = threading.Timer(length * 0.5 * (i + 1) / rounds, send)
+        try:
+            timer.start()
+            work()
+            timer.join()
+            time.sleep(0.01)
+        except KeyboardInterrupt:
+            latencies.append(time.perf_counter() - sent[0])
+            check(i)
+        timer.join()
+    print(json.dumps([length, latencies]))
+"""
+
+WORKS = {
+    "a backward pass": """
+x = array(np.full(1_000_000, 1.01))
+
+def build():
+    y = x
+    for _ in range(3):
+        y = y**1.5 * x
+    return y.sum()
+
+def gradient():
+    x.grad = 0
+    build().backward()
+    return x.grad[:3].tolist()
+
+total = build()
+part = (Value(3.0) * 2).tanh()
+expected = gradient()
+
+def check(i):
+    part.backward()
+    if i == 0:
+        assert gradient() == expected
+
+interrupted(total.backward, {rounds})
+""",
+    "a compiled run of a million samples": """
+w = Value(0.5)
+
+def fn(x):
+    for i in range(50):
+        x = (x * w + 0.1).sin()
+    return x
+
+f = compile(fn, 0.3, threads={threads})
+X = np.linspace(-1, 1, 1_200_000)
+expected = f(X[:100])
+
+def check(i):
+    assert w.grad == before
+    assert (f(X[:100]) == expected).all()
+
+def work():
+    global before
+    before = w.grad
+    f.value_and_grad(X)
+
+interrupted(work, {rounds})
+""",
+    "one sample of a program of a million ops": """
+def fn(x):
+    for _ in range(1_000_000):
+        x = x.sin()
+    return x
+
+f = compile(fn, 0.3)
+expected = f(0.3)
+
+def check(i):
+    if i == 0:
+        assert f(0.3) == expected
+
+interrupted(lambda: f(0.3), {rounds})
+""",
+    "a hessian": """
+f = compile(lambda x: ((x[:, None] * x).sin() ** 2).sum(), np.ones(60))
+X = np.random.default_rng(0).uniform(-1, 1, (40, 60))
+expected = f.hessian(X[0])[0][0]
+
+def check(i):
+    assert (f.hessian(X[0])[0][0] == expected).all()
+
+interrupted(lambda: f.hessian(X), {rounds})
+""",
+}
+CASES = [
+    (name, threads) for name in WORKS for threads in ([1, 2] if name == "a compiled run of a million samples" else [1])
+]
+
+
+@on_cpython("a signal arrives at another time")
+@pytest.mark.parametrize(("name", "threads"), CASES, ids=lambda x: str(x))
+def test_an_interrupt_in_the_middle_of_something_long_is_heard_at_once(python, full, name, threads):
+    code = WORKS[name].format(threads=threads, rounds=20 if full else 3)
+    length, latencies = json.loads(python(INTERRUPT + code))
+    assert latencies
+    # The machine may be busy with something else; what would not be heard before the end would always be late.
+    assert sorted(latencies)[len(latencies) // 2] < LIMIT
+    on = f" on {threads} threads" if threads > 1 else ""
+    figures.note(
+        f"Ctrl-C in {name}{on}, which takes {length * 1e3:,.0f} ms",
+        f"heard after {max(latencies) * 1e3:.1f} ms at most, of {len(latencies)}",
+    )
+
+
+@on_cpython("a signal arrives at another time")
+def test_a_second_interrupt_while_the_first_is_handled_does_no_harm(python):
+    python(
+        INTERRUPT
+        + """
+f = compile(lambda x: sum(((x * i).sin() for i in range(100)), x), 0.3, threads=2)
+X = np.linspace(-1, 1, 500_000)
+expected = f(X[:9])
+for i in range(5):
+    timers = [threading.Timer(t, os.kill, (os.getpid(), signal.SIGINT)) for t in (0.05, 0.0501, 0.0502)]
+    caught = 0
+    for t in timers:
+        t.start()
+    while caught < 1 or any(t.is_alive() for t in timers):
+        try:
+            f.value_and_grad(X)
+        except KeyboardInterrupt:
+            caught += 1
+    try:
+        time.sleep(0.05)
+    except KeyboardInterrupt:
+        pass
+    assert (f(X[:9]) == expected).all()
+"""
+    )
+
+
+def test_a_long_run_needs_no_thread_where_there_is_none_to_be_had(python):
+    """In other threads, and at interpreter exit."""
+    out = python(
+        """
+import atexit, threading
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+from pygrad import compile
+
+f = compile(lambda x: sum((x * i).sin() for i in range(100)), 0.3)
+X = np.linspace(-1, 1, 200_000)
+expected = f(X)
+with ThreadPoolExecutor(2) as pool:
+    assert all((y == expected).all() for y in pool.map(f, [X, X]))
+atexit.register(lambda: print((f(X) == expected).all()))
+"""
+    )
+    assert out == "True\n"
+
+
+def test_what_a_long_run_raises_is_the_call_s_own(python):
+    python(
+        """
+import numpy as np
+from pygrad import Value, compile
+from pygrad._core import lib
+
+w = Value(2.0)
+f = compile(lambda x: sum((x * i * w).sin() for i in range(100)), 0.3)
+X = np.linspace(-1, 1, 200_000)
+f(X[:1])
+held = f.parameters
+lib.pg_release_all(1, [w._id]), lib.pg_release_all(1, [w._id])
+try:
+    f(X)
+except ReferenceError:
+    print("ReferenceError")
+"""
+    )
