@@ -250,6 +250,7 @@ static bool open_blocks(size_t nodes) {
   if (A->youngest && A->blocks[A->youngest].live == 0) { /* a block that is not the youngest has live nodes */
     pg_block_id empty = A->youngest;
     A->youngest = A->blocks[empty].older;
+    unlink_block(empty);
     A->next = A->end = 0;
     set_free(empty);
   }

@@ -283,5 +283,7 @@ void pg_memory_stats(pg_memory *stats);
 
 /* For tests: the allocation after `successes` more, and all that follow, fail. Negative: none does. */
 void pg_test_fail_allocations(int64_t successes);
+/* The first rule found that the arena breaks, or NULL if it is sound. Takes some ns a node. */
+const char *pg_check(void);
 
 #endif
