@@ -4,12 +4,11 @@
  * side; where their operands lie in even steps, too, they become one instruction of the code: a layer of
  * neurons is one, whatever its size, and so is its gradient. In the worst case there is one for each number.
  */
-#define _POSIX_C_SOURCE 200809L /* open_memstream */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "code.h"
+#include "text.h"
 
 typedef struct {
   uint8_t op; /* PG_CODE_... or an op; PG_NO_CODE: not needed, or a part of another */
@@ -683,57 +682,51 @@ pg_routine *pg_compile(const pg_program *p, size_t groups, const size_t *sizes, 
 
 /* Listing ------------------------------------------------------------------------------------------------ */
 
-static void print_operand(FILE *out, uint32_t slot, bool batched, int32_t step, int32_t row, int32_t term) {
-  fprintf(out, " %s%u", batched ? "b" : "s", slot);
+static void print_operand(pg_text *out, uint32_t slot, bool batched, int32_t step, int32_t row, int32_t term) {
+  pg_print(out, " %s%u", batched ? "b" : "s", slot);
   if (step || row || term) {
-    fprintf(out, "(%+d,%+d,%+d)", step, row, term);
+    pg_print(out, "(%+d,%+d,%+d)", step, row, term);
   }
 }
 
-static void print_code(FILE *out, const pg_code *c) {
+static void print_code(pg_text *out, const pg_code *c) {
   if (c->op == PG_SCATTER) {
-    fprintf(out, "  scatter[%u] of %u to list %u\n", c->a, c->terms, c->b);
+    pg_print(out, "  scatter[%u] of %u to list %u\n", c->a, c->terms, c->b);
     return;
   }
-  fprintf(out, "  %s%u", c->batched ? "b" : "s", c->dst);
+  pg_print(out, "  %s%u", c->batched ? "b" : "s", c->dst);
   if (c->n * c->rows > 1) {
-    fprintf(out, "..%u", c->dst + c->n * c->rows - 1);
+    pg_print(out, "..%u", c->dst + c->n * c->rows - 1);
   }
   const char *const name = c->op == PG_CODE_TOTAL ? "total" : c->op == PG_CODE_DOT ? "dot" : pg_symbol(c->op);
-  fprintf(out, c->op == PG_CODE_TOTAL ? " += %s" : " = %s", name);
+  pg_print(out, c->op == PG_CODE_TOTAL ? " += %s" : " = %s", name);
   if (c->terms) {
-    fprintf(out, "[%u]", c->terms);
+    pg_print(out, "[%u]", c->terms);
   }
   print_operand(out, c->a, c->a_batched, c->a_step, c->a_row, c->a_term);
   if (c->op == PG_LOOKUP) {
-    fprintf(out, " in list %u(%+d,%+d)", c->b, c->b_step, c->b_row);
+    pg_print(out, " in list %u(%+d,%+d)", c->b, c->b_step, c->b_row);
   } else {
     print_operand(out, c->b, c->b_batched, c->b_step, c->b_row, c->b_term);
   }
   if (c->init != PG_NO_REF) {
     print_operand(out, c->init, c->init_batched, c->init_step, c->init_row, 0);
   }
-  fprintf(out, "\n");
+  pg_print(out, "\n");
 }
 
 char *pg_routine_text(const pg_routine *r) {
   static const char *const PHASES[PG_PHASES] = {"before the batch", "for each tile of the batch",
                                                 "after the batch"};
-  char *text = NULL;
-  size_t size;
-  FILE *out = open_memstream(&text, &size);
-  if (!out) {
-    return NULL;
-  }
-  fprintf(out, "%u shared and %u batched slots\n", r->shared, r->batched);
+  pg_text text = {0}, *const out = &text;
+  pg_print(out, "%u shared and %u batched slots\n", r->shared, r->batched);
   for (int phase = 0; phase < PG_PHASES; phase++) {
     if (r->phases[phase].count) {
-      fprintf(out, "%s:\n", PHASES[phase]);
+      pg_print(out, "%s:\n", PHASES[phase]);
     }
     for (uint32_t k = 0; k < r->phases[phase].count; k++) {
       print_code(out, &r->phases[phase].list[k]);
     }
   }
-  fclose(out);
-  return text;
+  return pg_text_of(out);
 }

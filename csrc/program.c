@@ -1,13 +1,11 @@
 /* program.c: lists of instructions: recording a graph, simplifying, and the derivatives. */
-#define _POSIX_C_SOURCE 200809L /* open_memstream */
-
 #include "program.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ieee.h"
+#include "text.h"
 
 /* The rows of the op tables. A program's derivatives are made of the text of the adjoints: see "Derivatives".
  */
@@ -1010,32 +1008,24 @@ int pg_find_not_finite(const pg_program *p, const double *inputs, bool gradient,
 const char *pg_symbol(int op) { return OPS[op].symbol; }
 
 char *pg_program_text(const pg_program *p) {
-  char *text = NULL;
-  size_t size;
-  FILE *out = open_memstream(&text, &size);
-  if (!out) {
-    return NULL;
-  }
-  fprintf(out, "%u inputs, %u parameters, %u instructions\n", p->inputs, p->parameter_count, p->count);
+  pg_text text = {0}, *const out = &text;
+  pg_print(out, "%u inputs, %u parameters, %u instructions\n", p->inputs, p->parameter_count, p->count);
   for (pg_ref i = 0; i < p->count; i++) {
     const pg_instruction *x = &p->list[i];
     if (x->op == PG_CONSTANT) {
-      fprintf(out, "%%%u = %.17g\n", i, x->number);
+      pg_print(out, "%%%u = %.17g\n", i, x->number);
     } else if (x->op == PG_INPUT || x->op == PG_PARAMETER) {
-      fprintf(out, "%%%u = %s %u\n", i, OPS[x->op].symbol, x->a);
+      pg_print(out, "%%%u = %s %u\n", i, OPS[x->op].symbol, x->a);
     } else if (x->b == PG_NO_REF) {
-      fprintf(out, "%%%u = %s %%%u\n", i, OPS[x->op].symbol, x->a);
+      pg_print(out, "%%%u = %s %%%u\n", i, OPS[x->op].symbol, x->a);
     } else {
-      fprintf(out, "%%%u = %%%u %s %%%u\n", i, x->a, OPS[x->op].symbol, x->b);
+      pg_print(out, "%%%u = %%%u %s %%%u\n", i, x->a, OPS[x->op].symbol, x->b);
     }
   }
-  fprintf(out, "return");
+  pg_print(out, "return");
   for (uint32_t i = 0; i < p->output_count; i++) {
-    fprintf(out, " %%%u", p->outputs[i]);
+    pg_print(out, " %%%u", p->outputs[i]);
   }
-  fprintf(out, "\n");
-  fclose(out);
-  return text;
+  pg_print(out, "\n");
+  return pg_text_of(out);
 }
-
-void pg_text_free(char *text) { free(text); }
