@@ -34,12 +34,14 @@ void pg_test_fail_allocations(int64_t successes) {
   pg_unlock();
 }
 
-void *pg_resize(void *at, size_t bytes) {
+bool pg_may_allocate(void) {
   pg_lock();
   bool may = may_allocate();
   pg_unlock();
-  return may ? realloc(at, bytes) : NULL;
+  return may;
 }
+
+void *pg_resize(void *at, size_t bytes) { return pg_may_allocate() ? realloc(at, bytes) : NULL; }
 
 static size_t bytes_of_nodes(uint32_t blocks) { return blocks * BLOCK_BYTES; }
 static size_t bytes_of_table(uint32_t blocks) { return blocks * sizeof(pg_block); }

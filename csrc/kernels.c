@@ -109,16 +109,31 @@ static void run_list(const pg_routine *r, const pg_code *c, uint32_t row, double
 typedef void kernels(const pg_routine *r, int phase, double *shared, double *batched, double *totals,
                      size_t samples);
 
-static kernels *best_kernels(void) {
+static int lanes(void) {
 #ifdef __x86_64__
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) {
-    return run_8;
+  const int most = pg_the_arena.test_lanes ? pg_the_arena.test_lanes : 8;
+  if (most >= 8 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) {
+    return 8;
   }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    return run_4;
+  if (most >= 4 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    return 4;
   }
 #endif
+  return 2;
+}
+
+int pg_test_use_lanes(int most) {
+  pg_the_arena.test_lanes = most;
+  return lanes();
+}
+
+static kernels *best_kernels(void) {
+#ifdef __x86_64__
+  const int n = lanes();
+  return n == 8 ? run_8 : n == 4 ? run_4 : run_2;
+#else
   return run_2;
+#endif
 }
 
 /* Numbers in and out --------------------------------------------------------------------------------------- */
@@ -244,7 +259,8 @@ static void run_batch(job *j, int threads, double *batched) {
   pthread_t helpers[63];
   int started = 0;
   const int wanted = (size_t)threads > j->chunks ? (int)j->chunks : threads;
-  while (started + 1 < wanted && started < 63 && pthread_create(&helpers[started], NULL, help, j) == 0) {
+  while (started + 1 < wanted && started < 63 && pg_may_allocate() &&
+         pthread_create(&helpers[started], NULL, help, j) == 0) {
     started++;
   }
   run_chunks(j, batched);

@@ -283,6 +283,9 @@ void pg_memory_stats(pg_memory *stats);
 
 /* For tests: the allocation after `successes` more, and all that follow, fail. Negative: none does. */
 void pg_test_fail_allocations(int64_t successes);
+/* Programs run in kernels of so many lanes at most, 2, 4 or 8; 0: as many as the machine has. Returns how many.
+ */
+int pg_test_use_lanes(int most);
 /* The first rule found that the arena breaks, or NULL if it is sound. Takes some ns a node. */
 const char *pg_check(void);
 
