@@ -209,6 +209,7 @@ static void count_live(size_t more) {
 }
 
 pg_id pg_new_node(int op, double data, pg_id a, pg_id b, int flags) {
+  assert((!a || pg_is_live(a)) && (!b || pg_is_live(b)));
   if (A->next == A->end && !open_any_block()) {
     return 0;
   }
@@ -307,6 +308,7 @@ void pg_end(pg_pen pen) {
   if (A->capacity == 0) { /* nothing was ever made, and nothing now */
     return;
   }
+  assert(pen.first <= pen.next && pen.next <= A->end);
   A->next = pen.next;
   A->nodes[0].refs += pen.absent;
   A->blocks[A->youngest].live += (uint16_t)(pen.next - pen.first);
@@ -326,6 +328,7 @@ pg_pen pg_next_block(pg_pen pen) {
 
 /* So many nodes of a block have died. */
 static void count_dead(pg_block_id block, uint16_t nodes) {
+  assert(A->blocks[block].live >= nodes && A->live >= nodes);
   A->live -= nodes;
   A->blocks[block].live -= nodes;
   if (A->blocks[block].live == 0) {

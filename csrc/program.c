@@ -681,13 +681,20 @@ static int by_age(const void *a, const void *b) {
 
 /* The entries, oldest node first, in a table of their own. NULL: no memory. */
 static found *by_creation(const found_nodes *f) {
-  uint32_t *turn = pg_resize(NULL, pg_the_arena.fresh * sizeof *turn); /* of a block on the list */
+  pg_lock();
+  const uint32_t fresh = pg_the_arena.fresh; /* what others open from now on, none of these nodes is in */
+  pg_unlock();
+  uint32_t *turn = pg_resize(NULL, fresh * sizeof *turn); /* of a block on the list */
   found *sorted = pg_resize(NULL, (f->count + 1) * sizeof *sorted);
   if (turn && sorted) {
     uint32_t blocks = UINT32_MAX;
+    pg_lock();
     for (pg_block_id block = pg_the_arena.youngest; block; block = pg_the_arena.blocks[block].older) {
-      turn[block] = blocks--;
+      if (block < fresh) {
+        turn[block] = blocks--;
+      }
     }
+    pg_unlock();
     uint32_t count = 0;
     for (uint32_t i = 0; i < f->size; i++) {
       found entry = f->table[i];
@@ -785,9 +792,26 @@ static void record(pg_program *p, found_nodes *f, size_t outputs, const pg_id *o
   free(sorted);
 }
 
+/* Whether all ids name live nodes, but for the inputs that are 0. */
+static bool are_live(size_t inputs, const pg_id *input_ids, size_t outputs, const pg_id *output_ids,
+                     const pg_lookups *lookups) {
+  size_t elements = 0;
+  for (size_t t = 0; t < lookups->table_count; t++) {
+    elements += lookups->rows[t];
+  }
+  pg_lock();
+  bool live = pg_all_live(outputs, output_ids) && pg_all_live(lookups->count, lookups->nodes) &&
+              pg_all_live(elements, lookups->elements);
+  for (size_t i = 0; i < inputs && live; i++) {
+    live = !input_ids[i] || pg_is_live(input_ids[i]);
+  }
+  pg_unlock();
+  return live;
+}
+
 pg_program *pg_record(size_t inputs, const pg_id *input_ids, size_t outputs, const pg_id *output_ids,
                       const pg_lookups *lookups, unsigned without) {
-  pg_program *p = new_program(without);
+  pg_program *p = are_live(inputs, input_ids, outputs, output_ids, lookups) ? new_program(without) : NULL;
   if (!p) {
     return NULL;
   }
