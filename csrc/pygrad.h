@@ -250,7 +250,8 @@ enum pg_wanted { PG_VALUES = 0, PG_GRADIENT = 1, PG_TANGENTS = 2 };
 
 /* The code for one kind of arguments: `sizes` has the size of each group of inputs, `batched` says of each
  * argument whether it is one such group for all samples, or one a sample. A gradient by what is for all is
- * added up over the samples; other results are one a sample if any argument is. NULL: no memory. */
+ * added up over the samples; other results are one a sample if any argument is. (For PG_GRADIENT | PG_TANGENTS
+ * the inputs must be all batched, or none.) NULL: no memory. */
 pg_routine *pg_compile(const pg_program *program, size_t groups, const size_t *sizes, const bool *batched,
                        int wanted);
 void pg_routine_free(pg_routine *routine);
