@@ -1,6 +1,7 @@
 """What the tests share."""
 
 import gc
+import os
 import platform
 import subprocess
 import sys
@@ -8,6 +9,10 @@ import sys
 import pytest
 
 import pygrad
+from pygrad._core import ffi, lib
+
+# Sanitizers map most of the address space, and keep what is freed for a while.
+on_limited_memory = pytest.mark.skipif("PYGRAD_SANITIZED" in os.environ, reason="a sanitizer needs memory of its own")
 
 
 def on_cpython(reason: str) -> pytest.MarkDecorator:
@@ -23,6 +28,14 @@ def live_nodes() -> int:
         for _ in range(3):
             gc.collect()
     return live
+
+
+@pytest.fixture(autouse=True)
+def sound_arena():
+    """After each test the whole arena is as it should be."""
+    yield
+    broken = lib.pg_check()
+    assert not broken, "the arena breaks the rule that " + ffi.string(broken).decode()
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 /* Blocks and nodes: where they are, how they are found again, and what there is when there is no more memory.
  */
 #define _DEFAULT_SOURCE
+#include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "arena.h"
 #include "test.h"
@@ -180,10 +182,16 @@ TEST(more_leaves_than_ids_are_out_of_memory) {
   CHECK(pg_leaves(SIZE_MAX, NULL) == -PG_NO_MEMORY);
 }
 
-/* Sanitizers and valgrind need the address space for themselves. */
+/* Lets the process have so many bytes more. Sanitizers and valgrind need the address space for themselves: no.
+ */
 static bool limit_address_space(rlim_t bytes) {
-  const struct rlimit limit = {bytes, RLIM_INFINITY};
-  return !getenv("PYGRAD_NO_LIMITS") && setrlimit(RLIMIT_AS, &limit) == 0;
+  unsigned long pages = 0;
+  FILE *statm = fopen("/proc/self/statm", "r");
+  if (getenv("PYGRAD_SANITIZED") || !statm || fscanf(statm, "%lu", &pages) != 1 || fclose(statm)) {
+    return false;
+  }
+  const struct rlimit limit = {pages * (rlim_t)sysconf(_SC_PAGESIZE) + bytes, RLIM_INFINITY};
+  return setrlimit(RLIMIT_AS, &limit) == 0;
 }
 
 TEST(a_smaller_arena_does_where_the_address_space_is_limited) {
@@ -214,13 +222,35 @@ TEST(a_smaller_arena_does_where_the_address_space_is_limited) {
 TEST(no_address_space_is_out_of_memory_until_there_is_some) {
   struct rlimit before;
   getrlimit(RLIMIT_AS, &before);
-  if (!limit_address_space(4096)) {
-    return;
+  for (rlim_t bytes = 0; bytes < (rlim_t)1 << 20; bytes += 300000) {
+    if (!limit_address_space(bytes)) {
+      return;
+    }
+    const pg_made refused = pg_leaf(1), again = pg_leaf(1);
+    setrlimit(RLIMIT_AS, &before);
+    CHECK(refused == -PG_NO_MEMORY && again == -PG_NO_MEMORY);
   }
-  const pg_made refused = pg_leaf(1), again = pg_leaf(1);
-  setrlimit(RLIMIT_AS, &before);
-  CHECK(refused == -PG_NO_MEMORY && again == -PG_NO_MEMORY);
   release(leaf(1));
+}
+
+TEST(an_arena_has_room_for_nodes_and_for_the_table_of_their_blocks) {
+  /* Just enough for the nodes of half the blocks there can be, but not for their table, too. */
+  if (limit_address_space(((rlim_t)1 << 35) + (1 << 20))) {
+    release(leaf(1));
+    pg_memory memory;
+    pg_memory_stats(&memory);
+    CHECK(memory.reserved_bytes < (uint64_t)1 << 34);
+  }
+}
+
+TEST(only_whole_pages_are_given_back) {
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  char *at = pg_os_reserve(4 * page);
+  CHECK(at && pg_os_commit(at, 4 * page));
+  at[0] = at[page] = 1;
+  CHECK(!pg_os_discard(at + 1, page) && !pg_os_discard(at, page + 1) && at[0] == 1 && at[page] == 1);
+  CHECK(pg_os_discard(at, page) && at[0] == 0 && at[page] == 1);
+  pg_os_unreserve(at, 4 * page);
 }
 
 /* What holds is found broken where it is broken ------------------------------------------------------------ */

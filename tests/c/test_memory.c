@@ -85,8 +85,8 @@ static int mlp_forward(void) {
 }
 
 static operation *const MAKING[] = {
-    make_leaf, make_nothing, make_custom, make_leaves, map_unary,   map_binary, map_number,    reduce,
-    matmul,    softmax,      log_softmax, rms_norm,    mlp_forward, cross_entropy,
+    make_leaf, make_nothing, make_custom, make_leaves, map_unary, map_binary,  map_number,
+    reduce,    matmul,       softmax,     log_softmax, rms_norm,  mlp_forward, cross_entropy,
 #define PG_UNARY(op, ...) make_##op,
 #define PG_BINARY(op, ...) make_##op, make_##op##_number,
 #include "ops.def"
@@ -105,7 +105,8 @@ TEST(whatever_makes_nodes_does_so_or_makes_none_be_there_ever_so_little_room) {
   static pg_id ballast[1 << 16];
   make_operands();
   pg_test_fail_allocations(0);
-  CHECK(pg_release_all(fill(ballast, COUNT(ballast)), ballast) == PG_OK); /* what is left of the operands' block */
+  CHECK(pg_release_all(fill(ballast, COUNT(ballast)), ballast) ==
+        PG_OK); /* what is left of the operands' block */
   const size_t room = fill(ballast, COUNT(ballast));
   CHECK(room < COUNT(ballast) && pg_leaf(1) == -PG_NO_MEMORY);
   CHECK(pg_release_all(room, ballast) == PG_OK);
@@ -133,7 +134,8 @@ TEST(more_nodes_than_the_arena_has_are_out_of_memory) {
   drop_operands();
 }
 
-/* What allocates memory of its own -------------------------------------------------------------------------- */
+/* What allocates memory of its own --------------------------------------------------------------------------
+ */
 
 /* A traced graph with something of everything in it, and more than arrays have room for at first. */
 static struct {
@@ -245,7 +247,8 @@ TEST(whatever_allocates_gives_back_all_of_it_if_one_allocation_fails) {
 
 TEST(a_run_does_with_the_threads_and_the_memory_there_are) {
   enum { BATCH = 400 };
-  static double in[BATCH], index[BATCH], cotangent[BATCH], z[BATCH], by_in[BATCH], by_index[BATCH], by_parameters[8];
+  static double in[BATCH], index[BATCH], cotangent[BATCH], z[BATCH], by_in[BATCH], by_index[BATCH],
+      by_parameters[8];
   static double first_z[BATCH], first_by_in[BATCH];
   double *const all[] = {in, index, cotangent, z, by_in, by_index, by_parameters};
   make_operands();
@@ -261,7 +264,8 @@ TEST(a_run_does_with_the_threads_and_the_memory_there_are) {
     pg_test_fail_allocations(successes);
     const int status = pg_run(routine, BATCH, all, 4);
     pg_test_fail_allocations(-1);
-    CHECK(status == (successes ? PG_OK : -PG_NO_MEMORY)); /* one for the run: all threads but this may be missing */
+    CHECK(status ==
+          (successes ? PG_OK : -PG_NO_MEMORY));       /* one for the run: all threads but this may be missing */
     CHECK(allocated() == before + (status == PG_OK)); /* the memory is kept for the next run */
     if (status == PG_OK && finished++ == 0) {
       memcpy(first_z, z, sizeof z), memcpy(first_by_in, by_in, sizeof by_in);

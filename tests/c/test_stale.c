@@ -11,7 +11,8 @@ static void refuse_one(pg_id bad) {
   CHECK(isnan(pg_data(bad)) && isnan(pg_grad(bad)) && pg_data_at(bad) == NULL);
   CHECK(pg_op(bad) == 0 && pg_flags_of(bad) == 0 && pg_refs(bad) == 0);
   CHECK(pg_operand(bad, 0) == 0 && pg_operand(bad, 1) == 0);
-  CHECK(pg_set_data(bad, 1) == PG_STALE && pg_set_grad(bad, 1) == PG_STALE && pg_set_flags(bad, 255) == PG_STALE);
+  CHECK(pg_set_data(bad, 1) == PG_STALE && pg_set_grad(bad, 1) == PG_STALE &&
+        pg_set_flags(bad, 255) == PG_STALE);
   CHECK(pg_backward_one(bad) == PG_STALE);
   pg_sweep sweep = {.at = bad};
   CHECK(pg_sweep_begin(&sweep, bad) == PG_STALE && pg_sweep_run(&sweep, 9) == PG_DONE);
