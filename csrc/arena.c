@@ -34,12 +34,14 @@ void pg_test_fail_allocations(int64_t successes) {
   pg_unlock();
 }
 
-void *pg_resize(void *at, size_t bytes) {
+bool pg_may_allocate(void) {
   pg_lock();
   bool may = may_allocate();
   pg_unlock();
-  return may ? realloc(at, bytes) : NULL;
+  return may;
 }
+
+void *pg_resize(void *at, size_t bytes) { return pg_may_allocate() ? realloc(at, bytes) : NULL; }
 
 static size_t bytes_of_nodes(uint32_t blocks) { return blocks * BLOCK_BYTES; }
 static size_t bytes_of_table(uint32_t blocks) { return blocks * sizeof(pg_block); }
@@ -207,6 +209,7 @@ static void count_live(size_t more) {
 }
 
 pg_id pg_new_node(int op, double data, pg_id a, pg_id b, int flags) {
+  assert((!a || pg_is_live(a)) && (!b || pg_is_live(b)));
   if (A->next == A->end && !open_any_block()) {
     return 0;
   }
@@ -250,6 +253,7 @@ static bool open_blocks(size_t nodes) {
   if (A->youngest && A->blocks[A->youngest].live == 0) { /* a block that is not the youngest has live nodes */
     pg_block_id empty = A->youngest;
     A->youngest = A->blocks[empty].older;
+    unlink_block(empty);
     A->next = A->end = 0;
     set_free(empty);
   }
@@ -304,6 +308,7 @@ void pg_end(pg_pen pen) {
   if (A->capacity == 0) { /* nothing was ever made, and nothing now */
     return;
   }
+  assert(pen.first <= pen.next && pen.next <= A->end);
   A->next = pen.next;
   A->nodes[0].refs += pen.absent;
   A->blocks[A->youngest].live += (uint16_t)(pen.next - pen.first);
@@ -323,6 +328,7 @@ pg_pen pg_next_block(pg_pen pen) {
 
 /* So many nodes of a block have died. */
 static void count_dead(pg_block_id block, uint16_t nodes) {
+  assert(A->blocks[block].live >= nodes && A->live >= nodes);
   A->live -= nodes;
   A->blocks[block].live -= nodes;
   if (A->blocks[block].live == 0) {

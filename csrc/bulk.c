@@ -14,8 +14,13 @@ pg_made pg_leaves(size_t n, const double *data) {
 }
 
 double *pg_data_at(pg_id id) {
-  pg_note_read(pg_node_at(id)->flags);
-  return &pg_node_at(id)->data;
+  pg_lock();
+  double *at = pg_is_live(id) ? &pg_node_at(id)->data : NULL;
+  if (at) {
+    pg_note_read(pg_node_at(id)->flags);
+  }
+  pg_unlock();
+  return at;
 }
 
 int pg_hold_all(size_t n, const pg_id *ids) {
@@ -339,7 +344,7 @@ int pg_softmax(size_t rows, size_t n, const pg_id *x, pg_id *out) {
   pg_lock();
   pg_pen pen;
   int result = begin(&pen, pg_all_live(rows * n, x), rows * (5 * n + 3));
-  for (size_t row = 0; row < rows && !result; row++, x += n, out += n) {
+  for (size_t row = 0; row < rows && n && !result; row++, x += n, out += n) {
     const double shift = -largest(&pen, n, x);
     for (size_t i = 0; i < n; i++) {
       out[i] = exponential(&pen, add(&pen, share(&pen, x[i]), leaf(&pen, shift)));
@@ -371,7 +376,7 @@ int pg_log_softmax(size_t rows, size_t n, const pg_id *x, pg_id *out) {
   pg_lock();
   pg_pen pen;
   int result = begin(&pen, pg_all_live(rows * n, x), rows * (5 * n + 4));
-  for (size_t row = 0; row < rows && !result; row++, x += n, out += n) {
+  for (size_t row = 0; row < rows && n && !result; row++, x += n, out += n) {
     pg_id minus_log = negate(&pen, log_sum_exp(&pen, n, x, out));
     for (size_t i = 0; i < n; i++) {
       out[i] = add(&pen, out[i], share(&pen, minus_log));
@@ -405,7 +410,7 @@ int pg_rms_norm(size_t rows, size_t n, const pg_id *x, const pg_id *weights, dou
   pg_pen pen;
   int result =
       begin(&pen, pg_all_live(rows * n, x) && (!weights || pg_all_live(n, weights)), rows * (4 * n + 7));
-  for (size_t row = 0; row < rows && !result; row++, x += n) {
+  for (size_t row = 0; row < rows && n && !result; row++, x += n) {
     pg_id sum = dot(&pen, n, x, 1, x, 1, 0);
     int status = PG_OK;
     pg_id mean = multiply(&pen, sum, leaf(&pen, pg_pow((double)n, -1, &status)));

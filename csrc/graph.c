@@ -61,7 +61,10 @@ static __attribute__((noinline)) int adjoint(const pg_node *n, pg_node *a, pg_no
 
 /* An interior node; pinned if an operand is. */
 static pg_made make(int op, double data, pg_id a, pg_id b, int flags) {
-  flags |= PG_HELD | PG_INTERIOR | ((pg_node_at(a)->flags | pg_node_at(b)->flags) & PG_PINNED);
+  flags |= PG_HELD | PG_INTERIOR;
+  if (a) { /* else there may be no arena yet */
+    flags |= (pg_node_at(a)->flags | pg_node_at(b)->flags) & PG_PINNED;
+  }
   pg_id id = pg_new_node(op, data, a, b, flags);
   if (!id) {
     return -PG_NO_MEMORY;
@@ -326,6 +329,10 @@ int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
   const pg_block *blocks = pg_the_arena.blocks;
   pg_sweep s = *sweep;
   int64_t stop = PG_DONE;
+  if (s.pending && !pg_is_live(s.at)) {
+    stop = -PG_STALE;
+    s.pending = 0;
+  }
   while (s.pending && pg_block_of(s.at)) { /* block 0 ends the list, but what is pending comes before it */
     const pg_block *block = &blocks[pg_block_of(s.at)];
     if (block->mark == pg_the_arena.epoch) {

@@ -118,16 +118,31 @@ typedef struct {
 #undef PG_FMA
 #endif
 
-static const kernels *best_kernels(void) {
+static int lanes(void) {
 #ifdef __x86_64__
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) {
-    return &kernels_8;
+  const int most = pg_the_arena.test_lanes ? pg_the_arena.test_lanes : 8;
+  if (most >= 8 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) {
+    return 8;
   }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    return &kernels_4;
+  if (most >= 4 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    return 4;
   }
 #endif
+  return 2;
+}
+
+int pg_test_use_lanes(int most) {
+  pg_the_arena.test_lanes = most;
+  return lanes();
+}
+
+static const kernels *best_kernels(void) {
+#ifdef __x86_64__
+  const int n = lanes();
+  return n == 8 ? &kernels_8 : n == 4 ? &kernels_4 : &kernels_2;
+#else
   return &kernels_2;
+#endif
 }
 
 /* Numbers in and out --------------------------------------------------------------------------------------- */
@@ -276,7 +291,8 @@ static void run_batch(job *j, int threads, double *batched) {
   int started = 0;
   const double shares = threads > 1 ? (double)j->batch * most_ns_of(&j->r->phases[PG_BATCH]) / NS_A_THREAD : 1;
   const int most = j->chunks < shares ? (int)j->chunks : (int)shares, wanted = threads < most ? threads : most;
-  while (started + 1 < wanted && started < 63 && pthread_create(&helpers[started], NULL, help, j) == 0) {
+  while (started + 1 < wanted && started < 63 && pg_may_allocate() &&
+         pthread_create(&helpers[started], NULL, help, j) == 0) {
     started++;
   }
   run_chunks(j, batched);

@@ -4,13 +4,12 @@
  * side; where their operands lie in even steps, too, they become one instruction of the code: a layer of
  * neurons is one, whatever its size, and so is its gradient. In the worst case there is one for each number.
  */
-#define _POSIX_C_SOURCE 200809L /* open_memstream */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "code.h"
+#include "text.h"
 
 typedef struct {
   uint8_t op; /* PG_CODE_... or an op; PG_NO_CODE: not needed, or a part of another */
@@ -710,69 +709,69 @@ pg_routine *pg_compile(const pg_program *p, size_t groups, const size_t *sizes, 
 
 /* Listing ------------------------------------------------------------------------------------------------ */
 
-static void print_place(FILE *out, uint32_t slot, bool batched) {
-  fprintf(out, " %c%u", batched ? 'b' : 's', slot);
+static void print_place(pg_text *out, uint32_t slot, bool batched) {
+  pg_print(out, " %c%u", batched ? 'b' : 's', slot);
 }
 
-static void print_range(FILE *out, uint32_t slot, uint32_t count, bool batched) {
+static void print_range(pg_text *out, uint32_t slot, uint32_t count, bool batched) {
   print_place(out, slot, batched);
   if (count > 1) {
-    fprintf(out, "..%u", slot + count - 1);
+    pg_print(out, "..%u", slot + count - 1);
   }
 }
 
 /* An operand, as a place and the steps to others: s8[i + 16t] */
-static void print_operand(FILE *out, uint32_t slot, bool batched, int32_t step, int32_t row, int32_t term) {
+static void print_operand(pg_text *out, uint32_t slot, bool batched, int32_t step, int32_t row, int32_t term) {
   const int32_t steps[] = {step, row, term};
   const char *open = "[";
   print_place(out, slot, batched);
   for (int k = 0; k < 3; k++) {
     if (steps[k]) {
-      fprintf(out, *open == '[' ? "[" : steps[k] < 0 ? " - " : " + ");
+      pg_print(out, *open == '[' ? "[" : steps[k] < 0 ? " - " : " + ");
       if (*open == '[' && steps[k] < 0) {
-        fprintf(out, "-");
+        pg_print(out, "-");
       }
       if (steps[k] != 1 && steps[k] != -1) {
-        fprintf(out, "%d", abs(steps[k]));
+        pg_print(out, "%d", abs(steps[k]));
       }
-      fprintf(out, "%c", "ijt"[k]);
+      pg_print(out, "%c", "ijt"[k]);
       open = "]";
     }
   }
-  fprintf(out, *open == ']' ? "]" : "");
+  pg_print(out, *open == ']' ? "]" : "");
 }
 
-static void print_list(FILE *out, const pg_routine *r, uint32_t list, uint32_t count) {
-  fprintf(out, " {");
+static void print_list(pg_text *out, const pg_routine *r, uint32_t list, uint32_t count) {
+  pg_print(out, " {");
   for (uint32_t k = 0; k < count && k < 8; k++) {
     const uint32_t place = r->places[list + k];
     if (place == PG_NO_REF) {
-      fprintf(out, " -");
+      pg_print(out, " -");
     } else {
       print_place(out, place >> 1, place & 1);
     }
   }
-  fprintf(out, count > 8 ? " ... }" : " }");
+  pg_print(out, count > 8 ? " ... }" : " }");
 }
 
-static void print_code(FILE *out, const pg_routine *r, const pg_code *c) {
-  fprintf(out, " ");
+static void print_code(pg_text *out, const pg_routine *r, const pg_code *c) {
+  pg_print(out, " ");
   if (c->op == PG_SCATTER) {
     print_list(out, r, c->b, c->a);
-    fprintf(out, " = scatter");
+    pg_print(out, " = scatter");
     print_list(out, r, c->b + c->a, 2 * c->terms);
-    fprintf(out, "\n");
+    pg_print(out, "\n");
     return;
   }
   print_range(out, c->dst, c->n * c->rows, c->batched);
-  fprintf(out,
-          c->op == PG_CODE_TOTAL ? " += total"
-          : c->op == PG_CODE_DOT ? " = dot"
-                                 : " = %s",
-          pg_symbol(c->op));
-  fprintf(out, c->n > 1 ? ", i < %u" : "", c->n);
-  fprintf(out, c->rows > 1 ? ", j < %u" : "", c->rows);
-  fprintf(out, c->op > PG_INSTRUCTIONS - 1 && c->terms > 1 ? ", t < %u:" : ":", c->terms);
+  pg_print(out,
+           c->op == PG_CODE_TOTAL ? " += total"
+           : c->op == PG_CODE_DOT ? " = dot"
+                                  : " = %s",
+           pg_symbol(c->op));
+  pg_print(out, c->n > 1 ? ", i < %u" : "", c->n);
+  pg_print(out, c->rows > 1 ? ", j < %u" : "", c->rows);
+  pg_print(out, c->op > PG_INSTRUCTIONS - 1 && c->terms > 1 ? ", t < %u:" : ":", c->terms);
   print_operand(out, c->a, c->a_batched, c->a_step, c->a_row, c->a_term);
   if (c->op == PG_LOOKUP) {
     print_list(out, r, c->b, c->terms);
@@ -780,33 +779,33 @@ static void print_code(FILE *out, const pg_routine *r, const pg_code *c) {
     print_operand(out, c->b, c->b_batched, c->b_step, c->b_row, c->b_term);
   }
   if (c->init != PG_NO_REF) {
-    fprintf(out, " from");
+    pg_print(out, " from");
     print_operand(out, c->init, c->init_batched, c->init_step, c->init_row, 0);
   }
-  fprintf(out, "\n");
+  pg_print(out, "\n");
 }
 
 /* Where numbers come in and go out. */
-static void print_places(FILE *out, const char *name, const pg_place *places, uint32_t count) {
+static void print_places(pg_text *out, const char *name, const pg_place *places, uint32_t count) {
   for (uint32_t k = 0; k < count; k += places[k].run) {
     if (places[k].slot != PG_NO_REF) {
-      fprintf(out, places[k].run > 1 ? "  %s %u to %u:" : "  %s %u:", name, k, k + places[k].run - 1);
+      pg_print(out, places[k].run > 1 ? "  %s %u to %u:" : "  %s %u:", name, k, k + places[k].run - 1);
       print_range(out, places[k].slot, places[k].run, places[k].batched);
-      fprintf(out, "\n");
+      pg_print(out, "\n");
     }
   }
 }
 
-static void print_leaves(FILE *out, const pg_routine *r) {
+static void print_leaves(pg_text *out, const pg_routine *r) {
   if (r->parameter_count) {
-    fprintf(out, "  parameters:");
+    pg_print(out, "  parameters:");
     print_range(out, 0, r->parameter_count, false);
-    fprintf(out, "\n");
+    pg_print(out, "\n");
   }
   print_places(out, "input", r->inputs, r->input_count);
   for (uint32_t slot = r->parameter_count; slot < r->leaves; slot++) {
     if (!isnan(r->constants[slot])) {
-      fprintf(out, "  constant %.17g: s%u\n", r->constants[slot], slot);
+      pg_print(out, "  constant %.17g: s%u\n", r->constants[slot], slot);
     }
   }
 }
@@ -814,24 +813,18 @@ static void print_leaves(FILE *out, const pg_routine *r) {
 char *pg_routine_text(const pg_routine *r) {
   static const char *const PHASES[PG_PHASES] = {"once, before the batch", "for each tile of the batch",
                                                 "once, after the batch"};
-  char *text = NULL;
-  size_t size;
-  FILE *out = open_memstream(&text, &size);
-  if (!out) {
-    return NULL;
-  }
-  fprintf(out, "%u slots of one number (s), %u of one a sample (b)\n", r->shared, r->batched);
+  pg_text text = {0}, *const out = &text;
+  pg_print(out, "%u slots of one number (s), %u of one a sample (b)\n", r->shared, r->batched);
   print_leaves(out, r);
   for (int phase = 0; phase < PG_PHASES; phase++) {
     if (r->phases[phase].count) {
-      fprintf(out, "%s:\n", PHASES[phase]);
+      pg_print(out, "%s:\n", PHASES[phase]);
     }
     for (uint32_t k = 0; k < r->phases[phase].count; k++) {
       print_code(out, r, &r->phases[phase].list[k]);
     }
   }
-  fprintf(out, "results:\n");
+  pg_print(out, "results:\n");
   print_places(out, "output", r->outputs, r->output_count);
-  fclose(out);
-  return text;
+  return pg_text_of(out);
 }

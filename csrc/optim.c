@@ -10,10 +10,12 @@ enum { GROUP = 64 };
 
 /* Compiled twice, and chosen when the program starts, where compiler and system can. Without contraction, so
  * that all give the same bits. */
+#ifndef FOR_EACH_MACHINE
 #if defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && defined(__GNUC__)
 #define FOR_EACH_MACHINE __attribute__((target_clones("avx2", "default")))
 #else
 #define FOR_EACH_MACHINE
+#endif
 #endif
 
 typedef struct {

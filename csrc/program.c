@@ -1,13 +1,11 @@
 /* program.c: lists of instructions: recording a graph, simplifying, and the derivatives. */
-#define _POSIX_C_SOURCE 200809L /* open_memstream */
-
 #include "program.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ieee.h"
+#include "text.h"
 
 /* The rows of the op tables. A program's derivatives are made of the text of the adjoints: see "Derivatives".
  */
@@ -694,13 +692,20 @@ static int by_age(const void *a, const void *b) {
 
 /* The entries, oldest node first, in a table of their own. NULL: no memory. */
 static found *by_creation(const found_nodes *f) {
-  uint32_t *turn = pg_resize(NULL, pg_the_arena.fresh * sizeof *turn); /* of a block on the list */
+  pg_lock();
+  const uint32_t fresh = pg_the_arena.fresh; /* what others open from now on, none of these nodes is in */
+  pg_unlock();
+  uint32_t *turn = pg_resize(NULL, fresh * sizeof *turn); /* of a block on the list */
   found *sorted = pg_resize(NULL, (f->count + 1) * sizeof *sorted);
   if (turn && sorted) {
     uint32_t blocks = UINT32_MAX;
+    pg_lock();
     for (pg_block_id block = pg_the_arena.youngest; block; block = pg_the_arena.blocks[block].older) {
-      turn[block] = blocks--;
+      if (block < fresh) {
+        turn[block] = blocks--;
+      }
     }
+    pg_unlock();
     uint32_t count = 0;
     for (uint32_t i = 0; i < f->size; i++) {
       found entry = f->table[i];
@@ -808,9 +813,26 @@ static void record(pg_program *p, found_nodes *f, size_t outputs, const pg_id *o
   free(sorted);
 }
 
+/* Whether all ids name live nodes, but for the inputs that are 0. */
+static bool are_live(size_t inputs, const pg_id *input_ids, size_t outputs, const pg_id *output_ids,
+                     const pg_lookups *lookups) {
+  size_t elements = 0;
+  for (size_t t = 0; t < lookups->table_count; t++) {
+    elements += lookups->rows[t];
+  }
+  pg_lock();
+  bool live = pg_all_live(outputs, output_ids) && pg_all_live(lookups->count, lookups->nodes) &&
+              pg_all_live(elements, lookups->elements);
+  for (size_t i = 0; i < inputs && live; i++) {
+    live = !input_ids[i] || pg_is_live(input_ids[i]);
+  }
+  pg_unlock();
+  return live;
+}
+
 pg_program *pg_record(size_t inputs, const pg_id *input_ids, size_t outputs, const pg_id *output_ids,
                       const pg_lookups *lookups, unsigned without) {
-  pg_program *p = new_program(without);
+  pg_program *p = are_live(inputs, input_ids, outputs, output_ids, lookups) ? new_program(without) : NULL;
   if (!p) {
     return NULL;
   }
@@ -1032,44 +1054,36 @@ const char *pg_symbol(int op) { return op < PG_INSTRUCTIONS ? OPS[op].symbol : "
 
 bool pg_is_binary(int op) { return op >= PG_INSTRUCTIONS || OPS[op].arity == 2; }
 
-static void print_instruction(FILE *out, const pg_program *p, pg_ref i) {
+static void print_instruction(pg_text *out, const pg_program *p, pg_ref i) {
   const pg_instruction *x = &p->list[i];
-  fprintf(out, "%%%u = ", i);
+  pg_print(out, "%%%u = ", i);
   if (x->op == PG_CONSTANT) {
-    fprintf(out, "%.17g\n", x->number);
+    pg_print(out, "%.17g\n", x->number);
   } else if (x->op == PG_INPUT || x->op == PG_PARAMETER) {
-    fprintf(out, "%s %u\n", OPS[x->op].symbol, x->a);
+    pg_print(out, "%s %u\n", OPS[x->op].symbol, x->a);
   } else if (x->op == PG_LOOKUP) {
-    fprintf(out, "lookup %%%u {", x->a);
+    pg_print(out, "lookup %%%u {", x->a);
     for (uint32_t k = 0; k < p->tables[x->b].count; k++) {
-      fprintf(out, " %%%u", p->refs[p->tables[x->b].first + k]);
+      pg_print(out, " %%%u", p->refs[p->tables[x->b].first + k]);
     }
-    fprintf(out, " }\n");
+    pg_print(out, " }\n");
   } else if (x->b == PG_NO_REF) {
-    fprintf(out, "%s %%%u\n", OPS[x->op].symbol, x->a);
+    pg_print(out, "%s %%%u\n", OPS[x->op].symbol, x->a);
   } else {
-    fprintf(out, "%%%u %s %%%u\n", x->a, OPS[x->op].symbol, x->b);
+    pg_print(out, "%%%u %s %%%u\n", x->a, OPS[x->op].symbol, x->b);
   }
 }
 
 char *pg_program_text(const pg_program *p) {
-  char *text = NULL;
-  size_t size;
-  FILE *out = open_memstream(&text, &size);
-  if (!out) {
-    return NULL;
-  }
-  fprintf(out, "%u inputs, %u parameters, %u instructions\n", p->inputs, p->parameter_count, p->count);
+  pg_text text = {0}, *const out = &text;
+  pg_print(out, "%u inputs, %u parameters, %u instructions\n", p->inputs, p->parameter_count, p->count);
   for (pg_ref i = 0; i < p->count; i++) {
     print_instruction(out, p, i);
   }
-  fprintf(out, "return");
+  pg_print(out, "return");
   for (uint32_t i = 0; i < p->output_count; i++) {
-    fprintf(out, " %%%u", p->outputs[i]);
+    pg_print(out, " %%%u", p->outputs[i]);
   }
-  fprintf(out, "\n");
-  fclose(out);
-  return text;
+  pg_print(out, "\n");
+  return pg_text_of(out);
 }
-
-void pg_text_free(char *text) { free(text); }

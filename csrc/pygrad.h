@@ -99,15 +99,17 @@ int pg_backward_one(pg_id id);
  * that these functions return is negated.
  *
  * Leaves with consecutive ids, held once each: returns the first. pg_data_at(id) is the address of a node's
- * data; its grad lies behind it, and the data of the next id PG_NODE_BYTES on. It stays valid as long as the
- * node lives.
+ * data, or NULL for a dead id; its grad lies behind it, and the data of the next id PG_NODE_BYTES on. It stays
+ * valid as long as the node lives.
  */
 enum { PG_NODE_BYTES = 32 };
 pg_made pg_leaves(size_t n, const double *data);
 double *pg_data_at(pg_id id);
 
-int pg_hold_all(size_t n, const pg_id *ids);    /* returns as the bulk builders do */
-int pg_release_all(size_t n, const pg_id *ids); /* the ids of freed nodes among them are passed over */
+int pg_hold_all(size_t n, const pg_id *ids); /* returns as the bulk builders do */
+/* Lets go of the holds that pg_hold_all and the bulk builders give: nodes that live on are not to be PG_HELD by
+ * one of these. The ids of freed nodes are passed over. */
+int pg_release_all(size_t n, const pg_id *ids);
 bool pg_all_leaves(size_t n, const pg_id *ids);
 
 enum pg_part { PG_DATA, PG_GRAD };
@@ -231,7 +233,7 @@ typedef struct {
 
 /* The program of the graph from the inputs (leaves, or 0 for an index) to the outputs. Other leaves are
  * parameters if they are not traced, else constants. `without`: optimizations that are not wanted. NULL if
- * there is no memory. */
+ * there is no memory, or an id names no live node. */
 pg_program *pg_record(size_t inputs, const pg_id *input_ids, size_t outputs, const pg_id *output_ids,
                       const pg_lookups *lookups, unsigned without);
 void pg_program_free(pg_program *program);
@@ -275,7 +277,8 @@ enum pg_wanted { PG_VALUES = 0, PG_GRADIENT = 1, PG_TANGENTS = 2 };
 
 /* The code for one kind of arguments: `sizes` has the size of each group of inputs, `batched` says of each
  * argument whether it is one such group for all samples, or one a sample. A gradient by what is for all is
- * added up over the samples; other results are one a sample if any argument is. NULL: no memory. */
+ * added up over the samples; other results are one a sample if any argument is. (For PG_GRADIENT | PG_TANGENTS
+ * the inputs must be all batched, or none.) NULL: no memory. */
 pg_routine *pg_compile(const pg_program *program, size_t groups, const size_t *sizes, const bool *batched,
                        int wanted);
 void pg_routine_free(pg_routine *routine);
@@ -320,5 +323,10 @@ void pg_memory_stats(pg_memory *stats);
 
 /* For tests: the allocation after `successes` more, and all that follow, fail. Negative: none does. */
 void pg_test_fail_allocations(int64_t successes);
+/* Programs run in kernels of so many lanes at most, 2, 4 or 8; 0: as many as the machine has. Returns how many.
+ */
+int pg_test_use_lanes(int most);
+/* The first rule found that the arena breaks, or NULL if it is sound. Takes some ns a node. */
+const char *pg_check(void);
 
 #endif

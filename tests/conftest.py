@@ -1,6 +1,7 @@
 """What the tests share."""
 
 import gc
+import os
 import platform
 import subprocess
 import sys
@@ -9,6 +10,10 @@ import figures
 import pytest
 
 import pygrad
+from pygrad._core import ffi, lib
+
+# Sanitizers map most of the address space, and keep what is freed for a while.
+on_limited_memory = pytest.mark.skipif("PYGRAD_SANITIZED" in os.environ, reason="a sanitizer needs memory of its own")
 
 
 def pytest_addoption(parser):
@@ -43,6 +48,14 @@ def live_nodes() -> int:
         for _ in range(3):
             gc.collect()
     return live
+
+
+@pytest.fixture(autouse=True)
+def sound_arena():
+    """After each test the whole arena is as it should be."""
+    yield
+    broken = lib.pg_check()
+    assert not broken, "the arena breaks the rule that " + ffi.string(broken).decode()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import live_nodes, on_cpython
+from conftest import live_nodes, on_cpython, on_limited_memory
 
 import pygrad
 from pygrad import MLP, Value, reference
@@ -155,6 +155,7 @@ def test_emptied_blocks_go_back_to_the_system():
     v.backward()
 
 
+@on_limited_memory
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
 def test_ten_million_live_nodes_take_at_most_400_megabytes(python):
     out = python(
@@ -444,6 +445,7 @@ assert (Value(1) + 1).data == 2
 
 
 @at_once
+@on_limited_memory
 def test_a_limit_on_the_address_space_is_a_memory_error_and_leaves_the_arena_intact(python):
     out = python(
         """

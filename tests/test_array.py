@@ -15,7 +15,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import live_nodes, on_cpython
+from conftest import live_nodes, on_cpython, on_limited_memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -1902,6 +1902,7 @@ def test_arrays_outlive_the_interpreter_s_exit(python):
     assert python(f"{code}; print('ok')") == "ok\n"
 
 
+@on_limited_memory
 def test_memory_that_runs_out_is_a_memory_error_that_names_the_shape(python):
     python(
         """

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import on_limited_memory
 
 import pygrad
 from pygrad.bench.workloads.memory import resident_bytes
@@ -91,6 +92,7 @@ def flat():
     assert max(resident[10:]) - max(resident[:10]) < 4 << 20
 
 
+@on_limited_memory
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
 class TestAThousandStepsLeaveTheMemoryFlat:
     def test_of_moons(self, flat):

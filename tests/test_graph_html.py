@@ -4,6 +4,7 @@ import html
 import io
 import itertools
 import json
+import os
 import random
 import re
 import shutil
@@ -295,7 +296,8 @@ def chromium(tmp_path_factory):
         options.add_argument(argument)
     options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
+    preloaded = {**os.environ, "LD_PRELOAD": ""}  # a sanitizer's library is for Python
+    driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER, env=preloaded))
     yield driver
     driver.quit()
 

@@ -39,9 +39,7 @@ MOST = 40  # of each kind
 # Those that make a Value of others and change nothing; the others are rules of their own.
 EDITS = {"backward", "data", "forget", "grad", "hook", "step"}
 PURE = {name: step for name, step in STEPS.items() if name not in EDITS}
-UNHOOKED = {
-    name: step for name, step in STEPS.items() if name != "hook"
-}  # a hook that knows a result keeps it for good
+UNHOOKED = {name: step for name, step in STEPS.items() if name != "hook"}  # a hook may keep its result for good
 
 # Functions to be compiled, of two arguments and two parameters.
 FUNCTIONS = [

@@ -1,0 +1,48 @@
+/* text.c: text that grows as it is printed. open_memstream() would do, but allocates behind the core's back. */
+#include "text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "arena.h"
+
+/* Makes room for so many more characters and the final 0. */
+static bool grow(pg_text *out, size_t more) {
+  if (out->length + more < out->room) {
+    return true;
+  }
+  const size_t room = 2 * (out->length + more) + 64;
+  char *at = out->failed ? NULL : pg_resize(out->at, room);
+  if (!at) {
+    out->failed = true;
+    return false;
+  }
+  out->at = at;
+  out->room = room;
+  return true;
+}
+
+void pg_print(pg_text *out, const char *format, ...) {
+  va_list arguments, again;
+  va_start(arguments, format);
+  va_copy(again, arguments);
+  const int length = vsnprintf(NULL, 0, format, arguments);
+  assert(length >= 0);
+  if (grow(out, (size_t)length)) {
+    vsnprintf(out->at + out->length, out->room - out->length, format, again);
+    out->length += (size_t)length;
+  }
+  va_end(again);
+  va_end(arguments);
+}
+
+char *pg_text_of(pg_text *out) {
+  if (out->failed) {
+    free(out->at);
+    return NULL;
+  }
+  return out->at;
+}
+
+void pg_text_free(char *text) { free(text); }

@@ -1,0 +1,162 @@
+/* test.c: runs the tests: those with a word of the command line in their names, or all. */
+#define _POSIX_C_SOURCE 200809L
+#include "test.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MOST_TESTS = 256 };
+
+static struct {
+  const char *name;
+  void (*run)(void);
+} tests[MOST_TESTS];
+static int test_count;
+
+void add_test(const char *name, void (*run)(void)) {
+  if (test_count == MOST_TESTS) {
+    abort();
+  }
+  tests[test_count].name = name;
+  tests[test_count++].run = run;
+}
+
+void require(bool passed, const char *condition, const char *file, int line) {
+  if (!passed) {
+    fprintf(stderr, "%s:%d: not true: %s\n", file, line, condition);
+    exit(1);
+  }
+}
+
+void check(bool passed, const char *condition, const char *file, int line) {
+  require(passed, condition, file, line);
+  const char *rule = pg_check();
+  if (rule) {
+    fprintf(stderr, "%s:%d: the arena breaks the rule that %s\n", file, line, rule);
+    exit(1);
+  }
+}
+
+/* Memory ------------------------------------------------------------------------------------------------- */
+
+/* The linker puts these in place of the core's calls (ld's option --wrap). */
+void *__real_malloc(size_t bytes);
+void *__real_realloc(void *at, size_t bytes);
+void __real_free(void *at);
+void *__wrap_malloc(size_t bytes);
+void *__wrap_realloc(void *at, size_t bytes);
+void __wrap_free(void *at);
+
+static atomic_llong allocations;
+
+void *__wrap_malloc(size_t bytes) { return __wrap_realloc(NULL, bytes); }
+
+void *__wrap_realloc(void *at, size_t bytes) {
+  void *moved = __real_realloc(at, bytes);
+  allocations += !at && moved;
+  return moved;
+}
+
+void __wrap_free(void *at) {
+  allocations -= at != NULL;
+  __real_free(at);
+}
+
+int64_t allocated(void) { return allocations; }
+
+uint64_t live_nodes(void) {
+  pg_memory memory;
+  pg_memory_stats(&memory);
+  return memory.live_nodes;
+}
+
+uint64_t open_blocks(void) {
+  pg_memory memory;
+  pg_memory_stats(&memory);
+  return memory.blocks;
+}
+
+/* Nodes -------------------------------------------------------------------------------------------------- */
+
+pg_id id_of(pg_made made) {
+  REQUIRE(made >= PG_FIRST_ID || made <= -PG_FIRST_ID);
+  return (pg_id)(made < 0 ? -made : made);
+}
+
+pg_id leaf(double number) { return id_of(pg_leaf(number)); }
+
+void release(pg_id id) { REQUIRE(pg_release(id) == PG_OK); }
+
+int backward(pg_id root) {
+  pg_sweep sweep;
+  int status = pg_sweep_begin(&sweep, root);
+  while (!status) {
+    const int64_t stop = pg_sweep_run(&sweep, 10000);
+    if (stop == PG_DONE) {
+      break;
+    }
+    status = stop < 0 ? (int)-stop : PG_OK;
+  }
+  return status;
+}
+
+/* Numbers ------------------------------------------------------------------------------------------------ */
+
+bool same(double x, double y) { return memcmp(&x, &y, sizeof x) == 0; }
+
+bool near(double x, double y, double tolerance) {
+  return x == y || (isnan(x) && isnan(y)) || fabs(x - y) <= tolerance * (1 + fabs(y));
+}
+
+uint64_t random_bits(uint64_t *seed) {
+  uint64_t z = *seed += 0x9E3779B97F4A7C15U;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
+  return z ^ (z >> 31);
+}
+
+uint32_t random_below(uint64_t *seed, uint32_t end) { return (uint32_t)(random_bits(seed) >> 32) % end; }
+
+double random_number(uint64_t *seed) { return (double)(int64_t)random_bits(seed) * 0x1p-63; }
+
+/* Running ------------------------------------------------------------------------------------------------ */
+
+/* In a child, which exits: so a sanitizer looks for leaks, and gcov writes down what was run. */
+static bool passes(int test) {
+  fflush(NULL);
+  const pid_t child = fork();
+  if (child == 0) {
+    tests[test].run();
+    CHECK(live_nodes() == 0);
+    CHECK(allocated() == 0);
+    exit(0);
+  }
+  int status = 1;
+  return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+static bool is_wanted(const char *name, int words, char **word) {
+  for (int i = 0; i < words; i++) {
+    if (strstr(name, word[i])) {
+      return true;
+    }
+  }
+  return words == 0;
+}
+
+int main(int argc, char **argv) {
+  int run = 0, failed = 0;
+  for (int i = 0; i < test_count; i++) {
+    if (is_wanted(tests[i].name, argc - 1, argv + 1)) {
+      run++;
+      if (!passes(i)) {
+        fprintf(stderr, "FAILED %s\n", tests[i].name);
+        failed++;
+      }
+    }
+  }
+  printf("%d tests in C passed, %d failed\n", run - failed, failed);
+  return failed > 0 || run == 0;
+}

@@ -1,0 +1,60 @@
+/* test.h: what the tests of csrc/ share. A test is
+ *
+ *   TEST(a_sentence_that_it_proves) {
+ *     ...
+ *     CHECK(what must be true);
+ *   }
+ *
+ * It runs in a process of its own, with a new arena, and must let go of all that it makes. After each CHECK the
+ * whole arena is checked, too.
+ */
+#ifndef PYGRAD_TEST_H
+#define PYGRAD_TEST_H
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pygrad.h"
+
+#define TEST(name)                                                                                             \
+  static void name(void);                                                                                      \
+  __attribute__((constructor)) static void add_##name(void) { add_test(#name, name); }                         \
+  static void name(void)
+
+#define CHECK(condition) check(condition, #condition, __FILE__, __LINE__)
+
+/* Without the arena: for what is done a million times. */
+#define REQUIRE(condition) require(condition, #condition, __FILE__, __LINE__)
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+void add_test(const char *name, void (*run)(void));
+void require(bool passed, const char *condition, const char *file, int line);
+void check(bool passed, const char *condition, const char *file, int line);
+
+/* Allocations that were not freed yet, live nodes, and blocks that hold any. */
+int64_t allocated(void);
+uint64_t live_nodes(void);
+uint64_t open_blocks(void);
+
+/* The id of what was made, pinned or not; it must have been made. */
+pg_id id_of(pg_made made);
+
+pg_id leaf(double number);
+void release(pg_id id);
+
+/* The whole sweep. PG_OK, or the status of the adjoint that failed. */
+int backward(pg_id root);
+
+/* Whether two numbers have the same bits; whether they are as close as the two ways of computing allow. */
+bool same(double x, double y);
+bool near(double x, double y, double tolerance);
+
+/* Random numbers that are the same each time (Steele, Lea & Flood, 2014). */
+uint64_t random_bits(uint64_t *seed);
+uint32_t random_below(uint64_t *seed, uint32_t end);
+double random_number(uint64_t *seed); /* from -1 to 1 */
+
+#endif

@@ -1,0 +1,324 @@
+/* Blocks and nodes: where they are, how they are found again, and what there is when there is no more memory.
+ */
+#define _DEFAULT_SOURCE
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "test.h"
+
+TEST(an_arena_that_was_never_used_is_sound) {
+  CHECK(pg_check() == NULL);
+  pg_memory memory;
+  pg_memory_stats(&memory);
+  CHECK(memory.reserved_bytes == 0 && memory.committed_bytes == 0);
+  CHECK(pg_release_all(0, NULL) == PG_OK);
+  CHECK(pg_leaves(0, NULL) == PG_FIRST_ID);
+  CHECK(pg_map_unary(PG_RELU, 0, NULL, NULL) == PG_OK);
+}
+
+TEST(blocks_are_filled_emptied_and_filled_again) {
+  enum { NODES = 3 * PG_BLOCK_NODES };
+  pg_id ids[NODES];
+  for (int round = 0; round < 3; round++) {
+    for (int i = 0; i < NODES; i++) {
+      ids[i] = leaf(i);
+    }
+    CHECK(open_blocks() == 3 && live_nodes() == NODES);
+    for (int i = 0; i < NODES; i += 2) { /* each block keeps half of its nodes */
+      release(ids[i]);
+    }
+    CHECK(open_blocks() == 3);
+    for (int i = 1; i < NODES; i += 2) {
+      release(ids[i]);
+    }
+    CHECK(open_blocks() == 1); /* the youngest stays open */
+  }
+  pg_memory memory;
+  pg_memory_stats(&memory);
+  CHECK(memory.peak_blocks == 3 && memory.peak_live_nodes == NODES);
+}
+
+TEST(nodes_in_blocks_used_again_are_younger_than_those_before) {
+  uint64_t seed = 1;
+  pg_id held[40];
+  for (size_t i = 0; i < COUNT(held); i++) {
+    held[i] = leaf(1);
+  }
+  for (int step = 0; step < 30000; step++) {
+    const uint32_t a = random_below(&seed, COUNT(held)), b = random_below(&seed, COUNT(held));
+    const pg_id sum = id_of(pg_make_ADD(held[a], held[b]));
+    const pg_id half = id_of(pg_make_MUL_number(sum, 0.5));
+    release(held[a]);
+    release(sum);
+    held[a] = half;
+    if (step % 100 == 0) {
+      CHECK(backward(half) == PG_OK);
+    }
+    if (random_below(&seed, 500) == 0) { /* whole graphs die */
+      for (size_t i = 0; i < COUNT(held) / 2; i++) {
+        release(held[i]);
+        held[i] = leaf(1);
+      }
+    }
+  }
+  pg_release_all(COUNT(held), held);
+}
+
+TEST(runs_of_leaves_lie_side_by_side) {
+  const size_t sizes[] = {1, 2, 255, 256, 257, 1000, 5000};
+  double numbers[5000];
+  pg_id firsts[COUNT(sizes)], ids[5000];
+  for (size_t i = 0; i < COUNT(numbers); i++) {
+    numbers[i] = (double)i;
+  }
+  for (int round = 0; round < 4; round++) {
+    for (size_t k = 0; k < COUNT(sizes); k++) {
+      firsts[k] = id_of(pg_leaves(sizes[k], numbers));
+      CHECK(pg_data(firsts[k] + (pg_id)sizes[k] - 1) == (double)sizes[k] - 1);
+      CHECK((char *)pg_data_at(firsts[k] + 1) - (char *)pg_data_at(firsts[k]) == PG_NODE_BYTES ||
+            sizes[k] == 1);
+    }
+    for (size_t k = round % 2; k < COUNT(sizes); k += 1 + round % 2) { /* in pieces, or all */
+      for (size_t i = 0; i < sizes[k]; i++) {
+        ids[i] = firsts[k] + (pg_id)i;
+      }
+      CHECK(pg_release_all(sizes[k], ids) == PG_OK);
+      CHECK(!pg_data_at(firsts[k]));
+    }
+    for (size_t k = 0; k < COUNT(sizes); k++) {
+      for (size_t i = 0; i < sizes[k]; i++) {
+        ids[i] = firsts[k] + (pg_id)i;
+      }
+      pg_release_all(sizes[k], ids); /* passes over those freed before */
+    }
+    CHECK(live_nodes() == 0);
+  }
+}
+
+TEST(the_open_block_is_closed_where_a_run_of_leaves_needs_more_than_one) {
+  double numbers[600] = {0};
+  pg_id ids[600];
+  for (int round = 0; round < 2; round++) {
+    release(leaf(1)); /* the open block is empty */
+    const pg_id first = id_of(pg_leaves(600, numbers));
+    for (pg_id i = 0; i < 600; i++) {
+      ids[i] = first + i;
+    }
+    CHECK(pg_release_all(600, ids) == PG_OK);
+  }
+  CHECK(open_blocks() == 1);
+}
+
+TEST(a_chain_of_a_million_nodes_is_freed_and_its_memory_given_back) {
+  pg_memory full, empty, again;
+  for (int round = 0; round < 2; round++) {
+    pg_id y = leaf(1);
+    for (int i = 0; i < 1300000; i++) {
+      const pg_id longer = (pg_id)pg_make_RELU(y);
+      pg_release(y);
+      y = longer;
+    }
+    pg_memory_stats(round ? &again : &full);
+    CHECK(backward(y) == PG_OK);
+    release(y);
+    pg_memory_stats(&empty);
+    CHECK(live_nodes() == 0);
+  }
+  CHECK(full.committed_bytes > empty.committed_bytes + (1 << 20));
+  CHECK(again.committed_bytes == full.committed_bytes);
+  const size_t many = 1200000; /* finds the blocks that were given back */
+  double *numbers = malloc(many * sizeof *numbers);
+  pg_id *ids = malloc(many * sizeof *ids);
+  memset(numbers, 0, many * sizeof *numbers);
+  const pg_id first = id_of(pg_leaves(many, numbers));
+  for (size_t i = 0; i < many; i++) {
+    ids[i] = first + (pg_id)i;
+  }
+  CHECK(pg_release_all(many, ids) == PG_OK);
+  pg_memory_stats(&again);
+  CHECK(again.committed_bytes <= full.committed_bytes + (1 << 20));
+  free(numbers);
+  free(ids);
+}
+
+TEST(more_sweeps_than_there_are_epochs) {
+  const pg_id x = leaf(3), gone = id_of(pg_make_MUL(x, x));
+  pg_sweep given_up;
+  CHECK(pg_sweep_begin(&given_up, gone) == PG_OK); /* its mark stays */
+  release(gone);
+  const pg_id y = id_of(pg_make_MUL(x, x));
+  for (int i = 0; i < 70000; i++) {
+    pg_set_grad(x, 0);
+    if (backward(y) != PG_OK || pg_grad(x) != 6) {
+      CHECK(!"the gradient is 6");
+    }
+  }
+  CHECK(pg_grad(x) == 6);
+  release(y);
+  release(x);
+}
+
+/* Running out -------------------------------------------------------------------------------------------- */
+
+TEST(the_first_allocations_of_all_may_fail) {
+  for (int successes = 0; successes < 2; successes++) {
+    pg_test_fail_allocations(successes);
+    CHECK(pg_leaf(1) == -PG_NO_MEMORY);
+    CHECK(pg_leaves(1000, NULL) == -PG_NO_MEMORY);
+    const pg_id none = 0;
+    CHECK(pg_custom(1, &none, 0) == -PG_NO_MEMORY);
+  }
+  pg_test_fail_allocations(2);
+  release(leaf(1));
+}
+
+TEST(more_leaves_than_ids_are_out_of_memory) {
+  CHECK(pg_leaves((size_t)1 << 31, NULL) == -PG_NO_MEMORY);
+  CHECK(pg_leaves(SIZE_MAX, NULL) == -PG_NO_MEMORY);
+  release(leaf(1));
+  CHECK(pg_leaves((size_t)1 << 31, NULL) == -PG_NO_MEMORY);
+  CHECK(pg_leaves(SIZE_MAX, NULL) == -PG_NO_MEMORY);
+}
+
+/* Lets the process have so many bytes more. Sanitizers and valgrind need the address space for themselves: no.
+ */
+static bool limit_address_space(rlim_t bytes) {
+  unsigned long pages = 0;
+  FILE *statm = fopen("/proc/self/statm", "r");
+  if (getenv("PYGRAD_SANITIZED") || !statm || fscanf(statm, "%lu", &pages) != 1 || fclose(statm)) {
+    return false;
+  }
+  const struct rlimit limit = {pages * (rlim_t)sysconf(_SC_PAGESIZE) + bytes, RLIM_INFINITY};
+  return setrlimit(RLIMIT_AS, &limit) == 0;
+}
+
+TEST(a_smaller_arena_does_where_the_address_space_is_limited) {
+  if (!limit_address_space((rlim_t)256 << 20)) {
+    return;
+  }
+  pg_id y = leaf(1);
+  const pg_id x = y;
+  pg_hold(x);
+  for (;;) {
+    const pg_made longer = pg_make_RELU(y);
+    if (longer < 0) {
+      CHECK(longer == -PG_NO_MEMORY);
+      break;
+    }
+    pg_release(y);
+    y = (pg_id)longer;
+  }
+  pg_memory memory;
+  pg_memory_stats(&memory);
+  CHECK(memory.live_nodes > 100000 && memory.reserved_bytes < (256 << 20));
+  CHECK(backward(y) == PG_OK);
+  CHECK(pg_grad(x) == 1);
+  release(y);
+  release(x);
+}
+
+TEST(no_address_space_is_out_of_memory_until_there_is_some) {
+  struct rlimit before;
+  getrlimit(RLIMIT_AS, &before);
+  for (rlim_t bytes = 0; bytes < (rlim_t)1 << 20; bytes += 300000) {
+    if (!limit_address_space(bytes)) {
+      return;
+    }
+    const pg_made refused = pg_leaf(1), again = pg_leaf(1);
+    setrlimit(RLIMIT_AS, &before);
+    CHECK(refused == -PG_NO_MEMORY && again == -PG_NO_MEMORY);
+  }
+  release(leaf(1));
+}
+
+TEST(an_arena_has_room_for_nodes_and_for_the_table_of_their_blocks) {
+  /* Just enough for the nodes of half the blocks there can be, but not for their table, too. */
+  if (limit_address_space(((rlim_t)1 << 35) + (1 << 20))) {
+    release(leaf(1));
+    pg_memory memory;
+    pg_memory_stats(&memory);
+    CHECK(memory.reserved_bytes < (uint64_t)1 << 34);
+  }
+}
+
+TEST(only_whole_pages_are_given_back) {
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  char *at = pg_os_reserve(4 * page);
+  CHECK(at && pg_os_commit(at, 4 * page));
+  at[0] = at[page] = 1;
+  CHECK(!pg_os_discard(at + 1, page) && !pg_os_discard(at, page + 1) && at[0] == 1 && at[page] == 1);
+  CHECK(pg_os_discard(at, page) && at[0] == 0 && at[page] == 1);
+  pg_os_unreserve(at, 4 * page);
+}
+
+/* What holds is found broken where it is broken ------------------------------------------------------------ */
+
+TEST(pg_check_finds_what_is_broken) {
+  const pg_id x = leaf(2), y = leaf(3), z = id_of(pg_make_MUL(x, y)), r = id_of(pg_make_RELU(z));
+  pg_id many[600];
+  for (size_t i = 0; i < COUNT(many); i++) {
+    many[i] = leaf(0);
+  }
+  pg_release_all(512, many); /* the first block is kept, and there is a spare one */
+  pg_sweep given_up;
+  CHECK(pg_sweep_begin(&given_up, r) == PG_OK); /* its mark stays */
+  pg_arena *A = &pg_the_arena;
+  pg_node *n = A->nodes;
+  const pg_block_id spare = A->spare;
+  CHECK(spare);
+#define BREAKS(place, broken)                                                                                  \
+  do {                                                                                                         \
+    const __typeof__(place) before = place;                                                                    \
+    place = (broken);                                                                                          \
+    const char *found = pg_check();                                                                            \
+    place = before;                                                                                            \
+    check(found != NULL, "found: " #place " = " #broken, __FILE__, __LINE__);                                  \
+  } while (0)
+  BREAKS(A->live, A->live + 1);
+  BREAKS(A->peak_live, 0);
+  BREAKS(A->peak_open, 0);
+  BREAKS(A->open, A->open + 1);
+  BREAKS(A->open, A->open - 1);
+  BREAKS(A->spares, A->spares + 1);
+  BREAKS(A->discards, 1);
+  BREAKS(A->discarded, A->fresh);
+  BREAKS(A->fresh, A->fresh + 1);
+  BREAKS(A->fresh, A->committed + 1);
+  BREAKS(A->committed, A->capacity + 1);
+  BREAKS(A->next, A->next - 1);
+  BREAKS(A->end, A->end - 1);
+  BREAKS(A->epoch, 0);
+  BREAKS(A->youngest, A->blocks[A->youngest].older);
+  BREAKS(A->blocks[A->youngest].older, A->youngest);
+  BREAKS(A->blocks[A->youngest].live, 0);
+  BREAKS(A->blocks[1].live, 0);
+  BREAKS(A->blocks[1].mark, 0);
+  BREAKS(A->blocks[1].mark, A->epoch + 1);
+  BREAKS(A->blocks[spare].live, 1);
+  BREAKS(A->blocks[spare].discarded, 2);
+  BREAKS(n[0].refs, 1);
+  BREAKS(n[0].data, 1);
+  BREAKS(n[0].grad, 1);
+  BREAKS(n[0].flags, 1);
+  BREAKS(n[0].mark, 1);
+  BREAKS(n[x].refs, 0);
+  BREAKS(n[x].refs, 1);
+  BREAKS(n[x].a, y);
+  BREAKS(n[x].mark, A->epoch + 1);
+  BREAKS(n[y].op, PG_ADD);
+  BREAKS(n[z].op, PG_OP_COUNT);
+  BREAKS(n[z].op, PG_LEAF);
+  BREAKS(n[z].flags, PG_HELD);
+  BREAKS(n[z].refs, 1);
+  BREAKS(n[z].a, r);
+  BREAKS(n[z].b, 0);
+  BREAKS(n[z].b, pg_first_of(spare));
+  BREAKS(n[z].b, UINT32_MAX);
+  BREAKS(n[z].mark, A->blocks[1].mark + 1);
+  BREAKS(n[many[0]].refs, 1);
+#undef BREAKS
+  pg_release_all(88, many + 512);
+  pg_release_all(4, (pg_id[]){r, z, y, x});
+}

@@ -1,0 +1,222 @@
+/* Nodes one at a time: what they compute, who holds them, and the sweep. */
+#include "arena.h"
+#include "makers.h"
+#include "test.h"
+
+/* Making -------------------------------------------------------------------------------------------------- */
+
+static double value_at(const maker *m, double x, double y) {
+  const pg_id a = leaf(x), b = leaf(y), z = id_of(make_with(m, a, b, y));
+  const double value = pg_data(z);
+  pg_release_all(3, (pg_id[]){z, b, a});
+  return value;
+}
+
+TEST(each_op_s_adjoint_is_its_slope) {
+  const double x = 1.25, y = 1.5, h = 1e-6;
+  for (size_t i = 0; i < COUNT(MAKERS); i++) {
+    const maker *m = &MAKERS[i];
+    const pg_id a = leaf(x), b = leaf(y), z = id_of(make_with(m, a, b, y));
+    CHECK(backward(z) == PG_OK);
+    const double by_x = (value_at(m, x + h, y) - value_at(m, x - h, y)) / (2 * h);
+    const double by_y = (value_at(m, x, y + h) - value_at(m, x, y - h)) / (2 * h);
+    const bool detached = strcmp(m->name, "DETACH") == 0;
+    CHECK(near(pg_grad(a), detached ? 0 : by_x, 1e-8));
+    CHECK(near(pg_grad(b), m->binary ? by_y : 0, 1e-8));
+    if (m->number) {
+      const pg_id same_value = id_of(m->number(a, y));
+      CHECK(same(pg_data(same_value), pg_data(z)));
+      CHECK(pg_data(pg_operand(same_value, 1)) == y);
+      release(same_value);
+    }
+    pg_release_all(3, (pg_id[]){z, b, a});
+  }
+}
+
+TEST(a_closure_of_an_op_of_the_table_is_called_in_place_of_the_adjoint) {
+  const pg_id x = leaf(2);
+  for (size_t i = 0; i < COUNT(MAKERS); i++) {
+    const pg_id z = id_of(make_with(&MAKERS[i], x, x, 2)), y = id_of(pg_make_MUL_number(z, 3));
+    CHECK(pg_set_flags(z, PG_CLOSURE | PG_PINNED) == PG_OK);
+    pg_sweep sweep;
+    pg_set_grad(x, 0);
+    CHECK(pg_sweep_begin(&sweep, y) == PG_OK);
+    CHECK(pg_sweep_run(&sweep, 1000) == z && pg_grad(z) == 3 && pg_grad(x) == 0);
+    CHECK(pg_backward_one(z) == PG_OK); /* what the closure may do */
+    CHECK(pg_sweep_run(&sweep, 1000) == PG_DONE);
+    const double grad = pg_grad(x);
+    pg_set_grad(x, 0);
+    pg_set_grad(z, 3);
+    CHECK(pg_backward_one(z) == PG_OK && pg_grad(x) == grad);
+    release(y);
+    release(z);
+  }
+  release(x);
+}
+
+TEST(where_python_raises_nothing_is_made) {
+  const pg_id zero = leaf(0), one = leaf(1), minus = leaf(-1), large = leaf(1e3), huge = leaf(1e308),
+              inf = leaf(INFINITY);
+  const pg_id half = leaf(0.5);
+  const uint64_t before = live_nodes();
+  CHECK(pg_make_POWER(zero, -1, true) == -PG_ZERO_DIVISION);
+  CHECK(pg_make_POWER(minus, 0.5, false) == -PG_COMPLEX);
+  CHECK(pg_make_POWER(huge, 2, true) == -PG_OVERFLOW);
+  CHECK(pg_make_POW(minus, half) == -PG_COMPLEX);
+  CHECK(pg_make_POW_number(zero, -1) == -PG_ZERO_DIVISION);
+  CHECK(pg_make_EXP(large) == -PG_OVERFLOW);
+  CHECK(pg_make_LOG(zero) == -PG_DOMAIN && pg_make_LOG(minus) == -PG_DOMAIN);
+  CHECK(pg_make_SQRT(minus) == -PG_DOMAIN);
+  CHECK(pg_make_SIN(inf) == -PG_DOMAIN && pg_make_COS(inf) == -PG_DOMAIN);
+  CHECK(live_nodes() == before);
+  const pg_id huge_minus = leaf(-1e300);
+  CHECK(pg_make_POWER(huge_minus, 2.5, false) == -PG_OVERFLOW); /* Python's complex number overflows */
+  CHECK(pg_data(pg_operand(one, 0)) != 0);                      /* nan: there is none */
+  pg_release_all(8, (pg_id[]){zero, one, minus, large, huge, inf, half, huge_minus});
+}
+
+TEST(an_adjoint_that_fails_ends_the_sweep) {
+  const pg_id zero = leaf(0), root = id_of(pg_make_SQRT(zero)), z = id_of(pg_make_MUL_number(root, 2));
+  pg_sweep sweep;
+  CHECK(pg_sweep_begin(&sweep, z) == PG_OK);
+  CHECK(pg_sweep_run(&sweep, 1000) == -PG_ZERO_DIVISION && sweep.at == root);
+  CHECK(pg_grad(root) == 2 && pg_grad(zero) == 0);
+  const pg_id minus = leaf(-2), cube = leaf(3), power = id_of(pg_make_POW(minus, cube));
+  CHECK(backward(power) == PG_DOMAIN); /* its slope by the exponent is complex */
+  CHECK(pg_grad(minus) == 12);         /* what came before stays */
+  pg_release_all(6, (pg_id[]){z, root, zero, power, cube, minus});
+}
+
+TEST(a_node_of_one_s_own_has_any_number_of_operands) {
+  const pg_made lonely = pg_custom(7, NULL, 0); /* the first node of all */
+  CHECK(lonely < 0 && pg_data(id_of(lonely)) == 7 && pg_op_arity(pg_op(id_of(lonely))) == 0);
+  pg_id operands[5];
+  for (int i = 0; i < 5; i++) {
+    operands[i] = leaf(i);
+  }
+  for (size_t count = 1; count <= 5; count++) {
+    const pg_id z = id_of(pg_custom(1, operands, count));
+    pg_id list = pg_operand(z, 1);
+    CHECK(pg_operand(z, 0) == operands[0]);
+    for (size_t i = 1; i < count; i++, list = pg_operand(list, 1)) {
+      CHECK(strcmp(pg_op_name(pg_op(list)), "LIST") == 0 && pg_operand(list, 0) == operands[i]);
+    }
+    CHECK(list == 0);
+    const pg_made above = pg_make_RELU(z);
+    CHECK(above < 0 && pg_flags_of(id_of(above)) & PG_PINNED);
+    CHECK(backward(id_of(above)) == PG_OK); /* passes by: there is no closure */
+    release(id_of(above));
+    release(z);
+  }
+  pg_release_all(5, operands);
+  release(id_of(lonely));
+}
+
+/* Holding ---------------------------------------------------------------------------------------------------
+ */
+
+TEST(a_node_lives_while_it_is_held_or_an_operand) {
+  const pg_id x = leaf(2), y = id_of(pg_make_ADD(x, x));
+  CHECK(pg_refs(x) == 3 && pg_flags_of(x) & PG_HELD);
+  release(x);
+  CHECK(pg_refs(x) == 2 && !(pg_flags_of(x) & PG_HELD));
+  CHECK(pg_hold(x) == PG_OK && pg_hold(x) == PG_OK && pg_refs(x) == 4);
+  release(x);
+  release(y);
+  CHECK(pg_refs(x) == 1 && live_nodes() == 1);
+  release(x);
+  CHECK(pg_refs(x) == 0 && pg_release(x) == PG_STALE);
+}
+
+TEST(a_hold_that_is_kept_is_let_go_of_by_its_keeper) {
+  const pg_id x = leaf(2), y = id_of(pg_make_RELU(x));
+  CHECK(pg_keep(x) == PG_OK);
+  CHECK(pg_release(x) == PG_STALE && pg_refs(x) == 2);
+  CHECK(pg_release_kept(x) == PG_OK);
+  CHECK(pg_keep(x) == PG_STALE); /* y holds it, nobody outside */
+  release(y);
+}
+
+TEST(an_inner_node_that_two_hold_is_freed_once) {
+  const pg_id x = leaf(2), a = id_of(pg_make_RELU(x)), b = id_of(pg_make_EXP(a)), c = id_of(pg_make_MUL(a, b));
+  const pg_id d = id_of(pg_make_ADD(c, c));
+  release(x), release(a), release(b), release(c);
+  CHECK(live_nodes() == 5);
+  release(d);
+  CHECK(live_nodes() == 0);
+}
+
+/* The sweep -------------------------------------------------------------------------------------------------
+ */
+
+TEST(a_sweep_goes_on_where_its_slice_ended) {
+  for (uint32_t budget = 1; budget < 20000; budget *= 3) {
+    const pg_id x = leaf(1);
+    pg_id between[1500], y = id_of(pg_make_RELU(x));
+    for (size_t i = 0; i < COUNT(between); i++) { /* of the graph and others in turn */
+      const pg_id longer = id_of(pg_make_ADD(y, x));
+      release(y);
+      y = longer;
+      between[i] = leaf(0);
+    }
+    pg_sweep sweep;
+    CHECK(pg_sweep_begin(&sweep, y) == PG_OK);
+    int64_t stop;
+    int slices = 0;
+    while ((stop = pg_sweep_run(&sweep, budget)) == PG_MORE) {
+      slices++;
+    }
+    CHECK(stop == PG_DONE && pg_grad(x) == 1501);
+    CHECK(budget > 4000 || slices > 0);
+    CHECK(pg_sweep_run(&sweep, budget) == PG_DONE); /* there is nothing left */
+    pg_release_all(COUNT(between), between);
+    release(y);
+    release(x);
+  }
+}
+
+TEST(the_gradient_of_a_leaf_by_itself_is_1) {
+  const pg_id x = leaf(5);
+  CHECK(backward(x) == PG_OK && pg_grad(x) == 1);
+  release(x);
+}
+
+TEST(two_backward_passes_add_up) {
+  const pg_id x = leaf(3), y = id_of(pg_make_MUL(x, x)), z = id_of(pg_make_MUL(y, y));
+  CHECK(backward(z) == PG_OK && pg_grad(x) == 4 * 27 && pg_grad(y) == 18);
+  CHECK(backward(z) == PG_OK && pg_grad(y) == 36 && pg_grad(x) == 3 * 4 * 27);
+  pg_release_all(3, (pg_id[]){z, y, x});
+}
+
+/* Reading, and the rest ----------------------------------------------------------------------------------- */
+
+TEST(what_is_set_is_read_back) {
+  const pg_id x = leaf(1);
+  CHECK(pg_set_data(x, 2) == PG_OK && pg_data(x) == 2);
+  CHECK(pg_set_grad(x, 3) == PG_OK && pg_grad(x) == 3);
+  CHECK(pg_set_flags(x, PG_LABELLED) == PG_OK && pg_flags_of(x) == (PG_LABELLED | PG_HELD));
+  release(x);
+}
+
+TEST(reads_of_traced_data_are_counted) {
+  const pg_id before = leaf(1);
+  CHECK(!pg_tracing());
+  pg_trace_begin();
+  const pg_id x = leaf(2), y = id_of(pg_make_ADD(x, before));
+  double read[3];
+  CHECK(pg_tracing() && pg_data(before) == 1 && pg_grad(y) == 0);
+  CHECK(pg_read(PG_DATA, 3, (pg_id[]){before, x, y}, read) == PG_OK);
+  CHECK(pg_data(x) == 2 && *pg_data_at(x) == 2 && *pg_data_at(before) == 1);
+  CHECK(pg_trace_end() == 4);
+  CHECK(!pg_tracing() && pg_data(x) == 2);
+  pg_release_all(3, (pg_id[]){y, x, before});
+}
+
+TEST(the_op_table_names_its_ops_and_no_others) {
+  for (int op = 0; op < pg_op_count(); op++) {
+    CHECK(pg_op_name(op) && pg_op_symbol(op) && pg_op_arity(op) <= 2);
+  }
+  CHECK(strcmp(pg_op_name(PG_ADD), "ADD") == 0 && strcmp(pg_op_symbol(PG_ADD), "+") == 0);
+  CHECK(pg_op_arity(PG_ADD) == 2 && pg_op_arity(PG_RELU) == 1 && pg_op_arity(PG_LEAF) == 0);
+  CHECK(!pg_op_name(-1) && !pg_op_symbol(pg_op_count()) && pg_op_arity(INT32_MAX) == 0);
+}

@@ -1,0 +1,225 @@
+/* The kernels of each op: side by side, all the same or apart; one for all or one a sample; few and many; and
+ * at the edges of what a double is. Against the op table, as IEEE has it. */
+#include "arena.h"
+#include "ieee.h"
+#include "makers.h"
+#include "test.h"
+
+enum { N = 40, HALF = N / 2, MOST = 19, BATCH = 70 };
+
+static const pg_lookups NO_LOOKUPS = {0};
+
+static double value_of(int op, double x, double y) {
+  switch (op) {
+#define PG_UNARY(name, symbol, forward, adjoint_x)                                                             \
+  case PG_##name:                                                                                              \
+    return forward;
+#define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) PG_UNARY(name, symbol, forward, adjoint_x)
+#include "ops.def"
+  default:
+    return NAN;
+  }
+}
+
+/* The slopes by both operands. */
+static void slopes_of(int op, double x, double y, double *by_x, double *by_y) {
+  const double z = value_of(op, x, y), g = 1;
+  *by_x = *by_y = 0;
+  (void)z, (void)g;
+  switch (op) {
+#define PG_UNARY(name, symbol, forward, adjoint_x)                                                             \
+  case PG_##name:                                                                                              \
+    *by_x = adjoint_x;                                                                                         \
+    break;
+#define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y)                                                 \
+  case PG_##name:                                                                                              \
+    *by_x = adjoint_x;                                                                                         \
+    *by_y = adjoint_y;                                                                                         \
+    break;
+#include "ops.def"
+  default:
+    break;
+  }
+}
+
+/* op(x[a_step * i], y[b_step * i]) for i below n. Each of x and y may be inputs or parameters. */
+typedef struct {
+  int op;
+  uint32_t n, a_step, b_step;
+  bool a_is_parameter, b_is_parameter, batched;
+  double exponent;
+} setting;
+
+static const pg_id *parameters;
+
+/* With one output, the sum of all, for the gradient; else all. */
+static pg_program *record(const setting *s, bool sum, unsigned without) {
+  const maker *m = &MAKERS[s->op - PG_LEAF - 1];
+  pg_id inputs[N], made[MOST], sums[MOST];
+  pg_trace_begin();
+  for (int i = 0; i < N; i++) {
+    inputs[i] = leaf(1.5);
+  }
+  for (uint32_t i = 0; i < s->n; i++) {
+    const pg_id x = (s->a_is_parameter ? parameters : inputs)[s->a_step * i % HALF];
+    const pg_id y = (s->b_is_parameter ? parameters : inputs)[HALF + s->b_step * i % HALF];
+    made[i] = id_of(make_with(m, x, y, s->exponent));
+    sums[i] = id_of(i ? pg_make_ADD(sums[i - 1], made[i]) : pg_make_ADD(made[0], made[0]));
+  }
+  pg_trace_end();
+  pg_program *p = pg_record(N, inputs, sum ? 1 : s->n, sum ? &sums[s->n - 1] : made, &NO_LOOKUPS, without);
+  for (uint32_t i = s->n; i-- > 0;) {
+    release(sums[i]);
+    release(made[i]);
+  }
+  pg_release_all(N, inputs);
+  return p;
+}
+
+static double x_of(const setting *s, const double *in, const double *w, uint32_t i) {
+  return (s->a_is_parameter ? w : in)[s->a_step * i % HALF];
+}
+
+static double y_of(const setting *s, const double *in, const double *w, uint32_t i) {
+  const maker *m = &MAKERS[s->op - PG_LEAF - 1];
+  return m->constant ? s->exponent : (s->b_is_parameter ? w : in)[HALF + s->b_step * i % HALF];
+}
+
+static void check_values(const setting *s, const double *in, const double *w, unsigned without) {
+  pg_program *p = record(s, false, without);
+  pg_routine *r = pg_compile(p, 1, (size_t[]){N}, (bool[]){s->batched}, PG_VALUES);
+  static double z[BATCH * MOST];
+  const size_t batch = s->batched ? BATCH : 1;
+  CHECK(r && pg_run(r, batch, (double *const[]){(double *)in, z}, 1) == PG_OK);
+  for (size_t sample = 0; sample < batch; sample++) {
+    for (uint32_t i = 0; i < s->n; i++) {
+      const double *at = in + sample * N;
+      REQUIRE(near(z[sample * s->n + i], value_of(s->op, x_of(s, at, w, i), y_of(s, at, w, i)), 1e-15));
+    }
+  }
+  pg_routine_free(r);
+  pg_program_free(p);
+}
+
+static void check_gradient(const setting *s, const double *in, const double *w, unsigned without) {
+  pg_program *p = record(s, true, without);
+  pg_routine *r = pg_compile(p, 1, (size_t[]){N}, (bool[]){s->batched, s->batched}, PG_GRADIENT);
+  static double z[BATCH], cotangent[BATCH], by_in[BATCH * N], by_w[N], expected[BATCH * N];
+  const size_t batch = s->batched ? BATCH : 1;
+  for (size_t sample = 0; sample < batch; sample++) {
+    cotangent[sample] = 1;
+  }
+  CHECK(r && pg_run(r, batch, (double *const[]){(double *)in, cotangent, z, by_in, by_w}, 1) == PG_OK);
+  memset(expected, 0, sizeof expected);
+  for (size_t sample = 0; sample < batch; sample++) {
+    double *to = expected + sample * N;
+    for (uint32_t i = 0; i < s->n; i++) {
+      double by_x, by_y;
+      slopes_of(s->op, x_of(s, in + sample * N, w, i), y_of(s, in + sample * N, w, i), &by_x, &by_y);
+      to[s->a_step * i % HALF] += s->a_is_parameter ? 0 : (i ? 1 : 2) * by_x;
+      to[HALF + s->b_step * i % HALF] += s->b_is_parameter ? 0 : (i ? 1 : 2) * by_y;
+    }
+  }
+  for (size_t i = 0; i < batch * N; i++) {
+    REQUIRE(near(by_in[i], expected[i], 1e-13));
+  }
+  pg_routine_free(r);
+  pg_program_free(p);
+}
+
+static const double EDGES[] = {
+    0,     -0.0,  1,        -1,        0.5, 5e-324, -5e-324, 1e-308, 2.2250738585072014e-308,
+    1e154, 1e308, -1e308,   2,         -3,  2.5,    -0.5,    1e6,    -1e17,
+    710,   -746,  INFINITY, -INFINITY, NAN, 0.1,    88};
+
+static void check_each_setting(int lanes) {
+  static const uint32_t SIZES[] = {1, 5, MOST}, STEPS[][2] = {{1, 1}, {1, 0}, {0, 1}, {2, 1}, {0, 0}};
+  static const double EXPONENTS[] = {2.5, 3, -1, -0.5, 0};
+  static double moderate[BATCH * N], edges[BATCH * N];
+  if (pg_test_use_lanes(lanes) != lanes) {
+    return; /* this machine has no such instructions */
+  }
+  uint64_t seed = 1;
+  pg_id w[N];
+  double of_w[N];
+  for (int i = 0; i < N; i++) {
+    w[i] = leaf(of_w[i] = 1.5 + random_number(&seed));
+  }
+  parameters = w;
+  for (int i = 0; i < BATCH * N; i++) {
+    moderate[i] = 1.5 + random_number(&seed);
+    edges[i] = EDGES[random_below(&seed, COUNT(EDGES))];
+  }
+  const unsigned plain = PG_WITHOUT_DOTS | PG_WITHOUT_REDUCTION;
+  for (int op = PG_LEAF + 1; op < PG_CUSTOM; op++) {
+    for (unsigned k = 0; k < COUNT(STEPS) * COUNT(SIZES) * 6; k++) {
+      const unsigned size = k / 6 % COUNT(SIZES), steps = k / 6 / COUNT(SIZES);
+      const setting s = {.op = op,
+                         .n = SIZES[size],
+                         .a_step = STEPS[steps][0],
+                         .b_step = STEPS[steps][1],
+                         .batched = k % 2,
+                         .a_is_parameter = k / 2 % 3 == 1,
+                         .b_is_parameter = k / 2 % 3 == 2,
+                         .exponent = EXPONENTS[k % COUNT(EXPONENTS)]};
+      check_values(&s, edges, of_w, plain);
+      check_gradient(&s, moderate, of_w, k % 4 < 2 ? plain : PG_WITHOUT_SHARING);
+    }
+  }
+  pg_release_all(N, w);
+}
+
+TEST(each_op_in_each_setting_in_kernels_of_2_lanes) { check_each_setting(2); }
+TEST(each_op_in_each_setting_in_kernels_of_4_lanes) { check_each_setting(4); }
+TEST(each_op_in_each_setting_in_kernels_of_8_lanes) { check_each_setting(8); }
+
+/* Dot products: z[i] = init[i] + sum over t of a[i, t] * b[i, t], with what lies side by side along i, or along
+ * t. */
+static void check_dots(int lanes) {
+  enum { TERMS = 19, RESULTS = 21 };
+  static double in[BATCH * TERMS], z[BATCH * RESULTS];
+  if (pg_test_use_lanes(lanes) != lanes) {
+    return;
+  }
+  uint64_t seed = 2;
+  pg_id w[TERMS * RESULTS + RESULTS];
+  for (size_t i = 0; i < COUNT(w); i++) {
+    w[i] = leaf(random_number(&seed));
+  }
+  for (size_t i = 0; i < COUNT(in); i++) {
+    in[i] = random_number(&seed);
+  }
+  for (int way = 0; way < 8; way++) {
+    const bool batched = way & 1, across = way & 2, with_init = way & 4;
+    pg_trace_begin();
+    const pg_id first = id_of(pg_leaves(TERMS, in));
+    pg_id x[TERMS], out[RESULTS];
+    for (pg_id i = 0; i < TERMS; i++) {
+      x[i] = first + i;
+    }
+    const size_t row = across ? 1 : TERMS, column = across ? RESULTS : 1;
+    const pg_id *bias = with_init ? w + (ptrdiff_t)TERMS * RESULTS : NULL;
+    CHECK(pg_matmul(1, TERMS, RESULTS, x, TERMS, 1, w, column, row, bias, out) == PG_OK);
+    pg_trace_end();
+    pg_program *p = pg_record(TERMS, x, RESULTS, out, &NO_LOOKUPS, 0);
+    pg_routine *r = pg_compile(p, 1, (size_t[]){TERMS}, (bool[]){batched}, PG_VALUES);
+    const size_t batch = batched ? BATCH : 1;
+    CHECK(r && pg_run(r, batch, (double *const[]){in, z}, 1) == PG_OK);
+    for (size_t i = 0; i < batch * RESULTS; i++) {
+      double sum = bias ? pg_data(bias[i % RESULTS]) : 0;
+      for (size_t t = 0; t < TERMS; t++) {
+        sum += in[i / RESULTS * TERMS + t] * pg_data(w[i % RESULTS * row + t * column]);
+      }
+      REQUIRE(near(z[i], sum, 1e-14));
+    }
+    pg_routine_free(r);
+    pg_program_free(p);
+    pg_release_all(RESULTS, out);
+    pg_release_all(TERMS, x);
+  }
+  pg_release_all(COUNT(w), w);
+}
+
+TEST(dot_products_in_kernels_of_2_lanes) { check_dots(2); }
+TEST(dot_products_in_kernels_of_4_lanes) { check_dots(4); }
+TEST(dot_products_in_kernels_of_8_lanes) { check_dots(8); }

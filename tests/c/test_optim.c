@@ -1,0 +1,85 @@
+/* Parameter updates, each against one number at a time. */
+#include "test.h"
+
+enum { N = 150 }; /* two groups and a part of one */
+
+static void make_parameters(uint64_t seed, pg_id *ids, double *data, double *grads) {
+  for (int i = 0; i < N; i++) {
+    ids[i] = leaf(data[i] = random_number(&seed));
+    pg_set_grad(ids[i], grads[i] = random_number(&seed));
+  }
+}
+
+static void check_sgd(pg_sgd sgd, bool with_velocity) {
+  pg_id ids[N];
+  double data[N], grads[N], velocity[N] = {0}, expected_velocity[N] = {0};
+  make_parameters(1, ids, data, grads);
+  for (int step = 0; step < 3; step++) {
+    sgd.first = step == 0;
+    CHECK(pg_sgd_step(&sgd, N, ids, with_velocity ? velocity : NULL) == PG_OK);
+    for (int i = 0; i < N; i++) {
+      double g = grads[i] + sgd.weight_decay * data[i], *v = &expected_velocity[i];
+      if (with_velocity) {
+        *v = step == 0 ? g : sgd.momentum * *v + (1 - sgd.dampening) * g;
+        g = sgd.nesterov ? g + sgd.momentum * *v : *v;
+      }
+      data[i] -= sgd.lr * g;
+      REQUIRE(near(pg_data(ids[i]), data[i], 1e-15));
+      REQUIRE(near(velocity[i], *v, 1e-15));
+    }
+  }
+  pg_release_all(N, ids);
+}
+
+TEST(sgd_is_that_of_the_formula) {
+  check_sgd((pg_sgd){.lr = 0.1}, false);
+  check_sgd((pg_sgd){.lr = 0.1, .weight_decay = 0.01}, false);
+  check_sgd((pg_sgd){.lr = 0.1, .momentum = 0.9}, true);
+  check_sgd((pg_sgd){.lr = 0.1, .momentum = 0.9, .dampening = 0.3, .weight_decay = 0.2}, true);
+  check_sgd((pg_sgd){.lr = 0.1, .momentum = 0.9, .nesterov = true}, true);
+}
+
+static void check_adam(pg_adam adam) {
+  pg_id ids[N];
+  double data[N], grads[N], mean[N] = {0}, square[N] = {0}, m[N] = {0}, v[N] = {0};
+  make_parameters(2, ids, data, grads);
+  for (uint64_t t = 1; t <= 3; t++) {
+    CHECK(pg_adam_step(&adam, t, N, ids, mean, square) == PG_OK);
+    for (int i = 0; i < N; i++) {
+      const double g = grads[i] + (adam.decoupled ? 0 : adam.weight_decay * data[i]);
+      data[i] *= adam.decoupled ? 1 - adam.lr * adam.weight_decay : 1;
+      m[i] = adam.beta1 * m[i] + (1 - adam.beta1) * g;
+      v[i] = adam.beta2 * v[i] + (1 - adam.beta2) * g * g;
+      const double unbiased = m[i] / (1 - pow(adam.beta1, (double)t));
+      data[i] -= adam.lr * unbiased / (sqrt(v[i] / (1 - pow(adam.beta2, (double)t))) + adam.eps);
+      REQUIRE(near(pg_data(ids[i]), data[i], 1e-14));
+    }
+  }
+  pg_release_all(N, ids);
+}
+
+TEST(adam_is_that_of_the_paper) {
+  const pg_adam adam = {.lr = 0.01, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+  pg_adam decayed = adam, decoupled = adam;
+  decayed.weight_decay = decoupled.weight_decay = 0.1;
+  decoupled.decoupled = true;
+  check_adam(adam);
+  check_adam(decayed);
+  check_adam(decoupled);
+}
+
+TEST(no_parameter_is_updated_if_one_is_gone) {
+  pg_id ids[N];
+  double data[N], grads[N], buffer[N] = {0}, other[N] = {0};
+  make_parameters(3, ids, data, grads);
+  release(ids[N - 1]);
+  CHECK(pg_sgd_step(&(pg_sgd){.lr = 1}, N, ids, buffer) == -PG_STALE);
+  CHECK(pg_adam_step(&(pg_adam){.lr = 1}, 1, N, ids, buffer, other) == -PG_STALE);
+  CHECK(pg_add_grads(N, ids, data) == -PG_STALE);
+  for (int i = 0; i < N - 1; i++) {
+    REQUIRE(pg_data(ids[i]) == data[i] && pg_grad(ids[i]) == grads[i] && buffer[i] == 0 && other[i] == 0);
+  }
+  CHECK(pg_add_grads(N - 1, ids, data) == PG_OK);
+  CHECK(pg_grad(ids[7]) == grads[7] + data[7]);
+  pg_release_all(N - 1, ids);
+}

@@ -1,0 +1,93 @@
+/* Ids that name no live node: each function that takes ids refuses them, and changes nothing. */
+#include "arena.h"
+#include "makers.h"
+#include "test.h"
+
+static pg_id good;
+
+static void refuse_one(pg_id bad) {
+  CHECK(pg_hold(bad) == PG_STALE && pg_release(bad) == PG_STALE);
+  CHECK(pg_keep(bad) == PG_STALE && pg_release_kept(bad) == PG_STALE);
+  CHECK(isnan(pg_data(bad)) && isnan(pg_grad(bad)) && pg_data_at(bad) == NULL);
+  CHECK(pg_op(bad) == 0 && pg_flags_of(bad) == 0 && pg_refs(bad) == 0);
+  CHECK(pg_operand(bad, 0) == 0 && pg_operand(bad, 1) == 0);
+  CHECK(pg_set_data(bad, 1) == PG_STALE && pg_set_grad(bad, 1) == PG_STALE &&
+        pg_set_flags(bad, 255) == PG_STALE);
+  CHECK(pg_backward_one(bad) == PG_STALE);
+  pg_sweep sweep = {.at = bad};
+  CHECK(pg_sweep_begin(&sweep, bad) == PG_STALE && pg_sweep_run(&sweep, 9) == PG_DONE);
+  sweep = (pg_sweep){.at = bad, .pending = 1};
+  CHECK(pg_sweep_run(&sweep, 9) == -PG_STALE && sweep.pending == 0);
+}
+
+static void refuse_as_operand(pg_id bad) {
+  for (size_t i = 0; i < COUNT(MAKERS); i++) {
+    const maker *m = &MAKERS[i];
+    CHECK(make_with(m, bad, good, 2) == -PG_STALE);
+    CHECK(!m->binary || m->binary(good, bad) == -PG_STALE);
+    CHECK(!m->number || m->number(bad, 2) == -PG_STALE);
+  }
+  CHECK(pg_custom(0, (pg_id[]){good, bad, good}, 3) == -PG_STALE && pg_custom(0, &bad, 1) == -PG_STALE);
+}
+
+static void refuse_among_many(pg_id bad) {
+  const pg_id some[] = {good, bad}, fine[] = {good, good}, both[] = {good, good, good, bad};
+  double numbers[4] = {5, 5, 5, 5};
+  pg_id out[4], scratch[4];
+  CHECK(pg_hold_all(2, some) == -PG_STALE && pg_refs(good) == 1);
+  CHECK(!pg_all_leaves(2, some));
+  CHECK(pg_read(PG_DATA, 2, some, numbers) == -PG_STALE && pg_write(PG_DATA, 2, some, numbers) == -PG_STALE);
+  CHECK(pg_fill(PG_GRAD, 2, some, 5) == -PG_STALE && numbers[0] == 5);
+  CHECK(pg_map_unary(PG_RELU, 2, some, out) == -PG_STALE);
+  CHECK(pg_map_binary(PG_ADD, 2, some, fine, out) == -PG_STALE);
+  CHECK(pg_map_binary(PG_ADD, 2, fine, some, out) == -PG_STALE);
+  CHECK(pg_map_number(PG_POWER, 2, some, 2, true, out) == -PG_STALE);
+  CHECK(pg_reduce(PG_ADD, 1, 2, some, out) == -PG_STALE);
+  CHECK(pg_matmul(1, 2, 1, some, 2, 1, fine, 1, 1, NULL, out) == -PG_STALE);
+  CHECK(pg_matmul(1, 2, 1, fine, 2, 1, some, 1, 1, NULL, out) == -PG_STALE);
+  CHECK(pg_matmul(1, 2, 1, fine, 2, 1, fine, 1, 1, &bad, out) == -PG_STALE);
+  CHECK(pg_softmax(2, 2, both, out) == -PG_STALE && pg_log_softmax(2, 2, both, out) == -PG_STALE);
+  CHECK(pg_cross_entropy(2, 2, both, (uint32_t[]){0, 0}, scratch, out) == -PG_STALE);
+  CHECK(pg_rms_norm(2, 2, both, NULL, 1, out) == -PG_STALE);
+  CHECK(pg_rms_norm(1, 2, fine, some, 1, out) == -PG_STALE);
+  const pg_mlp mlp = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, some};
+  const pg_mlp sound = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, fine};
+  CHECK(pg_mlp_forward(&mlp, 1, &good, NULL, out) == -PG_STALE);
+  CHECK(pg_mlp_forward(&sound, 1, &bad, NULL, out) == -PG_STALE);
+  CHECK(!bad || pg_mlp_forward(&sound, 1, &bad, numbers, out) == -PG_STALE);
+  CHECK(pg_sgd_step(&(pg_sgd){.lr = 1}, 2, some, NULL) == -PG_STALE);
+  CHECK(pg_adam_step(&(pg_adam){.lr = 1}, 1, 2, some, numbers, numbers + 2) == -PG_STALE);
+  CHECK(pg_add_grads(2, some, numbers) == -PG_STALE);
+  CHECK(pg_release_all(1, &bad) == -PG_STALE);
+}
+
+static void refuse_in_programs(pg_id bad) {
+  const pg_lookups none = {0};
+  CHECK(!pg_record(0, NULL, 1, &bad, &none, 0));
+  CHECK(!bad || !pg_record(1, &bad, 1, &good, &none, 0)); /* 0 is an index */
+  const uint32_t zero[] = {0}, one[] = {1}, two[] = {2};
+  const pg_lookups node = {1, &bad, zero, zero, 1, one, &good};
+  const pg_lookups element = {1, &good, zero, zero, 1, two, (pg_id[]){good, bad}};
+  CHECK(!pg_record(1, (pg_id[]){0}, 1, &good, &node, 0) && !pg_record(1, (pg_id[]){0}, 1, &good, &element, 0));
+}
+
+TEST(ids_that_name_no_live_node_are_refused) {
+  good = leaf(2);
+  const pg_id stale = id_of(pg_make_RELU(good));
+  release(stale);
+  const pg_id bad[] = {0, 1, 255, stale, good + 100, good + 1000000, INT32_MAX, UINT32_MAX};
+  for (size_t i = 0; i < COUNT(bad); i++) {
+    refuse_one(bad[i]);
+    refuse_as_operand(bad[i]);
+    refuse_among_many(bad[i]);
+    refuse_in_programs(bad[i]);
+    CHECK(live_nodes() == 1 && pg_refs(good) == 1 && pg_data(good) == 2 && pg_grad(good) == 0);
+  }
+  release(good);
+}
+
+TEST(ids_are_refused_where_there_is_no_arena_yet) {
+  refuse_one(256);
+  refuse_one(UINT32_MAX);
+  CHECK(pg_make_ADD(256, 256) == -PG_STALE);
+}

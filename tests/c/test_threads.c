@@ -1,0 +1,130 @@
+/* Many threads at once, for ThreadSanitizer, too. What the caller must keep apart (one sweep, one recording or
+ * compiling at a time) is kept apart by a lock, as the GIL does. */
+#include <pthread.h>
+
+#include "arena.h"
+#include "test.h"
+
+enum { THREADS = 6, ROUNDS = 60, BATCH = 200 };
+
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+static pg_id shared[4];
+static pg_routine *routine;
+
+static void in_threads(void *(*work)(void *)) {
+  pthread_t threads[THREADS];
+  for (size_t i = 0; i < THREADS; i++) {
+    REQUIRE(pthread_create(&threads[i], NULL, work, (void *)i) == 0);
+  }
+  for (int i = 0; i < THREADS; i++) {
+    REQUIRE(pthread_join(threads[i], NULL) == 0);
+  }
+}
+
+static void *make_and_sweep(void *argument) {
+  uint64_t seed = (uint64_t)(uintptr_t)argument;
+  for (int round = 0; round < ROUNDS; round++) {
+    pg_id z = leaf(0), out[4];
+    for (int i = 0; i < 30; i++) {
+      const pg_id w = shared[random_below(&seed, 4)];
+      const pg_id product = id_of(pg_make_MUL_number(w, 2)), sum = id_of(pg_make_ADD(z, product));
+      release(product);
+      release(z);
+      z = sum;
+    }
+    REQUIRE(pg_map_unary(PG_TANH, 4, shared, out) == PG_OK && pg_release_all(4, out) == PG_OK);
+    pthread_mutex_lock(&one_at_a_time);
+    REQUIRE(backward(z) == PG_OK);
+    pthread_mutex_unlock(&one_at_a_time);
+    release(z);
+    const pg_id first = id_of(pg_leaves(4, (double[]){1, 2, 3, 4}));
+    for (pg_id i = 0; i < 4; i++) {
+      release(first + i);
+    }
+    REQUIRE(round % 20 || pg_check() == NULL);
+  }
+  return NULL;
+}
+
+TEST(threads_make_sweep_and_drop_graphs_over_shared_leaves) {
+  for (int i = 0; i < 4; i++) {
+    shared[i] = leaf(i);
+  }
+  in_threads(make_and_sweep);
+  double sum = 0;
+  for (int i = 0; i < 4; i++) {
+    sum += pg_grad(shared[i]);
+  }
+  CHECK(live_nodes() == 4 && sum == THREADS * ROUNDS * 30 * 2);
+  pg_release_all(4, shared);
+}
+
+static void *run_and_change(void *argument) {
+  double x[BATCH], cotangent[BATCH], y[BATCH], by_x[BATCH], by_parameters[4];
+  for (int i = 0; i < BATCH; i++) {
+    x[i] = i, cotangent[i] = 1;
+  }
+  for (int round = 0; round < ROUNDS; round++) {
+    REQUIRE(pg_run(routine, BATCH, (double *const[]){x, cotangent, y, by_x, by_parameters}, 2) == PG_OK);
+    for (int i = 0; i < BATCH; i++) { /* two parameters add up to 3 whatever the others do to the third */
+      REQUIRE(y[i] >= 3.0 * i && by_x[i] >= 3);
+    }
+    REQUIRE(pg_set_data(shared[2], (double)(uintptr_t)argument) == PG_OK);
+    REQUIRE(pg_add_grads(1, shared, by_parameters) == PG_OK);
+    REQUIRE(pg_sgd_step(&(pg_sgd){.lr = 0}, 4, shared, NULL) == PG_OK);
+  }
+  return NULL;
+}
+
+static pg_program *record(void) {
+  pg_trace_begin();
+  const pg_id x = leaf(1);
+  pg_id slope = id_of(pg_make_ADD(shared[0], shared[1])), more = id_of(pg_make_ABS(shared[2]));
+  const pg_id all = id_of(pg_make_ADD(slope, more)), y = id_of(pg_make_MUL(all, x));
+  pg_trace_end();
+  pg_program *p = pg_record(1, &x, 1, &y, &(pg_lookups){0}, 0);
+  release(y), release(all), release(more), release(slope), release(x);
+  return p;
+}
+
+TEST(threads_run_one_routine_while_parameters_change) {
+  for (int i = 0; i < 4; i++) {
+    shared[i] = leaf(i + 1);
+  }
+  pg_program *p = record();
+  routine = pg_compile(p, 1, (size_t[]){1}, (bool[]){true, true}, PG_GRADIENT);
+  in_threads(run_and_change);
+  pg_routine_free(routine);
+  pg_program_free(p);
+  CHECK(live_nodes() == 4 && pg_grad(shared[0]) == THREADS * ROUNDS * (BATCH * (BATCH - 1) / 2));
+  pg_release_all(4, shared);
+}
+
+static void *record_compile_and_make(void *argument) {
+  for (int round = 0; round < ROUNDS / 4; round++) {
+    if ((uintptr_t)argument % 2) {
+      make_and_sweep(argument);
+      continue;
+    }
+    pthread_mutex_lock(&one_at_a_time);
+    const pg_id y = id_of(pg_make_MUL(shared[0], shared[1]));
+    pg_program *p = pg_record(1, shared, 1, &y, &(pg_lookups){0}, 0);
+    pg_routine *r = pg_compile(p, 1, (size_t[]){1}, (bool[]){true}, PG_VALUES);
+    pthread_mutex_unlock(&one_at_a_time);
+    double x[3] = {1, 2, 3}, z[3];
+    REQUIRE(pg_run(r, 3, (double *const[]){x, z}, 1) == PG_OK && z[2] == 3 * pg_data(shared[1]));
+    pg_routine_free(r);
+    pg_program_free(p);
+    release(y);
+  }
+  return NULL;
+}
+
+TEST(threads_record_and_compile_while_others_make_nodes) {
+  for (int i = 0; i < 4; i++) {
+    shared[i] = leaf(i + 1);
+  }
+  in_threads(record_compile_and_make);
+  CHECK(live_nodes() == 4);
+  pg_release_all(4, shared);
+}
