@@ -772,7 +772,8 @@ def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run:
     """A run in a thread of its own, while the main thread waits: only there Python hears signals, and not inside C."""
     if threading.current_thread() is not threading.main_thread():
         return _run(*run)  # type: ignore[no-any-return]
-    stop, status = ffi.new("bool *"), []
+    stop = ffi.new("bool *")
+    status: list[int] = []
 
     def work(*numbers: list[Numbers]) -> None:  # which must stay until the run has heard that it is to stop
         status.append(_run_until(*run, stop))
