@@ -7,7 +7,7 @@ CORE_FILES := $(wildcard csrc/*.c csrc/*.h)
 C_FILES := $(CORE_FILES) $(wildcard pygrad/bench/*.c pygrad/bench/*.h)
 CORE := $(CORE_FILES) $(wildcard csrc/*.def csrc/*.inc) build_ffi.py setup.py pyproject.toml
 
-.PHONY: demo test bench lint format clean
+.PHONY: demo test bench lint format docs notebooks dist sanitize memcheck coverage clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo  ## train micrograd's demo on plain Python and on C
@@ -15,6 +15,7 @@ demo: $(VENV)/.demo  ## train micrograd's demo on plain Python and on C
 
 test: $(VENV)/.test  ## run the whole test suite
 	$(RUN) -m pytest
+	$(MAKE) -C tests/c unit
 
 bench: $(VENV)/.bench  ## compare speeds; `make bench OPTIONS="--only dots --full"`
 	$(RUN) -m pygrad.bench $(OPTIONS)
@@ -33,8 +34,35 @@ format: $(VENV)/.lint  ## lay out the code as `lint` wants it
 	$(RUN) -m ruff format .
 	$(VENV)/bin/clang-format -i $(C_FILES)
 
+docs: $(VENV)/.docs  ## build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
+
+notebooks: $(VENV)/.test  ## run the notebooks of docs/ and write their outputs into them
+	$(RUN) tests/notebooks.py
+
+dist: $(VENV)/.dist  ## build the sdist and the wheel, and test the wheel in an environment of its own
+	rm -rf dist build/dist
+	$(RUN) -m build --quiet
+	$(PYTHON) -m venv build/dist/venv
+	build/dist/venv/bin/pip install --quiet "$$(echo dist/*.whl)[test]"
+	tar -xzf dist/*.tar.gz -C build/dist --strip-components=1
+	rm -rf build/dist/pygrad
+	cd build/dist && venv/bin/python -m pytest -q tests/test_engine.py tests/test_array.py tests/test_program.py tests/test_ops.py
+
+sanitize: $(VENV)/.test  ## run the tests in C and in Python with ASan and UBSan, those of threads in C with TSan
+	$(MAKE) -C tests/c asan tsan
+	$(MAKE) -C tests/c python-asan PYTHON=$(abspath $(RUN))
+
+memcheck:  ## run the tests in C under valgrind
+	$(MAKE) -C tests/c memcheck
+
+coverage: $(VENV)/.coverage  ## print which lines and branches of csrc/ the tests in C and in Python reach
+	$(MAKE) -C tests/c coverage
+	$(MAKE) -C tests/c python-coverage PYTHON=$(abspath $(RUN))
+	$(RUN) -m gcovr --root . --filter csrc/ --merge-mode-functions=merge-use-line-min build/c/coverage build/c/python-coverage
+
 clean:  ## remove everything that was built
-	rm -rf $(VENV) build dist *.egg-info pygrad/_core* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site .cache *.egg-info pygrad/_core* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f moons.png diffusion2d.png rumelhart1986.png asian_option.png
 	find . -name __pycache__ -prune -exec rm -rf {} +
 

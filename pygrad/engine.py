@@ -101,9 +101,11 @@ class Value:
     ----------
     data
         The number: anything `float()` takes. It is kept as a float.
-    _children, _op
-        For an op of your own, as in micrograd's lecture: the Values it was computed from and its symbol. Then
-        assign a function without arguments to `_backward`: it adds to the `grad` of the children.
+    _children
+        For an op of your own, as in micrograd's lecture: the Values it was computed from. Then assign a function
+        without arguments to `_backward`: it adds to the `grad` of the children.
+    _op
+        The symbol of that op.
     label
         A name for pictures.
 

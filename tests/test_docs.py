@@ -20,8 +20,19 @@ def test_docstring_examples_run(name):
     assert doctest.testmod(module, extraglobs={"as_micrograd": pygrad.as_micrograd}).failed == 0
 
 
-def test_readme_s_python_prints_what_it_says(capsys):
-    for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL):
-        exec(compile(block, "README.md", "exec"), {})
-        expected = re.findall(r"print\(.*?\)\s*# (\S+)", block)
-        assert capsys.readouterr().out.split() == expected
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_s_python_prints_what_it_says(page, capsys, tmp_path, monkeypatch):
+    """In a comment behind each print(), or in a block of text below."""
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", page.read_text(encoding="utf-8"), re.DOTALL)
+    names: dict = {}
+    for block, text in blocks:
+        exec(compile(block, page.name, "exec"), names)
+        printed = capsys.readouterr().out
+        if text:
+            assert printed == text
+        else:
+            assert printed.split() == re.findall(r"print\(.*?\)\s*# (\S+)", block)

@@ -1,0 +1,16 @@
+"""What the notebooks of docs/ show is what happens."""
+
+import shutil
+
+import nbformat
+import pytest
+from notebooks import DOCS, run, texts
+
+needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="graphviz's dot is not installed")
+
+
+@needs_dot
+@pytest.mark.parametrize("name", ["tour", "extending"])
+def test_a_notebook_prints_what_it_shows(name):
+    path = DOCS / f"{name}.ipynb"
+    assert texts(run(path)) == texts(nbformat.read(path, as_version=4))
