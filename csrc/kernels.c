@@ -255,10 +255,11 @@ static void *help(void *argument) {
   return NULL;
 }
 
-/* A guess: each row costs a call, and a number what it may cost at worst, as in lanes where pow() goes to libm.
- */
+/* A guess, for each sample: a row costs a call, for a tile of samples where it is batched, and a number what it
+ * may cost at worst, as in lanes where pow() goes to libm. */
 static double most_ns(const pg_code *c) {
-  const double numbers = (double)c->rows * c->n, calls = 20.0 * c->rows;
+  const double samples = c->batched || c->op == PG_CODE_TOTAL ? T : 1;
+  const double numbers = (double)c->rows * c->n, calls = 20.0 * c->rows / samples;
   switch (c->op) {
   case PG_CODE_DOT:
   case PG_CODE_TOTAL:
