@@ -208,7 +208,8 @@ def test_whichever_allocation_fails_those_before_it_are_freed(name, attempts):
             done = attempts.succeeds(OPERATIONS[name], successes)
             info = _mallinfo()
             used.append(info.uordblks + info.hblkhd)
-        assert used[-1] - used[4] < 16 * 20  # less than the smallest allocation each time
+        # What is leaked is leaked each time; others, such as Python, take memory now and then.
+        assert any(after <= before for before, after in zip(used[4:], used[5:]))
         if done:
             break
 

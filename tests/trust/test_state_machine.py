@@ -319,10 +319,11 @@ class Machine(RuleBasedStateMachine):
         if not any(v._prev for v in roots) and moderate(*(v.data for v in roots)):
             inputs = [reference.Value(x) for x in xs]
             for v, slope in zip(inputs, by_x):
-                grads = [w.grad for w in roots]
+                # A hook on a root may change the grads of others: it runs here, but not in the Program.
+                grads = [(w, w.grad) for w in [*roots, *(theirs for _, theirs in self.values)]]
                 fn(v, reference.Value(y)).backward()
                 assert close(slope, v.grad)
-                for w, grad in zip(roots, grads):
+                for w, grad in grads:
                     w.grad = grad
         for p, grad in zip(compiled.parameters.tolist(), before):  # which differs from the model's in rounding
             p.grad = grad
