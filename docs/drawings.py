@@ -204,7 +204,7 @@ def _methods(cls: type) -> str:
         if inspect.isfunction(method) and not method.__qualname__.startswith(cls.__name__) and method.__doc__:
             made.setdefault(method, name)  # of __add__ and __radd__ the first
     lines = [f"| `{name}` | {method.__doc__} |" for method, name in made.items()]
-    return "\n".join(["| method | |", "| --- | --- |", *lines])
+    return "\n".join(["| method | result |", "| --- | --- |", *lines])
 
 
 DRAWN = {drawing.__name__: drawing for drawing in (node, blocks, graph, sweep, ops, value_ops, array_ops)}
