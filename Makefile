@@ -43,6 +43,7 @@ notebooks: $(VENV)/.test  ## run the notebooks of docs/ and write their outputs 
 dist: $(VENV)/.dist  ## build the sdist and the wheel, and test the wheel in an environment of its own
 	rm -rf dist build/dist
 	$(RUN) -m build --quiet
+	if ls dist/*-abi3-*.whl; then $(VENV)/bin/abi3audit --strict dist/*.whl; fi
 	$(PYTHON) -m venv build/dist/venv
 	build/dist/venv/bin/pip install --quiet "$$(echo dist/*.whl)[test]"
 	tar -xzf dist/*.tar.gz -C build/dist --strip-components=1
