@@ -279,8 +279,8 @@ static double most_ns(const pg_code *c) {
 
 static double most_ns_of(const pg_codes *codes) {
   double ns = 0;
-  for (const pg_code *c = codes->list; c < codes->list + codes->count; c++) {
-    ns += most_ns(c);
+  for (uint32_t k = 0; k < codes->count; k++) {
+    ns += most_ns(&codes->list[k]);
   }
   return ns;
 }

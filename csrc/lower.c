@@ -282,9 +282,12 @@ static int by_kind(const void *a, const void *b) {
 /* A gradient's sums run downwards, where kernels run upwards. */
 static void turn_upwards(lowering *l, pg_ref i) {
   const part *x = &l->parts[i];
+  if (x->count < 2) {
+    return;
+  }
   pg_ref *pairs = &l->pairs[2 * (size_t)x->terms];
-  const size_t last = x->count ? x->count - 1 : 0;
-  if (last == 0 || l->parts[pairs[0]].slot <= l->parts[pairs[2 * last]].slot) {
+  const size_t last = x->count - 1;
+  if (l->parts[pairs[0]].slot <= l->parts[pairs[2 * last]].slot) {
     return;
   }
   for (size_t t = 0; t < x->count / 2; t++) {

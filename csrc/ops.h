@@ -7,16 +7,18 @@
 
 /* The result of an op on x and y (a unary op does not read y). Where `op` is a constant, so is the switch. */
 static inline double pg_forward(int op, double x, double y, int *status) {
+  double z = NAN;
   switch (op) {
 #define PG_UNARY(name, symbol, result, adjoint_x)                                                              \
   case PG_##name:                                                                                              \
-    return (result);
+    z = (result);                                                                                              \
+    break;
 #define PG_BINARY(name, symbol, result, adjoint_x, adjoint_y) PG_UNARY(name, symbol, result, adjoint_x)
 #include "ops.def"
   default:
     assert(!"an op of the table");
-    return NAN;
   }
+  return z;
 }
 
 #endif

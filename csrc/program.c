@@ -26,16 +26,19 @@ static const struct {
 
 /* What an op computes, as IEEE has it: no exceptions. */
 static double compute(int op, double x, double y) {
+  double z = NAN;
   switch (op) {
 #define PG_UNARY(name, symbol, forward, adjoint_x)                                                             \
   case PG_##name:                                                                                              \
-    return forward;
+    z = forward;                                                                                               \
+    break;
 #define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) PG_UNARY(name, symbol, forward, adjoint_x)
 #define PG_ALL_OPS
 #include "ops.def"
   default:
-    return NAN;
+    assert(!"an op of the tables");
   }
+  return z;
 }
 
 /* Memory ------------------------------------------------------------------------------------------------- */
@@ -328,15 +331,19 @@ static bool skip(reader *r, char c) {
   return true;
 }
 
+static bool is_called(int op, const char *name, size_t length) {
+  const char *forward = OPS[op].forward;
+  return forward && strncmp(forward, name, length) == 0 && strncmp(forward + length, "(x", 2) == 0;
+}
+
+/* Each function that the tables call is an op of theirs. */
 static int op_called(const char *name, size_t length) {
-  for (int op = 0; op < PG_KERNELS; op++) {
-    const char *forward = OPS[op].forward;
-    if (forward && strncmp(forward, name, length) == 0 && strncmp(forward + length, "(x", 2) == 0) {
-      return op;
-    }
+  int op = 0;
+  while (!is_called(op, name, length)) {
+    op++;
+    assert(op < PG_KERNELS);
   }
-  assert(!"a function that is an op");
-  return PG_ADD;
+  return op;
 }
 
 static pg_ref read_name(reader *r) {

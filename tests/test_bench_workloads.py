@@ -53,7 +53,7 @@ def test_another_seed_gives_other_numbers(name):
 
 @pytest.mark.parametrize("name", ["moons", "gpt", "adam"])
 def test_a_training_step_changes_the_next_one(name):
-    first, second, _ = expected(name)
+    first, second, *_ = expected(name)  # a slow machine has no time for more
     assert not np.allclose(first, second)
 
 

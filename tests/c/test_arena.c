@@ -233,6 +233,25 @@ TEST(no_address_space_is_out_of_memory_until_there_is_some) {
   release(leaf(1));
 }
 
+TEST(memory_that_is_refused_is_out_of_memory_until_there_is_some) {
+  struct rlimit before;
+  getrlimit(RLIMIT_DATA, &before); /* reserving is free of it, committing is not */
+  const struct rlimit none = {1, before.rlim_max};
+  if (getenv("PYGRAD_SANITIZED") || setrlimit(RLIMIT_DATA, &none)) {
+    return;
+  }
+  const pg_made refused = pg_leaf(1);
+  setrlimit(RLIMIT_DATA, &before);
+  CHECK(refused == -PG_NO_MEMORY);
+  const pg_id x = leaf(1);
+  setrlimit(RLIMIT_DATA, &none);
+  const pg_made again = pg_leaves(100000, NULL);
+  const char *unchecked = pg_check();
+  setrlimit(RLIMIT_DATA, &before);
+  CHECK(again == -PG_NO_MEMORY && unchecked);
+  release(x);
+}
+
 TEST(an_arena_has_room_for_nodes_and_for_the_table_of_their_blocks) {
   /* Just enough for the nodes of half the blocks there can be, but not for their table, too. */
   if (limit_address_space(((rlim_t)1 << 35) + (1 << 20))) {

@@ -184,7 +184,7 @@ TEST(reductions_build_the_loops_graph) {
       loops[row] = z;
     }
     compare(&o, ROWS, ours, loops);
-    CHECK(pg_reduce(ops[k], ROWS, 0, NULL, ours) == PG_OK); /* of nothing */
+    CHECK(pg_reduce(ops[k], ROWS, 0, o.a, ours) == PG_OK); /* of nothing */
     CHECK(pg_data(ours[0]) == (ops[k] == PG_MUL));
     CHECK(pg_release_all(ROWS, ours) == PG_OK);
   }
@@ -390,6 +390,56 @@ TEST(a_builder_that_fails_makes_nothing_and_says_where) {
 #undef FAILS
   pg_release_all(3, a);
   release(half);
+}
+
+/* Holds as many leaves as leave so much room in the block that is being filled. */
+static size_t pad(pg_id *leaves, uint32_t room) {
+  size_t count = 0;
+  do {
+    leaves[count++] = leaf(0);
+  } while ((leaves[count - 1] + room) % PG_BLOCK_NODES != PG_BLOCK_NODES - 1);
+  return count;
+}
+
+TEST(any_node_may_be_the_first_of_a_block) {
+  const operands o = make_operands();
+  pg_id leaves[PG_BLOCK_NODES], out[SIZE], scratch[N];
+  const pg_id given[2] = {0, o.a[1]};
+  const pg_mlp mlp = {1, (uint32_t[]){2}, (uint32_t[]){2, 2}, (bool[]){true, false}, o.a};
+#define AT_EACH(rooms, call, results)                                                                          \
+  for (uint32_t room = 0; room < (rooms); room++) {                                                            \
+    const size_t count = pad(leaves, room);                                                                    \
+    CHECK((call) == PG_OK);                                                                                    \
+    CHECK(pg_release_all(results, out) == PG_OK && pg_release_all(count, leaves) == PG_OK);                    \
+  }
+  for (int op = PG_LEAF + 1; op < PG_CUSTOM; op++) {
+    const maker *m = &MAKERS[op - PG_LEAF - 1];
+    AT_EACH(3,
+            m->unary    ? pg_map_unary(op, 3, o.a, out)
+            : m->binary ? pg_map_binary(op, 3, o.a, o.b, out)
+                        : pg_map_number(op, 3, o.a, 2.5, false, out),
+            3)
+    if (m->number) {
+      AT_EACH(5, pg_map_number(op, 3, o.a, 2, false, out), 3)
+      AT_EACH(7, pg_reduce(op, 1, 5, o.a, out), 1)
+    }
+  }
+  AT_EACH(8, pg_map_binary(PG_SUBTRACT, 2, o.a, o.b, out), 2)
+  AT_EACH(8, pg_map_binary(PG_DIVIDE, 2, o.a, o.b, out), 2)
+  AT_EACH(8, pg_map_number(PG_SUBTRACT_FROM, 2, o.a, 3, false, out), 2)
+  AT_EACH(8, pg_map_number(PG_DIVIDE_INTO, 2, o.a, 3, false, out), 2)
+  AT_EACH(2, pg_reduce(PG_ADD, 1, 0, o.a, out), 1)
+  AT_EACH(2, pg_matmul(1, 0, 1, o.a, 0, 0, o.b, 0, 0, NULL, out), 1)
+  AT_EACH(10, pg_matmul(1, 3, 1, o.a, 1, 1, o.b, 1, 1, NULL, out), 1)
+  AT_EACH(10, pg_matmul(1, 3, 1, o.a, 1, 1, o.b, 1, 1, o.bias, out), 1)
+  AT_EACH(30, pg_softmax(1, 4, o.a, out), 4)
+  AT_EACH(30, pg_log_softmax(1, 4, o.a, out), 4)
+  AT_EACH(30, pg_cross_entropy(1, 4, o.a, (uint32_t[]){1}, scratch, out), 1)
+  AT_EACH(30, pg_rms_norm(1, 4, o.a, o.b, 1e-5, out), 4)
+  AT_EACH(20, pg_mlp_forward(&mlp, 2, given, (double[]){2, 0}, out), 2)
+  AT_EACH(20, pg_mlp_forward(&mlp, 2, o.b, NULL, out), 2)
+#undef AT_EACH
+  drop_operands(&o);
 }
 
 TEST(numbers_go_to_nodes_and_come_back) {

@@ -42,8 +42,54 @@ static void slopes_of(int op, double x, double y, double *by_x, double *by_y) {
   }
 }
 
-/* op(x[a_step * i], y[b_step * i]) for i below n. Each of x and y may be inputs or parameters. */
+/* What programs have ops of their own for. */
 typedef struct {
+  pg_id (*make)(pg_id x, pg_id y);
+  double (*value)(double x, double y);
+} composite;
+
+static pg_id make_negative(pg_id x, pg_id y) {
+  (void)y;
+  return id_of(pg_make_MUL_number(x, -1));
+}
+
+static pg_id make_square(pg_id x, pg_id y) {
+  (void)y;
+  return id_of(pg_make_POWER(x, 2, true));
+}
+
+static pg_id make_reciprocal(pg_id x, pg_id y) {
+  (void)y;
+  return id_of(pg_make_POWER(x, -1, true));
+}
+
+static pg_id make_difference(pg_id x, pg_id y) {
+  const pg_id negative = make_negative(y, 0), z = id_of(pg_make_ADD(x, negative));
+  release(negative);
+  return z;
+}
+
+static pg_id make_quotient(pg_id x, pg_id y) {
+  const pg_id inverse = make_reciprocal(y, 0), z = id_of(pg_make_MUL(x, inverse));
+  release(inverse);
+  return z;
+}
+
+static double negative_of(double x, double y) { return (void)y, -x; }
+static double square_of(double x, double y) { return (void)y, x * x; }
+static double reciprocal_of(double x, double y) { return (void)y, 1 / x; }
+static double difference_of(double x, double y) { return x - y; }
+static double quotient_of(double x, double y) { return x / y; }
+
+static const composite COMPOSITES[] = {
+    {make_negative, negative_of},     {make_square, square_of},     {make_reciprocal, reciprocal_of},
+    {make_difference, difference_of}, {make_quotient, quotient_of},
+};
+
+/* op(x[a_step * i], y[b_step * i]) for i below n, or a composite in place of the op. Each of x and y may be
+ * inputs or parameters. */
+typedef struct {
+  const composite *composite;
   int op;
   uint32_t n, a_step, b_step;
   bool a_is_parameter, b_is_parameter, batched;
@@ -63,7 +109,7 @@ static pg_program *record(const setting *s, bool sum, unsigned without) {
   for (uint32_t i = 0; i < s->n; i++) {
     const pg_id x = (s->a_is_parameter ? parameters : inputs)[s->a_step * i % HALF];
     const pg_id y = (s->b_is_parameter ? parameters : inputs)[HALF + s->b_step * i % HALF];
-    made[i] = id_of(make_with(m, x, y, s->exponent));
+    made[i] = s->composite ? s->composite->make(x, y) : id_of(make_with(m, x, y, s->exponent));
     sums[i] = id_of(i ? pg_make_ADD(sums[i - 1], made[i]) : pg_make_ADD(made[0], made[0]));
   }
   pg_trace_end();
@@ -93,8 +139,9 @@ static void check_values(const setting *s, const double *in, const double *w, un
   CHECK(r && pg_run(r, batch, (double *const[]){(double *)in, z}, 1) == PG_OK);
   for (size_t sample = 0; sample < batch; sample++) {
     for (uint32_t i = 0; i < s->n; i++) {
-      const double *at = in + sample * N;
-      REQUIRE(near(z[sample * s->n + i], value_of(s->op, x_of(s, at, w, i), y_of(s, at, w, i)), 1e-15));
+      const double x = x_of(s, in + sample * N, w, i), y = y_of(s, in + sample * N, w, i);
+      const double expected = s->composite ? s->composite->value(x, y) : value_of(s->op, x, y);
+      REQUIRE(near(z[sample * s->n + i], expected, 1e-15));
     }
   }
   pg_routine_free(r);
@@ -151,19 +198,23 @@ static void check_each_setting(int lanes) {
     edges[i] = EDGES[random_below(&seed, COUNT(EDGES))];
   }
   const unsigned plain = PG_WITHOUT_DOTS | PG_WITHOUT_REDUCTION;
-  for (int op = PG_LEAF + 1; op < PG_CUSTOM; op++) {
-    for (unsigned k = 0; k < COUNT(STEPS) * COUNT(SIZES) * 6; k++) {
-      const unsigned size = k / 6 % COUNT(SIZES), steps = k / 6 / COUNT(SIZES);
-      const setting s = {.op = op,
-                         .n = SIZES[size],
-                         .a_step = STEPS[steps][0],
-                         .b_step = STEPS[steps][1],
-                         .batched = k % 2,
-                         .a_is_parameter = k / 2 % 3 == 1,
-                         .b_is_parameter = k / 2 % 3 == 2,
-                         .exponent = EXPONENTS[k % COUNT(EXPONENTS)]};
+  for (unsigned k = 0; k < COUNT(STEPS) * COUNT(SIZES) * 6; k++) {
+    const unsigned size = k / 6 % COUNT(SIZES), steps = k / 6 / COUNT(SIZES);
+    setting s = {.n = SIZES[size],
+                 .a_step = STEPS[steps][0],
+                 .b_step = STEPS[steps][1],
+                 .batched = k % 2,
+                 .a_is_parameter = k / 2 % 3 == 1,
+                 .b_is_parameter = k / 2 % 3 == 2,
+                 .exponent = EXPONENTS[k % COUNT(EXPONENTS)]};
+    for (s.op = PG_LEAF + 1; s.op < PG_CUSTOM; s.op++) {
       check_values(&s, edges, of_w, plain);
       check_gradient(&s, moderate, of_w, k % 4 < 2 ? plain : PG_WITHOUT_SHARING);
+    }
+    s.op = PG_ADD; /* for what takes two numbers */
+    for (size_t c = 0; c < COUNT(COMPOSITES); c++) {
+      s.composite = &COMPOSITES[c];
+      check_values(&s, edges, of_w, PG_WITHOUT_DOTS);
     }
   }
   pg_release_all(N, w);
@@ -223,3 +274,50 @@ static void check_dots(int lanes) {
 TEST(dot_products_in_kernels_of_2_lanes) { check_dots(2); }
 TEST(dot_products_in_kernels_of_4_lanes) { check_dots(4); }
 TEST(dot_products_in_kernels_of_8_lanes) { check_dots(8); }
+
+/* Totals over the batch of products of which both factors, or one or the other, are one a sample:
+ * z = (x[0] + w) * v + (x[1] + w) * u, times a cotangent that may be one for all. Where x is detached, nothing
+ * but the totals needs the products. */
+static void check_totals(int lanes, bool detached) {
+  if (pg_test_use_lanes(lanes) != lanes) {
+    return;
+  }
+  const pg_id w = leaf(0.5), v = leaf(3), u = leaf(-2);
+  pg_trace_begin();
+  const pg_id x[2] = {leaf(1), leaf(2)}, y[2] = {id_of(pg_make_DETACH(x[0])), id_of(pg_make_DETACH(x[1]))};
+  const pg_id a = id_of(pg_make_ADD((detached ? y : x)[0], w)),
+              b = id_of(pg_make_ADD((detached ? y : x)[1], w));
+  const pg_id c = id_of(pg_make_MUL(a, v)), d = id_of(pg_make_MUL(b, u)), z = id_of(pg_make_ADD(c, d));
+  pg_trace_end();
+  pg_program *p = pg_record(2, x, 1, &z, &NO_LOOKUPS, 0);
+  pg_id order[3]; /* of the parameters */
+  CHECK(p && pg_program_parameters(p, order) == 3);
+  static double in[2 * BATCH], cotangent[BATCH], values[BATCH], by_x[2 * BATCH], by_parameters[3];
+  for (size_t batch = 1; batch <= BATCH; batch += 3) {
+    for (int shared = 0; shared < 2; shared++) {
+      double expected[3] = {0};
+      for (size_t s = 0; s < batch; s++) {
+        in[2 * s] = (double)s, in[2 * s + 1] = 1 - (double)s;
+        cotangent[s] = shared ? 2 : (double)(s % 7);
+        const double g = cotangent[shared ? 0 : s];
+        expected[0] += (3 - 2) * g, expected[1] += (in[2 * s] + 0.5) * g,
+            expected[2] += (in[2 * s + 1] + 0.5) * g;
+      }
+      pg_routine *r = pg_compile(p, 1, (size_t[]){2}, (bool[]){true, !shared}, PG_GRADIENT);
+      CHECK(r && pg_run(r, batch, (double *const[]){in, cotangent, values, by_x, by_parameters}, 1) == PG_OK);
+      for (int i = 0; i < 3; i++) {
+        REQUIRE(near(by_parameters[i], expected[order[i] == w ? 0 : order[i] == v ? 1 : 2], 1e-13));
+      }
+      REQUIRE(near(by_x[2 * (batch - 1)], detached ? 0 : 3 * cotangent[batch - 1], 1e-13));
+      pg_routine_free(r);
+    }
+  }
+  pg_program_free(p);
+  release(z), release(d), release(c), release(b), release(a);
+  release(y[0]), release(y[1]), release(x[0]), release(x[1]);
+  release(w), release(v), release(u);
+}
+
+TEST(totals_in_kernels_of_2_lanes) { check_totals(2, false), check_totals(2, true); }
+TEST(totals_in_kernels_of_4_lanes) { check_totals(4, false), check_totals(4, true); }
+TEST(totals_in_kernels_of_8_lanes) { check_totals(8, false), check_totals(8, true); }

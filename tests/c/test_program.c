@@ -1,5 +1,6 @@
 /* Programs: what is recorded, compiled and run, against the graph itself, sample by sample. */
 #include "arena.h"
+#include "makers.h"
 #include "test.h"
 
 /* Graphs to record ------------------------------------------------------------------------------------------
@@ -526,6 +527,46 @@ TEST(the_op_that_makes_inf_or_nan_is_found) {
   CHECK(strcmp(symbol, "parameter") == 0);
   pg_program_free(p);
   pg_release_all(4, (pg_id[]){q, log, x, w});
+}
+
+TEST(of_what_is_finite_none_is_found) {
+  const pg_id w = leaf(1.5);
+  pg_trace_begin();
+  pg_id made[COUNT(MAKERS) + 1] = {leaf(1.25)}, sums[COUNT(MAKERS) + 1] = {made[0]};
+  for (size_t i = 0; i < COUNT(MAKERS); i++) {
+    made[i + 1] = id_of(make_with(&MAKERS[i], made[0], w, 2.5));
+    sums[i + 1] = id_of(pg_make_ADD(sums[i], made[i + 1]));
+  }
+  pg_trace_end();
+  pg_program *p = pg_record(1, made, 1, &sums[COUNT(MAKERS)], &NO_LOOKUPS, 0);
+  const char *symbol;
+  double numbers_found[3];
+  CHECK(pg_find_not_finite(p, (double[]){1.25, 1}, true, &symbol, numbers_found) == 0);
+  pg_program_free(p);
+  for (size_t i = COUNT(MAKERS); i > 0; i--) {
+    release(sums[i]);
+    release(made[i]);
+  }
+  release(made[0]);
+  release(w);
+}
+
+TEST(constants_are_folded_whatever_the_op) {
+  pg_trace_begin();
+  const pg_id x = leaf(1.25), c = leaf(1.5), d = leaf(0.75);
+  for (size_t i = 0; i < COUNT(MAKERS); i++) {
+    const pg_id folded = id_of(make_with(&MAKERS[i], c, d, 2.5)), z = id_of(pg_make_ADD(x, folded));
+    pg_program *p = pg_record(1, &x, 1, &z, &NO_LOOKUPS, 0);
+    pg_routine *r = pg_compile(p, 1, (size_t[]){1}, (bool[]){false}, PG_VALUES);
+    double in = 2, out = 0;
+    CHECK(pg_run(r, 1, (double *const[]){&in, &out}, 1) == PG_OK && out == 2 + pg_data(folded));
+    pg_routine_free(r);
+    pg_program_free(p);
+    release(z);
+    release(folded);
+  }
+  pg_trace_end();
+  release(d), release(c), release(x);
 }
 
 TEST(a_program_whose_parameter_is_gone_does_not_run) {
