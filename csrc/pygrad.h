@@ -232,9 +232,8 @@ typedef struct {
 } pg_lookups;
 
 /* The program of the graph from the inputs (leaves, or 0 for an index) to the outputs. Other leaves are
- * parameters if they are not traced, else constants. `without`: optimizations that are not wanted. No node
- * may be PG_PINNED. NULL if
- * there is no memory, or an id names no live node. */
+ * parameters if they are not traced, else constants. `without`: optimizations that are not wanted. No node may
+ * be PG_PINNED. NULL if there is no memory, or an id names no live node. */
 pg_program *pg_record(size_t inputs, const pg_id *input_ids, size_t outputs, const pg_id *output_ids,
                       const pg_lookups *lookups, unsigned without);
 void pg_program_free(pg_program *program);
