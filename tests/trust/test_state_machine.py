@@ -26,7 +26,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from loops import LOOPS
-from programs import EDGES, STEPS, bits, programs, run
+from programs import EDGES, STEPS, bits, run
 
 import pygrad
 from pygrad import Value, optim, reference
@@ -51,6 +51,7 @@ FUNCTIONS = [
 
 numbers = st.floats(-2, 2) | st.sampled_from(EDGES)
 places = st.integers(0, 1 << 16)
+short_programs = st.lists(st.tuples(st.sampled_from(sorted(UNHOOKED)), places, places, numbers), max_size=30)
 
 
 class BoomError(Exception):
@@ -75,9 +76,9 @@ def close(x, y):
     return math.isclose(x, y, rel_tol=1e-10, abs_tol=1e-10) or (math.isnan(x) and math.isnan(y))
 
 
-def moderate(*xs):
-    """Whether rounding does not decide what becomes of the numbers."""
-    return all(abs(x) < 1e3 for x in xs)
+def moderate(x):
+    """Whether rounding does not decide what becomes of the number."""
+    return abs(x) < 1e3
 
 
 class Machine(RuleBasedStateMachine):
@@ -90,6 +91,7 @@ class Machine(RuleBasedStateMachine):
         gc.collect()
         self.before = pygrad.memory_stats().live_nodes
         self.values, self.arrays, self.programs = [], [], []
+        self.hooks = 0
 
     @initialize(x=numbers, y=numbers)
     def begin(self, x, y):
@@ -156,8 +158,14 @@ class Machine(RuleBasedStateMachine):
 
     @rule(i=places, j=places, x=numbers)
     def hook(self, i, j, x):
-        """A _backward in place of the one there is, which adds to the grad of an older node."""
+        """A _backward in place of the one there is, which adds to the grad of an older node.
+
+        Not of one that keeps an Array, which might hold the newer one: such a circle nobody sees.
+        """
         newer, older = sorted([self.at(self.values, i), self.at(self.values, j)], key=lambda p: -p[1]._created)
+        if any(isinstance(pin, pygrad.Array) for pin in getattr(older[0], "_pins", ())):
+            return
+        self.hooks += 1
         for a, b in zip(newer, older):
             STEPS["hook"](type(a), a, b, x)
 
@@ -279,52 +287,34 @@ class Machine(RuleBasedStateMachine):
 
     # Programs
 
-    @rule(which=st.integers(0, len(FUNCTIONS) - 1), i=places, j=places, threads=st.sampled_from([1, 2]))
-    def compile(self, which, i, j, threads):
-        (w, rw), (b, rb) = self.at(self.values, i), self.at(self.values, j)
+    @rule(fn=st.sampled_from(FUNCTIONS), i=places, j=places, threads=st.sampled_from([1, 2]))
+    def compile(self, fn, i, j, threads):
+        w, b = self.at(self.values, i), self.at(self.values, j)
         compiled, raised = outcome(
-            lambda: pygrad.compile(lambda x, y: FUNCTIONS[which](x, y, w, b), 0.5, 0.25, threads=threads)
+            lambda: pygrad.compile(lambda x, y: fn(x, y, w[0], b[0]), 0.5, 0.25, threads=threads)
         )
         if raised is None:
-            self.programs.append((compiled, lambda x, y: FUNCTIONS[which](x, y, rw, rb), (rw, rb)))
+            self.programs.append((compiled, fn, w, b))
             del self.programs[: len(self.programs) - MOST // 8]
 
-    def leaves_below(self, roots):
-        found, todo = [], list(roots)
-        while todo:
-            v = todo.pop()
-            if v not in found:
-                found.append(v)
-                todo += v._prev
-        return found
-
-    @rule(i=places, xs=st.lists(st.floats(-2, 2), min_size=1, max_size=3), y=st.floats(-2, 2))
+    @rule(i=places, xs=st.lists(st.floats(-2, 2), min_size=1, max_size=3) | st.just([0.1] * 130), y=st.floats(-2, 2))
     @precondition(lambda self: self.programs)
     def call(self, i, xs, y):
-        """What was computed before the trace follows its leaves, so the model computes it anew, where it can."""
-        compiled, fn, roots = self.at(self.programs, i)
-        if any(v._prev for v in roots) or not moderate(*(v.data for v in roots)):
-            compiled(np.array(xs), y)
-            return
-        found = compiled(np.array(xs), y)
-        for x, z in zip(xs, found):
-            assert close(z, fn(reference.Value(x), reference.Value(y)).data)
-
-    @rule(i=places, xs=st.lists(st.floats(-2, 2), min_size=1, max_size=130), y=st.floats(-2, 2))
-    @precondition(lambda self: self.programs)
-    def gradient(self, i, xs, y):
-        compiled, fn, roots = self.at(self.programs, i)
+        """Where the parameters are leaves and no extremes, the model computes it, too, with leaves of the same data."""
+        compiled, fn, (w, rw), (b, rb) = self.at(self.programs, i)
         before = [p.grad for p in compiled.parameters.tolist()]
-        _, (by_x, _) = compiled.value_and_grad(np.array(xs), y)
-        if not any(v._prev for v in roots) and moderate(*(v.data for v in roots)):
-            inputs = [reference.Value(x) for x in xs]
-            for v, slope in zip(inputs, by_x):
-                # A hook on a root may change the grads of others: it runs here, but not in the Program.
-                grads = [(w, w.grad) for w in [*roots, *(theirs for _, theirs in self.values)]]
-                fn(v, reference.Value(y)).backward()
-                assert close(slope, v.grad)
-                for w, grad in grads:
-                    w.grad = grad
+        z, (by_x, by_y) = compiled.value_and_grad(np.array(xs), y)
+        assert z.tobytes() == compiled(np.array(xs), y).tobytes()
+        if not (rw._prev or rb._prev) and moderate(rw.data) and moderate(rb.data):
+            x, y = [reference.Value(x) for x in xs], reference.Value(y)
+            parameters = {rw: reference.Value(rw.data), rb: reference.Value(rb.data)}
+            results = [fn(v, y, parameters[rw], parameters[rb]) for v in x]
+            for result in results:
+                result.backward()
+            expected = [v.data for v in results] + [v.grad for v in (*x, y)]
+            assert all(map(close, [*z, *by_x, by_y], expected))
+            for ours, theirs in {w: rw, b: rb}.items():
+                assert not moderate(theirs.grad) or close(ours.grad - theirs.grad, parameters[theirs].grad)
         for p, grad in zip(compiled.parameters.tolist(), before):  # which differs from the model's in rounding
             p.grad = grad
 
@@ -334,7 +324,7 @@ class Machine(RuleBasedStateMachine):
     def collect(self):
         gc.collect()
 
-    @rule(work=st.lists(programs(UNHOOKED, EDGES), min_size=2, max_size=4))
+    @rule(work=st.lists(short_programs, min_size=2, max_size=4))
     def compute_in_threads(self, work):
         found = [None] * len(work)
 
@@ -365,10 +355,12 @@ class Machine(RuleBasedStateMachine):
         del self.values, self.arrays, self.programs
         if sys.exc_info()[0]:  # whose frames hold Values still
             return
-        for _ in range(3):  # a pass lets go of closures whose results have gone
+        for _ in range(self.hooks + 2):  # a pass lets go of closures whose results have gone
             (Value(1.0) * 2).backward()
             gc.collect()
-        assert pygrad.memory_stats().live_nodes <= self.before
+            if pygrad.memory_stats().live_nodes <= self.before:
+                return
+        raise AssertionError(f"{pygrad.memory_stats().live_nodes - self.before} nodes leaked")
 
 
 @pytest.fixture
@@ -386,7 +378,7 @@ def test_whatever_is_done_gives_the_reference_s_bits(few_objects, full):
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=3000 if full else 25,
+            max_examples=1500 if full else 25,
             stateful_step_count=60,
             deadline=None,
             suppress_health_check=list(HealthCheck),
