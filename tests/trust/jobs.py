@@ -116,6 +116,7 @@ def use(thing):
         return thing.value_and_grad(np.ones(3), 0.5)[0]
     if isinstance(thing, nn.Module):
         thing = thing([0.5, -0.5, 1.0])
+    thing.grad = 0.0
     loss = (thing * thing).sum() if isinstance(thing, pygrad.Array) else thing * thing
     loss.backward()
     return struct.pack("d", float(loss)), float(np.sum(thing.grad))
