@@ -16,7 +16,7 @@ def note(what: str, figure: str) -> None:
 
 
 def table(title: str, rows: list[list[str]]) -> None:
-    """A table under a title of its own; the first row is its head."""
+    """A table, and what is to be said before it; the first row is its head."""
     _tables[title] = rows
 
 
@@ -37,5 +37,5 @@ def page() -> str:
     lines = ["<!-- written by `make trust` -->", ""]
     lines += _markdown([["measured", "figure"], *([what, figure] for what, figure in _figures.items())])
     for title, rows in _tables.items():
-        lines += [f"**{title}**", "", *_markdown(rows)]
+        lines += [title, "", *_markdown(rows)]
     return "\n".join([*lines, f"On {_machine()}, NumPy {np.__version__}.", ""])
