@@ -69,8 +69,7 @@ trust: $(VENV)/.test $(MEASURED:%=build/trust/%.txt)  ## try at length all that 
 	$(RUN) -m pytest tests/trust --full --page docs/_generated/trust.md
 
 build/trust/%.txt: always
-	mkdir -p $(@D)
-	$(MAKE) $* >$@ 2>&1 || { cat $@; exit 1; }
+	mkdir -p $(@D) && $(MAKE) $* >$@ 2>&1 || { cat $@; exit 1; }
 
 clean:  ## remove everything that was built
 	rm -rf $(VENV) build dist site .cache *.egg-info pygrad/_core* .pytest_cache .mypy_cache .ruff_cache .hypothesis
