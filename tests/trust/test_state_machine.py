@@ -378,7 +378,7 @@ def test_whatever_is_done_gives_the_reference_s_bits(few_objects, full):
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=1500 if full else 25,
+            max_examples=600 if full else 25,
             stateful_step_count=60,
             deadline=None,
             suppress_health_check=list(HealthCheck),
