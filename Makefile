@@ -7,7 +7,7 @@ CORE_FILES := $(wildcard csrc/*.c csrc/*.h)
 C_FILES := $(CORE_FILES) $(wildcard pygrad/bench/*.c pygrad/bench/*.h)
 CORE := $(CORE_FILES) $(wildcard csrc/*.def csrc/*.inc) build_ffi.py setup.py pyproject.toml
 
-.PHONY: demo test bench lint format docs notebooks dist sanitize memcheck fuzz coverage clean
+.PHONY: demo test bench lint format docs notebooks dist sanitize memcheck fuzz coverage trust always clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo  ## train micrograd's demo on plain Python and on C
@@ -64,6 +64,16 @@ coverage: $(VENV)/.coverage  ## print which lines and branches of csrc/ the test
 	$(MAKE) -C tests/c coverage
 	$(MAKE) -C tests/c python-coverage PYTHON=$(abspath $(RUN))
 	$(RUN) -m gcovr --root . --filter csrc/ --gcov-suspicious-hits-threshold=0 --merge-mode-functions=merge-use-line-min build/c/coverage build/c/python-coverage
+
+# The page ends with what those of these targets print that there are.
+MEASURED := $(shell grep -oE '^(fuzz|coverage):' Makefile | tr -d ':')
+
+trust: $(VENV)/.test $(MEASURED:%=build/trust/%.txt)  ## try at length all that could go wrong, and print a page of figures
+	mkdir -p docs/_generated
+	$(RUN) -m pytest tests/trust --full --page docs/_generated/trust.md
+
+build/trust/%.txt: always
+	mkdir -p $(@D) && $(MAKE) $* >$@ 2>&1 || { cat $@; exit 1; }
 
 clean:  ## remove everything that was built
 	rm -rf $(VENV) build dist site .cache *.egg-info pygrad/_core* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -467,7 +467,7 @@ def _handle(id: int, pins: tuple[object, ...] = ()) -> Value:
                 raise _error(-status, "_prev")
             value = _new(Value)
             value._id = id
-            if pins:
+            if pins and lib.pg_flags_of(id) & lib.PG_PINNED:  # else what they keep is not below this node
                 value._pins = pins
             _make_findable(value)
         return value
@@ -498,7 +498,8 @@ class _LateClosures:
     """Values whose _backward was assigned when results had been made of them.
 
     Those results do not hold them (see _made), so they are held here, until a backward pass finds the results gone.
-    A closure that refers to a result keeps it, and itself, for good: Python's collector cannot see that circle.
+    A closure that refers to a result keeps it, and itself, for good: Python's collector cannot see that circle. So does
+    one that refers to another element of an Array, and that keeps the Array because a Python _backward is below it.
     """
 
     def __init__(self) -> None:

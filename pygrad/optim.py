@@ -108,7 +108,8 @@ class Optimizer:
             raise ValueError("there are no parameters to optimize")
         if not all(map(is_leaf, self._params)):
             raise ValueError("a parameter must be a leaf, and one of these was computed, or has a _backward of its own")
-        if np.unique(self._ids).size != self._ids.size:
+        ids = np.sort(self._ids)  # np.unique, being C++, aborts where Python ends daemon threads: CPython's issue 87135
+        if (ids[1:] == ids[:-1]).any():
             raise ValueError("a parameter comes twice")
         self.lr = lr
         self.steps = 0

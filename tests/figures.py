@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-PAGE = Path(__file__).parent.parent / "docs" / "_generated" / "trust.md"
+LOGS = Path(__file__).parent.parent / "build" / "trust"  # what other targets of the Makefile have printed
 
 _figures: dict[str, str] = {}
 _tables: dict[str, list[list[str]]] = {}
@@ -16,7 +16,7 @@ def note(what: str, figure: str) -> None:
 
 
 def table(title: str, rows: list[list[str]]) -> None:
-    """A table under a title of its own; the first row is its head."""
+    """A table, and what is to be said before it; the first row is its head."""
     _tables[title] = rows
 
 
@@ -33,9 +33,16 @@ def _machine() -> str:
     return f"{processor}, {platform.platform()}, {platform.python_implementation()} {platform.python_version()}"
 
 
+def _total(log: Path) -> str:
+    """The last line with a figure, without the spaces of a table."""
+    lines = [" ".join(line.split()) for line in log.read_text(encoding="utf-8").splitlines()]
+    return next(line for line in reversed(lines) if any(map(str.isdigit, line)))
+
+
 def page() -> str:
     lines = ["<!-- written by `make trust` -->", ""]
-    lines += _markdown([["measured", "figure"], *([what, figure] for what, figure in _figures.items())])
+    measured = {**_figures, **{f"`make {log.stem}`": _total(log) for log in sorted(LOGS.glob("*.txt"))}}
+    lines += _markdown([["measured", "figure"], *([what, figure] for what, figure in measured.items())])
     for title, rows in _tables.items():
-        lines += [f"**{title}**", "", *_markdown(rows)]
+        lines += [title, "", *_markdown(rows)]
     return "\n".join([*lines, f"On {_machine()}, NumPy {np.__version__}.", ""])

@@ -1949,6 +1949,24 @@ assert (array([1.0]) * 2).item() == 2
     )
 
 
+@pytest.mark.parametrize(
+    "element",
+    [
+        lambda a: (a * 2)[1],
+        lambda a: concatenate([a, a])[1],
+        lambda a: where([False, True], a, 0.0)[1],
+        lambda a: stack([a, a])[1, 1],
+    ],
+)
+def test_an_element_with_a_backward_of_its_own_goes_though_others_of_its_array_have_one_below(element):
+    before = live_nodes()
+    v = element(array([double(Value(3.0)), 1.0]))
+    v._backward = lambda: None
+    del v
+    Value(1.0).backward()  # which lets go of closures whose results have gone
+    assert live_nodes() == before
+
+
 @on_cpython("PyPy runs a __del__ in another order")
 def test_an_array_that_a_finalizer_saves_from_a_circle_keeps_its_nodes():
     saved = []

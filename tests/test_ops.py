@@ -86,6 +86,7 @@ def outcome(V, op, x, *others):
 
 
 NUMBERS = [*EDGES, *(-x for x in EDGES[4:9]), 709.0, 710.0, -745.0, -746.0, 2.0, -2.0, 3.0, 1e300, 2.5]
+NUMBERS += [2.0**-1022, 2.0**-1022 - 2.0**-1074, 1 - 2.0**-53, 2.0**53 - 1, 2.0**53, 1e5, -1e5]
 
 
 @pytest.mark.parametrize("op", UNARY)

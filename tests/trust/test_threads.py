@@ -1,0 +1,72 @@
+"""Many threads at once: whatever each does gives what it gives alone, and the arena stays sound."""
+
+import random
+import sys
+import threading
+import time
+
+import figures
+import pytest
+from conftest import live_nodes
+from jobs import JOBS
+
+import pygrad
+from pygrad._core import ffi, lib
+
+THREADS = 16
+SEEDS = 20
+
+
+def at_work(seconds, jobs, expected):
+    """How often the threads did each of the jobs, until the time is over."""
+    end = time.perf_counter() + seconds
+    counts, errors = [], []
+
+    def work(k):
+        rng, count = random.Random(k), dict.fromkeys(jobs, 0)
+        counts.append(count)
+        try:
+            while time.perf_counter() < end and not errors:
+                name, seed = rng.choice(jobs), rng.randrange(SEEDS)
+                assert JOBS[name](seed) == expected[name][seed], (name, seed)
+                count[name] += 1
+                if rng.random() < 0.02:
+                    assert lib.pg_check() == ffi.NULL
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(THREADS)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    if errors:
+        raise errors[0]
+    return {name: sum(count[name] for count in counts) for name in jobs}
+
+
+@pytest.fixture
+def switching():
+    """The interpreter switches between threads as often as it can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(interval)
+
+
+def test_sixteen_threads_give_what_one_gives_and_leave_the_arena_sound(full, switching):
+    start = time.perf_counter()
+    expected = {name: [job(seed) for seed in range(SEEDS)] for name, job in JOBS.items()}
+    alone = len(JOBS) * SEEDS / (time.perf_counter() - start)
+    before = live_nodes()
+    seconds = 60 if full else 3
+    counts = at_work(seconds, list(JOBS), expected)
+    assert all(counts.values())
+    pygrad.Value(1.0).backward()  # which lets go of closures whose results have gone
+    assert live_nodes() == before
+    assert lib.pg_check() == ffi.NULL
+    together = sum(counts.values()) / seconds
+    figures.note(
+        f"{THREADS} threads at mixed work, each result compared with the serial one",
+        f"{sum(counts.values()):,} jobs, {together:,.0f} a second (one thread alone: {alone:,.0f})",
+    )
