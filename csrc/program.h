@@ -1,8 +1,9 @@
 /* program.h: a graph as a list of instructions. Private to the core.
  *
- * Instruction i computes the i-th value from earlier ones. A program keeps the graph as it was recorded. Each
- * kind of call gets a list of its own, built by emitting, which simplifies: whoever makes a list of another
- * (the gradient, the tangents) just emits. lower.c turns a list into code, kernels.c runs that.
+ * Instruction i computes the i-th value from earlier ones. A program keeps the graph as it was recorded
+ * (record.c). Each kind of call gets a list of its own (derive.c), built by emitting, which simplifies
+ * (program.c): whoever makes a list of another (the gradient, the tangents) just emits. lower.c turns a list
+ * into code, kernels.c runs that.
  */
 #ifndef PYGRAD_PROGRAM_H
 #define PYGRAD_PROGRAM_H
@@ -66,6 +67,33 @@ struct pg_program {
   bool verbatim;    /* as it was recorded: nothing is simplified yet */
   bool failed;      /* memory has run out: what is in the list is of no use */
 };
+
+/* An empty list; NULL if there is no memory for it. */
+pg_program *pg_new_program(unsigned without);
+
+/* Makes room for more entries of an array that doubles. False, and the array is as it was, if there is no
+ * memory. */
+bool pg_grow(void **array, uint32_t *room, uint32_t count, uint32_t more, size_t size);
+
+/* Emitting: each of these returns an instruction that is new at the end of the list, or an equal one that was
+ * there before. Once p->failed, what they return is of no use; but all may still be called. */
+
+/* An op of the tables, or something simpler; b: PG_NO_REF for a unary op. */
+pg_ref pg_emit(pg_program *p, int op, pg_ref a, pg_ref b);
+pg_ref pg_emit_leaf(pg_program *p, int op, pg_ref which, double number, bool batched);
+pg_ref pg_emit_constant(pg_program *p, double number);
+pg_ref pg_emit_total(pg_program *p, pg_ref a);
+pg_ref pg_emit_lookup(pg_program *p, pg_ref index, uint32_t table);
+pg_ref pg_emit_scatter(pg_program *p, uint32_t scatter, uint32_t element);
+
+/* Another ref of the span that is being made, which is the last; then the span's number. */
+void pg_add_ref(pg_program *p, pg_span *span, pg_ref ref);
+uint32_t pg_add_table(pg_program *p, pg_span span);
+uint32_t pg_add_scatter(pg_program *p, pg_span span);
+
+static inline bool pg_is_constant(const pg_program *p, pg_ref i, double number) {
+  return i != PG_NO_REF && p->list[i].op == PG_CONSTANT && p->list[i].number == number;
+}
 
 /* The simplified list of what `wanted` of a program (see pg_compile) for inputs of which some are batched. NULL
  * if memory has run out. */
