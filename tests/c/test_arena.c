@@ -186,8 +186,8 @@ TEST(more_leaves_than_ids_are_out_of_memory) {
  */
 static bool limit_address_space(rlim_t bytes) {
   unsigned long pages = 0;
-  FILE *statm = fopen("/proc/self/statm", "r");
-  if (getenv("PYGRAD_SANITIZED") || !statm || fscanf(statm, "%lu", &pages) != 1 || fclose(statm)) {
+  FILE *statm = getenv("PYGRAD_SANITIZED") ? NULL : fopen("/proc/self/statm", "r");
+  if (!statm || fscanf(statm, "%lu", &pages) != 1 || fclose(statm)) {
     return false;
   }
   const struct rlimit limit = {pages * (rlim_t)sysconf(_SC_PAGESIZE) + bytes, RLIM_INFINITY};
