@@ -122,7 +122,6 @@ static void unlink_block(pg_block_id block) {
 /* Puts a block at the young end of a list. */
 static void link_block(pg_block_id *youngest, pg_block_id block, pg_block as) {
   as.older = *youngest;
-  as.younger = 0;
   A->blocks[block] = as;
   A->blocks[*youngest].younger = block;
   *youngest = block;

@@ -111,6 +111,32 @@ TEST(the_open_block_is_closed_where_a_run_of_leaves_needs_more_than_one) {
   CHECK(open_blocks() == 1);
 }
 
+/* The ids of a run of leaves, from the first of them. */
+static void release_run(pg_id first, size_t count) {
+  for (pg_id id = first; id < first + count; id++) {
+    release(id);
+  }
+}
+
+TEST(a_run_of_leaves_takes_free_blocks_where_enough_of_them_lie_side_by_side) {
+  enum { BLOCK = PG_BLOCK_NODES };
+  static const double numbers[5 * BLOCK];
+  const pg_id a = id_of(pg_leaves(2 * BLOCK, numbers)), b = id_of(pg_leaves(BLOCK, numbers));
+  const pg_id c = id_of(pg_leaves(2 * BLOCK, numbers)), last = leaf(1);
+  CHECK(b == a + 2 * BLOCK && c == b + BLOCK);
+  release_run(a, 2 * BLOCK);
+  release_run(c, 2 * BLOCK);
+  const pg_id three = id_of(pg_leaves(3 * BLOCK, numbers)), two = id_of(pg_leaves(2 * BLOCK, numbers));
+  CHECK(three > last && two == a);
+  release_run(two, 2 * BLOCK);
+  release_run(b, BLOCK);
+  const pg_id five = id_of(pg_leaves(5 * BLOCK, numbers));
+  CHECK(five == a);
+  release_run(five, 5 * BLOCK);
+  release_run(three, 3 * BLOCK);
+  release(last);
+}
+
 TEST(a_chain_of_a_million_nodes_is_freed_and_its_memory_given_back) {
   pg_memory full, empty, again;
   for (int round = 0; round < 2; round++) {
@@ -182,6 +208,48 @@ TEST(more_leaves_than_ids_are_out_of_memory) {
   CHECK(pg_leaves(SIZE_MAX, NULL) == -PG_NO_MEMORY);
 }
 
+/* What is committed at first, but for block 0: nodes to be filled with leaves, the first of which commits. */
+enum { FIRST_NODES = 127 * PG_BLOCK_NODES };
+
+static pg_id fill(size_t count) {
+  const pg_id first = leaf(0);
+  pg_test_fail_allocations(0);
+  for (size_t i = 1; i < count; i++) {
+    REQUIRE(pg_leaf(0) > 0);
+  }
+  return first;
+}
+
+TEST(what_fits_in_the_memory_that_there_is_needs_no_more) {
+  enum { FREE = 2 * PG_BLOCK_NODES + 7 };
+  pg_id operands[FREE + 1], results[FREE + 1];
+  const pg_id first = fill(FIRST_NODES - FREE);
+  for (size_t i = 0; i < COUNT(operands); i++) {
+    operands[i] = first + (pg_id)(FIRST_NODES - 2 * FREE + i - 1);
+  }
+  /* First in blocks never used; then in free ones, and what is left of a block is not used again. */
+  for (size_t room = FREE; room >= 2 * PG_BLOCK_NODES; room -= 7) {
+    CHECK(pg_map_unary(PG_RELU, room + 1, operands, results) == -PG_NO_MEMORY);
+    CHECK(pg_map_unary(PG_RELU, room, operands, results) == PG_OK);
+    CHECK(pg_leaf(0) == -PG_NO_MEMORY);
+    CHECK(pg_release_all(room, results) == PG_OK);
+  }
+  release_run(first, FIRST_NODES - FREE);
+}
+
+TEST(a_run_of_leaves_that_finds_no_memory_leaves_the_blocks_as_they_were) {
+  const size_t full = FIRST_NODES - PG_BLOCK_NODES;
+  const pg_id first = fill(full);
+  release(leaf(1)); /* the last block is open, and empty: it is closed in vain */
+  CHECK(pg_leaves((size_t)2 * PG_BLOCK_NODES, NULL) == -PG_NO_MEMORY);
+  release_run(first + (pg_id)full - PG_BLOCK_NODES, PG_BLOCK_NODES);
+  const pg_id again = first + (pg_id)full - PG_BLOCK_NODES;
+  for (pg_id id = again; id < again + PG_BLOCK_NODES; id++) {
+    CHECK(leaf(1) == id);
+  }
+  release_run(first, full);
+}
+
 /* Lets the process have so many bytes more. Sanitizers and valgrind need the address space for themselves: no.
  */
 static bool limit_address_space(rlim_t bytes) {
@@ -212,7 +280,10 @@ TEST(a_smaller_arena_does_where_the_address_space_is_limited) {
   }
   pg_memory memory;
   pg_memory_stats(&memory);
-  CHECK(memory.live_nodes > 100000 && memory.reserved_bytes < (256 << 20));
+  CHECK(memory.live_nodes > 100000 && memory.reserved_bytes <= (128 << 20));
+  void *rest = pg_os_reserve(128 << 20); /* is left to others */
+  CHECK(rest != NULL);
+  pg_os_unreserve(rest, 128 << 20);
   CHECK(backward(y) == PG_OK);
   CHECK(pg_grad(x) == 1);
   release(y);
