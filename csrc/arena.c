@@ -282,8 +282,9 @@ pg_id pg_new_leaves(const double *data, size_t count) {
     return 0;
   }
   const pg_id first = A->next;
+  const uint8_t flags = pg_born();
   for (size_t i = 0; i < count; i++) {
-    A->nodes[first + i] = (pg_node){.data = data[i], .refs = 1, .op = PG_LEAF, .flags = pg_born()};
+    A->nodes[first + i] = (pg_node){.data = data[i], .refs = 1, .op = PG_LEAF, .flags = flags};
   }
   A->next += (pg_id)count;
   A->nodes[0].refs += (uint32_t)(2 * count);

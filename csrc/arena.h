@@ -68,9 +68,9 @@ typedef struct {
   uint16_t epoch;     /* of the newest sweep */
   uint64_t live, peak_live;
   uint32_t open, peak_open; /* blocks on the list */
-  uint8_t born;             /* during a trace PG_TRACED: a flag of every node that the tracer makes */
-  uintptr_t tracer;         /* a thread; see pg_born */
-  uint64_t traced_reads;    /* of data of traced nodes, during the trace */
+  _Atomic uint8_t born;     /* during a trace PG_TRACED: a flag of every node that the tracer makes */
+  _Atomic uintptr_t tracer; /* a thread, set before `born`; see pg_born */
+  uint64_t traced_reads;    /* of data of traced nodes, by the tracer, which alone may touch this */
   int64_t test_successes;   /* allocations that still succeed; negative: all do */
   atomic_int test_lanes;    /* kernels have so many at most; 0: as many as the machine */
 } pg_arena;
@@ -110,14 +110,19 @@ bool pg_may_allocate(void);
 /* realloc, and malloc for NULL. */
 void *pg_resize(void *at, size_t bytes);
 
-/* The flags of a node that is made now. What other threads make during a trace is none of its business. */
+/* The flags of a node that is made now. What other threads make during a trace is none of its business. (This
+ * needs no lock.) */
 static inline uint8_t pg_born(void) {
-  const uint8_t born = pg_the_arena.born;
+  const uint8_t born = atomic_load_explicit(&pg_the_arena.born, memory_order_acquire);
   return __builtin_expect(born, 0) && pg_the_arena.tracer == pg_os_thread() ? born : 0;
 }
 
-/* Someone reads the data of a node with these flags: to be warned of if it is traced. */
-static inline void pg_note_read(int flags) { pg_the_arena.traced_reads += (pg_born() & flags) != 0; }
+/* Someone reads the data of a node with these flags: to be warned of if it is traced. (Nor does this.) */
+static inline void pg_note_read(int flags) {
+  if (pg_born() & flags) {
+    pg_the_arena.traced_reads++;
+  }
+}
 
 /* One holder less; at zero the node is freed, and its operands lose a holder. */
 void pg_drop(pg_id id);

@@ -249,9 +249,9 @@ int pg_set_flags(pg_id id, int flags) {
 
 void pg_trace_begin(void) {
   pg_lock();
-  pg_the_arena.born = PG_TRACED;
-  pg_the_arena.tracer = pg_os_thread();
   pg_the_arena.traced_reads = 0;
+  pg_the_arena.tracer = pg_os_thread();
+  pg_the_arena.born = PG_TRACED;
   pg_unlock();
 }
 

@@ -250,6 +250,18 @@ TEST(a_run_of_leaves_that_finds_no_memory_leaves_the_blocks_as_they_were) {
   release_run(first, full);
 }
 
+TEST(operands_whose_list_finds_no_memory_are_not_cut_short) {
+  /* There is room for all but one cell of their list; once those are freed, for more. */
+  static pg_id operands[PG_BLOCK_NODES + 2];
+  const pg_id first = fill(FIRST_NODES - PG_BLOCK_NODES);
+  for (size_t i = 0; i < COUNT(operands); i++) {
+    operands[i] = first;
+  }
+  CHECK(pg_custom(1, operands, COUNT(operands)) == -PG_NO_MEMORY);
+  release(id_of(pg_custom(1, operands, COUNT(operands) - 2)));
+  release_run(first, FIRST_NODES - PG_BLOCK_NODES);
+}
+
 /* Lets the process have so many bytes more. Sanitizers and valgrind need the address space for themselves: no.
  */
 static bool limit_address_space(rlim_t bytes) {

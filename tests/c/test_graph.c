@@ -137,6 +137,15 @@ TEST(a_hold_that_is_kept_is_let_go_of_by_its_keeper) {
   release(y);
 }
 
+TEST(an_operand_that_was_let_go_of_can_be_held_again) {
+  const pg_id x = leaf(2), y = id_of(pg_make_RELU(x));
+  release(x);
+  CHECK(!(pg_flags_of(x) & PG_HELD) && pg_keep(x) == PG_STALE);
+  CHECK(pg_hold(x) == PG_OK && pg_flags_of(x) & PG_HELD && pg_keep(x) == PG_OK);
+  release(y);
+  CHECK(pg_release(x) == PG_STALE && pg_release_kept(x) == PG_OK);
+}
+
 TEST(an_inner_node_that_two_hold_is_freed_once) {
   const pg_id x = leaf(2), a = id_of(pg_make_RELU(x)), b = id_of(pg_make_EXP(a)), c = id_of(pg_make_MUL(a, b));
   const pg_id d = id_of(pg_make_ADD(c, c));

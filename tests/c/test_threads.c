@@ -128,3 +128,29 @@ TEST(threads_record_and_compile_while_others_make_nodes) {
   CHECK(live_nodes() == 4);
   pg_release_all(4, shared);
 }
+
+static void *trace_or_make(void *argument) {
+  for (int round = 0; round < 100 * ROUNDS; round++) {
+    const bool traces = (uintptr_t)argument % 2;
+    if (traces) {
+      pthread_mutex_lock(&one_at_a_time);
+      pg_trace_begin();
+    }
+    const pg_id x = leaf(2);
+    REQUIRE(pg_tracing() == traces && pg_data(x) == 2 && pg_data(shared[0]) == 1);
+    REQUIRE((pg_flags_of(x) & PG_TRACED) == (traces ? PG_TRACED : 0));
+    if (traces) {
+      REQUIRE(pg_trace_end() == 1);
+      pthread_mutex_unlock(&one_at_a_time);
+    }
+    release(x);
+  }
+  return NULL;
+}
+
+TEST(a_trace_is_of_what_its_own_thread_makes_and_reads) {
+  shared[0] = leaf(1);
+  in_threads(trace_or_make);
+  CHECK(live_nodes() == 1);
+  release(shared[0]);
+}
