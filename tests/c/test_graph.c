@@ -184,6 +184,32 @@ TEST(a_sweep_goes_on_where_its_slice_ended) {
   }
 }
 
+TEST(a_slice_that_ends_at_a_closure_names_it) {
+  const pg_id x = leaf(2), y = id_of(pg_custom(3, &x, 1)), z = id_of(pg_make_RELU(y));
+  CHECK(pg_set_flags(y, PG_CLOSURE) == PG_OK);
+  pg_sweep sweep;
+  CHECK(pg_sweep_begin(&sweep, z) == PG_OK);
+  CHECK(pg_sweep_run(&sweep, 1) == y && pg_grad(y) == 1);
+  CHECK(pg_sweep_run(&sweep, 1) == PG_DONE);
+  pg_release_all(3, (pg_id[]){z, y, x});
+}
+
+TEST(a_slice_ends_sooner_where_blocks_are_passed) {
+  const pg_id x = leaf(2), y = id_of(pg_make_RELU(x));
+  static pg_id between[20 * PG_BLOCK_NODES];
+  for (size_t i = 0; i < COUNT(between); i++) {
+    between[i] = (pg_id)pg_leaf(0);
+  }
+  const pg_id z = id_of(pg_make_RELU(y));
+  pg_sweep sweep;
+  CHECK(pg_sweep_begin(&sweep, z) == PG_OK);
+  CHECK(pg_sweep_run(&sweep, 2 * PG_BLOCK_NODES + 10) ==
+        PG_MORE); /* two blocks worked on, and more than ten passed */
+  CHECK(pg_sweep_run(&sweep, 1) == PG_DONE && pg_grad(x) == 1);
+  CHECK(pg_release_all(COUNT(between), between) == PG_OK);
+  pg_release_all(3, (pg_id[]){z, y, x});
+}
+
 TEST(the_gradient_of_a_leaf_by_itself_is_1) {
   const pg_id x = leaf(5);
   CHECK(backward(x) == PG_OK && pg_grad(x) == 1);
