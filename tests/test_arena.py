@@ -291,7 +291,6 @@ def test_threads_with_closures_take_turns():
     assert x.grad == 8 * 100 * 4 * sum(range(20))
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_fork_in_the_middle_of_other_threads_work():
     shared = Value(3)
     stop = threading.Event()

@@ -700,7 +700,6 @@ def test_a_leaf_made_in_an_earlier_trace_is_a_parameter():
     assert f(1.0) == 10
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_fork_in_the_middle_of_another_thread_s_trace_can_compile():
     def fork():
         child = os.fork()

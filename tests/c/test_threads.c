@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "arena.h"
+#include "makers.h"
 #include "test.h"
 
 enum { THREADS = 6, ROUNDS = 60, BATCH = 200 };
@@ -56,6 +57,76 @@ TEST(threads_make_sweep_and_drop_graphs_over_shared_leaves) {
     sum += pg_grad(shared[i]);
   }
   CHECK(live_nodes() == 4 && sum == THREADS * ROUNDS * 30 * 2);
+  pg_release_all(4, shared);
+}
+
+/* Each function that takes the arena's lock: at the same time as itself, and as all the others. */
+
+static void make_each(void) {
+  for (size_t i = 0; i < COUNT(MAKERS); i++) {
+    release(id_of(make_with(&MAKERS[i], shared[0], shared[1], 2)));
+    if (MAKERS[i].number) {
+      release(id_of(MAKERS[i].number(shared[0], 2)));
+    }
+  }
+  release(id_of(pg_custom(0, shared, 4)));
+}
+
+static void make_many(void) {
+  pg_id out[4], scratch[2];
+#define MAKES(count, made) REQUIRE((made) == PG_OK && pg_release_all(count, out) == PG_OK)
+  MAKES(4, pg_map_unary(PG_EXP, 4, shared, out));
+  MAKES(4, pg_map_binary(PG_DIVIDE, 4, shared, shared, out));
+  MAKES(4, pg_map_number(PG_POWER, 4, shared, 2, true, out));
+  MAKES(2, pg_reduce(PG_ADD, 2, 2, shared, out));
+  MAKES(4, pg_matmul(2, 2, 2, shared, 2, 1, shared, 2, 1, NULL, out));
+  MAKES(4, pg_softmax(2, 2, shared, out));
+  MAKES(4, pg_log_softmax(2, 2, shared, out));
+  MAKES(2, pg_cross_entropy(2, 2, shared, (uint32_t[]){0, 1}, scratch, out));
+  MAKES(4, pg_rms_norm(2, 2, shared, NULL, 1e-5, out));
+#undef MAKES
+  const pg_mlp mlp = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, shared};
+  REQUIRE(pg_mlp_forward(&mlp, 1, &shared[2], NULL, out) == PG_OK);
+  release(out[0]);
+}
+
+static void read_and_write(void) {
+  double numbers[4], zeros[4] = {0}, means[4] = {0}, squares[4] = {0};
+  REQUIRE(pg_read(PG_DATA, 4, shared, numbers) == PG_OK && numbers[3] == 1.5);
+  REQUIRE(pg_write(PG_DATA, 4, shared, numbers) == PG_OK && pg_fill(PG_GRAD, 4, shared, 0) == PG_OK);
+  REQUIRE(pg_set_data(shared[0], 1.5) == PG_OK && pg_set_grad(shared[0], 0) == PG_OK);
+  REQUIRE(pg_data(shared[0]) == 1.5 && pg_data_at(shared[0]) && pg_all_leaves(4, shared));
+  REQUIRE(pg_set_flags(shared[0], PG_LABELLED) == PG_OK && pg_flags_of(shared[0]) & PG_LABELLED);
+  REQUIRE(pg_sgd_step(&(pg_sgd){.lr = 0}, 4, shared, NULL) == PG_OK);
+  REQUIRE(pg_adam_step(&(pg_adam){.lr = 0, .eps = 1}, 1, 4, shared, means, squares) == PG_OK);
+  REQUIRE(pg_add_grads(4, shared, zeros) == PG_OK);
+}
+
+static void hold_and_let_go(void) {
+  REQUIRE(pg_hold(shared[0]) == PG_OK && pg_release(shared[0]) == PG_OK);
+  REQUIRE(pg_hold_all(4, shared) == PG_OK && pg_release_all(4, shared) == PG_OK);
+  const pg_id y = id_of(pg_make_RELU(shared[0]));
+  REQUIRE(pg_keep(y) == PG_OK && pg_backward_one(y) == PG_OK && pg_release_kept(y) == PG_OK);
+  pg_memory memory;
+  pg_memory_stats(&memory);
+  REQUIRE(memory.live_nodes >= 4);
+}
+
+static void *do_everything(void *argument) {
+  static void (*const works[])(void) = {make_each, make_many, read_and_write, hold_and_let_go};
+  uint64_t seed = (uint64_t)(uintptr_t)argument;
+  for (int round = 0; round < 10 * ROUNDS; round++) {
+    works[random_below(&seed, COUNT(works))]();
+  }
+  return NULL;
+}
+
+TEST(threads_call_whatever_takes_the_lock_at_once) {
+  for (int i = 0; i < 4; i++) {
+    shared[i] = leaf(1.5);
+  }
+  in_threads(do_everything);
+  CHECK(live_nodes() == 4 && pg_refs(shared[0]) == 1 && pg_data(shared[3]) == 1.5);
   pg_release_all(4, shared);
 }
 
