@@ -248,19 +248,14 @@ int pg_set_flags(pg_id id, int flags) {
 /* Tracing ------------------------------------------------------------------------------------------------ */
 
 void pg_trace_begin(void) {
-  pg_lock();
   pg_the_arena.traced_reads = 0;
   pg_the_arena.tracer = pg_os_thread();
   pg_the_arena.born = PG_TRACED;
-  pg_unlock();
 }
 
 uint64_t pg_trace_end(void) {
-  pg_lock();
   pg_the_arena.born = 0;
-  uint64_t reads = pg_the_arena.traced_reads;
-  pg_unlock();
-  return reads;
+  return pg_the_arena.traced_reads;
 }
 
 bool pg_tracing(void) { return pg_born() != 0; }

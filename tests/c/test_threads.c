@@ -115,7 +115,7 @@ static void hold_and_let_go(void) {
 static void *do_everything(void *argument) {
   static void (*const works[])(void) = {make_each, make_many, read_and_write, hold_and_let_go};
   uint64_t seed = (uint64_t)(uintptr_t)argument;
-  for (int round = 0; round < 10 * ROUNDS; round++) {
+  for (int round = 0; round < 50 * ROUNDS; round++) {
     works[random_below(&seed, COUNT(works))]();
   }
   return NULL;
