@@ -3,7 +3,7 @@
 #include "makers.h"
 #include "test.h"
 
-/* x[0] * w + table[index], then something of each op. */
+/* x * w + (table[index] + other[index]) * 0.1, then something of each op. */
 typedef struct {
   pg_id leaves[4], made[64];
   size_t count;
@@ -15,15 +15,17 @@ static pg_id keep(recorded *r, pg_made made) { return r->made[r->count++] = id_o
 static recorded record(void) {
   recorded r = {.leaves = {leaf(1.5), leaf(0.5), leaf(2), leaf(NAN)}};
   pg_trace_begin();
-  const pg_id x = keep(&r, pg_leaf(1.25)), c = keep(&r, pg_leaf(0.1)),
-              node = keep(&r, pg_make_DETACH(r.leaves[1]));
-  pg_id z = keep(&r, pg_make_ADD(keep(&r, pg_make_MUL(x, r.leaves[0])), keep(&r, pg_make_MUL(node, c))));
+  const pg_id x = keep(&r, pg_leaf(1.25)), c = keep(&r, pg_leaf(0.1));
+  const pg_id nodes[] = {keep(&r, pg_make_DETACH(r.leaves[1])), keep(&r, pg_make_DETACH(r.leaves[2]))};
+  const pg_id found = keep(&r, pg_make_ADD(nodes[0], nodes[1]));
+  pg_id z = keep(&r, pg_make_ADD(keep(&r, pg_make_MUL(x, r.leaves[0])), keep(&r, pg_make_MUL(found, c))));
   for (size_t i = 0; i < COUNT(MAKERS); i++) {
     z = keep(&r, pg_make_ADD(z, keep(&r, make_with(&MAKERS[i], x, r.leaves[0], 2.5))));
   }
   pg_trace_end();
-  const uint32_t index[] = {1}, table[] = {0}, rows[] = {2};
-  const pg_lookups lookups = {1, &node, index, table, 1, rows, r.leaves + 1};
+  const uint32_t indices[] = {1, 1}, tables[] = {0, 1}, rows[] = {2, 3};
+  const pg_id elements[] = {r.leaves[1], r.leaves[2], r.leaves[0], r.leaves[1], r.leaves[3]};
+  const pg_lookups lookups = {2, nodes, indices, tables, 2, rows, elements};
   r.program = pg_record(2, (pg_id[]){x, 0}, 1, &z, &lookups, 0);
   REQUIRE(r.program != NULL);
   return r;
@@ -75,15 +77,34 @@ TEST(a_program_put_together_again_is_the_same) {
   pg_parts counts = {0};
   pg_program_parts(r.program, &counts);
   take_apart(r.program, &t);
-  CHECK(counts.instruction_count == t.parts.instruction_count && counts.element_count == 2);
+  CHECK(counts.instruction_count == t.parts.instruction_count && counts.element_count == 5);
   const char *fault = "none was looked for";
   pg_program *p = pg_program_of(&t.parts, 0, &fault);
   CHECK(p && !fault && same(run(p), run(r.program)));
   take_apart(p, &again);
-  CHECK(memcmp(t.ops, again.ops, t.parts.instruction_count) == 0);
-  CHECK(memcmp(t.a, again.a, t.parts.instruction_count * sizeof *t.a) == 0);
+  const size_t n = t.parts.instruction_count;
+  CHECK(memcmp(t.ops, again.ops, n) == 0 && memcmp(t.a, again.a, n * sizeof *t.a) == 0);
+  CHECK(memcmp(t.b, again.b, n * sizeof *t.b) == 0 && t.outputs[0] == again.outputs[0]);
+  CHECK(memcmp(t.constants, again.constants, t.parts.constant_count * sizeof *t.constants) == 0);
+  CHECK(memcmp(t.rows, again.rows, 2 * sizeof *t.rows) == 0);
+  CHECK(memcmp(t.elements, again.elements, 5 * sizeof *t.elements) == 0);
+  CHECK(memcmp(t.parameters, again.parameters, t.parts.parameter_count * sizeof *t.parameters) == 0);
   pg_program_free(p);
   drop(&r);
+}
+
+/* The first number that operand a of an instruction cannot have. */
+static uint32_t first_beyond(const taken_apart *t, size_t i) {
+  switch (t->ops[i]) {
+  case PG_INPUT:
+    return (uint32_t)t->parts.input_count;
+  case PG_PARAMETER:
+    return (uint32_t)t->parts.parameter_count;
+  case PG_CONSTANT:
+    return 0;
+  default:
+    return (uint32_t)i;
+  }
 }
 
 TEST(parts_of_no_program_are_refused) {
@@ -111,9 +132,15 @@ TEST(parts_of_no_program_are_refused) {
   REFUSED_WITH(t.parts.input_count, 1);
   REFUSED_WITH(t.parts.parameter_count, 1);
   REFUSED_WITH(t.parts.table_count, 0);
-  REFUSED_WITH(t.parts.element_count, 3);
+  REFUSED_WITH(t.parts.table_count, 1);
+  REFUSED_WITH(t.parts.element_count, 4);
+  REFUSED_WITH(t.parts.element_count, 6);
   REFUSED_WITH(t.rows[0], 0);
   REFUSED_WITH(t.rows[0], 3);
+  REFUSED_WITH(t.rows[1], 0);
+  REFUSED_WITH(t.rows[1], 2);
+  REFUSED_WITH(t.rows[1], 4);
+  REFUSED_WITH(t.rows[1], UINT32_MAX);
   REFUSED_WITH(t.elements[0], (uint32_t)n);
   REFUSED_WITH(t.elements[1], (uint32_t)n - 1);
   REFUSED_WITH(t.outputs[0], (uint32_t)n);
@@ -122,6 +149,19 @@ TEST(parts_of_no_program_are_refused) {
     REFUSED_WITH(t.ops[i], PG_LEAF);
     REFUSED_WITH(t.ops[i], PG_SCATTER);
     REFUSED_WITH(t.a[i], t.ops[i] == PG_CONSTANT ? 0 : (uint32_t)n);
+    REFUSED_WITH(t.a[i], first_beyond(&t, i));
+    if (t.ops[i] == PG_LOOKUP) {
+      REFUSED_WITH(t.b[i], 2);
+      REFUSED_WITH(t.a[i], t.elements[0]);                         /* an instruction, but no input */
+      for (size_t k = t.b[i] ? 2 : 0; k < (t.b[i] ? 5 : 2); k++) { /* of its table */
+        REFUSED_WITH(t.elements[k], (uint32_t)i);
+      }
+    } else if (t.b[i] != UINT32_MAX) {
+      REFUSED_WITH(t.b[i], (uint32_t)i);
+    }
+    if (t.ops[i] == PG_POWER) {
+      REFUSED_WITH(t.b[i], t.a[i]); /* an instruction, but no constant */
+    }
     REFUSED_WITH(t.b[i], t.b[i] == UINT32_MAX ? 0 : UINT32_MAX);
   }
 #undef REFUSED_WITH
