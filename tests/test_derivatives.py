@@ -118,11 +118,13 @@ def test_hvp_is_the_difference_of_the_reference_s_gradients(without, steps, prim
     fn = function(steps)
     x, direction = np.array(primals), np.random.default_rng(seed).uniform(-1, 1, len(primals))
     try:
-        coarse, fine = (second(fn, x, direction, h) for h in (2e-5, 1e-5))
-        size = np.abs(fine).max() + np.abs(gradient(fn, x)).max() + 1
+        with np.errstate(all="ignore"):
+            coarse, fine = (second(fn, x, direction, h) for h in (2e-5, 1e-5))
+            size = np.abs(fine).max() + np.abs(gradient(fn, x)).max() + 1
+            known = size < 1e4 and np.abs(coarse - fine).max() < 1e-6 * size
     except ERRORS:
         return
-    assume(size < 1e4 and np.abs(coarse - fine).max() < 1e-6 * size)
+    assume(known)
     f = pygrad.compile(lambda *args: fn(Value, args), *primals, _without=without)
     product = f.hvp(primals, direction.tolist())
     if without & (lib.PG_WITHOUT_FOLDING | lib.PG_WITHOUT_REDUCTION):  # x**1 at 0 becomes 0 * 0**-1, not 0
