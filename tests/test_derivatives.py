@@ -12,7 +12,6 @@ from test_program import ERRORS, RECORDED, WITHOUT, agree, expected, function, n
 
 import pygrad
 from pygrad import Value, nn, reference
-from pygrad._core import lib
 
 SMOOTH = {name: step for name, step in RECORDED.items() if name not in {"relu", "abs", "maximum", "minimum"}}
 SMOOTH = {name: step for name, step in SMOOTH.items() if name not in {"maximumx", "minimumx", "detach"}}
@@ -110,6 +109,17 @@ def second(fn, x, direction, h):
     return (gradient(fn, x + h * direction) - gradient(fn, x - h * direction)) / (2 * h)
 
 
+def raises_zero(steps, numbers):
+    """Whether a step is a power of 0, whose second derivative is 0 * inf, and nan, as in JAX."""
+    values = [reference.Value(x) for x in numbers]
+    for name, i, j, x in steps:
+        a, b = values[-1 - i % len(values)], values[-1 - j % len(values)]
+        if name == "**x" and a.data == 0:
+            return True
+        values.append(RECORDED[name](reference.Value, a, b, x))
+    return False
+
+
 @pytest.mark.parametrize("without", WITHOUT)
 @settings(max_examples=40, deadline=None)
 @given(programs(SMOOTH), st.lists(moderate, min_size=1, max_size=3), seeds)
@@ -124,15 +134,13 @@ def test_hvp_is_the_difference_of_the_reference_s_gradients(without, steps, prim
             known = size < 1e4 and np.abs(coarse - fine).max() < 1e-6 * size
     except ERRORS:
         return
-    assume(known)
+    assume(known and not raises_zero(steps, primals))
     f = pygrad.compile(lambda *args: fn(Value, args), *primals, _without=without)
     product = f.hvp(primals, direction.tolist())
-    if without & (lib.PG_WITHOUT_FOLDING | lib.PG_WITHOUT_REDUCTION):  # x**1 at 0 becomes 0 * 0**-1, not 0
-        assume(np.isfinite(product).all())
     np.testing.assert_allclose(product, fine, atol=1e-5 * size, rtol=1e-5)
     rows = np.array(f.hessian(*primals), dtype=float)
     np.testing.assert_allclose(rows @ direction, fine, atol=1e-5 * size, rtol=1e-5)
-    np.testing.assert_allclose(rows, rows.T, rtol=1e-9, atol=1e-9 * np.abs(rows).max())
+    np.testing.assert_allclose(rows, rows.T, rtol=1e-9, atol=1e-9 * np.abs(rows).max() + 1e-12 * size)
 
 
 @pytest.mark.parametrize("without", WITHOUT)
