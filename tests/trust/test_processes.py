@@ -67,7 +67,8 @@ def start(works=BUSY, daemon=False):
 @pytest.fixture
 def busy(python):
     """Runs code in a process that has all of the above."""
-    path = os.pathsep.join(map(str, [TESTS, Path(__file__).parent]))
+    already = filter(None, [os.environ.get("PYTHONPATH")])  # a core with a sanitizer
+    path = os.pathsep.join([str(TESTS), str(Path(__file__).parent), *already])
 
     def run(code, **options):
         return python(BUSY + code, env={**os.environ, "PYTHONPATH": path}, **options)
