@@ -70,7 +70,7 @@ typedef struct {
   uint32_t open, peak_open; /* blocks on the list */
   _Atomic uint8_t born;     /* during a trace PG_TRACED: a flag of every node that the tracer makes */
   _Atomic uintptr_t tracer; /* a thread, set before `born`; see pg_born */
-  uint64_t traced_reads;    /* of data of traced nodes, by the tracer, which alone may touch this */
+  uint64_t traced_reads;    /* of traced nodes, by the tracer, which alone may touch this */
   int64_t test_successes;   /* allocations that still succeed; negative: all do */
   atomic_int test_lanes;    /* kernels have so many at most; 0: as many as the machine */
 } pg_arena;
@@ -117,7 +117,8 @@ static inline uint8_t pg_born(void) {
   return __builtin_expect(born, 0) && pg_the_arena.tracer == pg_os_thread() ? born : 0;
 }
 
-/* Someone reads the data of a node with these flags: to be warned of if it is traced. (Nor does this.) */
+/* Someone reads a number of a node with these flags, or sets its data: to be warned of if it is traced. (Nor
+ * does this.) */
 static inline void pg_note_read(int flags) {
   if (pg_born() & flags) {
     pg_the_arena.traced_reads++;

@@ -67,9 +67,7 @@ int pg_read(int part, size_t n, const pg_id *ids, double *to) {
   pg_lock();
   bool live = pg_all_live(n, ids);
   for (size_t i = 0; i < n && live; i++) {
-    if (part == PG_DATA) {
-      pg_note_read(pg_node_at(ids[i])->flags);
-    }
+    pg_note_read(pg_node_at(ids[i])->flags);
     to[i] = *part_of(ids[i], part);
   }
   pg_unlock();
@@ -80,6 +78,9 @@ int pg_write(int part, size_t n, const pg_id *ids, const double *from) {
   pg_lock();
   bool live = pg_all_live(n, ids);
   for (size_t i = 0; i < n && live; i++) {
+    if (part == PG_DATA) {
+      pg_note_read(pg_node_at(ids[i])->flags);
+    }
     *part_of(ids[i], part) = from[i];
   }
   pg_unlock();

@@ -205,7 +205,13 @@ double pg_data(pg_id id) {
   pg_note_read(n.flags);
   return n.data;
 }
-double pg_grad(pg_id id) { return live_node(id).grad; }
+
+double pg_grad(pg_id id) {
+  pg_node n = live_node(id);
+  pg_note_read(n.flags);
+  return n.grad;
+}
+
 int pg_op(pg_id id) { return live_node(id).op; }
 int pg_flags_of(pg_id id) { return live_node(id).flags; }
 uint32_t pg_refs(pg_id id) { return live_node(id).refs; }
@@ -219,6 +225,7 @@ int pg_set_data(pg_id id, double data) {
   pg_lock();
   bool live = pg_is_live(id);
   if (live) {
+    pg_note_read(pg_node_at(id)->flags);
     pg_node_at(id)->data = data;
   }
   pg_unlock();

@@ -207,7 +207,7 @@ typedef struct pg_program pg_program;
 typedef struct pg_routine pg_routine;
 
 /* Nodes that this thread makes from here on are traced, until pg_trace_end, which returns how often it read the
- * data of a traced node. */
+ * data or grad of a traced node, or set its data. */
 void pg_trace_begin(void);
 uint64_t pg_trace_end(void);
 bool pg_tracing(void);

@@ -27,6 +27,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 _SEPARATOR = "/"
 _DEPTH = 32  # of dicts in dicts
 _SUFFIX = ".npy"
+_LONGEST = 0xFFFF - len(_SUFFIX)  # bytes of a name, as many as a zip file can have
 _UTF8 = 0x800  # the flag of a zip file's member whose name is not ASCII; we write no other
 _END, _END64 = 22, 98  # bytes of what ends a zip file, and of what ends one with too many members for that
 # As NumPy writes the header of an array of numbers, in version 1.0 of its format: the length of what follows, that.
@@ -62,9 +63,10 @@ def save(path: PathLike, state: Mapping[str, Any]) -> None:
     Raises
     ------
     TypeError
-        if anything in it is not made of numbers
+        if it is no dict, or anything in it is not made of numbers
     ValueError
-        if a name has a slash or a NUL in it, or there are more than 32 dicts in each other
+        if a name has a slash or a NUL in it, or names in each other are too long for a file, or there are more than
+        32 dicts in each other, or one that is empty, which the file could not say
 
     Examples
     --------
@@ -74,6 +76,8 @@ def save(path: PathLike, state: Mapping[str, Any]) -> None:
     ...     load(f"{folder}/model.npz")
     {'model': {'w': array([1., 1.])}, 'step': array(3)}
     """
+    if not isinstance(state, Mapping):
+        raise TypeError(f"a state is a dict of numbers and arrays, not {type(state).__name__!r}")
     write(path, dict(_flat("", state, _DEPTH)))
 
 
@@ -109,7 +113,11 @@ def _flat(prefix: str, state: Mapping[str, Any], depth: int) -> Iterator[tuple[s
     for name, item in state.items():
         if not isinstance(name, str) or _SEPARATOR in name or "\0" in name:
             raise ValueError(f"names are strings without a {_SEPARATOR!r} or a NUL, not {name!r}")
+        if len((prefix + name).encode(errors="surrogatepass")) > _LONGEST:
+            raise ValueError(f"{prefix + name[:30]!r}... is longer than {_LONGEST:,} bytes")
         if isinstance(item, Mapping):
+            if not item:
+                raise ValueError(f"{prefix + name!r} is an empty dict, which a file would not have: leave it out")
             yield from _flat(f"{prefix}{name}{_SEPARATOR}", item, depth - 1)
             continue
         numbers = np.asarray(item)

@@ -215,13 +215,13 @@ class Value:
         return self * -1.0
 
     def __sub__(self, other: Value | Number) -> Value:  # self - other
-        return self + (-other)
+        return self + (-other if isinstance(other, Value) else -_plain(other))
 
     def __rsub__(self, other: Number) -> Value:  # other - self
         return other + (-self)
 
     def __truediv__(self, other: Value | Number) -> Value:  # self / other
-        return self * other**-1
+        return self * (other if isinstance(other, Value) else _plain(other)) ** -1
 
     def __rtruediv__(self, other: Number) -> Value:  # other / self
         return other * self**-1
@@ -351,6 +351,11 @@ def _is_number(x: Any) -> TypeGuard[Number]:
     return (hasattr(x, "__float__") or hasattr(x, "__index__")) and not (
         getattr(x, "ndim", 0) or hasattr(x, "backward") or getattr(getattr(x, "dtype", None), "kind", "f") not in "biuf"
     )
+
+
+def _plain(x: Any) -> Any:
+    """A number of NumPy's as Python's own: the negative of an unsigned one is positive, an integer has no inverse."""
+    return x.item() if isinstance(x, (np.generic, np.ndarray)) and x.ndim == 0 else x
 
 
 def _to_float(x: Any) -> float:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pygrad._core import ffi, lib
 from pygrad.array import _NONE, Array, Operand, _axes, _elements, _from_buffer, _made, _matmul, _pointer, array
 from pygrad.engine import Value
-from pygrad.lookup import Index
+from pygrad.lookup import Index, as_indices
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -232,10 +232,7 @@ def _indices(x: Any, name: str) -> Any:
     """Integers as an array, or a traced Index as it is."""
     if isinstance(x, Index) and x.is_traced:
         return x
-    indices = np.asarray(x)
-    if indices.dtype.kind not in "iu" and indices.size:
-        raise TypeError(f"{name}: takes integers as indices, not {indices.dtype}")
-    return indices.astype(np.intp)
+    return as_indices(f"{name}: an index", x)
 
 
 def _shifted(x: Array, dim: int) -> Array:

@@ -136,10 +136,17 @@ def index(data: npt.ArrayLike) -> Index:
     >>> f(1, [1.0, 10.0]), f([0, 1], [1.0, 10.0])
     (43.0, array([21., 43.]))
     """
-    integers = np.array(data.data if isinstance(data, Index) else data)
+    return Index(np.array(as_indices("an index", data.data if isinstance(data, Index) else data)))
+
+
+def as_indices(name: str, x: Any) -> Integers:
+    """Integers that any element of an array could have as its index."""
+    integers = np.asarray(x)
     if integers.dtype.kind not in "iu" and integers.size:
-        raise TypeError(f"an index is made of integers, not of {integers.dtype}")
-    return Index(integers.astype(np.intp))
+        raise TypeError(f"{name} is made of integers of 64 bits, not of {integers.dtype}")
+    if integers.size and integers.max() > np.iinfo(np.intp).max:
+        raise IndexError(f"{name} is at most {np.iinfo(np.intp).max}, not {integers.max()}")
+    return integers.astype(np.intp)
 
 
 def has_index(key: Any) -> bool:

@@ -99,18 +99,23 @@ class Module:
             if names are missing, or there are others
         ValueError
             if a shape is not the parameter's
+        TypeError
+            if anything is not made of real numbers
 
-        In either case nothing has been changed.
+        In each case nothing has been changed.
         """
         own = {name: array(leaves) for name, leaves in _leaves_in("", self, set())}
         missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
         if missing or unknown:
             raise KeyError(f"the state lacks {sorted(missing)}, and the module lacks {sorted(unknown)}")
+        numbers = {name: np.asarray(state[name]) for name in own}
         for name, leaves in own.items():
-            if np.shape(state[name]) != leaves.shape:
-                raise ValueError(f"{name} has shape {leaves.shape}, and the state's has {np.shape(state[name])}")
+            if numbers[name].shape != leaves.shape:
+                raise ValueError(f"{name} has shape {leaves.shape}, and the state's has {numbers[name].shape}")
+            if numbers[name].dtype.kind not in "biuf":
+                raise TypeError(f"{name} is not made of real numbers in the state, but of {numbers[name].dtype}")
         for name, leaves in own.items():
-            leaves.data = state[name]
+            leaves.data = numbers[name]
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)

@@ -168,6 +168,8 @@ class Optimizer:
                 raise ValueError(f"{name} has shape {new[name].shape}, and the optimizer's has {buffer.shape}")
         steps = operator.index(np.asarray(state["steps"])[()])
         _not_negative(steps=steps)
+        if steps >= 1 << 63:
+            raise ValueError(f"steps are fewer than 2**63, and not {steps}")
         self.steps = steps
         for name, buffer in buffers.items():
             buffer[...] = new[name]

@@ -79,7 +79,8 @@ def compile(
     Warns
     -----
     TraceWarning
-        if the function reads the `data` of Values that depend on its arguments, or that it made.
+        if the function reads the `data` or `grad` of Values that depend on its arguments, or that it made, or sets
+        their `data`.
 
     Examples
     --------
@@ -90,12 +91,11 @@ def compile(
     >>> f.value_and_grad(2.0), slope.grad
     ((12.0, (12.0,)), 4.0)
     """
-    if operator.index(threads) < 1:
-        raise ValueError(f"threads must be 1 or more, not {threads}")
-    program = Program(fn, example_args, operator.index(threads), check_finite, _without)
+    program = Program(fn, example_args, threads, check_finite, _without)
     if program._reads:
         warnings.warn(
-            f"{program._name} read .data of {program._reads:,} traced Values; in the Program they are constants",
+            f"{program._name} read or set the numbers of {program._reads:,} traced Values; in the Program what it read "
+            "is a constant, and nothing is set",
             TraceWarning,
             stacklevel=2,
         )
@@ -200,10 +200,8 @@ class Program:
 
     Attributes
     ----------
-    parameters
-        The leaves that there were before, in one row: an `Array`
-    threads, check_finite
-        as given to `pygrad.compile`; they may be assigned
+    check_finite
+        as given to `pygrad.compile`; it may be assigned
 
     Examples
     --------
@@ -218,7 +216,8 @@ class Program:
     def __init__(
         self, fn: Callable[..., Any], examples: Sequence[Any], threads: int, check_finite: bool, without: int
     ) -> None:
-        self._name = getattr(fn, "__name__", type(fn).__name__)
+        name = getattr(fn, "__name__", None)
+        self._name = name if isinstance(name, str) else type(fn).__name__
         self.threads, self.check_finite = threads, check_finite
         _shape_of(examples)  # raises what there is to raise before anything is traced
         outputs, lookups = _Nodes(), Lookups()
@@ -243,11 +242,27 @@ class Program:
         self._program, self._without = program, without
         ids = np.empty(lib.pg_program_parameters(program, ffi.NULL), dtype=np.uint32)
         lib.pg_program_parameters(program, _pointer(ids))
-        self.parameters = _holding(ids)
-        self._ids = self.parameters._ids
+        self._parameters = _holding(ids)
+        self._ids = self._parameters._ids
         self._id_pointer = _pointer(self._ids)
         self._routines: dict[Kind, Any] = {}
         self._long_from: dict[Kind, float] = {}
+
+    @property
+    def parameters(self) -> Array:
+        """The leaves that there were before, in one row."""
+        return self._parameters
+
+    @property
+    def threads(self) -> int:
+        """How many threads share the work on a batch, from 1 to 2**31 - 1. It may be assigned."""
+        return self._threads
+
+    @threads.setter
+    def threads(self, threads: int) -> None:
+        if not 1 <= operator.index(threads) < 1 << 31:
+            raise ValueError(f"threads are from 1 to 2**31 - 1, and not {threads}")
+        self._threads = operator.index(threads)
 
     def __call__(self, *args: Any) -> Any:
         """The results for the arguments; see the class.
@@ -758,6 +773,8 @@ def _recorded(name: str, inputs: Ids, outputs: Ids, lookups: Lookups, without: i
     pointers = [_from_buffer("uint32_t[]", x) for x in (nodes, indices, tables, rows, elements)]
     described = ffi.new("pg_lookups *", [nodes.size, *pointers[:3], rows.size, *pointers[3:]])
     program = _record(inputs.size, _pointer(inputs), outputs.size, _pointer(outputs), described, without)
+    if not program and not all(map(lib.pg_refs, outputs.tolist())):
+        raise _error(-lib.PG_STALE, f"the result of {name}")
     if not program:
         raise MemoryError(f"there is no memory to record {name}")
     return ffi.gc(program, lib.pg_program_free)

@@ -88,6 +88,10 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, f
         ({"a\0b": 1}, ValueError),
         ({1: 1}, ValueError),
         (nested(33), ValueError),
+        ({"x" * 70_000: 1}, ValueError),
+        ({"x" * 40_000: {"y" * 40_000: 1}}, ValueError),
+        ({"a": {}}, ValueError),
+        ([1], TypeError),
     ],
 )
 def test_what_cannot_be_saved_is_refused(tmp_path, state, error):

@@ -107,6 +107,13 @@ def test_a_value_of_another_engine_is_a_type_error_and_not_a_constant():
         reference.Value(1) * Value(2)
 
 
+@pytest.mark.parametrize("number", [np.uint8(3), np.int64(3), np.True_, np.float16(3e-5), np.array(3, np.uint8)])
+def test_a_number_of_numpy_s_counts_as_python_s_own(number):
+    plain = number.item()
+    assert (Value(1) - number).data == 1 - plain
+    assert (Value(1) / number).data == 1 * plain**-1
+
+
 @pytest.mark.parametrize("number", [np.float64(2), np.float32(2), np.int64(2), np.array(2.0), fractions.Fraction(2)])
 def test_a_foreign_number_on_either_side_gives_a_value(number):
     v = Value(3)

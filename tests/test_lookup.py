@@ -168,6 +168,14 @@ def test_an_index_is_made_of_integers(x):
         pygrad.index(x)
 
 
+@pytest.mark.parametrize("x", [2**63, np.array([0, 2**64 - 1], np.uint64)])
+def test_an_index_does_not_wrap_around(x):
+    with pytest.raises(IndexError, match=r"an index is at most 9223372036854775807, not \d+"):
+        pygrad.index(x)
+    with pytest.raises(IndexError, match="cross_entropy: an index is at most"):
+        F.cross_entropy(array(np.zeros((np.size(x), 3))).reshape(*np.shape(x), 3), x)
+
+
 # Refusals ---------------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import math
 import os
+import pickle
 import random
 import shutil
 import signal
@@ -620,10 +621,45 @@ def test_a_gradient_is_that_of_one_scalar(result):
         f.value_and_grad(1.0)
 
 
-@pytest.mark.parametrize("threads", [0, -1])
-def test_there_is_at_least_one_thread(threads):
-    with pytest.raises(ValueError, match="threads must be 1 or more"):
+@pytest.mark.parametrize("threads", [0, -1, 1 << 31, 1.5, "2", None])
+def test_threads_are_a_number_of_them(threads):
+    error = TypeError if not isinstance(threads, int) else ValueError
+    with pytest.raises(error, match=f"threads are .* not {threads}|integer"):
         pygrad.compile(lambda x: x, 1.0, threads=threads)
+    f = pygrad.compile(lambda x: x, 1.0)
+    with pytest.raises(error):
+        f.threads = threads
+    assert f.threads == 1
+
+
+def test_the_parameters_cannot_be_assigned():
+    w = Value(2.0)
+    f = pygrad.compile(lambda x: x * w, 1.0)
+    with pytest.raises(AttributeError):
+        f.parameters = pygrad.array([])
+    assert f.parameters.tolist() == [w]
+
+
+def test_a_result_that_is_gone_is_a_reference_error(no_leak):
+    def fn(x):
+        y = x * 2
+        y.__del__()
+        return y
+
+    with pytest.raises(ReferenceError, match="the result of fn: a node that is gone"):
+        pygrad.compile(fn, 1.0)
+
+
+def test_a_function_may_have_any_name():
+    class Twice:
+        __name__ = 5
+
+        def __call__(self, x):
+            return x * 2
+
+    f = pickle.loads(pickle.dumps(pygrad.compile(Twice(), 1.0)))
+    assert f(3.0) == 6
+    assert "Twice" in repr(f)
 
 
 def test_a_value_with_a_python_backward_is_refused(no_leak):
@@ -729,10 +765,14 @@ def test_a_fork_in_the_middle_of_another_thread_s_trace_can_compile():
         lambda x, y: x * y.data[0],
         lambda x, y: x * (y * 2).data[0],
         lambda x, y: x * y[0].data,
+        lambda x, y: (x * x).backward() or x.grad * x,
+        lambda x, y: x * y.grad[0],
+        lambda x, y: setattr(x, "data", 7.0) or x * 2,
+        lambda x, y: setattr(y, "data", [7.0, 7.0]) or y.sum() * x,
     ],
 )
-def test_reading_a_traced_number_is_warned_of(fn):
-    with pytest.warns(TraceWarning, match="<lambda> read .data of [1-9]") as caught:
+def test_reading_or_setting_a_traced_number_is_warned_of(fn):
+    with pytest.warns(TraceWarning, match="<lambda> read or set the numbers of [1-9]") as caught:
         f = pygrad.compile(fn, 2.0, np.ones(2))
     assert len(caught) == 1
     assert caught[0].filename == __file__

@@ -242,7 +242,9 @@ TEST(reads_of_traced_data_are_counted) {
   CHECK(pg_tracing() && pg_data(before) == 1 && pg_grad(y) == 0);
   CHECK(pg_read(PG_DATA, 3, (pg_id[]){before, x, y}, read) == PG_OK);
   CHECK(pg_data(x) == 2 && *pg_data_at(x) == 2 && *pg_data_at(before) == 1);
-  CHECK(pg_trace_end() == 4);
+  CHECK(pg_set_data(x, 2) == PG_OK && pg_set_grad(x, 0) == PG_OK);
+  CHECK(pg_write(PG_DATA, 2, (pg_id[]){before, x}, (double[]){1, 2}) == PG_OK);
+  CHECK(pg_trace_end() == 7);
   CHECK(!pg_tracing() && pg_data(x) == 2);
   pg_release_all(3, (pg_id[]){y, x, before});
 }
