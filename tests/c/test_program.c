@@ -1,6 +1,7 @@
 /* Programs: what is recorded, compiled and run, against the graph itself, sample by sample. */
 #include "arena.h"
 #include "makers.h"
+#include "program.h"
 #include "test.h"
 
 /* Graphs to record ------------------------------------------------------------------------------------------
@@ -604,4 +605,53 @@ TEST(listings_say_what_there_is) {
   pg_text_free(NULL);
   pg_program_free(p);
   pg_release_all(PARAMETERS, parameters);
+}
+
+/* Folding ------------------------------------------------------------------------------------------------ */
+
+static const struct {
+  int op;
+  bool binary;
+} OPS[] = {
+#define PG_UNARY(name, ...) {PG_##name, false},
+#define PG_CONSTANT(name, ...) {PG_##name, true},
+#define PG_BINARY(name, ...) {PG_##name, true},
+#define PG_ALL_OPS
+#include "ops.def"
+};
+
+static double folded(int op, bool binary, double x, double y) {
+  pg_program *p = pg_new_program(0);
+  const pg_ref a = pg_emit_constant(p, x), b = pg_emit_constant(p, y);
+  const pg_instruction z = p->list[pg_emit(p, op, a, binary ? b : PG_NO_REF)];
+  REQUIRE(z.op == PG_CONSTANT);
+  pg_program_free(p);
+  return z.number;
+}
+
+static double run_op(int op, bool binary, double x, double y) {
+  pg_program *p = pg_new_program(PG_WITHOUT_REDUCTION);
+  p->verbatim = true;
+  p->inputs = 2;
+  const pg_ref a = pg_emit_leaf(p, PG_INPUT, 0, 0, false);
+  const pg_ref b = op == PG_POWER ? pg_emit_constant(p, y) : pg_emit_leaf(p, PG_INPUT, 1, 0, false);
+  p->outputs = pg_resize(NULL, sizeof *p->outputs);
+  p->outputs[0] = pg_emit(p, op, a, binary ? b : PG_NO_REF);
+  p->output_count = 1;
+  pg_routine *r = pg_compile(p, 1, (size_t[]){2}, (bool[]){false}, PG_VALUES);
+  double z;
+  REQUIRE(pg_run(r, 1, (double *const[]){(double[]){x, y}, &z}, 1) == PG_OK);
+  pg_routine_free(r);
+  pg_program_free(p);
+  return z;
+}
+
+TEST(each_op_of_constants_is_folded_to_what_the_kernels_compute) {
+  const double pairs[][2] = {{0.5, 2}, {2, -1.5}, {-1.5, 3}, {0, 0.5}, {-0.0, -1}, {INFINITY, 1}, {NAN, 1}};
+  for (size_t i = 0; i < COUNT(OPS); i++) {
+    for (size_t k = 0; k < COUNT(pairs); k++) {
+      const double x = pairs[k][0], y = pairs[k][1];
+      CHECK(near(folded(OPS[i].op, OPS[i].binary, x, y), run_op(OPS[i].op, OPS[i].binary, x, y), 1e-12));
+    }
+  }
 }
