@@ -35,7 +35,7 @@ def run(script: str, args: Sequence[str] = ()) -> None:
     FileNotFoundError
         if there is no such script.
     """
-    if not Path(script).exists():
+    if not (Path(script).is_file() or (Path(script) / "__main__.py").is_file()):
         raise FileNotFoundError(f"there is no script {script!r} to run")
     as_micrograd()
     sys.argv = [script, *args]

@@ -23,7 +23,7 @@ import numpy as np
 
 from pygrad._core import ffi, lib
 from pygrad.array import Array, Numbers, _checked, _elements, _pointer, grads_of, is_leaf, node_ids, set_grads
-from pygrad.engine import Value
+from pygrad.engine import Value, _is_number
 
 Schedule = Callable[[int], float]
 Parameters = Iterable[Union[Value, Array]]
@@ -62,13 +62,20 @@ def _cosine(lr: float, steps: int, end: float, step: int) -> float:
 
 
 def _positive(name: str, x: Any) -> Any:
+    _refuse_unless_number(name, x)
     if not x > 0:
         raise ValueError(f"{name} must be positive, not {x!r}")
     return x
 
 
+def _refuse_unless_number(name: str, x: Any) -> None:
+    if not _is_number(x):
+        raise TypeError(f"{name} is a number, not {type(x).__name__!r}")
+
+
 def _not_negative(**numbers: float) -> None:
     for name, x in numbers.items():
+        _refuse_unless_number(name, x)
         if not x >= 0:
             raise ValueError(f"{name} must not be negative, and is {x!r}")
 

@@ -58,6 +58,7 @@ def test_a_script_that_is_not_there_is_named(tmp_path):
     assert "there is no script" in done.stderr
     assert "nowhere.py" in done.stderr
     assert "Traceback" not in done.stderr
+    assert "there is no script" in pygrad_run("run", tmp_path).stderr
 
 
 def test_the_version_is_the_package_s():
