@@ -188,6 +188,8 @@ OPERATIONS = {
     "Program.to_c": lambda w: w.program.to_c(w.path.with_suffix(".c")),
     "Program.__str__": lambda w: str(w.program),
     "Program.__repr__": lambda w: repr(w.program),
+    "Program.parameters": lambda w: w.program.parameters * 2,
+    "Program.threads": lambda w: w.program.threads,
     "index": lambda w: pygrad.index([0, 2]),
     "Index.__array__": lambda w: np.asarray(w.index),
     "Index.__eq__": lambda w: w.index == [0, 2],
