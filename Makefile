@@ -63,12 +63,10 @@ fuzz:  ## run random programs over the C API, and load random files; `make fuzz 
 coverage: $(VENV)/.coverage  ## print which lines and branches of csrc/ the tests in C and in Python reach
 	$(MAKE) -C tests/c coverage
 	$(MAKE) -C tests/c python-coverage PYTHON=$(abspath $(RUN))
-	$(RUN) -m gcovr --root . --filter csrc/ --gcov-suspicious-hits-threshold=0 --merge-mode-functions=merge-use-line-min build/c/coverage build/c/python-coverage
+	$(RUN) -m gcovr --root . --filter csrc/ --gcov-suspicious-hits-threshold=0 --merge-mode-functions=merge-use-line-min \
+	  --txt --print-summary build/c/coverage build/c/python-coverage
 
-# The page ends with what those of these targets print that there are.
-MEASURED := $(shell grep -oE '^(fuzz|coverage):' Makefile | tr -d ':')
-
-trust: $(VENV)/.test $(MEASURED:%=build/trust/%.txt)  ## try at length all that could go wrong, and print a page of figures
+trust: $(VENV)/.test build/trust/fuzz.txt build/trust/coverage.txt  ## try at length all that could go wrong, and print a page of figures
 	mkdir -p docs/_generated
 	$(RUN) -m pytest tests/trust --full --page docs/_generated/trust.md
 

@@ -1,6 +1,7 @@
 """What the tests of tests/trust measure, and the page of it that `make trust` prints and keeps for the docs."""
 
 import platform
+import re
 from pathlib import Path
 
 import numpy as np
@@ -33,16 +34,31 @@ def _machine() -> str:
     return f"{processor}, {platform.platform()}, {platform.python_implementation()} {platform.python_version()}"
 
 
-def _total(log: Path) -> str:
-    """The last line with a figure, without the spaces of a table."""
-    lines = [" ".join(line.split()) for line in log.read_text(encoding="utf-8").splitlines()]
-    return next(line for line in reversed(lines) if any(map(str.isdigit, line)))
+def _fuzzed(log: str) -> str:
+    programs, files = re.findall(r"number_of_executed_units: *(\d+)", log)
+    return f"{int(programs):,} and {int(files):,}"
+
+
+def _covered(log: str) -> str:
+    parts = re.findall(r"^(lines|branches): .*\((\d+) out of (\d+)\)", log, re.MULTILINE)
+    return ", ".join(f"{int(reached):,} of {int(all):,} {what}" for what, reached, all in parts)
+
+
+# What other targets of the Makefile have measured, and how it is found in what they printed.
+_TARGETS = {
+    "programs over the C API, and files, that libFuzzer tried": ("fuzz", _fuzzed),
+    "of the C, reached by the tests": ("coverage", _covered),
+}
 
 
 def page() -> str:
     lines = ["<!-- written by `make trust` -->", ""]
-    measured = {**_figures, **{f"`make {log.stem}`": _total(log) for log in sorted(LOGS.glob("*.txt"))}}
-    lines += _markdown([["measured", "figure"], *([what, figure] for what, figure in measured.items())])
+    figures = dict(_figures)
+    for what, (target, figure) in _TARGETS.items():
+        log = LOGS / f"{target}.txt"
+        if log.exists():
+            figures[what] = figure(log.read_text(encoding="utf-8"))
+    lines += _markdown([["measured", "figure"], *([what, figure] for what, figure in figures.items())])
     for title, rows in _tables.items():
         lines += [title, "", *_markdown(rows)]
     return "\n".join([*lines, f"On {_machine()}, NumPy {np.__version__}.", ""])
