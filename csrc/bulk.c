@@ -63,6 +63,13 @@ static double *part_of(pg_id id, int part) {
   return part == PG_DATA ? &pg_node_at(id)->data : &pg_node_at(id)->grad;
 }
 
+static void set_part(pg_id id, int part, double number) {
+  if (part == PG_DATA) {
+    pg_note_read(pg_node_at(id)->flags);
+  }
+  *part_of(id, part) = number;
+}
+
 int pg_read(int part, size_t n, const pg_id *ids, double *to) {
   pg_lock();
   bool live = pg_all_live(n, ids);
@@ -78,10 +85,7 @@ int pg_write(int part, size_t n, const pg_id *ids, const double *from) {
   pg_lock();
   bool live = pg_all_live(n, ids);
   for (size_t i = 0; i < n && live; i++) {
-    if (part == PG_DATA) {
-      pg_note_read(pg_node_at(ids[i])->flags);
-    }
-    *part_of(ids[i], part) = from[i];
+    set_part(ids[i], part, from[i]);
   }
   pg_unlock();
   return live ? PG_OK : -PG_STALE;
@@ -91,7 +95,7 @@ int pg_fill(int part, size_t n, const pg_id *ids, double number) {
   pg_lock();
   bool live = pg_all_live(n, ids);
   for (size_t i = 0; i < n && live; i++) {
-    *part_of(ids[i], part) = number;
+    set_part(ids[i], part, number);
   }
   pg_unlock();
   return live ? PG_OK : -PG_STALE;

@@ -200,18 +200,15 @@ static pg_node live_node(pg_id id) {
   return n;
 }
 
-double pg_data(pg_id id) {
+/* Its numbers are read from outside. */
+static pg_node read_node(pg_id id) {
   pg_node n = live_node(id);
   pg_note_read(n.flags);
-  return n.data;
+  return n;
 }
 
-double pg_grad(pg_id id) {
-  pg_node n = live_node(id);
-  pg_note_read(n.flags);
-  return n.grad;
-}
-
+double pg_data(pg_id id) { return read_node(id).data; }
+double pg_grad(pg_id id) { return read_node(id).grad; }
 int pg_op(pg_id id) { return live_node(id).op; }
 int pg_flags_of(pg_id id) { return live_node(id).flags; }
 uint32_t pg_refs(pg_id id) { return live_node(id).refs; }

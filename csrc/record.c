@@ -169,7 +169,7 @@ static void enter_inputs(pg_program *p, found_nodes *f, size_t inputs, const pg_
       entry->lookup = (uint32_t)k + 1;
     }
   }
-  uint32_t elements = 0; /* for now a table's span says where its ids begin */
+  uint32_t elements = 0; /* until a table is in the program, its span says where its ids begin */
   for (size_t t = 0; t < lookups->table_count; t++) {
     pg_add_table(p, (pg_span){.first = elements});
     elements += lookups->rows[t];

@@ -136,15 +136,15 @@ def index(data: npt.ArrayLike) -> Index:
     >>> f(1, [1.0, 10.0]), f([0, 1], [1.0, 10.0])
     (43.0, array([21., 43.]))
     """
-    return Index(np.array(as_indices("an index", data.data if isinstance(data, Index) else data)))
+    return Index(as_indices("an index", data.data if isinstance(data, Index) else data))
 
 
 def as_indices(name: str, x: Any) -> Integers:
-    """Integers that any element of an array could have as its index."""
+    """A copy, as integers of the kind that indexes arrays."""
     integers = np.asarray(x)
     if integers.dtype.kind not in "iu" and integers.size:
         raise TypeError(f"{name} is made of integers of 64 bits, not of {integers.dtype}")
-    if integers.size and integers.max() > np.iinfo(np.intp).max:
+    if integers.dtype.kind == "u" and integers.size and integers.max() > np.iinfo(np.intp).max:
         raise IndexError(f"{name} is at most {np.iinfo(np.intp).max}, not {integers.max()}")
     return integers.astype(np.intp)
 

@@ -260,9 +260,10 @@ class Program:
 
     @threads.setter
     def threads(self, threads: int) -> None:
-        if not 1 <= operator.index(threads) < 1 << 31:
+        count = operator.index(threads)
+        if not 1 <= count < 1 << 31:
             raise ValueError(f"threads are from 1 to 2**31 - 1, and not {threads}")
-        self._threads = operator.index(threads)
+        self._threads = count
 
     def __call__(self, *args: Any) -> Any:
         """The results for the arguments; see the class.
@@ -773,9 +774,9 @@ def _recorded(name: str, inputs: Ids, outputs: Ids, lookups: Lookups, without: i
     pointers = [_from_buffer("uint32_t[]", x) for x in (nodes, indices, tables, rows, elements)]
     described = ffi.new("pg_lookups *", [nodes.size, *pointers[:3], rows.size, *pointers[3:]])
     program = _record(inputs.size, _pointer(inputs), outputs.size, _pointer(outputs), described, without)
-    if not program and not all(map(lib.pg_refs, outputs.tolist())):
-        raise _error(-lib.PG_STALE, f"the result of {name}")
     if not program:
+        if not all(map(lib.pg_refs, outputs.tolist())):
+            raise _error(-lib.PG_STALE, f"the result of {name}")
         raise MemoryError(f"there is no memory to record {name}")
     return ffi.gc(program, lib.pg_program_free)
 

@@ -111,7 +111,7 @@ TEST(the_open_block_is_closed_where_a_run_of_leaves_needs_more_than_one) {
   CHECK(open_blocks() == 1);
 }
 
-/* The ids of a run of leaves, from the first of them. */
+/* Lets go of leaves that lie side by side. */
 static void release_run(pg_id first, size_t count) {
   for (pg_id id = first; id < first + count; id++) {
     release(id);

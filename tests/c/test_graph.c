@@ -203,8 +203,8 @@ TEST(a_slice_ends_sooner_where_blocks_are_passed) {
   const pg_id z = id_of(pg_make_RELU(y));
   pg_sweep sweep;
   CHECK(pg_sweep_begin(&sweep, z) == PG_OK);
-  CHECK(pg_sweep_run(&sweep, 2 * PG_BLOCK_NODES + 10) ==
-        PG_MORE); /* two blocks worked on, and more than ten passed */
+  /* Two blocks are worked on, and more than ten passed. */
+  CHECK(pg_sweep_run(&sweep, 2 * PG_BLOCK_NODES + 10) == PG_MORE);
   CHECK(pg_sweep_run(&sweep, 1) == PG_DONE && pg_grad(x) == 1);
   CHECK(pg_release_all(COUNT(between), between) == PG_OK);
   pg_release_all(3, (pg_id[]){z, y, x});
@@ -233,7 +233,7 @@ TEST(what_is_set_is_read_back) {
   release(x);
 }
 
-TEST(reads_of_traced_data_are_counted) {
+TEST(reads_of_traced_numbers_are_counted_and_so_is_setting_data) {
   const pg_id before = leaf(1);
   CHECK(!pg_tracing());
   pg_trace_begin();
@@ -244,7 +244,8 @@ TEST(reads_of_traced_data_are_counted) {
   CHECK(pg_data(x) == 2 && *pg_data_at(x) == 2 && *pg_data_at(before) == 1);
   CHECK(pg_set_data(x, 2) == PG_OK && pg_set_grad(x, 0) == PG_OK);
   CHECK(pg_write(PG_DATA, 2, (pg_id[]){before, x}, (double[]){1, 2}) == PG_OK);
-  CHECK(pg_trace_end() == 7);
+  CHECK(pg_fill(PG_DATA, 1, &x, 2) == PG_OK && pg_fill(PG_GRAD, 1, &x, 0) == PG_OK);
+  CHECK(pg_trace_end() == 8);
   CHECK(!pg_tracing() && pg_data(x) == 2);
   pg_release_all(3, (pg_id[]){y, x, before});
 }

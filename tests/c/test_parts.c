@@ -148,7 +148,7 @@ TEST(parts_of_no_program_are_refused) {
     REFUSED_WITH(t.ops[i], PG_INSTRUCTIONS);
     REFUSED_WITH(t.ops[i], PG_LEAF);
     REFUSED_WITH(t.ops[i], PG_SCATTER);
-    REFUSED_WITH(t.a[i], t.ops[i] == PG_CONSTANT ? 0 : (uint32_t)n);
+    REFUSED_WITH(t.a[i], (uint32_t)n);
     REFUSED_WITH(t.a[i], first_beyond(&t, i));
     if (t.ops[i] == PG_LOOKUP) {
       REFUSED_WITH(t.b[i], 2);
