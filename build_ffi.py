@@ -33,13 +33,19 @@ BRIEF_CALLS = """
 #define _cffi_save_errno() ((void)0)
 """
 
+
+def files(*suffixes: str) -> list[str]:
+    """The files of the core, as setup.py names them."""
+    return sorted(f"csrc/{file.relative_to(CSRC).as_posix()}" for file in CSRC.rglob("*.*") if file.suffix in suffixes)
+
+
 ffibuilder = FFI()
 ffibuilder.cdef(cdef())
 ffibuilder.set_source(
     "pygrad._core",
     '#include "pygrad.h"\n' + BRIEF_CALLS,
-    sources=[f"csrc/{source.name}" for source in sorted(CSRC.glob("*.c"))],
-    depends=[f"csrc/{header.name}" for header in sorted([*CSRC.glob("*.h"), *CSRC.glob("*.def"), *CSRC.glob("*.inc")])],
+    sources=files(".c"),
+    depends=files(".h", ".def", ".inc"),
     include_dirs=["csrc"],
     # As Python rounds: no contraction, so that a * b + c rounds twice, and pow(x, -1) is a call, not 1 / x.
     # Nobody reads errno, so sqrt() may be an instruction. Nothing but the module's init is exported.

@@ -12,15 +12,16 @@
 
 typedef uint32_t pg_id;
 
+/* What a function returns when it fails is below 0 and one of these. */
 enum pg_status {
   PG_OK = 0,
-  PG_NO_MEMORY,     /* ids, address space or memory have run out */
-  PG_STALE,         /* an id that names no live node */
-  PG_ZERO_DIVISION, /* where Python raises ZeroDivisionError */
-  PG_OVERFLOW,      /* ... OverflowError */
-  PG_DOMAIN,        /* ... ValueError */
-  PG_COMPLEX,       /* where Python's result is complex */
-  PG_STOPPED        /* a run that was told to stop */
+  PG_NO_MEMORY = -1,     /* out of node ids, address space or memory */
+  PG_STALE = -2,         /* an id that names no live node */
+  PG_ZERO_DIVISION = -3, /* where Python raises ZeroDivisionError */
+  PG_OVERFLOW = -4,      /* ... OverflowError */
+  PG_DOMAIN = -5,        /* ... ValueError */
+  PG_COMPLEX = -6,       /* where Python's result is complex */
+  PG_STOPPED = -7        /* a run that was told to stop */
 };
 
 enum pg_flags {
@@ -35,7 +36,7 @@ enum pg_flags {
 };
 
 /* What a maker returns. Above 0: the id of the new node, held once for the caller. Below 0: at or below
- * -PG_FIRST_ID the node with the negated id, made too, and PG_PINNED; else a negated status, nothing made. */
+ * -PG_FIRST_ID the node with the negated id, made too, and PG_PINNED; else a status, nothing made. */
 typedef int64_t pg_made;
 enum { PG_FIRST_ID = 256 };
 
@@ -88,15 +89,14 @@ enum { PG_DONE = 0, PG_MORE = 1 };
 
 int pg_sweep_begin(pg_sweep *sweep, pg_id root);
 /* Goes through about `budget` nodes, those in between that are not of the graph included. PG_DONE; PG_MORE:
- * call again; above that the id of a PG_CLOSURE node: run its closure, then call again; below 0 a negated
- * status: the adjoint of sweep->at failed, the sweep is over.
+ * call again; above that the id of a PG_CLOSURE node: run its closure, then call again; below 0 a status:
+ * the adjoint of sweep->at failed, the sweep is over.
  */
 int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget);
 /* One step of the pass: adds the node's share to the grads of its operands. */
 int pg_backward_one(pg_id id);
 
-/* Many nodes at once. Arrays are in C order; those of ids are `n` long where nothing else is said. The status
- * that these functions return is negated.
+/* Many nodes at once. Arrays are in C order; those of ids are `n` long where nothing else is said.
  *
  * Leaves with consecutive ids, held once each: returns the first. pg_data_at(id) is the address of a node's
  * data, or NULL for a dead id; its grad lies behind it, and the data of the next id PG_NODE_BYTES on. It stays
@@ -119,7 +119,7 @@ int pg_fill(int part, size_t n, const pg_id *ids, double number);
 
 /* The bulk builders. Each builds the graph of the scalar loop that stands with it, node for node and in its
  * order, and puts the ids of the results into `out`, each held once for the caller. Returns PG_OK;
- * PG_SOME_PINNED if a closure is at or below a result; or a negated status: nothing was made, and out[0] is the
+ * PG_SOME_PINNED if a closure is at or below a result; or a status: nothing was made, and out[0] is the
  * index of the result at which it failed.
  */
 enum { PG_SOME_PINNED = 1 };
@@ -175,7 +175,7 @@ typedef struct {
 } pg_mlp;
 int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *numbers, pg_id *out);
 
-/* Parameter updates, in place, from the grads. Buffers have `n` numbers. Return PG_OK or a negated status, and
+/* Parameter updates, in place, from the grads. Buffers have `n` numbers. Return PG_OK or a status below 0, and
  * then nothing was updated. */
 
 /* Stochastic gradient descent, as in PyTorch: with g = grad + weight_decay * data, and if there is a velocity
@@ -285,10 +285,10 @@ void pg_routine_free(pg_routine *routine);
 
 /* Runs it for `batch` samples (1 where nothing is batched). `numbers` are arguments, then results, as
  * pg_compile has them: the groups of samples one after the other. The parameters' are those of their nodes.
- * Returns PG_OK or a negated status. */
+ * Returns PG_OK or a status below 0. */
 int pg_run(pg_routine *routine, size_t batch, double *const *numbers, int threads);
 
-/* The same, but given up soon after another thread has set `stop`: -PG_STOPPED, and the results are of no use.
+/* The same, but given up soon after another thread has set `stop`: PG_STOPPED, and the results are of no use.
  */
 int pg_run_until(pg_routine *routine, size_t batch, double *const *numbers, int threads, const bool *stop);
 /* From about what batch on a run may take so many ns, on one thread. */
@@ -296,7 +296,7 @@ double pg_long_batch(const pg_routine *routine, double ns);
 
 /* The first op of one sample that makes inf of finite numbers, or nan of others: its symbol, and the numbers,
  * first those that it was given. `inputs` are followed by the cotangent if the gradient is searched, too. 0 if
- * there is none, else how many numbers there are, or a negated status. */
+ * there is none, else how many numbers there are, or a status below 0. */
 int pg_find_not_finite(const pg_program *program, const double *inputs, bool gradient, const char **symbol,
                        double numbers[3]);
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "arena.h"
+#include "graph/arena.h"
 
 /* Makes room for so many more characters and the final 0. */
 static bool grow(pg_text *out, size_t more) {

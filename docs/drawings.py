@@ -16,11 +16,11 @@ from typing import Any
 from cffi import FFI
 
 from pygrad import MLP, Array, Value, engine
-from pygrad._core import lib
+from pygrad._lib import lib, text
 from pygrad.viz import draw_dot
 
 CSRC = Path(__file__).parent.parent / "csrc"
-ARENA = (CSRC / "arena.h").read_text(encoding="utf-8")
+ARENA = (CSRC / "graph" / "arena.h").read_text(encoding="utf-8")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -108,7 +108,7 @@ def _row_of_blocks(y: float, title: str, span: range, parameters: set[int]) -> l
         for i in range(BLOCK):
             id = block * BLOCK + i
             if lib.pg_refs(id):
-                kind = "parameter" if id in parameters else engine._text(lib.pg_op_name(lib.pg_op(id)))
+                kind = "parameter" if id in parameters else text(lib.pg_op_name(lib.pg_op(id)))
                 parts.append(_box(left + i % SIDE * CELL, top + i // SIDE * CELL, CELL - 1, CELL - 1, kind))
     return parts
 

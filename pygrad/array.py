@@ -23,8 +23,8 @@ try:
 except ImportError:  # NumPy 1
     from numpy.core import numeric as array_utils  # type: ignore[no-redef, attr-defined, unused-ignore]
 
-from pygrad._core import ffi, lib
-from pygrad.engine import _OPS, Number, Value, _backward, _error, _handle, _hidden, _in_words, _is_number, _labels
+from pygrad._lib import OPS, check, error, ffi, lib
+from pygrad.engine import Number, Value, _backward, _handle, _hidden, _in_words, _is_number, _labels
 from pygrad.lookup import has_index, look_up
 
 Ids = npt.NDArray[np.uint32]
@@ -37,7 +37,7 @@ _axes = array_utils.normalize_axis_tuple  # negative ones counted from the end; 
 _NONE: Any = ffi.NULL
 _from_buffer = ffi.from_buffer
 _new = object.__new__
-_ADD, _MUL, _POWER, _POW = (_OPS[key] for key in (("+", 2), ("*", 2), ("**", 1), ("**", 2)))
+_ADD, _MUL, _POWER, _POW = (OPS[key] for key in (("+", 2), ("*", 2), ("**", 1), ("**", 2)))
 
 
 def _pointer(ids: Ids) -> Any:
@@ -85,13 +85,6 @@ class _Memory:
         }  # fmt: skip
 
 
-def _checked(status: int, what: str) -> int:
-    """The status of a function of csrc/pygrad.h for many nodes, or the exception."""
-    if status < 0:
-        raise _error(status, what)
-    return status
-
-
 # Making Arrays ----------------------------------------------------------------------------------------------------
 
 
@@ -106,7 +99,7 @@ def _leaves(numbers: Numbers) -> Array:
     flat = np.ascontiguousarray(numbers, dtype=np.float64).ravel()
     ids = np.arange(flat.size, dtype=np.uint32)  # while there are no nodes that would leak if this fails
     ids += np.uint32(
-        _checked(lib.pg_leaves(flat.size, _from_buffer("double[]", flat)), f"an Array of {flat.size:,} numbers")
+        check(lib.pg_leaves(flat.size, _from_buffer("double[]", flat)), f"an Array of {flat.size:,} numbers")
     )
     nodes = _Leaves(ids)
     return _array(nodes.ids.reshape(numbers.shape), _hidden(nodes))
@@ -115,18 +108,18 @@ def _leaves(numbers: Numbers) -> Array:
 def _holding(ids: Ids, pins: tuple[Any, ...] = ()) -> Array:
     """An Array of nodes that are there, on which it takes a hold of its own."""
     ids = np.array(ids, dtype=np.uint32, order="C")
-    status = _checked(lib.pg_hold_all(ids.size, _pointer(ids)), "an Array of these Values")
+    status = check(lib.pg_hold_all(ids.size, _pointer(ids)), "an Array of these Values")
     return _array(ids, _hidden(_Nodes(ids)), pins if status else ())
 
 
 def _made(status: int, out: Ids, what: Callable[[int], str], *operands: Any) -> Array:
     """The Array of the results of a builder of csrc/pygrad.h, or the exception: `what` names the element's op."""
-    if status in (-lib.PG_NO_MEMORY, -lib.PG_STALE):
-        raise _error(status, f"an Array of shape {out.shape}")
+    if status in (lib.PG_NO_MEMORY, lib.PG_STALE):
+        raise error(status, f"an Array of shape {out.shape}")
     if status < 0:
         at = int(out.flat[0])
         where = f" at index {tuple(map(int, np.unravel_index(at, out.shape)))}" if out.ndim else ""
-        raise _error(status, what(at) + where)
+        raise error(status, what(at) + where)
     # PG_SOME_PINNED: a Python _backward is at or below an operand; see engine._made.
     return _array(out, _hidden(_Nodes(out)), tuple(x for x in operands if x is not None) if status else ())
 
@@ -262,13 +255,13 @@ def set_grads(ids: Ids, grads: float | Numbers) -> None:
         status = lib.pg_fill(lib.PG_GRAD, ids.size, _pointer(ids), grads)
     else:
         status = lib.pg_write(lib.PG_GRAD, ids.size, _pointer(ids), _from_buffer("double[]", grads))
-    _checked(status, "a parameter")
+    check(status, "a parameter")
 
 
 def grads_of(ids: Ids) -> Numbers:
     """The grads of nodes."""
     grads = np.empty(ids.size)
-    _checked(lib.pg_read(lib.PG_GRAD, ids.size, _pointer(ids), _from_buffer("double[]", grads)), "a parameter")
+    check(lib.pg_read(lib.PG_GRAD, ids.size, _pointer(ids), _from_buffer("double[]", grads)), "a parameter")
     return grads
 
 
@@ -283,7 +276,7 @@ def is_leaf(nodes: Value | Array) -> bool:
 
 def _unary(symbol: str, doc: str) -> Callable[[Array], Array]:
     """The method of an op of one operand, a row of csrc/ops.def."""
-    code = _OPS[symbol, 1]
+    code = OPS[symbol, 1]
 
     def method(self: Array) -> Array:
         out = np.empty(self._ids.shape, dtype=np.uint32)
@@ -377,7 +370,7 @@ def _loop(name: str, x: Array, y: npt.NDArray[Any]) -> Array:
 
 def _binary(symbol: str, name: str, doc: str) -> Callable[[Array, Operand], Array]:
     """The method of an op of two operands, a row of csrc/ops.def."""
-    code = _OPS[symbol, 2]
+    code = OPS[symbol, 2]
 
     def method(self: Array, other: Any) -> Array:
         if isinstance(other, np.ndarray):
@@ -513,11 +506,11 @@ class Array:
 
     def max(self, axis: Axis = None, keepdims: bool = False) -> Array:
         """The largest element, or the largest along the axes; nan if there is one."""
-        return self._reduce(_OPS["maximum", 2], axis, keepdims)
+        return self._reduce(OPS["maximum", 2], axis, keepdims)
 
     def min(self, axis: Axis = None, keepdims: bool = False) -> Array:
         """The smallest element, or the smallest along the axes; nan if there is one."""
-        return self._reduce(_OPS["minimum", 2], axis, keepdims)
+        return self._reduce(OPS["minimum", 2], axis, keepdims)
 
     def _reduce(self, code: int, axis: Axis, keepdims: bool) -> Array:
         ids = self._ids
@@ -576,7 +569,7 @@ class Array:
             self._views = nodes.look(self._ids, lib.PG_DATA), nodes.look(self._ids, lib.PG_GRAD)
             return self._views[part]
         numbers = np.empty(self._ids.shape)
-        _checked(lib.pg_read(part, numbers.size, _pointer(self._ids), _from_buffer("double[]", numbers)), "an Array")
+        check(lib.pg_read(part, numbers.size, _pointer(self._ids), _from_buffer("double[]", numbers)), "an Array")
         numbers.flags.writeable = False
         return numbers
 
@@ -590,7 +583,7 @@ class Array:
             return
         numbers = np.empty(self._ids.shape)
         numbers[...] = new
-        _checked(lib.pg_write(part, numbers.size, _pointer(self._ids), _from_buffer("double[]", numbers)), "an Array")
+        check(lib.pg_write(part, numbers.size, _pointer(self._ids), _from_buffer("double[]", numbers)), "an Array")
 
     def _number(self, at: int) -> float:
         return lib.pg_data(int(self._ids.flat[at]))  # type: ignore[no-any-return]

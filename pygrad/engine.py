@@ -22,16 +22,9 @@ import numpy as np
 if TYPE_CHECKING:
     from typing_extensions import TypeGuard
 
-try:
-    from pygrad._core import ffi, lib
-except ImportError as error:
-    raise ImportError("pygrad's C core is not built here: run `pip install .` or `pip install -e .` first") from error
+from pygrad._lib import OPS, check, error, ffi, lib, text
 
 Number = Union[float, int]  # or whatever else has __float__ or __index__, such as NumPy's scalars
-
-
-def _text(chars: Any) -> str:
-    return ffi.string(chars).decode()  # type: ignore[no-any-return]
 
 
 _NONE: tuple[Any, ...] = ()
@@ -39,13 +32,11 @@ _new = object.__new__  # a Value without __init__, for a node that is there alre
 _leaf = lib.pg_leaf
 _get_data, _set_data = lib.pg_data, lib.pg_set_data
 _get_grad, _set_grad = lib.pg_grad, lib.pg_set_grad
-# By symbol and number of operands: `**` with a number and `**` with a Value are two ops.
-_OPS = {(_text(lib.pg_op_symbol(op)), lib.pg_op_arity(op)): op for op in range(lib.pg_op_count())}
 
 
 def _maker(symbol: str, arity: int, with_number: str = "") -> Callable[..., int]:
     """The function of csrc/pygrad.h that makes a node of the op."""
-    return getattr(lib, f"pg_make_{_text(lib.pg_op_name(_OPS[symbol, arity]))}{with_number}")  # type: ignore[no-any-return]
+    return getattr(lib, f"pg_make_{text(lib.pg_op_name(OPS[symbol, arity]))}{with_number}")  # type: ignore[no-any-return]
 
 
 def _unary(symbol: str, doc: str) -> Callable[[Value], Value]:
@@ -141,7 +132,7 @@ class Value:
             except TypeError:  # not a real number, but float() also takes text
                 made = _leaf(_to_float(data))
             if made < 0:
-                raise _error(made, "Value()")
+                raise error(made, "Value()")
             self._id = made
         if label != "":
             self.label = label
@@ -315,7 +306,7 @@ class Value:
 def _made(made: int, symbol: str, *operands: Any) -> Value:
     """The Value for what a maker of csrc/pygrad.h returned, or the exception."""
     if -lib.PG_FIRST_ID < made <= 0:
-        raise _error(made, _in_words(symbol, *operands))
+        raise error(made, _in_words(symbol, *operands))
     out = _new(Value)
     out._id = abs(made)
     if made < 0:
@@ -332,7 +323,7 @@ def _init_custom(self: Value, data: float, pins: tuple[Value, ...], op: str) -> 
             raise TypeError(f"_children must be Values, not {type(child).__name__!r}")
     made = lib.pg_custom(data, [child._id for child in pins], len(pins))
     if made > -lib.PG_FIRST_ID:
-        raise _error(made, f"Value(..., _op={op!r})")
+        raise error(made, f"Value(..., _op={op!r})")
     self._id = -made
     self._pins = pins
     self._symbol = op
@@ -367,7 +358,7 @@ def _to_float(x: Any) -> float:
 
 def _symbol(id: int) -> str:
     op = lib.pg_op(id)
-    symbol, constant = _text(lib.pg_op_symbol(op)), lib.pg_operand(id, 1)
+    symbol, constant = text(lib.pg_op_symbol(op)), lib.pg_operand(id, 1)
     if lib.pg_op_arity(op) != 1 or not constant:
         return symbol
     y = lib.pg_data(constant)
@@ -375,21 +366,6 @@ def _symbol(id: int) -> str:
 
 
 # Errors -----------------------------------------------------------------------------------------------------------
-
-_ERRORS: dict[int, tuple[type[Exception], str]] = {
-    lib.PG_NO_MEMORY: (MemoryError, "there is no memory for another node; let go of some graphs"),
-    lib.PG_STALE: (ReferenceError, "a node that is gone; a Value was used after its __del__"),
-    lib.PG_ZERO_DIVISION: (ZeroDivisionError, "a division by zero"),
-    lib.PG_OVERFLOW: (OverflowError, "too large for a float"),
-    lib.PG_DOMAIN: (ValueError, "not defined there"),
-    lib.PG_COMPLEX: (ValueError, "a complex number, and a Value is real"),
-}
-
-
-def _error(status: int, what: str) -> Exception:
-    """The exception for a (negated) status of csrc/pygrad.h."""
-    kind, why = _ERRORS[-status]
-    return kind(f"{what}: {why}")
 
 
 def _in_words(symbol: str, *operands: Any) -> str:
@@ -400,7 +376,7 @@ def _in_words(symbol: str, *operands: Any) -> str:
 def _formula(id: int) -> str:
     """A node's op and the numbers it has now."""
     operands = [lib.pg_data(operand) for operand in (lib.pg_operand(id, 0), lib.pg_operand(id, 1)) if operand]
-    return _in_words(_text(lib.pg_op_symbol(lib.pg_op(id))), *operands)
+    return _in_words(text(lib.pg_op_symbol(lib.pg_op(id))), *operands)
 
 
 # Handles ----------------------------------------------------------------------------------------------------------
@@ -468,8 +444,7 @@ def _handle(id: int, pins: tuple[object, ...] = ()) -> Value:
                 if value := _handles.get(id):
                     break
         if value is None:
-            if status := lib.pg_hold(id):
-                raise _error(-status, "_prev")
+            check(lib.pg_hold(id), "_prev")
             value = _new(Value)
             value._id = id
             if pins and lib.pg_flags_of(id) & lib.PG_PINNED:  # else what they keep is not below this node
@@ -547,11 +522,10 @@ def _sweep_from(root: int) -> None:
     """One sweep, stopping wherever a Python closure is to be run."""
     _late_closures.drop_unused()
     sweep = ffi.new("pg_sweep *")
-    if status := lib.pg_sweep_begin(sweep, root):
-        raise _error(-status, "backward()")
+    check(lib.pg_sweep_begin(sweep, root), "backward()")
     while stop := _run_sweep(sweep, _SLICE):
         if stop < 0:
-            raise _error(stop, f"the backward step of {_formula(sweep.at)}")
+            raise error(stop, f"the backward step of {_formula(sweep.at)}")
         if stop > lib.PG_MORE:
             _handles[stop]._closure()
 
@@ -568,8 +542,7 @@ _one_sweep = _OneSweep()
 
 
 def _backward_one(value: Value) -> None:
-    if status := lib.pg_backward_one(value._id):
-        raise _error(-status, f"the backward step of {_formula(value._id)}")
+    check(lib.pg_backward_one(value._id), f"the backward step of {_formula(value._id)}")
 
 
 def _after_fork_in_child() -> None:

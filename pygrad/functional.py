@@ -12,7 +12,7 @@ from typing import Any, Callable, Literal
 import numpy as np
 import numpy.typing as npt
 
-from pygrad._core import ffi, lib
+from pygrad._lib import ffi, lib
 from pygrad.array import _NONE, Array, Operand, _axes, _elements, _from_buffer, _made, _matmul, _pointer, array
 from pygrad.engine import Value
 from pygrad.lookup import Index, as_indices

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pygrad import functional
-from pygrad._core import ffi, lib
+from pygrad._lib import check, ffi, lib
 from pygrad.array import Array, Numbers, Operand, array, is_leaf, node_ids, set_grads
-from pygrad.engine import Value, _error, _is_number
+from pygrad.engine import Value, _is_number
 
 Input = Union[Value, float]
 
@@ -329,9 +329,7 @@ class _Plan:
         if not x:
             return None
         out = ffi.new("pg_id[]", self.neurons)
-        status = lib.pg_mlp_forward(self.mlp, len(ids), ids, numbers, out)
-        if status < 0:
-            raise _error(status, "a model's call")
+        status = check(lib.pg_mlp_forward(self.mlp, len(ids), ids, numbers, out), "a model's call")
         results = []
         for id in out[self.neurons - self.width : self.neurons]:
             result: Value = object.__new__(Value)

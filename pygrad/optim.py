@@ -21,8 +21,8 @@ from typing import Any, Callable, Union
 
 import numpy as np
 
-from pygrad._core import ffi, lib
-from pygrad.array import Array, Numbers, _checked, _elements, _pointer, grads_of, is_leaf, node_ids, set_grads
+from pygrad._lib import check, ffi, lib
+from pygrad.array import Array, Numbers, _elements, _pointer, grads_of, is_leaf, node_ids, set_grads
 from pygrad.engine import Value, _is_number
 
 Schedule = Callable[[int], float]
@@ -243,7 +243,7 @@ class SGD(Optimizer):
         velocity = ffi.from_buffer("double[]", buffers["momentum_buffer"]) if self.momentum else ffi.NULL
         self._rule.lr = self.lr
         self._rule.first = not self._moving
-        _checked(lib.pg_sgd_step(self._rule, self._ids.size, _pointer(self._ids), velocity), "step()")
+        check(lib.pg_sgd_step(self._rule, self._ids.size, _pointer(self._ids), velocity), "step()")
         self._moving = self._moving or bool(self.momentum)
         self.steps += 1
 
@@ -300,7 +300,7 @@ class Adam(Optimizer):
         self._rule.lr = self.lr
         buffers = [ffi.from_buffer("double[]", buffer) for buffer in (self._mean, self._square)]
         ids = _pointer(self._ids)
-        _checked(lib.pg_adam_step(self._rule, self.steps + 1, self._ids.size, ids, *buffers), "step()")
+        check(lib.pg_adam_step(self._rule, self.steps + 1, self._ids.size, ids, *buffers), "step()")
         self.steps += 1
 
     def _buffers(self) -> dict[str, Numbers]:

@@ -29,11 +29,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pygrad import __version__
-from pygrad._core import ffi, lib
+from pygrad._lib import ffi, lib, text
 from pygrad.arguments import _Argument, _IndexLeaf, _Leaf
 from pygrad.array import Ids, _leaves, _pointer
 from pygrad.checkpoint import Arrays, PathLike, pack, refused_as_damaged, unpack, write
-from pygrad.engine import _text
 from pygrad.program import Program
 
 FORMAT = 1
@@ -55,7 +54,7 @@ _TYPES = {
     "limits": np.uint32,
     "description": np.uint8,
 }
-_NAMES = {op: _text(name) for op in range(256) if (name := lib.pg_recorded_name(op))}
+_NAMES = {op: text(name) for op in range(256) if (name := lib.pg_recorded_name(op))}
 _OPS = {name: op for op, name in _NAMES.items()}
 _KIND = "a Program that pygrad saved"
 
@@ -290,7 +289,7 @@ def _graph(arrays: Arrays, parameters: Ids, without: int) -> Any:
     program = lib.pg_program_of(parts, without, fault)
     if not program:
         if fault[0]:
-            raise ValueError(_text(fault[0]))
+            raise ValueError(text(fault[0]))
         raise MemoryError("there is no memory for another Program")
     program = ffi.gc(program, lib.pg_program_free)
     lookups = arrays["ops"] == _OPS["LOOKUP"]

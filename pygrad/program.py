@@ -20,11 +20,11 @@ from typing import Any, Callable
 import numpy as np
 import numpy.typing as npt
 
-from pygrad._core import ffi, lib
+from pygrad._lib import check, error, ffi, lib, text
 from pygrad.arguments import Shape, _Argument, _IndexLeaf, _Leaf, _map, _shape_of
-from pygrad.array import Array, Ids, Numbers, _checked, _elements, _holding, _pointer, array
+from pygrad.array import Array, Ids, Numbers, _elements, _holding, _pointer, array
 from pygrad.checkpoint import PathLike, replacing
-from pygrad.engine import Value, _error, _in_words, _is_number, _text
+from pygrad.engine import Value, _in_words, _is_number
 from pygrad.lookup import Lookups
 
 Kind = tuple[tuple[bool, ...], int]  # of a call: which of pg_compile's arguments are batches, and what is wanted
@@ -337,7 +337,7 @@ class Program:
             self._check("the gradient by a parameter", by_parameters, False, batch, arguments, weight)
         if by_parameters.size:
             status = lib.pg_add_grads(self._ids.size, self._id_pointer, _from_buffer(_DOUBLES, by_parameters))
-            _checked(status, "a parameter")
+            check(status, "a parameter")
         return self._tree.of(values), tuple([a.gradient(g) for a, g in zip(self._arguments, gradients)])
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -627,8 +627,7 @@ class Program:
         numbers = ffi.new(_POINTERS, [_from_buffer(_DOUBLES, x) for x in arguments + results])
         short = (batch or 1) < self._long_from[key]
         run = _run if short else functools.partial(_run_heeding_signals, arguments, results)
-        if status := run(routine, batch or 1, numbers, self.threads):
-            raise _error(status, f"a run of {self._name}")
+        check(run(routine, batch or 1, numbers, self.threads), f"a run of {self._name}")
 
     def _compiled(self, key: Kind) -> Any:
         """The routine for one kind of arguments."""
@@ -664,9 +663,9 @@ class Program:
         symbol, found = ffi.new("const char **"), ffi.new("double[3]")
         count = lib.pg_find_not_finite(self._program, _from_buffer(_DOUBLES, inputs), bool(cotangent), symbol, found)
         if count < 0:
-            raise _error(count, f"the search for what is not finite in {self._name}")
+            raise error(count, f"the search for what is not finite in {self._name}")
         *operands, result = list(found)[:count] or [None]
-        words = _text(symbol[0]) if count else ""
+        words = text(symbol[0]) if count else ""
         return f"{_in_words(words, *operands) if operands else words} is {result}" if count else None
 
     def to_c(self, path: PathLike, name: str | None = None) -> None:
@@ -760,10 +759,10 @@ class Program:
         counts = self._listing(lib.pg_program_text(self._program)).partition("\n")[0]
         return f"<Program of {self._name}: {re.sub(r'[0-9]+', lambda n: f'{int(n[0]):,}', counts)}>"
 
-    def _listing(self, text: Any) -> str:
-        if not text:
+    def _listing(self, listing: Any) -> str:
+        if not listing:
             raise MemoryError(f"there is no memory for the listing of {self._name}")
-        return _text(ffi.gc(text, lib.pg_text_free)).rstrip()
+        return text(ffi.gc(listing, lib.pg_text_free)).rstrip()
 
 
 def _recorded(name: str, inputs: Ids, outputs: Ids, lookups: Lookups, without: int) -> Any:
@@ -776,7 +775,7 @@ def _recorded(name: str, inputs: Ids, outputs: Ids, lookups: Lookups, without: i
     program = _record(inputs.size, _pointer(inputs), outputs.size, _pointer(outputs), described, without)
     if not program:
         if not all(map(lib.pg_refs, outputs.tolist())):
-            raise _error(-lib.PG_STALE, f"the result of {name}")
+            raise error(lib.PG_STALE, f"the result of {name}")
         raise MemoryError(f"there is no memory to record {name}")
     return ffi.gc(program, lib.pg_program_free)
 

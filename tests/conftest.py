@@ -11,7 +11,7 @@ import figures
 import pytest
 
 import pygrad
-from pygrad._core import ffi, lib
+from pygrad._lib import ffi, lib
 
 # Sanitizers map most of the address space, and keep what is freed for a while.
 on_limited_memory = pytest.mark.skipif("PYGRAD_SANITIZED" in os.environ, reason="a sanitizer needs memory of its own")

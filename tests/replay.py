@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from pygrad import reference
-from pygrad._core import ffi, lib
+from pygrad._lib import ffi, lib
 
 V = reference.Value
 HELD = 32
@@ -288,12 +288,12 @@ class Replay:
 
     def put_made(self, made: int, ids: list[int], make: Callable[..., Node]) -> None:
         failed = -lib.PG_FIRST_ID < made < 0
-        node = self.as_reference(-made if failed else lib.PG_OK, ids, make)
+        node = self.as_reference(made if failed else lib.PG_OK, ids, make)
         if node:
             self.put(abs(made), node)
 
     def put_all(self, result: int, out: Any, ids: list[int], make: Callable[..., list[Node]]) -> None:
-        nodes = self.as_reference(-result if result < 0 else lib.PG_OK, ids, make)
+        nodes = self.as_reference(result if result < 0 else lib.PG_OK, ids, make)
         for id, node in zip(list(out), nodes or []):
             self.put(id, node)
 
@@ -479,7 +479,7 @@ class Replay:
             stop = self.call("pg_sweep_run", sweep, budget)
             if stop > lib.PG_MORE and (status := self.call("pg_backward_one", stop)):
                 break
-        status = -stop if stop < 0 else status
+        status = stop if stop < 0 else status
         self.as_reference(status, [id], lambda node: node.value.backward())
 
     def give_up(self) -> None:
@@ -582,7 +582,7 @@ class Replay:
         threads = 1 + self.byte() % 3
         if r:
             status = self.call("pg_run", r, batch, numbers, threads)
-            self.must(status == lib.PG_OK or (self.may_fail and status == -lib.PG_NO_MEMORY), f"a run: {status}")
+            self.must(status == lib.PG_OK or (self.may_fail and status == lib.PG_NO_MEMORY), f"a run: {status}")
             lib.pg_text_free(lib.pg_routine_text(r))
             if not batched and wanted <= lib.PG_GRADIENT:
                 lib.pg_text_free(lib.pg_export(1, [r], slopes))

@@ -12,7 +12,7 @@ from test_program import ERRORS, RECORDED, WITHOUT, agree, expected, function, n
 
 import pygrad
 from pygrad import Value, nn, reference
-from pygrad._core import lib
+from pygrad._lib import lib
 
 SMOOTH = {name: step for name, step in RECORDED.items() if name not in {"relu", "abs", "maximum", "minimum"}}
 SMOOTH = {name: step for name, step in SMOOTH.items() if name not in {"maximumx", "minimumx", "detach"}}

@@ -26,7 +26,7 @@ from test_program import RECORDED, WITHOUT, bits, function, possible
 
 import pygrad
 from pygrad import Program, Value, nn, persistence
-from pygrad._core import lib
+from pygrad._lib import lib
 from pygrad.checkpoint import pack, unpack
 
 rng = np.random.default_rng(0)

@@ -25,7 +25,7 @@ from programs import EDGES, ERRORS, RECORDED, agree, evaluate, expected, functio
 import pygrad
 from pygrad import TraceWarning, Value, nn, reference
 from pygrad import functional as F
-from pygrad._core import lib
+from pygrad._lib import lib
 
 FLAGS = [lib.PG_WITHOUT_FOLDING, lib.PG_WITHOUT_SHARING, lib.PG_WITHOUT_REDUCTION]
 FLAGS += [lib.PG_WITHOUT_DOTS, lib.PG_WITHOUT_VECTORS, lib.PG_WITHOUT_REUSE]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from replay import STEPS, MismatchError, Replay
 
-from pygrad._core import lib
+from pygrad._lib import lib
 
 
 @on_cpython("PyPy computes x ** 2 as x * x")

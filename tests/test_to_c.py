@@ -21,7 +21,7 @@ from programs import EDGES, ERRORS, RECORDED, agree, expected, function, possibl
 import pygrad
 from pygrad import Value, nn
 from pygrad import functional as F
-from pygrad._core import lib
+from pygrad._lib import lib
 from pygrad.bench.workloads import gpt
 
 CC = shutil.which("cc") or shutil.which("gcc")

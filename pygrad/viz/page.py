@@ -8,7 +8,7 @@ import os
 from importlib import resources
 from pathlib import Path
 
-from pygrad._core import lib
+from pygrad._lib import lib
 from pygrad.array import Array
 from pygrad.engine import Value
 from pygrad.viz.layout import layered

@@ -1,7 +1,7 @@
 /* Reads bytes as the parts of a saved program: a target for libFuzzer. What pg_program_of takes for a program
  * must be one: it is listed, searched, compiled and run in each way, and taken apart again into the same parts.
  */
-#include "code.h"
+#include "routine/code.h"
 #include "fuzz.h"
 
 /* An array as long as it says, and no longer: a sanitizer watches the end. */
@@ -136,7 +136,7 @@ static void run(const pg_program *p, const pg_parts *s, int wanted, bool batched
                             [PG_GRADIENT | PG_TANGENTS] = {x, y, out[0]}};
   MUST(r);
   const int status = pg_run(r, batch, all[wanted], 1);
-  MUST(status == PG_OK || status == -PG_STALE);
+  MUST(status == PG_OK || status == PG_STALE);
   pg_text_free(pg_routine_text(r));
   if (!batched && wanted <= PG_GRADIENT) {
     pg_text_free(pg_export(1, (const pg_routine *[]){r}, y));

@@ -97,7 +97,7 @@ int backward(pg_id root) {
     if (stop == PG_DONE) {
       break;
     }
-    status = stop < 0 ? (int)-stop : PG_OK;
+    status = stop < 0 ? (int)stop : PG_OK;
   }
   return status;
 }

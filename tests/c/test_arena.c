@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "arena.h"
+#include "graph/arena.h"
 #include "test.h"
 
 TEST(an_arena_that_was_never_used_is_sound) {
@@ -191,21 +191,21 @@ TEST(more_sweeps_than_there_are_epochs) {
 TEST(the_first_allocations_of_all_may_fail) {
   for (int successes = 0; successes < 2; successes++) {
     pg_test_fail_allocations(successes);
-    CHECK(pg_leaf(1) == -PG_NO_MEMORY);
-    CHECK(pg_leaves(1000, NULL) == -PG_NO_MEMORY);
+    CHECK(pg_leaf(1) == PG_NO_MEMORY);
+    CHECK(pg_leaves(1000, NULL) == PG_NO_MEMORY);
     const pg_id none = 0;
-    CHECK(pg_custom(1, &none, 0) == -PG_NO_MEMORY);
+    CHECK(pg_custom(1, &none, 0) == PG_NO_MEMORY);
   }
   pg_test_fail_allocations(2);
   release(leaf(1));
 }
 
 TEST(more_leaves_than_ids_are_out_of_memory) {
-  CHECK(pg_leaves((size_t)1 << 31, NULL) == -PG_NO_MEMORY);
-  CHECK(pg_leaves(SIZE_MAX, NULL) == -PG_NO_MEMORY);
+  CHECK(pg_leaves((size_t)1 << 31, NULL) == PG_NO_MEMORY);
+  CHECK(pg_leaves(SIZE_MAX, NULL) == PG_NO_MEMORY);
   release(leaf(1));
-  CHECK(pg_leaves((size_t)1 << 31, NULL) == -PG_NO_MEMORY);
-  CHECK(pg_leaves(SIZE_MAX, NULL) == -PG_NO_MEMORY);
+  CHECK(pg_leaves((size_t)1 << 31, NULL) == PG_NO_MEMORY);
+  CHECK(pg_leaves(SIZE_MAX, NULL) == PG_NO_MEMORY);
 }
 
 /* What is committed at first, but for block 0: nodes to be filled with leaves, the first of which commits. */
@@ -229,9 +229,9 @@ TEST(what_fits_in_the_memory_that_there_is_needs_no_more) {
   }
   /* First in blocks never used; then in free ones, and what is left of a block is not used again. */
   for (size_t room = FREE; room >= 2 * PG_BLOCK_NODES; room -= 7) {
-    CHECK(pg_map_unary(PG_RELU, room + 1, operands, results) == -PG_NO_MEMORY);
+    CHECK(pg_map_unary(PG_RELU, room + 1, operands, results) == PG_NO_MEMORY);
     CHECK(pg_map_unary(PG_RELU, room, operands, results) == PG_OK);
-    CHECK(pg_leaf(0) == -PG_NO_MEMORY);
+    CHECK(pg_leaf(0) == PG_NO_MEMORY);
     CHECK(pg_release_all(room, results) == PG_OK);
   }
   release_run(first, FIRST_NODES - FREE);
@@ -241,7 +241,7 @@ TEST(a_run_of_leaves_that_finds_no_memory_leaves_the_blocks_as_they_were) {
   const size_t full = FIRST_NODES - PG_BLOCK_NODES;
   const pg_id first = fill(full);
   release(leaf(1)); /* the last block is open, and empty: it is closed in vain */
-  CHECK(pg_leaves((size_t)2 * PG_BLOCK_NODES, NULL) == -PG_NO_MEMORY);
+  CHECK(pg_leaves((size_t)2 * PG_BLOCK_NODES, NULL) == PG_NO_MEMORY);
   release_run(first + (pg_id)full - PG_BLOCK_NODES, PG_BLOCK_NODES);
   const pg_id again = first + (pg_id)full - PG_BLOCK_NODES;
   for (pg_id id = again; id < again + PG_BLOCK_NODES; id++) {
@@ -257,7 +257,7 @@ TEST(operands_whose_list_finds_no_memory_are_not_cut_short) {
   for (size_t i = 0; i < COUNT(operands); i++) {
     operands[i] = first;
   }
-  CHECK(pg_custom(1, operands, COUNT(operands)) == -PG_NO_MEMORY);
+  CHECK(pg_custom(1, operands, COUNT(operands)) == PG_NO_MEMORY);
   release(id_of(pg_custom(1, operands, COUNT(operands) - 2)));
   release_run(first, FIRST_NODES - PG_BLOCK_NODES);
 }
@@ -284,7 +284,7 @@ TEST(a_smaller_arena_does_where_the_address_space_is_limited) {
   for (;;) {
     const pg_made longer = pg_make_RELU(y);
     if (longer < 0) {
-      CHECK(longer == -PG_NO_MEMORY);
+      CHECK(longer == PG_NO_MEMORY);
       break;
     }
     pg_release(y);
@@ -311,7 +311,7 @@ TEST(no_address_space_is_out_of_memory_until_there_is_some) {
     }
     const pg_made refused = pg_leaf(1), again = pg_leaf(1);
     setrlimit(RLIMIT_AS, &before);
-    CHECK(refused == -PG_NO_MEMORY && again == -PG_NO_MEMORY);
+    CHECK(refused == PG_NO_MEMORY && again == PG_NO_MEMORY);
   }
   release(leaf(1));
 }
@@ -325,13 +325,13 @@ TEST(memory_that_is_refused_is_out_of_memory_until_there_is_some) {
   }
   const pg_made refused = pg_leaf(1);
   setrlimit(RLIMIT_DATA, &before);
-  CHECK(refused == -PG_NO_MEMORY);
+  CHECK(refused == PG_NO_MEMORY);
   const pg_id x = leaf(1);
   setrlimit(RLIMIT_DATA, &none);
   const pg_made again = pg_leaves(100000, NULL);
   const char *unchecked = pg_check();
   setrlimit(RLIMIT_DATA, &before);
-  CHECK(again == -PG_NO_MEMORY && unchecked);
+  CHECK(again == PG_NO_MEMORY && unchecked);
   release(x);
 }
 

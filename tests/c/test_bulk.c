@@ -1,5 +1,5 @@
 /* Many nodes at once: each builder against the scalar loop that stands with it in pygrad.h. */
-#include "arena.h"
+#include "graph/arena.h"
 #include "makers.h"
 #include "test.h"
 
@@ -303,7 +303,7 @@ TEST(rows_of_nothing_make_nothing) {
   pg_id out[4] = {7, 7, 7, 7};
   CHECK(pg_softmax(2, 0, NULL, out) == PG_OK && pg_log_softmax(2, 0, NULL, out) == PG_OK);
   CHECK(pg_rms_norm(2, 0, NULL, NULL, 0, out) == PG_OK);
-  CHECK(pg_cross_entropy(2, 0, NULL, (uint32_t[]){0, 0}, out, out) == -PG_DOMAIN);
+  CHECK(pg_cross_entropy(2, 0, NULL, (uint32_t[]){0, 0}, out, out) == PG_DOMAIN);
   CHECK(pg_matmul(0, 3, 0, NULL, 3, 1, NULL, 1, 3, NULL, out) == PG_OK);
   CHECK(out[3] == 7 && live_nodes() == 1);
   release(kept);
@@ -337,7 +337,7 @@ TEST(an_mlp_builds_the_loops_graph) {
     release(out[5]);
   }
   const pg_id zero_and_node[2] = {0, given[1]};
-  CHECK(pg_mlp_forward(&mlp, 2, zero_and_node, NULL, out) == -PG_STALE); /* no number stands for it */
+  CHECK(pg_mlp_forward(&mlp, 2, zero_and_node, NULL, out) == PG_STALE); /* no number stands for it */
   pg_release_all(PARAMETERS, p);
   pg_release_all(2, given);
 }
@@ -376,7 +376,7 @@ TEST(a_builder_that_fails_makes_nothing_and_says_where) {
   pg_id out[6] = {0}, scratch[3];
   const uint64_t before = live_nodes();
 #define FAILS(call, status, at)                                                                                \
-  CHECK((call) == -(status));                                                                                  \
+  CHECK((call) == (status));                                                                                  \
   CHECK(out[0] == (at) && live_nodes() == before)
   FAILS(pg_map_unary(PG_LOG, 3, a, out), PG_DOMAIN, 1);
   FAILS(pg_map_unary(PG_SQRT, 3, a, out), PG_DOMAIN, 2);

@@ -1,5 +1,5 @@
 /* Running out of memory: at each allocation of each function that may allocate. */
-#include "arena.h"
+#include "graph/arena.h"
 #include "makers.h"
 #include "test.h"
 
@@ -27,7 +27,7 @@ typedef int operation(void);
 
 static int dropped(pg_made made) {
   if (made > -PG_FIRST_ID && made < 0) {
-    return (int)-made;
+    return (int)made;
   }
   release(id_of(made));
   return PG_OK;
@@ -37,7 +37,7 @@ static pg_id out[8];
 
 static int all_dropped(int result, size_t n) {
   if (result < 0) {
-    return -result;
+    return result;
   }
   CHECK(pg_release_all(n, out) == PG_OK);
   return PG_OK;
@@ -81,7 +81,7 @@ static int cross_entropy(void) {
 static int mlp_forward(void) {
   const pg_mlp mlp = {2, (uint32_t[]){2, 1}, (uint32_t[]){1, 1, 2}, (bool[]){true, true, false}, row};
   const int result = pg_mlp_forward(&mlp, 1, (pg_id[]){0}, (double[]){0.5}, out);
-  return result < 0 ? -result : dropped((pg_made)out[2]);
+  return result < 0 ? result : dropped((pg_made)out[2]);
 }
 
 static operation *const MAKING[] = {
@@ -108,7 +108,7 @@ TEST(whatever_makes_nodes_does_so_or_makes_none_be_there_ever_so_little_room) {
   CHECK(pg_release_all(fill(ballast, COUNT(ballast)), ballast) ==
         PG_OK); /* what is left of the operands' block */
   const size_t room = fill(ballast, COUNT(ballast));
-  CHECK(room < COUNT(ballast) && pg_leaf(1) == -PG_NO_MEMORY);
+  CHECK(room < COUNT(ballast) && pg_leaf(1) == PG_NO_MEMORY);
   CHECK(pg_release_all(room, ballast) == PG_OK);
   for (size_t k = 0; k < COUNT(MAKING); k++) {
     int status = PG_NO_MEMORY;
@@ -130,7 +130,7 @@ TEST(whatever_makes_nodes_does_so_or_makes_none_be_there_ever_so_little_room) {
 
 TEST(more_nodes_than_the_arena_has_are_out_of_memory) {
   make_operands();
-  CHECK(pg_matmul(1, 0, SIZE_MAX / 2, row, 0, 1, row, 1, 1, NULL, out) == -PG_NO_MEMORY);
+  CHECK(pg_matmul(1, 0, SIZE_MAX / 2, row, 0, 1, row, 1, 1, NULL, out) == PG_NO_MEMORY);
   drop_operands();
 }
 
@@ -212,8 +212,8 @@ static int find_not_finite(void) {
   const char *symbol;
   double numbers[3];
   const int found = pg_find_not_finite(program, (double[]){1, 2, 1}, true, &symbol, numbers);
-  CHECK(found == 0 || found == -PG_NO_MEMORY);
-  return -found;
+  CHECK(found == 0 || found == PG_NO_MEMORY);
+  return found;
 }
 
 TEST(whatever_allocates_gives_back_all_of_it_if_one_allocation_fails) {
@@ -265,7 +265,7 @@ TEST(a_run_does_with_the_threads_and_the_memory_there_are) {
     const int status = pg_run(routine, BATCH, all, 4);
     pg_test_fail_allocations(-1);
     CHECK(status ==
-          (successes ? PG_OK : -PG_NO_MEMORY));       /* one for the run: all threads but this may be missing */
+          (successes ? PG_OK : PG_NO_MEMORY));       /* one for the run: all threads but this may be missing */
     CHECK(allocated() == before + (status == PG_OK)); /* the memory is kept for the next run */
     if (status == PG_OK && finished++ == 0) {
       memcpy(first_z, z, sizeof z), memcpy(first_by_in, by_in, sizeof by_in);

@@ -1,5 +1,5 @@
 /* Ids that name no live node: each function that takes ids refuses them, and changes nothing. */
-#include "arena.h"
+#include "graph/arena.h"
 #include "makers.h"
 #include "test.h"
 
@@ -17,48 +17,48 @@ static void refuse_one(pg_id bad) {
   pg_sweep sweep = {.at = bad};
   CHECK(pg_sweep_begin(&sweep, bad) == PG_STALE && pg_sweep_run(&sweep, 9) == PG_DONE);
   sweep = (pg_sweep){.at = bad, .pending = 1};
-  CHECK(pg_sweep_run(&sweep, 9) == -PG_STALE && sweep.pending == 0);
+  CHECK(pg_sweep_run(&sweep, 9) == PG_STALE && sweep.pending == 0);
 }
 
 static void refuse_as_operand(pg_id bad) {
   for (size_t i = 0; i < COUNT(MAKERS); i++) {
     const maker *m = &MAKERS[i];
-    CHECK(make_with(m, bad, good, 2) == -PG_STALE);
-    CHECK(!m->binary || m->binary(good, bad) == -PG_STALE);
-    CHECK(!m->number || m->number(bad, 2) == -PG_STALE);
+    CHECK(make_with(m, bad, good, 2) == PG_STALE);
+    CHECK(!m->binary || m->binary(good, bad) == PG_STALE);
+    CHECK(!m->number || m->number(bad, 2) == PG_STALE);
   }
-  CHECK(pg_custom(0, (pg_id[]){good, bad, good}, 3) == -PG_STALE && pg_custom(0, &bad, 1) == -PG_STALE);
+  CHECK(pg_custom(0, (pg_id[]){good, bad, good}, 3) == PG_STALE && pg_custom(0, &bad, 1) == PG_STALE);
 }
 
 static void refuse_among_many(pg_id bad) {
   const pg_id some[] = {good, bad}, fine[] = {good, good}, both[] = {good, good, good, bad};
   double numbers[4] = {5, 5, 5, 5};
   pg_id out[4], scratch[4];
-  CHECK(pg_hold_all(2, some) == -PG_STALE && pg_refs(good) == 1);
+  CHECK(pg_hold_all(2, some) == PG_STALE && pg_refs(good) == 1);
   CHECK(!pg_all_leaves(2, some));
-  CHECK(pg_read(PG_DATA, 2, some, numbers) == -PG_STALE && pg_write(PG_DATA, 2, some, numbers) == -PG_STALE);
-  CHECK(pg_fill(PG_GRAD, 2, some, 5) == -PG_STALE && numbers[0] == 5);
-  CHECK(pg_map_unary(PG_RELU, 2, some, out) == -PG_STALE);
-  CHECK(pg_map_binary(PG_ADD, 2, some, fine, out) == -PG_STALE);
-  CHECK(pg_map_binary(PG_ADD, 2, fine, some, out) == -PG_STALE);
-  CHECK(pg_map_number(PG_POWER, 2, some, 2, true, out) == -PG_STALE);
-  CHECK(pg_reduce(PG_ADD, 1, 2, some, out) == -PG_STALE);
-  CHECK(pg_matmul(1, 2, 1, some, 2, 1, fine, 1, 1, NULL, out) == -PG_STALE);
-  CHECK(pg_matmul(1, 2, 1, fine, 2, 1, some, 1, 1, NULL, out) == -PG_STALE);
-  CHECK(pg_matmul(1, 2, 1, fine, 2, 1, fine, 1, 1, &bad, out) == -PG_STALE);
-  CHECK(pg_softmax(2, 2, both, out) == -PG_STALE && pg_log_softmax(2, 2, both, out) == -PG_STALE);
-  CHECK(pg_cross_entropy(2, 2, both, (uint32_t[]){0, 0}, scratch, out) == -PG_STALE);
-  CHECK(pg_rms_norm(2, 2, both, NULL, 1, out) == -PG_STALE);
-  CHECK(pg_rms_norm(1, 2, fine, some, 1, out) == -PG_STALE);
+  CHECK(pg_read(PG_DATA, 2, some, numbers) == PG_STALE && pg_write(PG_DATA, 2, some, numbers) == PG_STALE);
+  CHECK(pg_fill(PG_GRAD, 2, some, 5) == PG_STALE && numbers[0] == 5);
+  CHECK(pg_map_unary(PG_RELU, 2, some, out) == PG_STALE);
+  CHECK(pg_map_binary(PG_ADD, 2, some, fine, out) == PG_STALE);
+  CHECK(pg_map_binary(PG_ADD, 2, fine, some, out) == PG_STALE);
+  CHECK(pg_map_number(PG_POWER, 2, some, 2, true, out) == PG_STALE);
+  CHECK(pg_reduce(PG_ADD, 1, 2, some, out) == PG_STALE);
+  CHECK(pg_matmul(1, 2, 1, some, 2, 1, fine, 1, 1, NULL, out) == PG_STALE);
+  CHECK(pg_matmul(1, 2, 1, fine, 2, 1, some, 1, 1, NULL, out) == PG_STALE);
+  CHECK(pg_matmul(1, 2, 1, fine, 2, 1, fine, 1, 1, &bad, out) == PG_STALE);
+  CHECK(pg_softmax(2, 2, both, out) == PG_STALE && pg_log_softmax(2, 2, both, out) == PG_STALE);
+  CHECK(pg_cross_entropy(2, 2, both, (uint32_t[]){0, 0}, scratch, out) == PG_STALE);
+  CHECK(pg_rms_norm(2, 2, both, NULL, 1, out) == PG_STALE);
+  CHECK(pg_rms_norm(1, 2, fine, some, 1, out) == PG_STALE);
   const pg_mlp mlp = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, some};
   const pg_mlp sound = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, fine};
-  CHECK(pg_mlp_forward(&mlp, 1, &good, NULL, out) == -PG_STALE);
-  CHECK(pg_mlp_forward(&sound, 1, &bad, NULL, out) == -PG_STALE);
-  CHECK(!bad || pg_mlp_forward(&sound, 1, &bad, numbers, out) == -PG_STALE);
-  CHECK(pg_sgd_step(&(pg_sgd){.lr = 1}, 2, some, NULL) == -PG_STALE);
-  CHECK(pg_adam_step(&(pg_adam){.lr = 1}, 1, 2, some, numbers, numbers + 2) == -PG_STALE);
-  CHECK(pg_add_grads(2, some, numbers) == -PG_STALE);
-  CHECK(pg_release_all(1, &bad) == -PG_STALE);
+  CHECK(pg_mlp_forward(&mlp, 1, &good, NULL, out) == PG_STALE);
+  CHECK(pg_mlp_forward(&sound, 1, &bad, NULL, out) == PG_STALE);
+  CHECK(!bad || pg_mlp_forward(&sound, 1, &bad, numbers, out) == PG_STALE);
+  CHECK(pg_sgd_step(&(pg_sgd){.lr = 1}, 2, some, NULL) == PG_STALE);
+  CHECK(pg_adam_step(&(pg_adam){.lr = 1}, 1, 2, some, numbers, numbers + 2) == PG_STALE);
+  CHECK(pg_add_grads(2, some, numbers) == PG_STALE);
+  CHECK(pg_release_all(1, &bad) == PG_STALE);
 }
 
 static void refuse_in_programs(pg_id bad) {
@@ -89,5 +89,5 @@ TEST(ids_that_name_no_live_node_are_refused) {
 TEST(ids_are_refused_where_there_is_no_arena_yet) {
   refuse_one(256);
   refuse_one(UINT32_MAX);
-  CHECK(pg_make_ADD(256, 256) == -PG_STALE);
+  CHECK(pg_make_ADD(256, 256) == PG_STALE);
 }

@@ -2,7 +2,7 @@
  * compiling at a time) is kept apart by a lock, as the GIL does. */
 #include <pthread.h>
 
-#include "arena.h"
+#include "graph/arena.h"
 #include "makers.h"
 #include "test.h"
 

@@ -16,7 +16,7 @@ import numpy as np
 
 import pygrad
 from pygrad import Value, functional, nn, optim
-from pygrad._core import lib
+from pygrad._lib import lib
 
 N = int(sys.argv[2])  # numbers that most works have
 # What a limit counts; once its address space is reserved, only RLIMIT_DATA counts what the arena commits.

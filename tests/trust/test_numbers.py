@@ -15,7 +15,7 @@ from conftest import on_cpython
 from mpmath import mpf
 
 import pygrad
-from pygrad._core import lib
+from pygrad._lib import lib
 
 mpmath.mp.dps = 50
 LARGEST = sys.float_info.max

@@ -21,7 +21,7 @@ from loops import LOOPS
 from operations import NOT_CALLED, OPERATIONS, World, is_covered, public_names
 
 import pygrad
-from pygrad._core import lib
+from pygrad._lib import lib
 
 pytestmark = on_cpython("PyPy finalizes a Value when it collects garbage")
 

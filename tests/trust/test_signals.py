@@ -188,7 +188,7 @@ def test_what_a_long_run_raises_is_the_call_s_own(python):
         """
 import numpy as np
 from pygrad import Value, compile
-from pygrad._core import lib
+from pygrad._lib import lib
 
 w = Value(2.0)
 f = compile(lambda x: sum((x * i * w).sin() for i in range(100)), 0.3)

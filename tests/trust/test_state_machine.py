@@ -29,7 +29,7 @@ from programs import EDGES, STEPS, bits, run
 
 import pygrad
 from pygrad import Value, optim, reference
-from pygrad._core import lib
+from pygrad._lib import lib
 
 ERRORS = (ArithmeticError, ValueError)
 SHAPE = (2, 3)  # of all Arrays

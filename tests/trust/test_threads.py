@@ -11,7 +11,7 @@ from conftest import live_nodes
 from jobs import JOBS
 
 import pygrad
-from pygrad._core import ffi, lib
+from pygrad._lib import ffi, lib
 
 THREADS = 16
 SEEDS = 20

@@ -1,5 +1,5 @@
 /* check.c: whether the arena is sound: a walk through all of it, for tests. */
-#include "arena.h"
+#include "graph/arena.h"
 
 /* What is found out on the way. Its memory does not come from pg_resize: it is to be there where tests let
  * allocations fail, too. */

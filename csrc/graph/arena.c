@@ -1,4 +1,4 @@
-#include "arena.h"
+#include "graph/arena.h"
 
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "program.h"
+#include "program/program.h"
 
 /* The op tables' text, which derivatives are made of. */
 static const struct {

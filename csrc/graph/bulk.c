@@ -1,5 +1,5 @@
 /* bulk.c: many nodes in one call: leaves, transfers, and the builders. */
-#include "ops.h"
+#include "graph/ops.h"
 
 /* Many nodes, none made ---------------------------------------------------------------------------------- */
 
@@ -10,7 +10,7 @@ pg_made pg_leaves(size_t n, const double *data) {
   pg_lock();
   pg_id first = pg_new_leaves(data, n);
   pg_unlock();
-  return first ? (pg_made)first : -PG_NO_MEMORY;
+  return first ? (pg_made)first : PG_NO_MEMORY;
 }
 
 double *pg_data_at(pg_id id) {
@@ -25,7 +25,7 @@ double *pg_data_at(pg_id id) {
 
 int pg_hold_all(size_t n, const pg_id *ids) {
   pg_lock();
-  int result = pg_all_live(n, ids) ? PG_OK : -PG_STALE;
+  int result = pg_all_live(n, ids) ? PG_OK : PG_STALE;
   for (size_t i = 0; i < n && result >= 0; i++) {
     pg_node *held = pg_node_at(ids[i]);
     held->refs++;
@@ -46,7 +46,7 @@ int pg_release_all(size_t n, const pg_id *ids) {
     }
   }
   pg_unlock();
-  return live ? PG_OK : -PG_STALE;
+  return live ? PG_OK : PG_STALE;
 }
 
 bool pg_all_leaves(size_t n, const pg_id *ids) {
@@ -78,7 +78,7 @@ int pg_read(int part, size_t n, const pg_id *ids, double *to) {
     to[i] = *part_of(ids[i], part);
   }
   pg_unlock();
-  return live ? PG_OK : -PG_STALE;
+  return live ? PG_OK : PG_STALE;
 }
 
 int pg_write(int part, size_t n, const pg_id *ids, const double *from) {
@@ -88,7 +88,7 @@ int pg_write(int part, size_t n, const pg_id *ids, const double *from) {
     set_part(ids[i], part, from[i]);
   }
   pg_unlock();
-  return live ? PG_OK : -PG_STALE;
+  return live ? PG_OK : PG_STALE;
 }
 
 int pg_fill(int part, size_t n, const pg_id *ids, double number) {
@@ -98,7 +98,7 @@ int pg_fill(int part, size_t n, const pg_id *ids, double number) {
     set_part(ids[i], part, number);
   }
   pg_unlock();
-  return live ? PG_OK : -PG_STALE;
+  return live ? PG_OK : PG_STALE;
 }
 
 /* The builders' common parts ----------------------------------------------------------------------------- */
@@ -108,9 +108,9 @@ int pg_fill(int part, size_t n, const pg_id *ids, double number) {
 static int begin(pg_pen *pen, bool live, size_t nodes) {
   *pen = (pg_pen){0};
   if (!live) {
-    return -PG_STALE;
+    return PG_STALE;
   }
-  return pg_begin(pen, nodes) ? PG_OK : -PG_NO_MEMORY;
+  return pg_begin(pen, nodes) ? PG_OK : PG_NO_MEMORY;
 }
 
 /* What the builder returns: `result` if that is a failure. */
@@ -133,7 +133,7 @@ static int fail(const pg_pen *pen, int status, pg_id *out, size_t at, pg_id unfi
     pg_drop(unfinished);
   }
   out[0] = (pg_id)at;
-  return -status;
+  return status;
 }
 
 PG_INLINE double data_of(const pg_pen *pen, pg_id id) { return pen->nodes[id].data; }

@@ -1,4 +1,4 @@
-/* os.h: what the core asks of the operating system. One file a system implements it: os_posix.c. */
+/* os.h: what the core asks of the operating system. One file a system implements it: posix.c. */
 #ifndef PYGRAD_OS_H
 #define PYGRAD_OS_H
 

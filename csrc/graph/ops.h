@@ -2,7 +2,7 @@
 #ifndef PYGRAD_OPS_H
 #define PYGRAD_OPS_H
 
-#include "arena.h"
+#include "graph/arena.h"
 #include "pymath.h"
 
 /* The result of an op on x and y (a unary op does not read y). Where `op` is a constant, so is the switch. */

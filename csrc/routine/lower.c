@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "code.h"
+#include "routine/code.h"
 #include "text.h"
 
 typedef struct {

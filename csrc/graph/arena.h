@@ -12,7 +12,7 @@
 #include <assert.h>
 #include <stdatomic.h>
 
-#include "os.h"
+#include "os/os.h"
 #include "pygrad.h"
 
 enum {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "program.h"
+#include "program/program.h"
 
 /* The ops of recorded programs, by the names that files know them by, and how many operands they have. */
 static const struct {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "code.h"
+#include "routine/code.h"
 
 /* The shared slots, or the batched ones. */
 typedef struct {

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "program.h"
+#include "program/program.h"
 
 /* What is known of the nodes of a graph while it is recorded: places in a hash table by id. */
 typedef struct {

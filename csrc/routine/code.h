@@ -4,7 +4,7 @@
 
 #include <stdatomic.h>
 
-#include "program.h"
+#include "program/program.h"
 
 enum {
   PG_LANES_A_TILE = 64, /* samples that are worked on at a time */

@@ -1,5 +1,5 @@
 /* program.c: lists of instructions: emitting, which simplifies; searching and printing them. */
-#include "program.h"
+#include "program/program.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -349,7 +349,7 @@ int pg_find_not_finite(const pg_program *p, const double *inputs, bool gradient,
   plain.without = ~0U; /* each op as it was written */
   pg_program *q = batched ? (memset(batched, 0, p->inputs), pg_specialize(&plain, batched, gradient)) : NULL;
   double *values = q ? pg_resize(NULL, (q->count + 1) * sizeof *values) : NULL;
-  int found = values ? 0 : -PG_NO_MEMORY;
+  int found = values ? 0 : PG_NO_MEMORY;
   for (pg_ref i = 0; values && i < q->count && found == 0; i++) {
     values[i] =
         q->list[i].op == PG_PARAMETER ? pg_data(p->parameters[q->list[i].a]) : value_of(q, inputs, values, i);

@@ -5,7 +5,7 @@
 #include <float.h>
 #include <string.h>
 
-#include "code.h"
+#include "routine/code.h"
 #include "ieee.h"
 #include "text.h"
 

@@ -1,7 +1,7 @@
 /* optim.c: parameter updates. */
 #include <string.h>
 
-#include "arena.h"
+#include "graph/arena.h"
 #include "pymath.h"
 
 /* Parameters are taken in groups, so that what lies scattered is gathered first, and the compiler can make
@@ -66,7 +66,7 @@ int pg_sgd_step(const pg_sgd *sgd, size_t n, const pg_id *ids, double *velocity)
     scatter(&g);
   }
   pg_unlock();
-  return live ? PG_OK : -PG_STALE;
+  return live ? PG_OK : PG_STALE;
 }
 
 /* What an Adam step has in common for all parameters. */
@@ -109,5 +109,5 @@ int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, do
     scatter(&g);
   }
   pg_unlock();
-  return live ? PG_OK : -PG_STALE;
+  return live ? PG_OK : PG_STALE;
 }

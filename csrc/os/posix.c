@@ -1,8 +1,8 @@
-/* os_posix.c: os.h for Linux, macOS and the BSDs. */
+/* posix.c: os.h for Linux, macOS and the BSDs. */
 #define _DEFAULT_SOURCE  /* MAP_ANONYMOUS, madvise on glibc and musl */
 #define _DARWIN_C_SOURCE /* ... on macOS */
 
-#include "os.h"
+#include "os/os.h"
 
 #include <pthread.h>
 #include <sched.h>

@@ -8,7 +8,7 @@
 #ifndef PYGRAD_PROGRAM_H
 #define PYGRAD_PROGRAM_H
 
-#include "arena.h"
+#include "graph/arena.h"
 
 typedef uint32_t pg_ref; /* an instruction, by its place in the list */
 

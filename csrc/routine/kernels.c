@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "code.h"
+#include "routine/code.h"
 #include "pymath.h"
 
 /* Lookups and scatters, one number at a time: they are few. */
@@ -79,7 +79,7 @@ typedef struct {
 #ifdef __aarch64__
 #define PG_FMA
 #endif
-#include "kernels.inc"
+#include "routine/kernels.inc"
 #undef PG_FMA
 #undef PG_V
 #undef PG_LANES
@@ -94,7 +94,7 @@ typedef struct {
 #endif
 #define PG_LANES 4
 #define PG_V(name) name##_4
-#include "kernels.inc"
+#include "routine/kernels.inc"
 #undef PG_V
 #undef PG_LANES
 #ifdef __clang__
@@ -107,7 +107,7 @@ typedef struct {
 #endif
 #define PG_LANES 8
 #define PG_V(name) name##_8
-#include "kernels.inc"
+#include "routine/kernels.inc"
 #undef PG_V
 #undef PG_LANES
 #ifdef __clang__
@@ -351,7 +351,7 @@ int pg_run_until(pg_routine *r, size_t batch, double *const *numbers, int thread
     memory = pg_resize(NULL, (shared + totals + (size_t)r->batched * T + 3 * PAD) * sizeof *memory);
   }
   if (!memory) {
-    return -PG_NO_MEMORY;
+    return PG_NO_MEMORY;
   }
   j.shared = aligned(memory);
   j.totals = j.shared + shared;
@@ -360,7 +360,7 @@ int pg_run_until(pg_routine *r, size_t batch, double *const *numbers, int thread
     run_phases(&j, threads, aligned(j.totals + totals));
   }
   free(atomic_exchange(&r->spare, memory));
-  return !live ? -PG_STALE : told(stop) ? -PG_STOPPED : PG_OK;
+  return !live ? PG_STALE : told(stop) ? PG_STOPPED : PG_OK;
 }
 
 int pg_run(pg_routine *r, size_t batch, double *const *numbers, int threads) {
@@ -380,5 +380,5 @@ int pg_add_grads(size_t n, const pg_id *ids, const double *grads) {
     pg_node_at(ids[i])->grad += grads[i];
   }
   pg_unlock();
-  return live ? PG_OK : -PG_STALE;
+  return live ? PG_OK : PG_STALE;
 }

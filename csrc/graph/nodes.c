@@ -1,5 +1,5 @@
-/* graph.c: making nodes one at a time, reading them, and the backward sweep. */
-#include "ops.h"
+/* nodes.c: making nodes one at a time, reading them, and the backward sweep. */
+#include "graph/ops.h"
 
 /* The op table ------------------------------------------------------------------------------------------ */
 
@@ -67,7 +67,7 @@ static pg_made make(int op, double data, pg_id a, pg_id b, int flags) {
   }
   pg_id id = pg_new_node(op, data, a, b, flags);
   if (!id) {
-    return -PG_NO_MEMORY;
+    return PG_NO_MEMORY;
   }
   return flags & PG_PINNED ? -(pg_made)id : (pg_made)id;
 }
@@ -76,7 +76,7 @@ static pg_made make(int op, double data, pg_id a, pg_id b, int flags) {
 static pg_made make_with_leaf(int op, double data, pg_id a, double number, int leaf_flags) {
   pg_id leaf = pg_new_node(PG_LEAF, number, 0, 0, leaf_flags);
   if (!leaf) {
-    return -PG_NO_MEMORY;
+    return PG_NO_MEMORY;
   }
   pg_made made = make(op, data, a, leaf, 0);
   pg_drop(leaf); /* held by the result alone; freed if there is none */
@@ -87,14 +87,14 @@ pg_made pg_leaf(double data) {
   pg_lock();
   pg_id id = pg_new_node(PG_LEAF, data, 0, 0, PG_HELD);
   pg_unlock();
-  return id ? (pg_made)id : -PG_NO_MEMORY;
+  return id ? (pg_made)id : PG_NO_MEMORY;
 }
 
 static pg_made unary(int op, pg_id a) {
   pg_lock();
   int status = pg_is_live(a) ? PG_OK : PG_STALE;
   double data = status ? 0 : pg_forward(op, pg_node_at(a)->data, 0, &status);
-  pg_made made = status ? -status : make(op, data, a, 0, 0);
+  pg_made made = status ? status : make(op, data, a, 0, 0);
   pg_unlock();
   return made;
 }
@@ -103,7 +103,7 @@ static pg_made binary(int op, pg_id a, pg_id b) {
   pg_lock();
   int status = pg_is_live(a) && pg_is_live(b) ? PG_OK : PG_STALE;
   double data = status ? 0 : pg_forward(op, pg_node_at(a)->data, pg_node_at(b)->data, &status);
-  pg_made made = status ? -status : make(op, data, a, b, 0);
+  pg_made made = status ? status : make(op, data, a, b, 0);
   pg_unlock();
   return made;
 }
@@ -112,7 +112,7 @@ static pg_made with_number(int op, pg_id a, double number, int leaf_flags) {
   pg_lock();
   int status = pg_is_live(a) ? PG_OK : PG_STALE;
   double data = status ? 0 : pg_forward(op, pg_node_at(a)->data, number, &status);
-  pg_made made = status ? -status : make_with_leaf(op, data, a, number, leaf_flags);
+  pg_made made = status ? status : make_with_leaf(op, data, a, number, leaf_flags);
   pg_unlock();
   return made;
 }
@@ -144,7 +144,7 @@ pg_made pg_custom(double data, const pg_id *operands, size_t count) {
     }
     list = longer;
   }
-  pg_made made = status ? -status : make(PG_CUSTOM, data, count ? operands[0] : 0, list, PG_PINNED);
+  pg_made made = status ? status : make(PG_CUSTOM, data, count ? operands[0] : 0, list, PG_PINNED);
   if (list) {
     pg_drop(list);
   }
@@ -310,7 +310,7 @@ static int64_t sweep_block(pg_sweep *sweep, uint32_t *budget) {
     } else if (n->op == PG_MUL && !(n->flags & PG_CLOSURE)) {
       adjoint_of(PG_MUL, n, a, b);
     } else {
-      stop = n->flags & PG_CLOSURE ? n - nodes : -adjoint(n, a, b);
+      stop = n->flags & PG_CLOSURE ? n - nodes : adjoint(n, a, b);
     }
   }
   sweep->pending = pending;
@@ -329,7 +329,7 @@ int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
   pg_sweep s = *sweep;
   int64_t stop = PG_DONE;
   if (s.pending && !pg_is_live(s.at)) {
-    stop = -PG_STALE;
+    stop = PG_STALE;
     s.pending = 0;
   }
   while (s.pending && pg_block_of(s.at)) { /* block 0 ends the list, but what is pending comes before it */
