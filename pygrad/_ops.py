@@ -46,7 +46,7 @@ def _presented_as(method: Any, body: FunctionType) -> FunctionType:
     names = {"co_name": method.__name__}
     if sys.version_info >= (3, 11):
         names["co_qualname"] = method.__qualname__
-    code = body.__code__.replace(**names)  # type: ignore[arg-type]
+    code = body.__code__.replace(**names)
     function = FunctionType(code, method.__globals__, method.__name__, body.__defaults__, body.__closure__)
     functools.update_wrapper(function, method)
     return function

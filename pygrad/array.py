@@ -134,7 +134,7 @@ def _for_any_operand(method: Callable[[Array, Any], Array]) -> Callable[[Array, 
     """
 
     @functools.wraps(method)
-    def of_any(self: Array, other: Operand) -> Array:
+    def of_any(self: Array, other: Operand) -> Any:
         if isinstance(other, Array):
             return method(self, other)
         if isinstance(other, Value):
@@ -150,7 +150,7 @@ def _for_any_operand(method: Callable[[Array, Any], Array]) -> Callable[[Array, 
             return method(self, other if isinstance(other, int) else float(other))
         if not method.__name__.startswith("__"):
             raise TypeError(f"{method.__name__}() takes an Array, a Value or numbers, not {type(other).__name__!r}")
-        return NotImplemented  # type: ignore[no-any-return]
+        return NotImplemented
 
     return of_any
 
@@ -163,8 +163,8 @@ def _loop(name: str, x: Array, y: npt.NDArray[Any]) -> Array:
     if name.startswith("__r"):
         forward = getattr(operator, name.strip("_")[1:])
 
-        def op(a: Value, b: Any) -> Value:
-            return forward(b, a)  # type: ignore[no-any-return]
+        def op(a: Value, b: Any) -> Any:
+            return forward(b, a)
 
     return array(np.frompyfunc(op, 2, 1)(values.reshape(x.shape), y))
 
@@ -500,7 +500,7 @@ class Array:
         check(lib.pg_write(field, numbers.size, c_ids_of(self._ids), c_doubles(numbers)), "an Array")
 
     def _number(self, at: int) -> float:
-        return lib.pg_data(int(self._ids.flat[at]))  # type: ignore[no-any-return]
+        return lib.pg_data(int(self._ids.flat[at]))
 
     def __reduce__(self) -> tuple[Any, ...]:
         if not lib.pg_all_leaves(self.size, c_ids_of(self._ids)):

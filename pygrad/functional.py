@@ -102,7 +102,8 @@ def embedding(input: npt.ArrayLike, weight: Operand) -> Array:
     """
     w, indices = array(weight), _indices(input, "embedding")
     if isinstance(indices, Index):
-        return w[indices]  # type: ignore[no-any-return]
+        rows: Array = w[indices]
+        return rows
     if (indices < 0).any():
         raise IndexError(f"embedding: an index must be at least 0, not {indices.min()}")
     return w._like(w._ids[indices, ...])
@@ -314,8 +315,8 @@ def _traced_log_softmax(x: Array, dim: int) -> Array:
 
 def _traced_costs(x: Array, targets: Any) -> Array:
     rows = _traced_log_softmax(x.reshape(-1, x.shape[-1]), -1)
-    costs = -rows[np.arange(targets.size), targets.ravel()]
-    return costs.reshape(targets.shape)  # type: ignore[no-any-return]
+    costs: Array = -rows[np.arange(targets.size), targets.ravel()]
+    return costs.reshape(targets.shape)
 
 
 def _shifted(x: Array, dim: int) -> Array:

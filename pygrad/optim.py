@@ -327,7 +327,7 @@ class Adam(Optimizer):
         )  # fmt: skip
         self._mean, self._square = self._buffer(), self._buffer()
 
-    weight_decay = _option("weight_decay", "This times the parameter is added to the gradient; may be assigned.")
+    weight_decay = _option("weight_decay", "This times the parameter is added to the gradient, by AdamW to the step.")
     eps = _option("eps", "Added to the denominator, so that gradients of 0 cause no division by 0; may be assigned.")
 
     def step(self) -> None:

@@ -790,7 +790,7 @@ _LONG = 60e6  # ns: a run that may take longer must hear Ctrl-C, which costs it 
 def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run: Any) -> int:
     """A run in a thread of its own, while the main thread waits: only there Python hears signals, and not inside C."""
     if threading.current_thread() is not threading.main_thread():
-        return _run(*run)  # type: ignore[no-any-return]
+        return _run(*run)
     stop = ffi.new("bool *")
     status: list[int] = []
 
@@ -802,7 +802,7 @@ def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run:
         try:
             thread.start()
         except RuntimeError:  # there are no more threads, or none any more at interpreter exit
-            return _run(*run)  # type: ignore[no-any-return]
+            return _run(*run)
         thread.join()
     except BaseException:
         stop[0] = True
