@@ -11,11 +11,12 @@ from typing import Any, Callable, TypeVar
 
 import numpy as np
 
-from pygrad._handles import new_handle
 from pygrad._lib import NULL, check, ffi, lib
 from pygrad._numbers import is_number
 from pygrad.array import Array
 from pygrad.engine import Value
+
+_new = object.__new__
 
 Call = TypeVar("Call", bound=Callable[..., Any])
 
@@ -173,8 +174,11 @@ class _Plan:
             return None
         out = ffi.new("pg_id[]", self.neurons)
         status = check(lib.pg_mlp_forward(self.mlp, len(ids), ids, numbers, out), "a model's call")
-        results = [new_handle(id) for id in out[self.neurons - self.width : self.neurons]]
-        if status:  # PG_SOME_PINNED
-            for result in results:
+        results = []
+        for id in out[self.neurons - self.width : self.neurons]:
+            result: Value = _new(Value)
+            result._id = id
+            if status:  # PG_SOME_PINNED: see _handles
                 result._pins = (*x, *self.parameters)
+            results.append(result)
         return results
