@@ -56,7 +56,7 @@ for _name in [*_EDITS, "__delitem__", "__iadd__", "__imul__", "__setitem__"]:
 # Calls ------------------------------------------------------------------------------------------------------------
 
 # What each of these is a list of, and where.
-_PARTS = {"mlp": ("layers", "layer"), "layer": ("neurons", "neuron")}
+_SUBMODULES = {"mlp": ("layers", "layer"), "layer": ("neurons", "neuron")}
 _kinds: dict[Any, str] = {}  # of the __call__ methods that one_call has made: "mlp", "layer" or "neuron"
 
 
@@ -127,7 +127,7 @@ class _Plan:
         return [self._parts(layer, "layer") for layer in self._parts(module, kind)]
 
     def _parts(self, module: Any, kind: str) -> list[Any]:
-        name, part = _PARTS[kind]
+        name, part = _SUBMODULES[kind]
         items = vars(module).get(name)
         plain = self._is_plain(module, kind) and isinstance(items, list) and all(self._is_plain(i, part) for i in items)
         return self._watched(items) if plain else []
