@@ -120,7 +120,7 @@ typedef struct {
 
 static int lanes(void) {
 #ifdef __x86_64__
-  const int most = pg_the_arena.test_lanes ? pg_the_arena.test_lanes : 8;
+  const int most = pg_tests.lanes ? pg_tests.lanes : 8;
   if (most >= 8 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) {
     return 8;
   }
@@ -132,7 +132,7 @@ static int lanes(void) {
 }
 
 int pg_test_use_lanes(int most) {
-  pg_the_arena.test_lanes = most;
+  pg_tests.lanes = most;
   return lanes();
 }
 
