@@ -1,4 +1,4 @@
-/* Parameter updates, each against one number at a time. */
+/* Tests of optim.c: each optimizer against its formula, one number at a time. */
 #include "test.h"
 
 enum { N = 150 }; /* two full slices and one that is not */
