@@ -1,7 +1,7 @@
 """Programs as files and as pickles: both are the .npz that `pygrad.save` writes.
 
 Its arrays are the graph as it was recorded, so that a later version can make better code of it, and the parameters'
-numbers: see pg_parts in csrc/pygrad.h. One more, "description", is JSON as UTF-8:
+numbers: see pg_serialized in csrc/pygrad.h. One more, "description", is JSON as UTF-8:
 
     format, pygrad                  the version of this format, and of pygrad
     name                            of the function
@@ -37,7 +37,7 @@ from pygrad.program import Program
 
 FORMAT = 1
 
-# The arrays that are pg_parts' own: of what type, and which of its counts says how many numbers there are.
+# The arrays that are pg_serialized' own: of what type, and which of its counts says how many numbers there are.
 _PARTS = {
     "ops": ("uint8_t[]", np.uint8, "instruction_count"),
     "a": ("uint32_t[]", np.uint32, "instruction_count"),
@@ -85,11 +85,11 @@ def loads(cls: type[Program], data: bytes) -> Program:
 
 
 def _arrays(f: Program) -> Arrays:
-    parts = ffi.new("pg_parts *")
-    lib.pg_program_parts(f._program, parts)  # how many of each
+    parts = ffi.new("pg_serialized *")
+    lib.pg_program_serialize(f._program, parts)  # how many of each
     arrays: Arrays = {name: np.empty(getattr(parts, count), dtype) for name, (_, dtype, count) in _PARTS.items()}
     _point(parts, arrays)
-    lib.pg_program_parts(f._program, parts)
+    lib.pg_program_serialize(f._program, parts)
     used, numbers = np.unique(arrays["ops"], return_inverse=True)
     description = {
         "format": FORMAT,
@@ -117,7 +117,7 @@ def _arrays(f: Program) -> Arrays:
 
 
 def _point(parts: Any, arrays: Arrays) -> None:
-    """Have a pg_parts point at its arrays."""
+    """Have a pg_serialized point at its arrays."""
     for name, (ctype, _, _) in _PARTS.items():
         setattr(parts, name, ffi.from_buffer(ctype, arrays[name]))
 
@@ -282,11 +282,13 @@ def _graph(arrays: Arrays, parameters: Ids, without: int) -> Any:
     for name, (_, _, count) in _PARTS.items():
         if counts.setdefault(count, arrays[name].size) != arrays[name].size:
             raise ValueError(f"its array {name!r} is of another size than those that go with it")
-    parts = ffi.new("pg_parts *", counts)
+    parts = ffi.new("pg_serialized *", counts)
     _point(parts, arrays)
     parts.parameters = _pointer(parameters)
     fault = ffi.new("const char **")
-    program = lib.pg_program_of(parts, without, fault)
+    lib.pg_test_disable(without)
+    program = lib.pg_program_deserialize(parts, fault)
+    lib.pg_test_disable(0)
     if not program:
         if fault[0]:
             raise ValueError(text(fault[0]))

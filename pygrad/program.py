@@ -30,7 +30,7 @@ from pygrad.lookup import Lookups
 Kind = tuple[tuple[bool, ...], int]  # of a call: which of pg_compile's arguments are batches, and what is wanted
 
 _from_buffer = ffi.from_buffer
-# Recording reads the arena, and compiling sorts by a table of its own: both keep the GIL. See build_ffi.py.
+# These keep the GIL. See build_ffi.py.
 _record, _compile, _run = lib.pg_record, lib.pg_compile, ffi.addressof(lib, "pg_run")
 _run_until = ffi.addressof(lib, "pg_run_until")
 _DOUBLES, _POINTERS = ffi.typeof("double[]"), ffi.typeof("double*[]")
@@ -721,10 +721,10 @@ class Program:
         kinds: list[Kind] = [(shared, _VALUES), ((*shared, False), _GRADIENT)]
         routines = [self._compiled(kind) for kind in kinds[: 1 + self._is_scalar()]]
         numbers = _from_buffer(_DOUBLES, np.ascontiguousarray(self.parameters.data))
-        code = self._listing(lib.pg_export(len(routines), routines, numbers))
-        text = f"{self._c_comment()}\n{code}\n"
+        code = self._listing(lib.pg_emit_c(len(routines), routines, numbers, name.encode()))
+        comment = re.sub(r"\bpg_", f"{name}_", self._c_comment())
         with replacing(path) as file:
-            file.write(re.sub(r"\bpg_", f"{name}_", text).encode())
+            file.write(f"{comment}\n{code}\n".encode())
 
     def _c_comment(self) -> str:
         """What a C file begins with; names in it begin with pg_."""
@@ -772,7 +772,9 @@ def _recorded(name: str, inputs: Ids, outputs: Ids, lookups: Lookups, without: i
     nodes, indices, tables, rows, elements = lookups.arrays()
     pointers = [_from_buffer("uint32_t[]", x) for x in (nodes, indices, tables, rows, elements)]
     described = ffi.new("pg_lookups *", [nodes.size, *pointers[:3], rows.size, *pointers[3:]])
-    program = _record(inputs.size, _pointer(inputs), outputs.size, _pointer(outputs), described, without)
+    lib.pg_test_disable(without)
+    program = _record(inputs.size, _pointer(inputs), outputs.size, _pointer(outputs), described)
+    lib.pg_test_disable(0)
     if not program:
         if not all(map(lib.pg_refs, outputs.tolist())):
             raise error(lib.PG_STALE, f"the result of {name}")

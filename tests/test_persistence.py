@@ -147,7 +147,7 @@ def test_what_a_program_was_compiled_with_comes_back():
     def triple(x):
         return 3 * x.log()
 
-    f = pygrad.compile(triple, 1.0, threads=2, check_finite=True, _without=lib.PG_WITHOUT_FOLDING)
+    f = pygrad.compile(triple, 1.0, threads=2, check_finite=True, _without=lib.PG_FOLDING)
     f.threads = np.int64(3)
     g = again(f)
     assert (g.threads, g.check_finite) == (3, True)

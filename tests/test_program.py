@@ -27,8 +27,8 @@ from pygrad import TraceWarning, Value, nn, reference
 from pygrad import functional as F
 from pygrad._lib import lib
 
-FLAGS = [lib.PG_WITHOUT_FOLDING, lib.PG_WITHOUT_SHARING, lib.PG_WITHOUT_REDUCTION]
-FLAGS += [lib.PG_WITHOUT_DOTS, lib.PG_WITHOUT_VECTORS, lib.PG_WITHOUT_REUSE]
+FLAGS = [lib.PG_FOLDING, lib.PG_SHARING, lib.PG_REDUCTION]
+FLAGS += [lib.PG_DOTS, lib.PG_VECTORS, lib.PG_SLOT_REUSE]
 WITHOUT = [0, *FLAGS, sum(FLAGS)]
 BATCHES = [1, 7, 8, 9, 63, 64, 65]
 

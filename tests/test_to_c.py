@@ -26,8 +26,8 @@ from pygrad.bench.workloads import gpt
 
 CC = shutil.which("cc") or shutil.which("gcc")
 STRICT = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-FLAGS = [lib.PG_WITHOUT_FOLDING, lib.PG_WITHOUT_SHARING, lib.PG_WITHOUT_REDUCTION]
-FLAGS += [lib.PG_WITHOUT_DOTS, lib.PG_WITHOUT_VECTORS, lib.PG_WITHOUT_REUSE]
+FLAGS = [lib.PG_FOLDING, lib.PG_SHARING, lib.PG_REDUCTION]
+FLAGS += [lib.PG_DOTS, lib.PG_VECTORS, lib.PG_SLOT_REUSE]
 
 pytestmark = pytest.mark.skipif(CC is None, reason="there is no C compiler")
 
