@@ -38,7 +38,7 @@ docs: $(VENV)/.docs  ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 
 notebooks: $(VENV)/.test  ## run the notebooks of docs/ and write their outputs into them
-	$(RUN) tests/notebooks.py
+	$(RUN) tests/support/notebooks.py
 
 dist: $(VENV)/.dist  ## build the sdist and the wheel, and test the wheel in an environment of its own
 	rm -rf dist build/dist

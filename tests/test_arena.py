@@ -10,11 +10,11 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import live_nodes, on_cpython, on_limited_memory
 
 import pygrad
 from pygrad import MLP, Value, reference
 from pygrad._lib import ffi, lib
+from support import live_nodes, on_cpython, on_limited_memory
 
 at_once = on_cpython("PyPy finalizes a Value when it collects garbage")
 

@@ -15,14 +15,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import live_nodes, on_cpython, on_limited_memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from programs import shape as graph
 
 import pygrad
 from pygrad import Array, Value, array, concatenate, functional, memory_stats, reference, stack, where
+from support import live_nodes, on_cpython, on_limited_memory
+from support.programs import shape as graph
 
 
 @contextlib.contextmanager

@@ -8,10 +8,10 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import live_nodes, on_cpython
 
 import pygrad
 from pygrad import Value, reference
+from support import live_nodes, on_cpython
 
 
 def test_micrograd_s_readme_example():
