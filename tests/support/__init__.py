@@ -17,6 +17,9 @@ def on_cpython(reason: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(platform.python_implementation() != "CPython", reason=reason)
 
 
+frees_at_once = on_cpython("PyPy finalizes a Value when it collects garbage")
+
+
 def live_nodes() -> int:
     """The number of live nodes after garbage collection (PyPy runs `__del__` only in a later collection)."""
     live = -1
