@@ -23,7 +23,7 @@ import pygrad
 from pygrad import TraceWarning, Value, nn, reference
 from pygrad import functional as F
 from pygrad._lib import lib
-from support import live_nodes, on_cpython
+from support import live_nodes, on_cpython, ops
 from support.loops import LOOPS
 from support.programs import EDGES, ERRORS, RECORDED, agree, evaluate, expected, function, possible, programs
 
@@ -118,17 +118,9 @@ class Ieee:
         return Ieee(f(self.x, *(o.x if isinstance(o, Ieee) else np.float64(o) for o in others)))
 
 
-IEEE = {
-    **{name: getattr(np, name) for name in ["exp", "log", "tanh", "sqrt", "sin", "cos", "abs", "maximum", "minimum"]},
-    **{"__add__": np.add, "__mul__": np.multiply, "__sub__": np.subtract, "__pow__": np.power, "__neg__": np.negative},
-    **{"__truediv__": np.divide, "__radd__": np.add, "__rmul__": np.multiply},
-    "__rsub__": lambda x, y: y - x,
-    "__rtruediv__": lambda x, y: y / x,
-    "__rpow__": lambda x, y: y**x,
-    "relu": lambda x: 0.0 if x < 0 else x,
-    "detach": lambda x: x,
-    "sigmoid": lambda x: np.exp(min(x, 0.0)) / (1 + np.exp(-abs(x))),
-}
+IEEE = {case.method: case.numpy for case in ops.UNARY + ops.BINARY}
+for _case in ops.OPERATORS:
+    IEEE[f"__r{_case.method[2:]}"] = lambda x, y, f=_case.numpy: f(y, x)
 for _name, _f in IEEE.items():
     setattr(Ieee, _name, lambda self, *others, f=_f: self._of(f, *others))
 
