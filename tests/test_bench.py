@@ -64,7 +64,7 @@ def with_toy(monkeypatch):
 
 
 class TestTheCheck:
-    def test_lets_an_engine_in_that_agrees(self):
+    def test_accepts_an_engine_that_agrees(self):
         rows = rows_of(toy(value=lambda: (1.0, np.array([2.0, 3.0 + 1e-12]))))
         assert isinstance(rows["value"], Measured)
         assert rows["value"].samples > 1
@@ -79,10 +79,10 @@ class TestTheCheck:
             ([1.0, 2.0], "it gives 2 numbers, and reference 3"),
         ],
     )
-    def test_refuses_one_that_does_not(self, result, reason):
+    def test_refuses_an_engine_that_disagrees(self, result, reason):
         assert rows_of(toy(value=lambda: result))["value"] == Failed(reason)
 
-    def test_looks_at_the_second_result_too(self):
+    def test_checks_the_second_result_too(self):
         results = itertools.cycle([[1.0, 2.0, 3.0], [0.0, 2.0, 3.0]])
         assert rows_of(toy(value=lambda: next(results)))["value"] == Failed("its value is 0.0, and reference's 1.0")
 
@@ -97,7 +97,7 @@ class TestTheCheck:
 
         assert rows_of(toy(value=fail))["value"] == Failed("ZeroDivisionError: by naught")
 
-    def test_says_so_of_an_engine_that_fails_while_it_is_timed(self):
+    def test_reports_an_engine_that_fails_while_it_is_timed(self):
         calls = itertools.count()
 
         def fail():
@@ -124,11 +124,11 @@ class TestTheClock:
         rows = rows_of(toy(value=lambda: numbers, array=Work(lambda: numbers, units=1000)))
         assert 100 < rows["value"].median / rows["array"].median < 10_000
 
-    def test_takes_a_work_s_own_measure(self):
+    def test_uses_the_work_s_own_measure(self):
         rows = rows_of(toy(value=Work(lambda: [1.0, 2.0, 3.0], sample=lambda: 42.0)))
         assert (rows["value"].lower, rows["value"].median, rows["value"].upper) == (42.0,) * 3
 
-    def test_measures_once_what_does_not_vary(self):
+    def test_measures_constant_figures_once(self):
         calls = itertools.count()
         work = Work(lambda: [1.0, 2.0, 3.0], sample=lambda: float(next(calls)))
         assert rows_of(toy(value=work)._replace(once=True))["value"].samples == 1
@@ -144,7 +144,7 @@ class TestTheClock:
         entry.rounds = 3
         assert [i for i in range(12) if entry.is_due(i, 12)] == [3, 7, 11]
 
-    def test_leaves_the_collector_as_it_was(self):
+    def test_restores_the_garbage_collector(self):
         frozen = measure.gc.get_freeze_count() if hasattr(measure.gc, "get_freeze_count") else 0
         rows_of(toy())
         assert measure.gc.isenabled()
@@ -239,7 +239,7 @@ class TestTheCommand:
         assert tables["toy"].measured("value").median == 0.01
         assert (tmp_path / "run.png").exists()
 
-    def test_has_nothing_to_draw_if_interrupted_at_once(self, with_toy, tmp_path):
+    def test_draws_nothing_if_interrupted_at_once(self, with_toy, tmp_path):
         def interrupted():
             raise KeyboardInterrupt
 
@@ -247,20 +247,20 @@ class TestTheCommand:
         assert run("--only", "toy", "--engines", "value", "--chart", tmp_path / "run.png") == bench.INTERRUPTED
         assert not (tmp_path / "run.png").exists()
 
-    def test_lists_what_there_is(self, capsys):
+    def test_lists_workloads_and_engines(self, capsys):
         assert run("--list") == 0
         out = capsys.readouterr().out
         for name in [*WORKLOADS, *ENGINES]:
             assert name in out
 
     @pytest.mark.parametrize("module", [["pygrad.bench"], ["pygrad", "bench"]])
-    def test_is_there_as_a_module_and_as_a_subcommand(self, module):
+    def test_runs_as_a_module_and_as_a_subcommand(self, module):
         done = subprocess.run([sys.executable, "-m", *module, "--help"], capture_output=True, text=True, timeout=100)
         assert done.returncode == 0, done.stderr
         assert "usage: pygrad bench" in done.stdout
         assert "--chart FILE" in done.stdout
 
-    def test_is_there_on_the_console(self):
+    def test_runs_from_the_console(self):
         (script,) = (s for s in _console_scripts() if s.name == "pygrad" and s.value.startswith("pygrad."))
         assert script.load() is pygrad.__main__.main
 
@@ -322,7 +322,7 @@ class TestComparing:
             "value": "slower", "array": "faster", "compile": "noise", "xad": "only before", "jax": "only after",
         }  # fmt: skip
 
-    def test_takes_a_small_change_for_noise_however_narrow_the_quartiles(self):
+    def test_treats_a_small_change_as_noise_however_narrow_the_quartiles(self):
         before, after = (Measured(x, x, x, 9) for x in (1.0, 1.04))
         assert compare.Change("dots", "value", "s", before, after).verdict == "noise"
 
@@ -355,14 +355,14 @@ class TestComparing:
             (run_with(value=1.0).to_json().replace("measured", "guessed"), "it is damaged"),
         ],
     )
-    def test_refuses_a_file_that_is_something_else(self, text, message, tmp_path, capsys):
+    def test_refuses_a_file_of_another_format(self, text, message, tmp_path, capsys):
         (tmp_path / "a.json").write_text(text)
         assert run("compare", tmp_path / "a.json", tmp_path / "a.json") == 2
         error = " ".join(capsys.readouterr().err.split())
         assert "a.json is not a file that `pygrad bench --json` wrote" in error
         assert message in error
 
-    def test_names_a_file_that_is_not_there(self, tmp_path, capsys):
+    def test_names_a_missing_file(self, tmp_path, capsys):
         assert run("compare", tmp_path / "a.json", tmp_path / "b.json") == 2
         assert "a.json: No such file or directory" in capsys.readouterr().err
 
@@ -386,12 +386,12 @@ class TestBars:
         assert bar.ratio(run_with(value=1.0)) == 2.0
         assert bar.ratio(run_with(value=4.0)) < bar.least
 
-    def test_are_of_workloads_and_engines_that_there_are(self):
+    def test_name_existing_workloads_and_engines(self):
         for bar in bars.BARS:
             assert set(bar.engines) <= {*WORKLOADS[bar.workload].engines, "compile-threads"}
 
 
-def test_a_noisy_machine_is_not_trusted():
+def test_a_noisy_machine_is_reported():
     results = run_with(value=1.0, array=1.0)
     assert report.noise(results) == ""
     results.tables["dots"].rows["value"] = dataclasses.replace(results.tables["dots"].rows["value"], upper=1.5)
@@ -400,24 +400,24 @@ def test_a_noisy_machine_is_not_trusted():
     assert "55%: dots, pygrad Value" in note
 
 
-def test_a_processor_that_others_use_is_not_trusted():
+def test_a_busy_processor_is_reported():
     results = run_with(value=1.0, array=1.0)
     results.tables["dots"].rows["value"] = dataclasses.replace(results.tables["dots"].rows["value"], busy=0.8)
     assert "at most 20%)" in report.noise(results)
 
 
-def test_waiting_is_seen_as_somebody_else_s_time():
+def test_waiting_counts_as_other_processes_time():
     entry = measure.Entry("value", Work(lambda: time.sleep(0.01)), BRIEF)
     entry.turn(0.05)
     assert entry.row.busy < 0.5
     assert entry.row.is_noisy
 
 
-def test_one_thread_is_all_that_pytorch_gets():
+def test_pytorch_gets_one_thread():
     torch = pytest.importorskip("torch")
     ENGINES["torch"].load()
     assert torch.get_num_threads() == 1
 
 
-def test_cpus_are_those_that_may_be_used():
+def test_cpus_counts_the_usable_processors():
     assert 1 <= engines.cpus() <= (engines.os.cpu_count() or 1)

@@ -57,21 +57,21 @@ def test_a_training_step_changes_the_next_one(name):
     assert not np.allclose(first, second)
 
 
-def test_the_gpt_has_as_many_parameters_as_it_says():
+def test_the_gpt_has_the_stated_number_of_parameters():
     problem = gpt.problem(np.random.default_rng(0), 8)
     assert sum(p.size for p in problem.parameters) == 4192
     assert len(problem.tokens) == 10
 
 
 @pytest.mark.parametrize("name", ["value", "reference"])
-def test_the_memory_of_a_node_is_that_of_a_process_of_its_own(name):
+def test_the_memory_of_a_node_is_measured_in_a_separate_process(name):
     if not hasattr(memory.os, "sysconf") or not memory.os.path.exists("/proc/self/statm"):
         pytest.skip("resident memory is read from /proc")
     low, high = {"value": (32, 40), "reference": (200, 2000)}[name]
     assert low <= memory.bytes_a_node(name) <= high
 
 
-def test_memory_that_cannot_be_measured_says_why(monkeypatch):
+def test_unmeasurable_memory_is_reported_with_the_reason(monkeypatch):
     monkeypatch.setattr(memory, "IN_A_PROCESS_OF_ITS_OWN", "raise SystemExit('it is full: {!r} {}')")
     with pytest.raises(RuntimeError, match="it is full: 'value' 1000000"):
         memory.bytes_a_node("value")

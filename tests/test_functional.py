@@ -116,7 +116,7 @@ FORMULAS = {
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-def test_a_function_is_its_formula_and_its_gradient_the_slope(name):
+def test_a_function_equals_its_formula_and_its_gradient_the_slope(name):
     f, formula, *operands = FORMULAS[name]
     check(f, formula, *operands, rtol=1e-11)
 
@@ -221,7 +221,7 @@ def test_a_masked_score_gets_no_gradient_from_attention():
 
 
 @pytest.mark.parametrize("x", [INF, -INF, NAN, 1e308, -1e308, 5e-324, 0.0, -0.0])
-def test_functions_of_extreme_numbers_are_numpy_s(x):
+def test_functions_of_extreme_numbers_match_numpy(x):
     with np.errstate(all="ignore"):
         np.testing.assert_array_equal(F.relu(x).data, np.maximum(x, 0))
         np.testing.assert_array_equal(F.tanh(x).data, np.tanh(x))
@@ -261,7 +261,7 @@ def test_rms_norm_of_extreme_numbers():
     np.testing.assert_array_equal(F.rms_norm([INF, 1.0], 2).data, [NAN, 0])
 
 
-def test_functions_of_no_numbers_have_no_results():
+def test_functions_of_empty_arrays_give_empty_arrays():
     for f in [F.softmax, F.log_softmax, F.relu, lambda x: F.rms_norm(x, x.shape[1])]:
         for shape in [(0, 3), (3, 0), (0, 0)]:
             assert f(np.empty(shape)).shape == shape
@@ -280,7 +280,7 @@ def test_functions_of_no_numbers_have_no_results():
 # Together --------------------------------------------------------------------------------------------------------
 
 
-def test_a_step_of_training_goes_down():
+def test_a_training_step_lowers_the_loss():
     w, b = array(rng.normal(size=(3, 3))), array(np.zeros(3))
     costs = []
     for _ in range(20):
@@ -358,7 +358,7 @@ def test_a_step_of_training_goes_down():
         (lambda: F.hinge_loss(X, Y, margin="a"), TypeError, "str"),
     ],
 )
-def test_wrong_operands_are_refused_with_a_message_and_leave_nothing_behind(f, error, message):
+def test_wrong_operands_are_refused_with_a_message_and_leak_nothing(f, error, message):
     before = memory_stats().live_nodes
     with pytest.raises(error, match=message):
         f()
@@ -377,11 +377,11 @@ def test_an_embedding_of_one_number_is_an_array_without_axes():
     assert out.shape == ()
 
 
-def test_the_shape_to_be_normalized_may_be_a_numpy_int():
+def test_normalized_shape_may_be_a_numpy_int():
     assert F.rms_norm(X, np.int64(3)).shape == (4, 3)
 
 
-def test_the_shape_to_be_normalized_is_of_ints():
+def test_normalized_shape_must_be_of_ints():
     with pytest.raises((TypeError, ValueError)):
         F.rms_norm(X, 3.0)
 
@@ -392,12 +392,12 @@ def test_a_loss_does_not_pair_each_prediction_with_each_target(loss):
         loss(np.ones((4, 1)), np.ones(4))
 
 
-def test_a_mean_loss_of_nothing_says_so():
+def test_the_error_for_the_mean_loss_of_nothing_says_mean():
     with pytest.raises(ZeroDivisionError, match="mean"):
         F.cross_entropy(np.empty((0, 3)), [])
 
 
-def test_a_negative_eps_is_refused_for_what_it_is():
+def test_a_negative_eps_is_refused_by_name():
     with pytest.raises(ValueError, match="eps must not be negative"):
         F.rms_norm([0.0, 3.0], 2, eps=-10.0)
 
@@ -406,7 +406,7 @@ def test_a_negative_eps_is_refused_for_what_it_is():
     ("f", "error"),
     [(lambda: F.softmax(X, (0, 1)), TypeError), (lambda: F.mse_loss(X, Y, reduction=["mean"]), ValueError)],
 )
-def test_a_list_where_one_is_wanted_is_refused(f, error):
+def test_a_list_in_place_of_one_number_is_refused(f, error):
     with pytest.raises(error):
         f()
 

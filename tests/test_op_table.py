@@ -13,7 +13,7 @@ def test_an_op_has_cases_a_reference_and_methods(name):
     assert not missing, "\n".join(missing)
 
 
-def test_cases_are_of_ops_that_there_are():
+def test_cases_name_existing_ops():
     assert set(ops.CASES) <= set(ops.NAMES), f"{ops.HERE} has cases of what is no op of csrc/ops.def"
     assert len({case.name for case in ops.ALL}) == len(ops.ALL)
 

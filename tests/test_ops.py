@@ -165,7 +165,7 @@ def test_equal_operands_share_the_gradient_of_a_maximum():
     assert (a.grad, b.grad) == (0.5, 0.5)
 
 
-def test_a_signalling_nan_is_a_nan_like_others():
+def test_a_signalling_nan_is_treated_as_any_nan():
     (signalling,) = struct.unpack("d", (0x7FF0000000000001).to_bytes(8, sys.byteorder))
     assert (engine.Value(signalling) ** 0).data == signalling**0
     assert (1 ** engine.Value(signalling)).data == 1**signalling

@@ -9,7 +9,7 @@ from pygrad._lib import ffi, lib
 from support import frees_at_once, live_nodes
 
 
-def test_ids_that_name_no_live_node_are_refused():
+def test_ids_of_dead_nodes_are_refused():
     v = Value(1)
     gone = (v * 2)._id
     gc.collect()
@@ -28,7 +28,7 @@ def test_ids_that_name_no_live_node_are_refused():
         assert lib.pg_refs(id) == lib.pg_op(id) == lib.pg_flags_of(id) == lib.pg_operand(id, 0) == 0
 
 
-def test_numbers_that_are_no_op_have_no_name():
+def test_unknown_op_numbers_have_no_name():
     for op in [-1, lib.pg_op_count(), 1 << 20]:
         assert lib.pg_op_name(op) == lib.pg_op_symbol(op) == ffi.NULL
         assert lib.pg_op_arity(op) == 0

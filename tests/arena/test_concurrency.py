@@ -35,7 +35,7 @@ def in_threads(n, work):
         raise errors[0]
 
 
-def test_eight_threads_over_shared_parameters():
+def test_eight_threads_can_share_parameters():
     shared = [Value(i) for i in range(1, 9)]
     before = live_nodes()
 
@@ -74,7 +74,7 @@ def test_threads_with_closures_take_turns():
     assert x.grad == 8 * 100 * 4 * sum(range(20))
 
 
-def test_fork_in_the_middle_of_other_threads_work():
+def test_fork_works_while_other_threads_are_busy():
     shared = Value(3)
     stop = threading.Event()
 
@@ -108,7 +108,7 @@ def test_fork_in_the_middle_of_other_threads_work():
             t.join()
 
 
-def test_fork_inside_a_closure_goes_on_in_both_processes():
+def test_fork_inside_a_closure_continues_in_both_processes():
     x = Value(2)
     y = Value(4, (x,), "square")
     forked = []
@@ -132,7 +132,7 @@ def test_values_outlive_the_interpreter_s_exit(python):
 
 
 @on_cpython("PyPy's gc has no freeze()")
-def test_a_second_value_of_a_node_does_not_take_the_place_of_the_first():
+def test_a_second_value_of_a_node_does_not_replace_the_first():
     v, other = Value(3), Value(1)
     y = v * 2
     gc.freeze()
@@ -174,7 +174,7 @@ def test_a_value_found_while_its_del_runs_keeps_its_node():
 
 
 @on_cpython("a signal arrives at another time")
-def test_an_exception_out_of_a_signal_leaves_backward_usable():
+def test_an_exception_from_a_signal_handler_leaves_backward_usable():
     x = Value(2)
     y = x * 3
 

@@ -15,7 +15,7 @@ from support import frees_at_once, live_nodes, on_cpython, on_limited_memory
 
 
 @frees_at_once
-def test_memory_is_back_as_soon_as_the_last_name_is_gone():
+def test_memory_is_freed_with_the_last_reference():
     gc.disable()
     try:
         before = pygrad.memory_stats().live_nodes
@@ -29,7 +29,7 @@ def test_memory_is_back_as_soon_as_the_last_name_is_gone():
         gc.enable()
 
 
-def test_a_chain_of_ten_million_nodes_goes_backward_and_is_freed():
+def test_backward_and_freeing_handle_a_chain_of_ten_million_nodes():
     before = live_nodes()
     x = Value(1.5)
     y = x
@@ -41,7 +41,7 @@ def test_a_chain_of_ten_million_nodes_goes_backward_and_is_freed():
     assert live_nodes() == before + 1
 
 
-def test_a_million_ops_of_one_s_own_leave_the_live_nodes_where_they_were():
+def test_a_million_custom_ops_leak_no_node():
     x = Value(0.5)
     before = live_nodes()
     most = 0
@@ -63,7 +63,7 @@ def test_a_million_ops_of_one_s_own_leave_the_live_nodes_where_they_were():
 
 
 @on_cpython("PyPy finalizes one Value of a chain in each collection")
-def test_a_long_chain_of_ops_of_one_s_own_is_freed():
+def test_a_long_chain_of_custom_ops_is_freed():
     before = live_nodes()
     x = v = Value(1.0)
     for _ in range(100_000):
@@ -80,7 +80,7 @@ def test_a_long_chain_of_ops_of_one_s_own_is_freed():
     assert live_nodes() == before
 
 
-def test_a_million_training_temporaries_leave_the_live_nodes_where_they_were():
+def test_a_million_training_temporaries_leak_no_node():
     random.seed(1)
     model = MLP(2, [8, 1])
     xs = [(random.random(), random.random()) for _ in range(10)]
@@ -117,7 +117,7 @@ def test_order_survives_reuse_of_blocks():
 
 
 @pytest.mark.parametrize("budget", [1, 2, 3, 63, 64, 65, 1000, 100_000])
-def test_a_sweep_goes_on_where_its_slice_ended(budget):
+def test_a_sweep_resumes_where_its_budget_ran_out(budget):
     """Over a graph whose nodes lie close in some blocks and far apart in others."""
     x = Value(1.0)
     y, between = x * 1, []
@@ -135,7 +135,7 @@ def test_a_sweep_goes_on_where_its_slice_ended(budget):
     assert x.grad == 3001
 
 
-def test_emptied_blocks_go_back_to_the_system():
+def test_empty_blocks_are_returned_to_the_system():
     v = Value(1.0)
     for _ in range(3_000_000):
         v = v.relu()
@@ -171,7 +171,7 @@ print(resident_bytes() - before)
 
 
 @frees_at_once
-def test_runs_of_leaves_are_found_again_among_freed_blocks():
+def test_runs_of_leaves_reuse_freed_blocks():
     kept = [pygrad.array(np.zeros(300))]
     sizes = [1, 255, 256, 257, 1000, 5000]
     for _ in range(200):  # leaves and computed nodes in turn, so that free blocks come in pieces
@@ -185,7 +185,7 @@ def test_runs_of_leaves_are_found_again_among_freed_blocks():
     assert x.data.flags.writeable
 
 
-def test_a_run_of_leaves_may_be_the_first_of_all(python):
+def test_a_run_of_leaves_can_be_the_first_allocation(python):
     python(
         """
 import numpy as np
@@ -199,13 +199,13 @@ assert pygrad.memory_stats().live_nodes == 1000
     )
 
 
-def test_more_leaves_than_there_is_room_for_are_a_memory_error(no_leak):
+def test_more_leaves_than_the_arena_holds_are_a_memory_error(no_leak):
     for count in (1 << 31, 1 << 40, 1 << 63):
         assert lib.pg_leaves(count, ffi.NULL) == lib.PG_NO_MEMORY
     assert pygrad.array([1.0, 2.0]).sum().item() == 3
 
 
-def test_more_sweeps_than_there_are_epochs():
+def test_sweeps_continue_after_the_epochs_wrap_around():
     x = Value(2.0)
     y = x * x
     z = (y + x) * 3

@@ -3,7 +3,7 @@
 from support import frees_at_once, on_limited_memory
 
 
-def test_the_first_node_of_all_may_fail(python):
+def test_the_very_first_node_may_fail(python):
     python(
         """
 from pygrad import Value

@@ -11,7 +11,7 @@ from support.arrays import ARITHMETIC, reduced_to
 
 @settings(deadline=None)
 @given(hnp.mutually_broadcastable_shapes(num_shapes=2, min_side=0, max_dims=4, max_side=3))
-def test_shapes_broadcast_as_numpy_s_do_and_gradients_add_up(shapes):
+def test_shapes_broadcast_as_in_numpy_and_gradients_add_up(shapes):
     p, q = (np.arange(1.0, 1 + np.prod(shape, dtype=int)).reshape(shape) for shape in shapes.input_shapes)
     x, y = array(p), array(q)
     (x * y).sum().backward()
@@ -37,7 +37,7 @@ def test_shapes_broadcast_as_numpy_s_do_and_gradients_add_up(shapes):
     ids=lambda x: type(x).__name__,
 )
 @pytest.mark.parametrize("function", [f for f, _ in ARITHMETIC.values()])
-def test_shapes_that_do_not_match_are_numpy_s_value_error(function, other):
+def test_mismatched_shapes_raise_numpy_s_value_error(function, other):
     a = array(np.ones((2, 2)))
     with pytest.raises(ValueError, match=r"operands could not be broadcast together with shapes .*\(.*\) \("):
         function(a, other)
@@ -48,7 +48,7 @@ def test_shapes_that_do_not_match_are_numpy_s_value_error(function, other):
 
 
 @pytest.mark.parametrize("function", [f for f, _ in ARITHMETIC.values()])
-def test_a_list_may_be_empty_or_longer_than_the_array_and_an_array_without_axes(function):
+def test_a_list_operand_may_be_empty_or_broadcast_an_array_without_axes(function):
     for other in [[1.0, 2], [Value(1.0), Value(2.0)], [Value(1.0), 2], np.array([1.0, Value(2.0)])]:
         assert function(array(2.0), other).data.tolist() == [function(2, 1), function(2, 2)]
         assert function(other, array(2.0)).data.tolist() == [function(1, 2), function(2, 2)]
@@ -57,7 +57,7 @@ def test_a_list_may_be_empty_or_longer_than_the_array_and_an_array_without_axes(
     assert function(array(2.0), np.array(Value(2.0))).shape == ()
 
 
-def test_numbers_are_a_leaf_for_each_element():
+def test_a_number_becomes_one_leaf_per_element():
     a = array([1.0, 2.0])
     for five in [5, [5, 5], np.array(5), np.array([5])]:
         out = a + five

@@ -100,7 +100,8 @@ def nodes_below(values):
 @pytest.mark.parametrize("name", LOOPS)
 def test_a_builder_gives_the_loop_s_nodes_over_many_blocks(name):
     rng = np.random.default_rng(1)
-    x, y = rng.uniform(0.5, 2, (2, 40, 30))
+    rows = 12 if "@" in name or name == "linear" else 40  # products make a node for each pair of rows
+    x, y = rng.uniform(0.5, 2, (2, rows, 30))
     loop, make = LOOPS[name]
     leaves, expected = graph(reference.Value, loop, x.tolist(), y.tolist(), 0.7)
     before = live_nodes()
@@ -125,7 +126,7 @@ def test_a_builder_gives_the_loop_s_nodes_over_many_blocks(name):
         (lambda x: pygrad.functional.rms_norm(x * [[1], [0]], 2, eps=0), r"rms_norm with eps=0.* at index \(1, 0\)"),
     ],
 )
-def test_a_failing_element_is_named_and_nothing_stays_behind(make, message, no_leak):
+def test_a_failing_element_is_named_and_nothing_leaks(make, message, no_leak):
     x = pygrad.array([[3.0, 4.0], [-1.0, 5.0]])
     with pytest.raises(ERRORS, match=message):
         make(x)

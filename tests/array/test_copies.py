@@ -41,14 +41,14 @@ def test_leaves_can_be_copied_and_pickled(copied, make):
     np.testing.assert_array_equal(b.grad, 2 * b.data)
 
 
-def test_an_array_shared_by_two_is_shared_by_their_copies():
+def test_an_array_that_two_objects_share_is_shared_by_their_copies():
     a = array(X)
     b, c = copy.deepcopy([a, a])
     assert b is c
 
 
 @pytest.mark.parametrize("copied", COPIES)
-def test_an_element_that_comes_twice_is_one_node_in_the_copy(copied):
+def test_a_repeated_element_is_one_node_in_the_copy(copied):
     v = Value(1.0)
     a = copied(array([v, v]))
     assert a[0] == a[1]

@@ -45,11 +45,11 @@ def runs_what_is_below(f, generation=1):
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_an_op_of_one_s_own_is_run_below_an_array_of_which_only_results_are_left(name, no_leak):
+def test_a_custom_op_below_an_array_runs_when_only_results_are_left(name, no_leak):
     runs_what_is_below(KEPT[name])
 
 
-def test_an_element_of_a_computed_array_keeps_what_is_below(no_leak):
+def test_an_element_of_a_computed_array_keeps_its_graph(no_leak):
     x = array([2.0, 3.0])
     v = (array([double(v) for v in x]) * 5)[1]
     values = (array([double(v) for v in x]) * 5).tolist()
@@ -62,7 +62,7 @@ def test_an_element_of_a_computed_array_keeps_what_is_below(no_leak):
     assert x.grad.tolist() == [10, 10]
 
 
-def test_an_op_of_one_s_own_may_have_the_elements_of_arrays_as_operands(no_leak):
+def test_a_custom_op_may_have_elements_of_arrays_as_operands(no_leak):
     w = array([1.0, 2.0])
     y = w * 3
     out = Value(float((y.data**2).sum()), tuple(y), "sumsq")
@@ -76,7 +76,7 @@ def test_an_op_of_one_s_own_may_have_the_elements_of_arrays_as_operands(no_leak)
     assert set(out._prev) == set(y)
 
 
-def test_a_backward_assigned_to_an_element_is_called_whatever_is_left_of_the_array(no_leak):
+def test_a_backward_assigned_to_an_element_outlives_its_array(no_leak):
     seen = []
     x = array([2.0, 3.0])
     y = x * 2
@@ -114,11 +114,11 @@ SAME = {
 
 
 @pytest.mark.parametrize("name", SAME)
-def test_an_op_of_one_s_own_is_kept_by_a_result_that_is_the_same_node(name):
+def test_a_custom_op_is_kept_by_a_result_that_is_the_same_node(name):
     runs_what_is_below(SAME[name], generation=2)
 
 
-def test_an_array_may_be_the_operands_of_an_op_of_one_s_own():
+def test_an_array_may_be_the_operands_of_a_custom_op():
     a = array([1.0, 2.0])
     assert Value(1.0, a, "op")._prev == set(a)
 
@@ -132,7 +132,7 @@ def test_an_array_may_be_the_operands_of_an_op_of_one_s_own():
         lambda a: stack([a, a])[1, 1],
     ],
 )
-def test_an_element_with_a_backward_of_its_own_goes_though_others_of_its_array_have_one_below(element):
+def test_an_element_with_its_own_backward_is_freed_beside_elements_with_closures_below(element):
     before = live_nodes()
     v = element(array([double(Value(3.0)), 1.0]))
     v._backward = lambda: None

@@ -40,7 +40,7 @@ def test_live_data_outlives_its_array(no_leak):
     assert all((other.data == -1).all() and not other.grad.any() for other in others)
 
 
-def test_live_data_can_be_copied_and_pickled_as_any_numpy_array():
+def test_live_data_can_be_copied_and_pickled_like_any_numpy_array():
     data = array(X).data
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(data)), X)
     np.testing.assert_array_equal(copy.deepcopy(data), X)
@@ -62,7 +62,7 @@ NOT_LIVE = {
 
 
 @pytest.mark.parametrize("name", NOT_LIVE)
-def test_other_data_and_grad_are_read_only_copies(name):
+def test_data_and_grad_of_other_arrays_are_read_only_copies(name):
     a = NOT_LIVE[name]()
     for part in [a.data, a.grad]:
         with pytest.raises(ValueError, match="read-only"):
@@ -97,7 +97,7 @@ ASSIGNED = [
 
 @pytest.mark.parametrize("name", ["live", "a live view", *NOT_LIVE])
 @pytest.mark.parametrize(("part", "other"), [("data", "grad"), ("grad", "data")])
-def test_data_and_grad_of_any_array_can_be_assigned_as_a_whole(name, part, other):
+def test_data_and_grad_of_any_array_can_be_assigned(name, part, other):
     make = {"live": lambda: array(X), "a live view": lambda: array(X.T[::-1])[:, ::-1].T, **NOT_LIVE}[name]
     for x in ASSIGNED:
         a = make()
@@ -122,7 +122,7 @@ def test_data_of_another_shape_is_a_value_error_and_changes_nothing(make, x):
 
 @pytest.mark.parametrize("make", [lambda: array(X), lambda: array(X) * 1], ids=["leaves", "computed"])
 @pytest.mark.parametrize("x", [None, "1.5", [1, 2, None], np.array([1j, 2, 3]), ["1", "2", "3"]], ids=repr)
-def test_what_is_no_number_cannot_be_assigned(make, x):
+def test_non_numbers_cannot_be_assigned(make, x):
     a = make()
     for part in ["data", "grad"]:
         with pytest.raises(TypeError):
@@ -147,7 +147,7 @@ def test_augmented_assignment_trains_leaves_in_place():
     assert scalar.item() == 0.75
 
 
-def test_data_assigned_from_itself_is_moved_as_by_numpy():
+def test_assigning_data_from_itself_moves_it_as_in_numpy():
     a = array(np.arange(5.0))
     a.data = a.data[::-1]
     assert a.data.tolist() == [4, 3, 2, 1, 0]
@@ -155,7 +155,7 @@ def test_data_assigned_from_itself_is_moved_as_by_numpy():
     assert a.data.tolist() == [4, 4, 3, 2, 1]
 
 
-def test_data_is_assigned_from_another_array_of_any_shape_that_broadcasts():
+def test_data_can_be_assigned_from_any_array_that_broadcasts():
     for other in [array(X), array(X) * 1, array(X[0]), array(X[:, :1]), array(2.0)]:
         a = array(X * 3)
         a.data = a.grad = other
@@ -164,12 +164,12 @@ def test_data_is_assigned_from_another_array_of_any_shape_that_broadcasts():
         np.testing.assert_array_equal(a.grad, expected)
 
 
-def test_data_is_assigned_from_an_array_without_elements():
+def test_data_can_be_assigned_from_an_empty_array():
     a = array(np.empty((0, 3)))
     a.data = a * 1
 
 
-def test_edited_data_is_seen_by_the_backward_pass_and_not_by_results():
+def test_the_backward_pass_sees_edited_data_and_results_do_not():
     a = array([1.0, 2.0])
     b = a * a
     a.data[0] = 10

@@ -20,7 +20,7 @@ def test_maximum_and_minimum_take_what_operators_take(case, operand):
 
 
 @pytest.mark.parametrize("name", ["maximum", "minimum"])
-def test_the_gradient_of_a_maximum_goes_to_the_larger_and_is_halved_between_equals(name):
+def test_the_gradient_of_a_maximum_goes_to_the_larger_operand_and_is_halved_between_equals(name):
     x, y = array([1.0, 5.0, 2.0]), array([3.0, 4.0, 2.0])
     getattr(x, name)(y).sum().backward()
     expected = [0, 1, 0.5] if name == "maximum" else [1, 0, 0.5]
@@ -29,13 +29,13 @@ def test_the_gradient_of_a_maximum_goes_to_the_larger_and_is_halved_between_equa
 
 
 @pytest.mark.parametrize("other", ["a", None, {}], ids=repr)
-def test_maximum_of_no_number_is_a_type_error_that_names_the_type(other):
+def test_maximum_of_a_non_number_is_a_type_error_naming_the_type(other):
     with pytest.raises(TypeError, match=type(other).__name__):
         array([1.0]).maximum(other)
 
 
 @pytest.mark.parametrize("case", ops.UNARY, ids=lambda case: case.name)
-def test_a_function_of_each_element_gives_numpy_s_numbers_and_their_slopes(case):
+def test_an_elementwise_function_gives_numpy_s_results_and_their_slopes(case):
     if not case.stops:
         for numbers in [X, X[:, 1:].T, np.array(0.5), np.empty((0, 2))]:
             check(case.write, case.numpy, numbers, rtol=1e-15)

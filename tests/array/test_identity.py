@@ -6,7 +6,7 @@ from pygrad import Value, array, concatenate
 from support.arrays import X
 
 
-def test_an_element_is_one_object_as_long_as_it_is_alive():
+def test_an_element_is_one_object_while_it_is_alive():
     a = array(X)
     v = a[1, 2]
     assert v is a[1, 2]
@@ -37,7 +37,7 @@ def test_an_element_taken_again_is_equal_and_has_its_label():
     assert a[0, 0] != a[0, 1]
 
 
-def test_the_very_value_comes_out_that_went_in():
+def test_an_array_gives_back_the_same_value_object():
     v, w = Value(1.0), Value(2.0) * 3
     gc.collect(1)
     a = array([[v, w]])
@@ -54,7 +54,7 @@ class Named(Value):
         self.name = name
 
 
-def test_a_subclass_of_value_comes_out_as_it_went_in():
+def test_an_array_gives_back_instances_of_a_subclass():
     v = Named(2.0, "x")
     a = array([v, 1.0])
     assert a[0].name == "x"

@@ -25,7 +25,7 @@ def same_elements(a, numbers):
 
 @settings(deadline=None)
 @given(st.data())
-def test_basic_indices_are_numpy_s(data):
+def test_basic_indices_work_as_in_numpy(data):
     x = data.draw(numbers_of)
     key = data.draw(hnp.basic_indices(x.shape, allow_newaxis=True, allow_ellipsis=True))
     same_elements(array(x)[key], x[key])
@@ -33,7 +33,7 @@ def test_basic_indices_are_numpy_s(data):
 
 @settings(deadline=None)
 @given(st.data())
-def test_integer_array_indices_are_numpy_s(data):
+def test_integer_array_indices_work_as_in_numpy(data):
     x = data.draw(filled)
     key = data.draw(hnp.integer_array_indices(x.shape))
     same_elements(array(x)[key], x[key])
@@ -45,7 +45,7 @@ def test_integer_array_indices_are_numpy_s(data):
 
 @settings(deadline=None)
 @given(st.data())
-def test_boolean_indices_are_numpy_s(data):
+def test_boolean_indices_work_as_in_numpy(data):
     x = data.draw(numbers_of)
     mask = data.draw(hnp.arrays(bool, x.shape[: data.draw(st.integers(0, x.ndim))]))
     same_elements(array(x)[mask], x[mask])
@@ -68,7 +68,7 @@ def test_a_wrong_index_raises_what_numpy_raises(key):
 
 
 @pytest.mark.parametrize("key", [array([0.0, 1.0]), Value(1.0), array(1.0)], ids=lambda x: type(x).__name__)
-def test_values_are_no_indices(key):
+def test_values_cannot_be_indices(key):
     with pytest.raises(IndexError):
         array(X)[key]
 
@@ -143,7 +143,7 @@ def test_a_view_of_leaves_is_live_both_ways(name):
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_a_view_shares_the_nodes_also_where_they_were_computed(name):
+def test_a_view_of_computed_nodes_shares_them(name):
     a = array(X) * 2
     b = VIEWS[name](a)
     assert set(b.ravel()) <= set(a.ravel())

@@ -10,14 +10,14 @@ from support.arrays import X, check, raises_as
 
 
 @pytest.mark.parametrize("axis", [0, 1, -1, None])
-def test_concatenate_joins_as_numpy_does(axis):
+def test_concatenate_joins_as_in_numpy(axis):
     y = X[:, :2] if axis in (1, -1) else X[:1]
     check(lambda a, b: concatenate([a, b, b], axis) * 1, lambda a, b: np.concatenate([a, b, b], axis), X, y)
     assert concatenate([array(X), X.tolist(), X], axis=axis).shape == np.concatenate([X, X, X], axis=axis).shape
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, -1, -3])
-def test_stack_joins_as_numpy_does(axis):
+def test_stack_joins_as_in_numpy(axis):
     check(lambda a, b: stack([a, b], axis) * 1, lambda a, b: np.stack([a, b], axis), X, X * 2)
     assert stack([array(X), X.tolist()], axis=axis).shape == np.stack([X, X], axis=axis).shape
 
@@ -50,14 +50,14 @@ def test_joined_arrays_keep_their_nodes(no_leak):
         (lambda: stack([array(X)], axis=-4), lambda: np.stack([X], axis=-4)),
     ],
 )
-def test_what_cannot_be_joined_raises_what_numpy_raises(f, theirs):
+def test_joining_mismatched_shapes_raises_what_numpy_raises(f, theirs):
     with raises_as(theirs):
         f()
 
 
 @pytest.mark.parametrize("join", [concatenate, stack])
 @pytest.mark.parametrize("parts", [3, [array([1.0]), "x"], [[None]], [array([1.0]), [1j]]], ids=repr)
-def test_joining_what_is_no_number_is_a_type_error(join, parts):
+def test_joining_non_numbers_is_a_type_error(join, parts):
     with pytest.raises(TypeError):
         join(parts)
 
@@ -66,7 +66,7 @@ CONDITIONS = [X > 1, (X > 1).tolist(), [True, False, True], [[True], [False]], T
 
 
 @pytest.mark.parametrize("condition", CONDITIONS, ids=repr)
-def test_where_takes_what_numpy_s_takes(condition):
+def test_where_takes_the_operands_that_numpy_s_takes(condition):
     check(lambda a, b: where(condition, a, b) * 1, lambda a, b: np.where(condition, a, b), X, X[:1] * 7)
     check(lambda a: where(condition, a, -1) * 1, lambda a: np.where(condition, a, -1), X)
     check(lambda a: where(condition, [1, 2, 3], a) * 1, lambda a: np.where(condition, [1, 2, 3], a), X)
@@ -79,14 +79,14 @@ def test_where_keeps_the_nodes(no_leak):
     assert where(a.data > 1, a, [v, 0.0]).tolist() == [v, a[1]]
 
 
-def test_where_refuses_shapes_that_do_not_match():
+def test_where_refuses_mismatched_shapes():
     for args in [([True] * 3, X[:, :2], 0.0), (True, X, X.T), ([True, False], X, 0.0)]:
         with raises_as(np.where, *args):
             where(args[0], array(args[1]), args[2])
 
 
 @pytest.mark.parametrize("condition", [array([0.0, 1.0]), [Value(0.0), Value(1.0)], np.array([Value(0.0), 1])])
-def test_a_condition_of_values_is_their_numbers_or_an_error(condition):
+def test_a_condition_of_values_uses_their_data_or_is_an_error(condition):
     try:
         out = where(condition, [1.0, 2.0], -1.0)
     except TypeError:

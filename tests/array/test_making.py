@@ -29,7 +29,7 @@ REAL = "?bhilqBHILQefdg"
     ],
     ids=lambda x: f"{type(x).__name__} {x!r}".replace("\n", ""),
 )
-def test_numbers_make_leaves_in_their_shape(x):
+def test_numbers_become_leaves_in_the_same_shape(x):
     a = array(x)
     expected = np.array(x, dtype=float)
     assert a.shape == expected.shape
@@ -42,12 +42,12 @@ def test_numbers_make_leaves_in_their_shape(x):
 
 @settings(deadline=None)
 @given(hnp.arrays(st.sampled_from([float, np.float32, np.int64, bool]), shapes))
-def test_data_is_what_the_array_was_made_of(x):
+def test_data_is_equal_to_the_numbers_given(x):
     np.testing.assert_array_equal(array(x).data, x)
     np.testing.assert_array_equal(array(x.tolist()).data, np.array(x.tolist()))
 
 
-def test_an_array_and_a_numpy_array_without_elements_are_joined():
+def test_an_empty_array_and_an_empty_numpy_array_can_be_nested():
     assert array([array(np.empty((0, 3))), np.empty((0, 3))]).shape == (2, 0, 3)
 
 
@@ -60,7 +60,7 @@ def test_the_numbers_are_copied():
     assert x[1, 1] == 0.75
 
 
-def test_a_value_stays_the_node_it_is(no_leak):
+def test_a_value_in_an_array_stays_the_same_node(no_leak):
     v, w = Value(2.0), Value(3.0) * 1
     assert array(v)[()] is v
     assert array([v, w])[1] is w
@@ -118,7 +118,7 @@ def test_arrays_in_lists_keep_their_nodes():
         lambda s, v: np.array([v, s]),
     ],
 )
-def test_arrays_without_axes_may_be_elements_as_values_may(make):
+def test_arrays_without_axes_may_be_elements(make):
     s, v = array([1.0, 2.0]).sum(), Value(3.0)
     x = make(s, v)
     a = array(x)
@@ -129,13 +129,13 @@ def test_arrays_without_axes_may_be_elements_as_values_may(make):
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_a_numpy_array_without_axes_is_a_number_also_among_values(nested):
+def test_a_numpy_array_without_axes_counts_as_a_number(nested):
     x = [np.array(1.0), Value(2.0)]
     assert array([x] if nested else x).data.ravel().tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("number", [2**64, -(2**70), Fraction(1, 4)], ids=repr)
-def test_what_a_value_takes_as_a_number_an_array_takes(number):
+def test_an_array_takes_every_number_that_a_value_takes(number):
     for x in [number, [number, 1.0], [Value(1.0), number]]:
         assert number in array(x).data
 
@@ -183,7 +183,7 @@ RAGGED = r"inhomogeneous|different lengths|same shape|sequence"
     ],
     ids=lambda x: re.sub(r" at 0x\w+|\n", "", repr(x)),
 )
-def test_what_is_no_array_of_numbers_is_refused_and_leaves_nothing_behind(x, error, message):
+def test_other_input_is_refused_and_leaks_nothing(x, error, message):
     before = memory_stats().live_nodes
     with pytest.raises(error, match=message):
         array(x)
@@ -191,17 +191,17 @@ def test_what_is_no_array_of_numbers_is_refused_and_leaves_nothing_behind(x, err
 
 
 @pytest.mark.parametrize("x", [None, [1.0, None], [Value(1), None], {}], ids=repr)
-def test_the_message_names_the_type_that_is_no_number(x):
+def test_the_message_names_the_type_that_is_not_a_number(x):
     element = x[-1] if isinstance(x, list) else x
     with pytest.raises(TypeError, match=type(element).__name__):
         array(x)
 
 
-def test_examples_of_the_docs_use_what_is_exported():
+def test_names_that_the_docs_use_are_exported():
     assert {"Array", "array", "concatenate", "stack", "where"} <= set(pygrad.__all__)
 
 
-def test_the_first_thing_of_all_may_be_an_op_on_nothing(python):
+def test_the_very_first_op_may_be_on_an_empty_array(python):
     python(
         """
 import numpy as np

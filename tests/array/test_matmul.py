@@ -46,7 +46,7 @@ def vectors(n, seed):
     ],
     ids=lambda layouts: "x".join(map(str, layouts[0][0](layouts[0][1]).shape)),
 )
-def test_a_product_of_matrices_is_numpy_s_in_all_layouts(left, right):
+def test_a_matrix_product_equals_numpy_s_in_every_layout(left, right):
     for (f, x), (g, y) in itertools.product(left, right):
         a, b = array(x), array(y)
         out = f(a) @ g(b)
@@ -78,7 +78,7 @@ def test_a_product_of_matrices_is_numpy_s_in_all_layouts(left, right):
     ],
     ids=lambda x: type(x).__name__,
 )
-def test_one_side_of_a_product_may_be_any_operand(other):
+def test_either_side_of_a_matrix_product_may_be_any_operand(other):
     numbers = elements(other).astype(float)
     np.testing.assert_allclose((array(X) @ other).data, X @ numbers, rtol=1e-14)
     left = np.ones((2, 3)) if numbers.ndim == 1 else np.ones(numbers.shape[1])
@@ -98,7 +98,7 @@ def test_one_side_of_a_product_may_be_any_operand(other):
         ((2, 0), (1, 2)),
     ],
 )
-def test_shapes_that_do_not_fit_a_product_are_numpy_s_value_error(left, right):
+def test_mismatched_shapes_in_a_matrix_product_raise_numpy_s_value_error(left, right):
     x, y = np.ones(left), np.ones(right)
     for p, q in [(array(x), array(y)), (x, array(y)), (array(x), y)]:
         with raises_as(operator.matmul, x, y):
@@ -106,7 +106,7 @@ def test_shapes_that_do_not_fit_a_product_are_numpy_s_value_error(left, right):
 
 
 @pytest.mark.parametrize("value", [Value(1.0), array(1.0)], ids=["Value", "Array"])
-def test_a_product_with_one_value_is_a_value_error(value):
+def test_a_matrix_product_with_a_value_is_a_value_error(value):
     with pytest.raises(ValueError, match="not have enough dimensions"):
         array(X) @ value
     with pytest.raises(ValueError, match="not have enough dimensions"):
@@ -114,7 +114,7 @@ def test_a_product_with_one_value_is_a_value_error(value):
 
 
 @pytest.mark.parametrize("other", [2.0, 2, np.float64(2), None, "x"], ids=repr)
-def test_a_product_with_a_number_is_a_type_error(other):
+def test_a_matrix_product_with_a_number_is_a_type_error(other):
     for f in [lambda: array(X) @ other, lambda: other @ array(X)]:
         with pytest.raises(TypeError, match="unsupported operand"):
             f()

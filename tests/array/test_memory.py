@@ -15,7 +15,7 @@ from support.arrays import X, double
 
 
 @on_cpython("PyPy finalizes an Array when it collects garbage")
-def test_memory_is_back_as_soon_as_the_last_name_is_gone():
+def test_memory_is_freed_with_the_last_reference():
     gc.disable()
     try:
         before = memory_stats().live_nodes
@@ -34,7 +34,7 @@ def test_memory_is_back_as_soon_as_the_last_name_is_gone():
         gc.enable()
 
 
-def test_no_use_of_arrays_leaves_a_node_behind(no_leak):
+def test_training_with_arrays_leaks_no_node(no_leak):
     w = array(X)
     for _ in range(3):
         h = (array(X) @ w.T).tanh() + 1
@@ -51,7 +51,7 @@ def test_no_use_of_arrays_leaves_a_node_behind(no_leak):
 
 
 @pytest.mark.parametrize("key", [slice(-2, None), [-2, -1]], ids=repr)
-def test_a_window_that_slides_does_not_keep_what_it_has_left(key):
+def test_a_sliding_window_does_not_keep_old_elements(key):
     a = array([0.0, 0.0])
     before = live_nodes()
     for _ in range(500):
@@ -60,7 +60,7 @@ def test_a_window_that_slides_does_not_keep_what_it_has_left(key):
 
 
 @pytest.mark.parametrize("size", [257, 1000, 5000])
-def test_leaves_of_more_than_one_block_come_and_go_without_new_memory(size):
+def test_leaves_that_span_blocks_reuse_freed_memory(size):
     x = np.ones(size)
     kept = []
     for i in range(2100):
@@ -73,7 +73,7 @@ def test_leaves_of_more_than_one_block_come_and_go_without_new_memory(size):
     assert b.data.sum() == 2 * size
 
 
-def test_leaves_of_all_sizes_that_come_and_go_have_nodes_of_their_own(no_leak):
+def test_leaves_of_all_sizes_never_share_nodes(no_leak):
     rng = random.Random(1)
     kept = []
     for i in range(3000):
@@ -94,7 +94,7 @@ def test_leaves_of_all_sizes_that_come_and_go_have_nodes_of_their_own(no_leak):
                 assert (old.grad == j + 2.5).all()
 
 
-def test_the_backward_pass_keeps_its_order_when_blocks_are_used_again(no_leak):
+def test_the_backward_pass_keeps_its_order_when_blocks_are_reused(no_leak):
     """Graphs of Arrays of random lifetimes, compared with the same on reference Values."""
     rng = random.Random(2)
     start = [1.0, -0.5, 0.25]
@@ -126,7 +126,7 @@ def test_a_long_chain_of_arrays_is_freed():
     assert live_nodes() == before + 1
 
 
-def test_threads_may_make_and_free_arrays_at_once(no_leak):
+def test_threads_may_make_and_free_arrays_concurrently(no_leak):
     shared = array(np.ones(300))
 
     def work(seed):
@@ -161,7 +161,7 @@ def test_arrays_outlive_the_interpreter_s_exit(python):
 
 
 @on_limited_memory
-def test_memory_that_runs_out_is_a_memory_error_that_names_the_shape(python):
+def test_running_out_of_memory_is_a_memory_error_naming_the_shape(python):
     python(
         """
 import resource
@@ -187,7 +187,7 @@ assert x.grad.sum() == 2000
 
 
 @on_cpython("PyPy runs a __del__ in another order")
-def test_an_array_that_a_finalizer_saves_from_a_circle_keeps_its_nodes():
+def test_an_array_resurrected_by_a_finalizer_keeps_its_nodes():
     saved = []
 
     class Model:

@@ -13,7 +13,7 @@ from support.programs import shape as graph
 @pytest.mark.parametrize("operand", OPERANDS)
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("op", ARITHMETIC)
-def test_an_operator_takes_what_numpy_s_takes_and_passes_gradients_to_all_nodes(op, side, operand):
+def test_an_operator_takes_numpy_s_operands_and_passes_gradients_to_all_nodes(op, side, operand):
     function, slopes = ARITHMETIC[op]
     a, other = array(X), OPERANDS[operand]()
     nodes = elements(other)
@@ -51,7 +51,7 @@ def test_an_operator_takes_what_numpy_s_takes_and_passes_gradients_to_all_nodes(
     ],
     ids=lambda x: repr(x) if isinstance(x, (np.generic, np.ndarray)) else x.__name__,
 )
-def test_a_numpy_scalar_is_the_number_that_it_shows(function, number):
+def test_a_numpy_scalar_counts_as_its_float_value(function, number):
     assert float(function(array(3.0), number)) == pytest.approx(function(3.0, float(number)), rel=1e-15)
     assert float(function(number, array(3.0))) == pytest.approx(function(float(number), 3.0), rel=1e-15)
 
@@ -76,7 +76,7 @@ def test_division_by_any_zero_is_a_zero_division_error(zero):
 
 
 @pytest.mark.parametrize("zeros", [[1.0, 0.0], np.array([1, 0]), [[0], [1]]], ids=repr)
-def test_division_by_a_list_with_a_zero_in_it_is_a_zero_division_error(zeros):
+def test_division_by_a_list_containing_zero_is_a_zero_division_error(zeros):
     with pytest.raises(ZeroDivisionError):
         array([1.0, 2.0]) / zeros
     with pytest.raises(ZeroDivisionError, match=r"index \("):
@@ -99,7 +99,7 @@ def test_division_by_a_list_with_a_zero_in_it_is_a_zero_division_error(zeros):
     ],
     ids=lambda x: type(x).__name__,
 )
-def test_what_is_no_number_is_a_type_error(function, other):
+def test_a_non_number_operand_is_a_type_error(function, other):
     a = array([1.0, 2.0])
     with pytest.raises(TypeError):
         function(a, other)
@@ -108,7 +108,7 @@ def test_what_is_no_number_is_a_type_error(function, other):
 
 
 @pytest.mark.parametrize("other", [["a", "b"], [1.0, None], np.array(["a", "b"]), np.array([1j, 2j])], ids=repr)
-def test_lists_of_what_is_no_number_are_a_type_error(other):
+def test_a_list_of_non_numbers_is_a_type_error(other):
     a = array([1.0, 2.0])
     before = memory_stats().live_nodes
     for function, _ in ARITHMETIC.values():
@@ -119,7 +119,7 @@ def test_lists_of_what_is_no_number_are_a_type_error(other):
     assert memory_stats().live_nodes == before
 
 
-def test_another_class_gets_its_chance():
+def test_another_class_may_implement_the_reflected_operator():
     class Other:
         def __radd__(self, array):
             return "mine"
@@ -130,7 +130,7 @@ def test_another_class_gets_its_chance():
         assert function(array([1.0]), Other()) == "mine"
 
 
-def test_numpy_s_functions_do_not_take_an_array_for_an_array_of_objects():
+def test_numpy_s_functions_refuse_an_array():
     for function in [np.sin, np.exp, np.negative]:
         with pytest.raises(TypeError, match="Array"):
             function(array([1.0]))
@@ -138,7 +138,7 @@ def test_numpy_s_functions_do_not_take_an_array_for_an_array_of_objects():
         np.add(np.ones(2), array([1.0, 2.0]))
 
 
-def test_assignment_operators_leave_the_first_array_as_it_was():
+def test_augmented_assignment_leaves_the_original_array_unchanged():
     a = b = array([1.0, 2.0])
     b += 1
     b *= a
@@ -151,7 +151,7 @@ def test_assignment_operators_leave_the_first_array_as_it_was():
     np.testing.assert_allclose(a.grad, [1.5, 12.5])
 
 
-def test_exponents_that_are_numbers_may_have_bases_that_are_negative():
+def test_negative_bases_may_have_numbers_as_exponents():
     a = array([-2.0, 3.0, 0.0])
     out = a ** [3, 2, 1]
     out.sum().backward()
@@ -161,7 +161,7 @@ def test_exponents_that_are_numbers_may_have_bases_that_are_negative():
     assert [len(v._prev) for v in out] == [1, 1, 1]
 
 
-def test_an_int_in_a_list_of_exponents_is_shown_as_one():
+def test_an_int_in_a_list_of_exponents_is_shown_as_an_int():
     assert (
         [v._op for v in array([2.0, 3.0]) ** [2, 0.5]]
         == ["**2", "**0.5"]

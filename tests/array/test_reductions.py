@@ -15,7 +15,7 @@ REDUCTIONS = ["sum", "mean", "prod", "max", "min"]
 @pytest.mark.parametrize("name", REDUCTIONS)
 @settings(deadline=None)
 @given(data=st.data())
-def test_a_reduction_is_numpy_s_along_any_axes(name, data):
+def test_a_reduction_equals_numpy_s_along_any_axes(name, data):
     shape = data.draw(hnp.array_shapes(min_dims=0, max_dims=3, max_side=3))
     x = data.draw(hnp.arrays(float, shape, elements=floats))
     axes = st.none() | st.integers(-x.ndim, x.ndim - 1) if x.ndim else st.none()
@@ -38,7 +38,7 @@ def test_the_gradient_of_a_reduction_is_its_slope(name, axis):
 
 @pytest.mark.parametrize("layout", [lambda x: x.T, lambda x: x[::2], lambda x: x[:, ::-1], lambda x: x[:, 1]])
 @pytest.mark.parametrize("name", REDUCTIONS)
-def test_a_reduction_of_a_view_is_numpy_s(name, layout):
+def test_a_reduction_of_a_view_equals_numpy_s(name, layout):
     x = np.random.default_rng(4).normal(size=(4, 3))
     for axis in [None, 0, -1]:
         np.testing.assert_allclose(
@@ -64,14 +64,14 @@ def test_the_gradient_of_a_largest_element_is_shared_among_equals():
     assert a.grad.tolist() == [0, -0.5, -0.5]
 
 
-def test_nan_wins_a_maximum_and_a_minimum():
+def test_a_maximum_or_minimum_with_nan_in_it_is_nan():
     for x in [[1.0, np.nan, 2.0], [np.nan, 1.0], [1.0, np.nan]]:
         assert np.isnan(array(x).max().item())
         assert np.isnan(array(x).min().item())
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0), (0, 0), (2, 0, 3)])
-def test_a_sum_of_nothing_is_0_and_a_product_1(shape):
+def test_an_empty_sum_is_0_and_an_empty_product_is_1(shape):
     for axis in [None, *range(-len(shape), len(shape)), tuple(range(len(shape)))]:
         for name in ["sum", "prod"]:
             out = getattr(array(np.empty(shape)), name)(axis)
@@ -81,7 +81,7 @@ def test_a_sum_of_nothing_is_0_and_a_product_1(shape):
 
 
 @pytest.mark.parametrize("name", ["max", "min"])
-def test_there_is_no_largest_of_nothing(name):
+def test_the_maximum_of_nothing_is_a_value_error(name):
     for shape, axis in [((0,), None), ((3, 0), None), ((3, 0), 1), ((0, 3), 0), ((0, 0), 0)]:
         with pytest.raises(ValueError, match=f"zero-size array to reduction operation .*{name}imum.* has no identity"):
             getattr(array(np.empty(shape)), name)(axis)
@@ -89,21 +89,21 @@ def test_there_is_no_largest_of_nothing(name):
     assert getattr(array(np.empty((0, 3))), name)(1).shape == (0,)
 
 
-def test_a_mean_of_nothing_is_a_division_by_zero_and_no_means_are_none():
+def test_the_mean_of_nothing_is_a_division_by_zero_unless_there_are_no_results():
     for shape, axis in [((0,), None), ((0, 3), 0)]:
         with pytest.raises(ZeroDivisionError):
             array(np.empty(shape)).mean(axis)
     assert array(np.empty((0, 3))).mean(1).shape == (0,)
 
 
-def test_a_mean_of_nothing_says_so():
+def test_the_error_for_the_mean_of_nothing_says_mean():
     with pytest.raises(ZeroDivisionError, match="mean"):
         array([]).mean()
 
 
 @pytest.mark.parametrize("name", REDUCTIONS)
 @pytest.mark.parametrize("axis", [2, -3, (0, 2), (0, -3)])
-def test_an_axis_out_of_range_is_numpy_s_axis_error(name, axis):
+def test_an_axis_out_of_range_raises_numpy_s_axis_error(name, axis):
     with raises_as(getattr(X, name), axis):
         getattr(array(X), name)(axis)
     with pytest.raises(np.exceptions.AxisError):
@@ -115,7 +115,7 @@ def test_an_axis_out_of_range_is_numpy_s_axis_error(name, axis):
 @pytest.mark.parametrize("name", REDUCTIONS)
 @pytest.mark.parametrize(("axis", "error"), [((0, 0), ValueError), ((0, -2), ValueError), (0.5, TypeError),
                                              ("x", TypeError), ((0, None), TypeError)])  # fmt: skip
-def test_an_axis_that_is_none_or_comes_twice_is_refused(name, axis, error):
+def test_an_invalid_or_repeated_axis_is_refused(name, axis, error):
     with pytest.raises(error):
         getattr(array(X), name)(axis)
 

@@ -41,7 +41,7 @@ def test_tolist_gives_nested_lists_of_the_values():
     assert array(v).tolist() is v
 
 
-def test_the_sum_of_python_takes_arrays_and_their_elements():
+def test_python_s_sum_takes_arrays_and_their_elements():
     a = array(X)
     assert sum([a, a]).data.tolist() == (2 * X).tolist()
     assert sum(a[0]).data == 4
@@ -56,7 +56,7 @@ def test_item_is_a_float(x):
 
 
 @pytest.mark.parametrize("x", [[], [1.0, 2.0]], ids=repr)
-def test_item_of_more_or_less_than_one_is_a_value_error(x):
+def test_item_of_any_other_size_is_a_value_error(x):
     with raises_as(np.array(x).item):
         array(x).item()
 
@@ -69,14 +69,14 @@ def test_float_takes_an_array_without_axes():
             float(array(x))
 
 
-def test_the_truth_of_one_number_is_numpy_s():
+def test_the_truth_value_of_one_number_is_as_in_numpy():
     for x in [0.0, 1.0, -0.0, np.nan, [0.0], [[2.0]]]:
         assert bool(array(x)) == bool(np.array(x))
     with raises_as(bool, np.ones(2)):
         bool(array([1.0, 1.0]))
 
 
-def test_format_of_one_number_is_a_float_s():
+def test_one_number_is_formatted_like_a_float():
     assert f"{array(X).mean():.3f}" == "1.500"
     assert f"{array(0.25):8.1%}" == "   25.0%"
     assert f"{array(0.25)}" == str(array(0.25)) == "Array(0.25)"
@@ -85,7 +85,7 @@ def test_format_of_one_number_is_a_float_s():
         format(array(1.0), "x")
 
 
-def test_format_of_many_numbers_is_numpy_s_type_error():
+def test_formatting_many_numbers_raises_numpy_s_type_error():
     for x in [[1.0], [1.0, 2.0]]:
         with pytest.raises(TypeError, match="unsupported format string"):
             format(array(x), ".2f")
@@ -118,16 +118,16 @@ def test_a_misspelt_attribute_is_an_attribute_error():
         array([1.0]).shape = (1, 1)
 
 
-def test_arrays_are_made_by_array_only():
+def test_only_array_makes_arrays():
     with pytest.raises(TypeError):
         Array([1.0, 2.0])
 
 
-def test_not_even_an_empty_array_is_made_by_its_class():
+def test_the_class_makes_no_empty_array_either():
     with pytest.raises(TypeError):
         Array()
 
 
-def test_settings_of_numpy_s_printing_are_heeded():
+def test_repr_follows_numpy_s_print_options():
     with np.printoptions(precision=2):
         assert repr(array([0.123456])) == "Array([0.12])"

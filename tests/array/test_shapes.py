@@ -35,7 +35,7 @@ RESHAPED = [
 
 
 @pytest.mark.parametrize("f", RESHAPED)
-def test_shapes_change_as_numpy_s_do(f):
+def test_shapes_change_as_in_numpy(f):
     check(lambda x: f(x) * 1, f, CUBE)
     a = array(CUBE)
     assert [v.data for v in f(a).ravel()] == f(CUBE).ravel().tolist()

@@ -20,7 +20,7 @@ def test_a_leaf_can_be_copied_and_pickled(copied):
     assert v.data == 2.5
 
 
-def test_a_leaf_shared_by_two_is_shared_by_their_copies():
+def test_a_leaf_that_two_objects_share_is_shared_by_their_copies():
     v = Value(1)
     a, b = copy.deepcopy([v, v])
     assert a is b

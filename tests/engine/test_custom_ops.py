@@ -19,7 +19,7 @@ def cube(x):
     return out
 
 
-def test_an_op_of_one_s_own_takes_part_in_the_backward_pass():
+def test_a_custom_op_takes_part_in_the_backward_pass():
     x = Value(2)
     y = cube(x * 3) + x
     y.backward()
@@ -27,13 +27,13 @@ def test_an_op_of_one_s_own_takes_part_in_the_backward_pass():
     assert x.grad == 3 * 36 * 3 + 1
 
 
-def test_an_op_of_one_s_own_shows_its_operands_and_symbol():
+def test_a_custom_op_shows_its_operands_and_symbol():
     x = Value(2)
     y = cube(x)
     assert (y._op, y._prev) == ("cube", {x})
 
 
-def test_an_op_of_one_s_own_lives_in_the_graph_when_its_value_is_gone():
+def test_a_custom_op_stays_in_the_graph_when_its_value_is_gone():
     x = Value(2)
     y = ((cube(x) + 1) * 2).relu()
     gc.collect()
@@ -41,7 +41,7 @@ def test_an_op_of_one_s_own_lives_in_the_graph_when_its_value_is_gone():
     assert x.grad == 24
 
 
-def test_an_op_of_many_operands_passes_the_gradient_on_to_all(no_leak):
+def test_a_custom_op_of_many_operands_passes_the_gradient_to_all(no_leak):
     xs = [Value(i) for i in range(10)]
     squares = [x * x for x in xs]
     total = Value(sum(s.data for s in squares), squares, "total")
@@ -56,7 +56,7 @@ def test_an_op_of_many_operands_passes_the_gradient_on_to_all(no_leak):
     assert [x.grad for x in xs] == [2 * i for i in range(10)]
 
 
-def test_an_op_without_a_backward_stops_the_gradient_but_not_the_pass():
+def test_a_custom_op_without_a_backward_stops_the_gradient_but_not_the_pass():
     x = Value(2)
     y = x * 3
     y.grad = 5
@@ -64,7 +64,7 @@ def test_an_op_without_a_backward_stops_the_gradient_but_not_the_pass():
     assert x.grad == 15
 
 
-def test_an_op_made_of_children_alone_has_no_symbol():
+def test_a_custom_op_given_only_children_has_no_symbol():
     x = Value(1)
     v = Value(2, (x, x))
     assert (v._op, v._prev) == ("", {x})
@@ -75,7 +75,7 @@ def test_a_leaf_may_have_a_symbol():
     assert (Value(1, (), "input") + 1).data == 2
 
 
-def test_backward_closure_of_a_c_op_can_be_replaced_and_called():
+def test_the_backward_closure_of_a_built_in_op_can_be_replaced_and_called():
     x = Value(3)
     y = x * x
     step, seen = y._backward, []
@@ -113,7 +113,7 @@ def test_a_closure_assigned_after_the_node_was_used_is_called():
 
 
 @on_cpython("PyPy finalizes one Value of a circle in each collection")
-def test_late_closures_are_let_go_with_their_graph():
+def test_closures_assigned_late_are_freed_with_their_graph():
     def build():
         y = Value(3) * 2
         z = y + 1
@@ -179,6 +179,6 @@ def test_a_closure_that_cannot_be_called_is_a_type_error(wrong):
         Value(1)._backward = wrong
 
 
-def test_children_that_are_no_values_are_a_type_error(no_leak):
+def test_children_that_are_not_values_are_a_type_error(no_leak):
     with pytest.raises(TypeError, match="int"):
         Value(1, (Value(1), 2), "op")

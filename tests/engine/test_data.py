@@ -39,7 +39,7 @@ def test_anything_else_is_a_type_error_naming_the_type(wrong, no_leak):
     assert (v.data, v.grad) == (1, 0)
 
 
-def test_text_that_is_no_number_is_a_value_error():
+def test_text_that_is_not_a_number_is_a_value_error():
     with pytest.raises(ValueError, match="abc"):
         Value("abc")
 
@@ -81,7 +81,7 @@ def test_a_value_of_another_engine_is_a_type_error_and_not_a_constant():
 
 
 @pytest.mark.parametrize("number", [np.uint8(3), np.int64(3), np.True_, np.float16(3e-5), np.array(3, np.uint8)])
-def test_a_number_of_numpy_s_counts_as_python_s_own(number):
+def test_a_numpy_number_counts_as_python_s(number):
     plain = number.item()
     assert (Value(1) - number).data == 1 - plain
     assert (Value(1) / number).data == 1 * plain**-1

@@ -53,14 +53,14 @@ def test_micrograd_s_readme_example():
         (lambda a, b: a, "", []),
     ],
 )
-def test_op_and_prev_read_as_micrograd_s(make, op, operands):
+def test_op_and_prev_are_micrograd_s(make, op, operands):
     out = make(Value(2), Value(3))
     assert out._op == op
     assert isinstance(out._prev, set)
     assert sorted(v.data for v in out._prev) == sorted(operands)
 
 
-def test_prev_gives_the_very_objects_that_the_program_holds():
+def test_prev_gives_the_objects_that_the_script_holds():
     a, b = Value(1), Value(2)
     c = a * b
     assert {id(v) for v in c._prev} == {id(a), id(b)}
@@ -129,7 +129,7 @@ def test_a_label_is_text(no_leak):
     assert v.label == "[Value(data=1.0, grad=0.0)]"
 
 
-def test_a_label_goes_with_its_node():
+def test_a_label_is_freed_with_its_node():
     for i in range(1000):
         Value(i, label="old")
     assert [v.label for v in [Value(i) for i in range(1000)]] == [""] * 1000

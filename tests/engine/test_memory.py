@@ -17,7 +17,7 @@ def test_memory_stats_counts_nodes(no_leak):
     assert v.data == 3
 
 
-def test_a_value_without_a_node_is_in_nobody_s_way(no_leak):
+def test_a_value_without_a_node_does_no_harm(no_leak):
     v = Value.__new__(Value)
     w = Value(1)
     gc.collect()  # they are old objects now, and w is looked for among them

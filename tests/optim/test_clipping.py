@@ -21,7 +21,7 @@ def clipped(grads, max_norm, norm_type=2.0):
 
 @pytest.mark.parametrize("norm_type", [2.0, 1, 3, 0.5, math.inf, -math.inf, 2])
 @pytest.mark.parametrize("kind", KINDS)
-def test_grads_are_clipped_as_by_torch(kind, norm_type):
+def test_grads_are_clipped_as_in_torch(kind, norm_type):
     rng = np.random.default_rng(3)
     for size in [1, 65, 200]:
         grads = far_from_0(rng, size)
@@ -37,7 +37,7 @@ def test_grads_are_clipped_as_by_torch(kind, norm_type):
             np.testing.assert_array_equal(flat(params), before)
 
 
-def test_grads_that_are_small_enough_stay_to_the_bit():
+def test_small_grads_keep_their_bits():
     w = array([0.3, 0.4])
     w.grad = [0.3, 0.4]
     assert clip_grad_norm_([w], 0.51) == 0.5
@@ -55,14 +55,14 @@ def test_no_parameters_have_the_norm_0():
     assert clip_grad_norm_([array([])], 1.0) == 0
 
 
-def test_parameters_to_be_clipped_may_come_in_any_iterable_and_be_computed():
+def test_parameters_to_clip_may_come_in_any_iterable_and_be_computed():
     v, w = Value(1.0), array([1.0]) * 2
     v.grad, w.grad = 3, 4
     assert clip_grad_norm_((p for p in (v, w)), 0.5) == 5
     assert v.grad == pytest.approx(0.3, rel=1e-6)
 
 
-def test_the_norm_to_be_clipped_to_may_be_any_number():
+def test_max_norm_may_be_any_number():
     w = array([3.0, 4.0])
     w.grad = [3.0, 4.0]
     clip_grad_norm_([w], np.float32(0.5))
@@ -73,7 +73,7 @@ def test_the_norm_to_be_clipped_to_may_be_any_number():
     ("grads", "norm_type"),
     [([1.0, math.inf], 2), ([1.0, -math.inf], math.inf), ([1e200, 1e200], 2), ([1e200, 1.0], 3), ([1e308, 1e308], 1)],
 )
-def test_grads_that_are_infinite_or_whose_norm_is_are_clipped_as_by_torch_without_a_warning(grads, norm_type):
+def test_infinite_grads_and_norms_are_clipped_as_in_torch_without_a_warning(grads, norm_type):
     w = array([1.0, 2.0])
     w.grad = grads
     norm, expected = clipped(grads, 1.0, norm_type)
@@ -81,7 +81,7 @@ def test_grads_that_are_infinite_or_whose_norm_is_are_clipped_as_by_torch_withou
     np.testing.assert_array_equal(w.grad, expected)
 
 
-def test_one_grad_that_is_nan_makes_all_nan_as_in_torch():
+def test_one_nan_grad_makes_all_grads_nan_as_in_torch():
     w = array([1.0, 2.0])
     w.grad = [100.0, math.nan]
     assert math.isnan(clip_grad_norm_([w], 1.0))
@@ -106,7 +106,7 @@ def test_wrong_arguments_of_clip_grad_norm_are_refused(args, error):
 
 
 @pytest.mark.parametrize("make", [lambda: Value(1.0), lambda: array(1.0)], ids=["Value", "Array"])
-def test_one_parameter_alone_is_clipped_as_in_torch_or_refused_for_what_it_is(make):
+def test_a_bare_parameter_is_clipped_as_in_torch_or_refused_by_name(make):
     w = make()
     w.grad = 5.0
     try:
@@ -115,7 +115,7 @@ def test_one_parameter_alone_is_clipped_as_in_torch_or_refused_for_what_it_is(ma
         assert re.search(r"\[w\]|list", str(error))  # noqa: PT017
 
 
-def test_an_array_alone_is_clipped():
+def test_a_bare_array_is_clipped():
     w = array([1.0, 2.0])
     w.grad = [3.0, 4.0]
     assert clip_grad_norm_(w, 1.0) == 5

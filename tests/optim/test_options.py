@@ -58,7 +58,7 @@ def test_a_momentum_of_0_leaves_the_buffer_alone_as_in_torch(dampening):
     follows_assigned([(0.5, dampening, 0), (0.5, dampening, 0), (0, dampening, 0), (0.5, dampening, 0)])
 
 
-def test_a_look_at_the_state_changes_nothing():
+def test_reading_the_state_changes_nothing():
     follows_assigned([(0, 0.5, 0), (0.5, 0.5, 0), (0.5, 0.5, 0)], look=True)
 
 

@@ -11,7 +11,7 @@ from pygrad.optim import SGD, Adam, AdamW
 from support.optimizers import RULES, flat, set_grads
 
 
-def test_zero_grad_sets_the_grads_of_the_parameters_and_of_nothing_else():
+def test_zero_grad_touches_only_the_parameters():
     v, w, other = Value(1.0), array([1.0, 2.0, 3.0]), Value(2.0)
     for p in (v, w, other):
         p.grad = 7
@@ -41,7 +41,7 @@ def test_an_optimizer_keeps_its_parameters_alive():
     assert not others.data.any()
 
 
-def test_optimizers_leave_nothing_behind(no_leak):
+def test_optimizers_leak_no_node(no_leak):
     test_an_optimizer_keeps_its_parameters_alive()
     for cls, _, options in RULES.values():
         optimizer = cls([array(np.ones(100))], **options)
@@ -119,7 +119,7 @@ def test_wrong_options_are_refused(cls, options, error, message):
         cls([Value(1.0)], **options)
 
 
-def test_a_leaf_with_a_backward_may_be_a_parameter_or_is_refused_for_that():
+def test_a_leaf_with_a_backward_is_accepted_or_refused_with_that_reason():
     v = Value(1.0)
     v._backward = lambda: None
     try:
@@ -128,7 +128,7 @@ def test_a_leaf_with_a_backward_may_be_a_parameter_or_is_refused_for_that():
         assert "_backward" in str(error)  # noqa: PT017
 
 
-def test_a_node_that_is_no_parameter_is_never_updated_whatever_becomes_of_the_list_of_parameters():
+def test_emptying_the_list_of_parameters_never_updates_other_nodes():
     optimizer = SGD([array(np.ones(600))], lr=1)
     optimizer.params[:] = []
     gc.collect(1)

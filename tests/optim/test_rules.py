@@ -56,7 +56,7 @@ def test_parameters_have_torch_s_names_order_and_defaults(cls, expected):
     assert " ".join(f"{p.name}{'' if p.default is p.empty else f'={p.default}'}" for p in found) == expected
 
 
-def test_nothing_but_the_parameters_is_touched():
+def test_a_step_touches_only_the_parameters():
     a = array(np.zeros(100))
     a.grad = 1
     SGD([a[10:20], a[50]], lr=1).step()
@@ -64,7 +64,7 @@ def test_nothing_but_the_parameters_is_touched():
     assert (a.grad == 1).all()
 
 
-def test_values_and_views_that_the_program_holds_see_the_steps():
+def test_values_and_views_held_elsewhere_see_the_steps():
     a = array([1.0, 2.0])
     v, data = a[1], a.data
     a.grad = 1
@@ -73,7 +73,7 @@ def test_values_and_views_that_the_program_holds_see_the_steps():
     assert data.tolist() == [0.5, 1.5]
 
 
-def test_gradients_that_are_not_finite_stay_with_their_parameters():
+def test_a_gradient_that_is_not_finite_affects_only_its_own_parameter():
     for cls, _, options in RULES.values():
         a = array(np.ones(130))
         grad = np.ones(130)

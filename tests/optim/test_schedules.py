@@ -61,7 +61,7 @@ def test_a_schedule_that_gives_a_wrong_rate_is_a_value_error_and_nothing_is_upda
     assert (w.data, optimizer.steps) == (1.0, 0)
 
 
-def test_a_schedule_that_raises_leaves_all_as_it_was():
+def test_a_schedule_that_raises_changes_nothing():
     w = Value(1.0)
     w.grad = 1.0
     for cls in [SGD, Adam]:
@@ -86,7 +86,7 @@ def test_linear_is_torch_s_linear_lr_in_closed_form(lr, steps, end):
 
 @settings(deadline=None)
 @given(numbers, st.integers(1, 50), numbers | st.just(0.0))
-def test_cosine_is_torch_s_cosine_annealing_lr_in_closed_form_and_then_stays(lr, steps, end):
+def test_cosine_is_torch_s_cosine_annealing_lr_in_closed_form_and_stays_at_the_end(lr, steps, end):
     schedule = cosine(lr, steps, end)
     for step in range(2 * steps):
         t = min(step, steps)
@@ -95,7 +95,7 @@ def test_cosine_is_torch_s_cosine_annealing_lr_in_closed_form_and_then_stays(lr,
 
 
 @pytest.mark.parametrize("make", [linear, cosine])
-def test_a_schedule_begins_and_ends_as_it_was_told(make):
+def test_a_schedule_begins_and_ends_at_the_given_rates(make):
     schedule = make(0.5, 8)
     assert schedule(0) == 0.5
     assert schedule(4) == pytest.approx(0.25)

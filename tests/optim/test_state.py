@@ -13,7 +13,7 @@ from support.optimizers import RULES, far_from_0, flat, make_values, set_grads
 
 @pytest.mark.parametrize("name", RULES)
 @pytest.mark.parametrize("done", [0, 1, 7])
-def test_a_state_that_is_loaded_goes_on_as_without_interruption(name, done):
+def test_a_loaded_state_continues_exactly(name, done):
     cls, _, options = RULES[name]
     options = {**options, "lr": linear(0.3, 30)}
     rng = np.random.default_rng(2)
@@ -120,6 +120,6 @@ def test_an_optimizer_is_copied_with_its_parameters(copied):
     np.testing.assert_allclose(v.data, [0.5 - 0.5 * 1.9, 1.5 - 0.5 * 1.9])
 
 
-def test_the_class_that_optimizers_share_takes_no_steps():
+def test_the_base_class_of_optimizers_takes_no_steps():
     with pytest.raises(NotImplementedError):
         Optimizer([Value(1.0)], 0.1).step()

@@ -158,7 +158,7 @@ def rooms(full):
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_whichever_node_there_is_no_room_for_all_is_as_it_was(name, arena, attempts, full):
+def test_running_out_of_room_at_any_node_changes_nothing(name, arena, attempts, full):
     for room in rooms(full):
         arena.leave(room)
         if attempts.succeeds(OPERATIONS[name]):
@@ -166,7 +166,7 @@ def test_whichever_node_there_is_no_room_for_all_is_as_it_was(name, arena, attem
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_whichever_allocation_fails_all_is_as_it_was(name, attempts):
+def test_a_failure_of_any_allocation_changes_nothing(name, attempts):
     for successes in itertools.count():
         if attempts.succeeds(OPERATIONS[name], successes):
             break
@@ -175,7 +175,7 @@ def test_whichever_allocation_fails_all_is_as_it_was(name, attempts):
 
 
 @pytest.mark.parametrize("name", LOOPS)
-def test_a_builder_of_many_blocks_that_finds_no_room_leaves_nothing_behind(name, world, arena, attempts):
+def test_a_builder_that_runs_out_of_room_leaks_nothing(name, world, arena, attempts):
     _, make = LOOPS[name]
     expected = make(*world.wide, 0.7).data
     for room in rooms(full=False):
@@ -201,7 +201,7 @@ if _mallinfo:
 
 @pytest.mark.skipif(not _mallinfo, reason="glibc tells how many bytes are in use")
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if name.startswith(("compile", "Program"))])
-def test_whichever_allocation_fails_those_before_it_are_freed(name, attempts):
+def test_a_failed_allocation_frees_those_before_it(name, attempts):
     for successes in itertools.count():
         used = []
         for _ in range(25):
@@ -218,7 +218,7 @@ def test_whichever_allocation_fails_those_before_it_are_freed(name, attempts):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what the limits count")
-def test_whatever_does_not_get_its_memory_from_the_system_leaves_all_as_it_was(tmp_path, full):
+def test_running_out_of_system_memory_changes_nothing(tmp_path, full):
     sizes = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "OPENBLAS_NUM_THREADS": "1"}
     command = [
         sys.executable,

@@ -100,7 +100,7 @@ def check(child):
 """
 
 
-def test_a_child_forked_in_the_middle_of_other_threads_work_does_all_that_its_parent_does(busy, full):
+def test_a_child_forked_while_threads_are_busy_computes_what_its_parent_does(busy, full):
     """Forked from the main thread, and from another one."""
     rounds = 30 if full else 2
     for works in (
@@ -139,7 +139,7 @@ used = [use(thing) for thing in things]
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_processes_of_multiprocessing_give_what_their_parent_does(busy, method):
+def test_multiprocessing_gives_the_parent_s_results(busy, method):
     busy(
         CODE
         + f"""
@@ -152,7 +152,7 @@ with multiprocessing.get_context({method!r}).Pool(2) as pool:
     )
 
 
-def test_executors_of_concurrent_futures_give_what_their_caller_does(busy):
+def test_executors_give_the_caller_s_results(busy):
     busy(
         CODE
         + """
@@ -179,7 +179,7 @@ futures = [pool.submit(do, (name, 1)) for name in JOBS for _ in range(5)]
 
 @on_cpython("PyPy ends daemon threads in another way")
 @pytest.mark.parametrize("end", ENDS)
-def test_the_interpreter_ends_with_everything_alive_and_running(busy, full, end):
+def test_the_interpreter_exits_with_everything_alive_and_running(busy, full, end):
     for _ in range(10 if full else 1):
         busy(
             f"""
@@ -198,7 +198,7 @@ start(daemon=True)
 
 
 @on_cpython("a signal arrives at another time")
-def test_a_signal_ends_a_process_whose_threads_are_all_at_work(busy):
+def test_a_signal_ends_a_process_whose_threads_are_busy(busy):
     for sent in ("SIGINT", "SIGTERM"):
         out = busy(
             f"""

@@ -123,7 +123,7 @@ CASES = [
 
 @on_cpython("a signal arrives at another time")
 @pytest.mark.parametrize(("name", "threads"), CASES, ids=lambda x: str(x))
-def test_an_interrupt_in_the_middle_of_something_long_is_heard_at_once(python, full, name, threads):
+def test_an_interrupt_stops_a_long_operation_at_once(python, full, name, threads):
     code = WORKS[name].format(threads=threads, rounds=20 if full else 3)
     length, latencies = json.loads(python(INTERRUPT + code))
     assert latencies
@@ -137,7 +137,7 @@ def test_an_interrupt_in_the_middle_of_something_long_is_heard_at_once(python, f
 
 
 @on_cpython("a signal arrives at another time")
-def test_a_second_interrupt_while_the_first_is_handled_does_no_harm(python):
+def test_a_second_interrupt_during_the_first_does_no_harm(python):
     python(
         INTERRUPT
         + """
@@ -163,7 +163,7 @@ for i in range(5):
     )
 
 
-def test_a_long_run_needs_no_thread_where_there_is_none_to_be_had(python):
+def test_a_long_run_works_where_no_thread_can_be_started(python):
     """In other threads, and at interpreter exit."""
     out = python(
         """
@@ -183,7 +183,7 @@ atexit.register(lambda: print((f(X) == expected).all()))
     assert out == "True\n"
 
 
-def test_what_a_long_run_raises_is_the_call_s_own(python):
+def test_a_long_run_raises_its_own_exception(python):
     python(
         """
 import numpy as np

@@ -86,7 +86,7 @@ def slope(rows):
         ("Programs compiled, run and dropped", 300, 10_000, 1000),
     ],
 )
-def test_memory_stays_where_it_is(python, full, work, short, length, unit):
+def test_memory_use_stays_constant(python, full, work, short, length, unit):
     length = length if full else short
     rows = json.loads(python(SOAK + WORKS[work] + f"soak(step, {length}, 30)"))
     settled = rows[len(rows) // 3 :]  # before that, caches fill
@@ -100,7 +100,7 @@ def test_memory_stays_where_it_is(python, full, work, short, length, unit):
     )
 
 
-def test_parameters_made_in_the_middle_of_a_step_pin_no_more_than_their_own_blocks(python):
+def test_parameters_made_during_a_step_pin_only_their_own_blocks(python):
     """Each lies among a step's temporaries, in a block that stays; the blocks beside it are free again."""
     rows = json.loads(
         python(

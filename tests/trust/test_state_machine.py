@@ -362,7 +362,7 @@ class Machine(RuleBasedStateMachine):
 
 
 @on_cpython("PyPy computes x ** 2 as x * x")
-def test_whatever_is_done_gives_the_reference_s_bits(full):
+def test_any_sequence_of_operations_gives_the_reference_s_bits(full):
     run_state_machine_as_test(
         Machine,
         settings=settings(

@@ -53,7 +53,7 @@ def switching():
     sys.setswitchinterval(interval)
 
 
-def test_sixteen_threads_give_what_one_gives_and_leave_the_arena_sound(full, switching):
+def test_sixteen_threads_give_the_results_of_one_and_keep_the_arena_consistent(full, switching):
     start = time.perf_counter()
     expected = {name: [job(seed) for seed in range(SEEDS)] for name, job in JOBS.items()}
     alone = len(JOBS) * SEEDS / (time.perf_counter() - start)

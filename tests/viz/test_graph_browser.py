@@ -160,7 +160,7 @@ class TestInABrowser:
             uses = [v for v in made_of(g) | {g} if value in v._prev]
             assert sorted(label for label, _ in rows) == sorted(v.label for v in [*value._prev, *uses])
 
-    def test_a_click_lights_exactly_what_feeds_the_node_and_what_it_feeds(self, show):
+    def test_a_click_highlights_the_inputs_and_the_uses_of_a_node(self, show):
         g = readme()
         values = made_of(g) | {g}
         page = show(g)
@@ -172,7 +172,7 @@ class TestInABrowser:
             assert f"fed by {len(feeding)} node" in page.text("#panel")
             assert f"feeds {len(fed)} node" in page.text("#panel")
 
-    def test_a_click_beside_the_nodes_clears(self, show):
+    def test_a_click_beside_the_nodes_clears_the_selection(self, show):
         page = show(readme())
         page.click("n7.")
         page.move_to(5, 100).click().perform()
@@ -180,7 +180,7 @@ class TestInABrowser:
         assert page.lit() == (set(), set())
         assert page.text("#panel").startswith(page.run("root.label") + "\n39 nodes, 11 of them leaves")
 
-    def test_operands_and_uses_in_the_panel_lead_to_those_nodes(self, show):
+    def test_operands_and_uses_in_the_panel_are_links_to_those_nodes(self, show):
         page = show((Value(2.0, label="a") + Value(3.0, label="b")).relu())
         page.click("b")
         page.driver.find_element(By.CSS_SELECTOR, "#panel .row").click()
@@ -188,7 +188,7 @@ class TestInABrowser:
         assert page.text("#op") == "+"
         assert page.text("#data") == "5.0"
 
-    def test_the_whole_graph_is_to_be_seen_at_first(self, show):
+    def test_the_whole_graph_is_visible_at_first(self, show):
         for root in (readme(), Value(1.0, label="alone"), mlp()):
             page = show(root)
             left, top, right, bottom = page.extent()
@@ -197,7 +197,7 @@ class TestInABrowser:
             assert right < page.canvas.size["width"]
             assert bottom < page.canvas.size["height"]
 
-    def test_the_search_finds_labels_and_ops_and_enter_goes_through_them(self, show):
+    def test_the_search_finds_labels_and_ops_and_enter_steps_through_them(self, show):
         x = Value(2.0, label="Weight 1")
         y = (x**3 * Value(5.0, label="weight 2")).relu() + x
         page = show(y)
@@ -219,7 +219,7 @@ class TestInABrowser:
         assert names[2:] == names[:2]
         assert [count for count, _ in visited] == ["1 of 2", "2 of 2", "1 of 2", "2 of 2"]
 
-    def test_what_was_found_is_to_be_seen_from_afar(self, show):
+    def test_matches_are_visible_when_zoomed_out(self, show):
         root = chain(1000)
         leaf = next(v for v in made_of(root) if not v._op)
         leaf.label = "start"
@@ -230,7 +230,7 @@ class TestInABrowser:
         x, y = page.at("start")
         assert not np.array_equal(page.pixels()[round(y), round(x)], before[round(y), round(x)])
 
-    def test_a_node_too_small_to_be_read_is_named_at_the_pointer(self, show):
+    def test_a_node_too_small_to_read_is_named_at_the_pointer(self, show):
         root = mlp()
         root.label = "loss"
         page = show(root)
@@ -239,7 +239,7 @@ class TestInABrowser:
         page.move_to(5, 5).perform()
         assert not page.driver.find_element(By.ID, "tip").is_displayed()
 
-    def test_escape_clears_the_search_and_the_choice(self, show):
+    def test_escape_clears_the_search_and_the_selection(self, show):
         page = show(readme())
         page.search.send_keys("n7.", Keys.ENTER)
         page.settle()
@@ -248,7 +248,7 @@ class TestInABrowser:
         assert page.search.get_property("value") == page.text("output") == ""
         assert page.lit() == (set(), set())
 
-    def test_the_keyboard_does_it_all(self, show):
+    def test_the_keyboard_does_everything(self, show):
         x = Value(2.0, label="x")
         y = x.tanh() * Value(3.0, label="y")
         y.label = "product"
@@ -288,7 +288,7 @@ class TestInABrowser:
         page.wheel(x, y, 100_000)
         assert 0.1 < page.scale() < before  # there is an end
 
-    def test_dragging_pans_and_chooses_nothing(self, show):
+    def test_dragging_pans_and_selects_nothing(self, show):
         page = show(readme())
         x, y = page.at("n9.")
         picture = page.pixels()
@@ -314,7 +314,7 @@ class TestInABrowser:
         page.settle()
         assert page.view() == pytest.approx(before)
 
-    def test_it_is_dark_where_the_system_is(self, show):
+    def test_the_page_follows_the_system_s_dark_mode(self, show):
         page = show(readme())
         x, y = page.run("(n => [view.x + (n.x + CARD + 5) * view.scale, view.y + n.y * view.scale])(root)")
 
@@ -338,14 +338,14 @@ class TestInABrowser:
             page.press(Keys.LEFT, Keys.LEFT)
             assert page.text("#op") == page.run("root.operands[0].op")
 
-    def test_numbers_that_are_none_are_shown_as_python_writes_them(self, show):
+    def test_nan_and_infinities_are_shown_as_python_writes_them(self, show):
         page = show(Value(float("inf"), label="a") * Value(float("nan"), label="b"))
         page.click("a")
         assert (page.text("#data"), page.text("#grad")) == ("inf", "0.0")
         page.click("b")
         assert page.text("#data") == "nan"
 
-    def test_a_nasty_label_is_text(self, show):
+    def test_markup_in_a_label_is_shown_as_text(self, show):
         page = show(Value(1.0, (Value(2.0, label="x"),), NASTY, NASTY))
         page.press(Keys.LEFT)
         assert page.run("document.querySelector('h1').textContent") == NASTY

@@ -25,14 +25,14 @@ def test_every_edge_goes_to_the_right(graph):
 
 
 @graphs
-def test_a_node_stands_right_before_one_of_its_uses(graph):
+def test_a_node_is_placed_one_column_before_one_of_its_uses(graph):
     nodes = nodes_of(viz.graph_html(graph()))
     beside = {o for node in nodes for o in node["operands"] if nodes[o]["column"] == node["column"] - 1}
     assert beside == set(range(len(nodes) - 1))  # the root, the last one, has no use
 
 
 @graphs
-def test_nodes_and_the_edges_that_pass_them_have_room(graph):
+def test_nodes_and_passing_edges_do_not_overlap(graph):
     nodes = nodes_of(viz.graph_html(graph()))
     columns = {}
     for node in nodes:
@@ -46,7 +46,7 @@ def test_nodes_and_the_edges_that_pass_them_have_room(graph):
 
 
 @graphs
-def test_a_lane_reaches_to_the_column_before_the_last_use(graph):
+def test_a_lane_ends_in_the_column_before_the_last_use(graph):
     nodes = nodes_of(viz.graph_html(graph()))
     for index, node in enumerate(nodes):
         uses = [use["column"] for use in nodes if index in use["operands"]]
@@ -82,7 +82,7 @@ def test_a_tree_has_no_crossings():
     assert crossings(nodes) == 0
 
 
-def test_the_sweeps_uncross_edges(monkeypatch):
+def test_the_sweeps_remove_crossings(monkeypatch):
     loss = mlp()
     crossed = crossings(nodes_of(viz.graph_html(loss)))
     monkeypatch.setattr("pygrad.viz.layout._REORDERINGS", 0)
@@ -95,7 +95,7 @@ def test_a_sum_and_a_chain_are_straight():
     assert layout.columns == list(range(51))
 
 
-def test_the_longest_edges_have_no_lanes_where_those_would_be_too_many():
+def test_the_longest_edges_get_no_lanes_when_there_would_be_too_many():
     weights, total = [Value(i) for i in range(100)], Value(0)
     for _ in range(5):
         for weight in weights:

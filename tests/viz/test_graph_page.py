@@ -23,7 +23,7 @@ def test_the_page_has_every_node_with_its_numbers_to_the_last_digit():
         assert {list(nodes)[operand] for operand in node["operands"]} == {v.label for v in value._prev}
 
 
-def test_operands_are_in_order_and_twice_if_used_twice():
+def test_operands_are_in_order_and_repeated_if_used_twice():
     x, y = Value(2.0, label="x"), Value(3.0, label="y")
     pairs = {y**x: "yx", x**y: "xy", x * x: "xx", x**3: "x", Value(1.0, (y, x), "mine"): "yx", x.relu(): "x"}
     for root, names in pairs.items():
@@ -31,7 +31,7 @@ def test_operands_are_in_order_and_twice_if_used_twice():
         assert "".join(nodes[operand]["label"] for operand in nodes[-1]["operands"]) == names
 
 
-def test_a_leaf_alone_is_a_graph():
+def test_a_single_leaf_is_a_graph():
     (node,) = nodes_of(viz.graph_html(Value(float("nan"), label="x")))
     assert (node["label"], node["op"], node["data"], node["operands"]) == ("x", "", "nan", [])
 
@@ -72,13 +72,13 @@ def test_the_page_is_the_same_every_time():
     assert len(pages) == 1
 
 
-def test_the_page_is_saved_where_one_says(tmp_path):
+def test_the_page_is_saved_at_the_given_path(tmp_path):
     page = viz.graph_html(readme())
     assert page.save(tmp_path / "g.html").read_text(encoding="utf-8") == str(page)
     assert page.save(str(tmp_path / "h.html")) == tmp_path / "h.html"
 
 
-def test_the_page_names_nothing_to_be_loaded_and_forbids_it():
+def test_the_page_loads_nothing_and_forbids_loading():
     page = str(viz.graph_html(readme()))
     assert not re.search(r"https?:|\bsrc=|\bhref=|@import|url\(", page)
     assert "default-src 'none'" in page
@@ -88,11 +88,11 @@ def test_a_page_s_repr_is_short():
     assert len(repr(viz.graph_html(readme()))) < 100
 
 
-def test_showing_leaves_nothing_behind(no_leak):
+def test_showing_a_graph_leaks_no_node(no_leak):
     viz.graph_html(readme())
 
 
-def test_no_label_ends_the_script_or_the_frame(tmp_path):
+def test_no_label_can_end_the_script_or_the_frame(tmp_path):
     label = NASTY + "\ud800"  # and half a character, which no file can hold
     page = viz.graph_html(Value(1.0, (Value(2.0),), NASTY, label))
     assert nodes_of(page)[-1]["label"] == label

@@ -21,7 +21,7 @@ def graph():
     return y
 
 
-def test_the_picture_has_a_box_a_node_and_an_oval_an_op():
+def test_the_picture_has_a_box_per_node_and_an_oval_per_op():
     dot = viz.to_dot(graph())
     assert dot.count("shape=record") == 6
     assert dot.count("->") == 3 + 5  # from each op to its result, and from each operand to its op
@@ -37,7 +37,7 @@ def test_draw_dot_is_a_digraph_with_the_text_of_to_dot():
 
 
 @needs_dot
-def test_dot_can_read_it_whatever_the_label():
+def test_dot_can_read_the_text_whatever_the_label():
     v = Value(1, label='a{b}|<c>"\\\nd')
     w = Value(2, (v,), '"op"\\')
     done = subprocess.run(["dot", "-Tsvg"], input=viz.to_dot(w), capture_output=True, text=True)
@@ -51,7 +51,7 @@ def test_a_shared_node_is_drawn_once():
     assert viz.to_dot(x * x).count("shape=record") == 2
 
 
-def test_an_op_of_one_s_own_is_drawn():
+def test_a_custom_op_is_drawn():
     x = Value(3)
     assert 'label="cube"' in viz.to_dot(Value(27, (x,), "cube"))
 
@@ -76,7 +76,7 @@ def test_only_values_can_be_drawn():
         viz.to_dot(3)
 
 
-def test_drawing_leaves_nothing_behind(no_leak):
+def test_drawing_leaks_no_node(no_leak):
     viz.to_dot(graph())
 
 
@@ -88,7 +88,7 @@ def test_a_notebook_shows_draw_dot_s_picture(format):
     assert ">x</text>" in shown["image/svg+xml"]
 
 
-def test_without_the_package_the_error_names_it(python):
+def test_the_error_without_graphviz_names_it(python):
     out = python(
         "import sys; sys.modules['graphviz'] = None\n"
         "from pygrad import Value, viz\n"
@@ -166,7 +166,7 @@ def test_the_margin_is_around_the_samples(ax):
     assert (ax.get_xlim(), ax.get_ylim()) == ((-1.5, 1.5), (-0.5, 3.5))
 
 
-def test_without_axes_the_current_ones_are_drawn_on(ax):
+def test_the_current_axes_are_used_by_default(ax):
     assert viz.plot_decision_boundary(lambda x: x[0], X, Y) is ax
 
 
@@ -180,12 +180,12 @@ def test_a_model_on_one_side_everywhere_has_no_boundary(ax):
     assert sides(ax, (-0.5, 1.0), (1.5, 0.0)) == [True, True]
 
 
-def test_a_score_of_0_is_on_the_side_of_those_below(ax):
+def test_a_score_of_0_counts_as_negative(ax):
     viz.plot_decision_boundary(lambda x: x[0].relu(), X, Y, ax)
     assert sides(ax, (-0.5, 1.0), (1.5, 0.0)) == [False, True]
 
 
-def test_an_infinite_score_is_on_its_side_and_a_nan_on_none(ax):
+def test_an_infinite_score_has_a_side_and_nan_has_none(ax):
     viz.plot_decision_boundary(lambda x: (x[0] * 1e4).exp() - 1, X, Y, ax)
     assert sides(ax, (-0.5, 1.0), (1.5, 0.0)) == [False, True]
     ax.clear()
@@ -193,13 +193,13 @@ def test_an_infinite_score_is_on_its_side_and_a_nan_on_none(ax):
     assert sides(ax, (-0.5, 1.0), (1.5, 0.0)) == [None, None]
 
 
-def test_a_model_is_traced_once_where_it_can_be(ax):
+def test_a_model_is_traced_once_where_possible(ax):
     model, calls = calls_of(pygrad.MLP(2, [4, 1]))
     viz.plot_decision_boundary(model, X, Y, ax)
     assert len(calls) == 1
 
 
-def test_an_op_of_one_s_own_can_be_plotted(ax):
+def test_a_custom_op_can_be_plotted(ax):
     def model(x):
         out = Value(math.cos(x[0].data), (x[0],), "mycos")
         out._backward = lambda: None
@@ -209,7 +209,7 @@ def test_an_op_of_one_s_own_can_be_plotted(ax):
     assert sides(ax, (-2.0, 0.0), (0.0, 0.0), (2.0, 0.0)) == [False, True, False]
 
 
-def test_plotting_changes_no_gradient_and_leaves_nothing_behind(ax, no_leak):
+def test_plotting_changes_no_gradient_and_leaks_no_node(ax, no_leak):
     model = pygrad.MLP(2, [4, 1])
     model([1.0, 2.0]).backward()
     before = [p.grad for p in model.parameters()]
@@ -247,7 +247,7 @@ def test_a_model_that_returns_something_else_is_refused(ax):
         viz.plot_decision_boundary(lambda x: "1", X, Y, ax)
 
 
-def test_without_matplotlib_the_error_names_it(python):
+def test_the_error_without_matplotlib_names_it(python):
     out = python(
         "import sys; sys.modules['matplotlib'] = None\n"
         "from pygrad import viz\n"
