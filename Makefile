@@ -48,7 +48,7 @@ dist: $(VENV)/.dist  ## build the sdist and the wheel, and test the wheel in an 
 	build/dist/venv/bin/pip install --quiet "$$(echo dist/*.whl)[test]"
 	tar -xzf dist/*.tar.gz -C build/dist --strip-components=1
 	rm -rf build/dist/pygrad
-	cd build/dist && venv/bin/python -m pytest -q tests/engine tests/array tests/test_program.py tests/test_ops.py
+	cd build/dist && venv/bin/python -m pytest -q tests/engine tests/array tests/test_program.py tests/test_op*.py tests/test_kernels.py
 
 sanitize: $(VENV)/.test  ## run the tests in C and in Python with ASan and UBSan, and those of threads with TSan
 	$(MAKE) -C tests/c asan tsan

@@ -1,4 +1,4 @@
-"""What the tests share."""
+"""Fixtures and options of the tests."""
 
 import gc
 import subprocess
@@ -12,13 +12,13 @@ from support import figures, live_nodes
 
 
 def pytest_addoption(parser):
-    parser.addoption("--full", action="store_true", help="tests/trust at full length, and a page of figures")
-    parser.addoption("--page", metavar="FILE", help="where to write the page of figures, if all tests pass")
+    parser.addoption("--full", action="store_true", help="run tests/trust at full length and print a page of figures")
+    parser.addoption("--page", metavar="FILE", help="write the page of figures to FILE if all tests pass")
 
 
 @pytest.fixture
 def full(request) -> bool:
-    """Whether to test at the length that `make trust` does."""
+    """Whether to run the long form of a test, as `make trust` does."""
     return request.config.getoption("--full")
 
 
@@ -32,7 +32,7 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config):
 
 @pytest.fixture(autouse=True, scope="module")
 def few_objects():
-    """What a file's tests collect is their own garbage: with all that was there before, it takes 20 times as long."""
+    """Freeze the objects made before a file's tests: collecting garbage among all of them takes 20 times as long."""
     if not hasattr(gc, "freeze"):  # PyPy
         yield
         return
@@ -44,7 +44,7 @@ def few_objects():
 
 @pytest.fixture(autouse=True)
 def sound_arena():
-    """After each test the whole arena is as it should be."""
+    """Check the invariants of the whole arena after each test."""
     yield
     broken = lib.pg_check()
     assert not broken, "the arena breaks the rule that " + ffi.string(broken).decode()
@@ -52,7 +52,7 @@ def sound_arena():
 
 @pytest.fixture
 def no_leak():
-    """The test leaves as many live nodes as it found."""
+    """Check that the test leaks no node."""
     before = live_nodes()
     yield
     assert live_nodes() == before
@@ -60,7 +60,7 @@ def no_leak():
 
 @pytest.fixture
 def python(tmp_path):
-    """A function that runs Python code in a process of its own and returns what it printed; it must succeed."""
+    """A function that runs Python code in a new process, which must succeed, and returns its output."""
 
     def run(code: str, **options: object) -> str:
         done = subprocess.run(

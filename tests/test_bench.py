@@ -1,4 +1,4 @@
-"""The speed comparisons: what is checked, what is shown, and what is refused."""
+"""The speed comparisons: their checks, their output and their errors."""
 
 import dataclasses
 import itertools
@@ -46,7 +46,7 @@ def rows_of(workload, names=ENGINES):
 
 
 def run(*arguments):
-    """The command's exit status, argparse's errors among them."""
+    """The exit status of the command, also after argparse's errors."""
     try:
         return bench.main([str(argument) for argument in arguments])
     except SystemExit as error:
@@ -55,7 +55,7 @@ def run(*arguments):
 
 @pytest.fixture
 def with_toy(monkeypatch):
-    """Have the toy workload among the others."""
+    """A function that adds a toy workload."""
 
     def put(**works):
         monkeypatch.setitem(WORKLOADS, "toy", toy(**works))

@@ -1,4 +1,4 @@
-"""Every engine that is installed does the same work as the reference."""
+"""Every installed engine computes what the reference does."""
 
 import functools
 
@@ -28,7 +28,7 @@ def expected(name):
 
 
 @pytest.mark.parametrize(("name", "engine"), PAIRS)
-@pytest.mark.filterwarnings("ignore")  # those of other libraries
+@pytest.mark.filterwarnings("ignore")  # from other libraries
 def test_the_engine_agrees_with_the_reference(name, engine):
     try:
         ENGINES[engine].load()
@@ -53,7 +53,7 @@ def test_another_seed_gives_other_numbers(name):
 
 @pytest.mark.parametrize("name", ["moons", "gpt", "adam"])
 def test_a_training_step_changes_the_next_one(name):
-    first, second, *_ = expected(name)  # a slow machine has no time for more
+    first, second, *_ = expected(name)  # a slow machine makes only two
     assert not np.allclose(first, second)
 
 

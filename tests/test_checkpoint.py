@@ -1,4 +1,4 @@
-"""What is saved can be loaded, and a failure leaves the file that was there."""
+"""Saving and loading states: round trips, failures, damaged and malicious files."""
 
 import io
 import random
@@ -229,7 +229,7 @@ def test_a_large_file_takes_little_more_memory_than_twice_its_size(tmp_path):
 
 
 def test_a_directory_that_omits_members_is_refused(tmp_path):
-    """The sizes in a zip file's end have no checksum: one that is 0 makes an empty file of any."""
+    """The sizes at the end of a zip file have no checksum: a size of 0 makes any file look empty."""
     whole = bytearray(zipped({"x.npy": ONE}))
     at = whole.rindex(b"PK\5\6")
     struct.pack_into("<L", whole, at + 12, 0)

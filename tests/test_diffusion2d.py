@@ -1,4 +1,4 @@
-"""The diffusion example, in a short form: it runs, it learns, and a seed gives one picture."""
+"""The diffusion example, in a short form: it runs, learns, and draws the same picture for the same seed."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ EXAMPLE = Path(__file__).parent.parent / "examples" / "diffusion2d.py"
 
 
 def run(folder):
-    """What it prints, and the picture that it draws."""
+    """The output of the example and its picture."""
     done = subprocess.run(
         [sys.executable, EXAMPLE, "--steps", "120", "--samples", "50", "--seed", "1", "--out", "moons.png"],
         capture_output=True, text=True, timeout=120, cwd=folder,

@@ -1,4 +1,4 @@
-"""Scripts that say `import micrograd` run on pygrad, unmodified."""
+"""Scripts that import micrograd run on pygrad unmodified."""
 
 import subprocess
 import sys

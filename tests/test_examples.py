@@ -1,4 +1,4 @@
-"""Each example runs, in a short form, as its own documentation says."""
+"""Each example runs, in a short form, as its documentation says."""
 
 import importlib.util
 import re
@@ -17,7 +17,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 def run(example, *args, cwd):
-    """What the example prints."""
+    """The output of the example."""
     done = subprocess.run(
         [sys.executable, EXAMPLES / example, *map(str, args)], capture_output=True, text=True, timeout=300, cwd=cwd
     )
@@ -47,7 +47,7 @@ def test_moons_compiled_has_the_same_losses(tmp_path):
 
 
 def loss_of(out):
-    """The mean loss that microgpt prints of its last steps."""
+    """The mean loss of the last steps, as microgpt prints it."""
     return float(re.search(r"last \d+ steps ([\d.]+),", out.replace("\n", " "))[1])
 
 
@@ -79,7 +79,7 @@ def test_the_names_are_a_thousand_different_ones():
 
 @pytest.fixture
 def flat():
-    """To be called once a step; in the end, live nodes and resident memory are what they were after ten steps."""
+    """A function to call once a step; at the end, live nodes and resident memory must be as after ten steps."""
     nodes, resident = [], []
 
     def step(*args, **kwargs):
@@ -103,7 +103,7 @@ class TestAThousandStepsLeaveTheMemoryFlat:
     def test_of_microgpt(self, flat):
         microgpt = module("microgpt.py")
         names = (EXAMPLES / "names.txt").read_text().splitlines()
-        names.sort(key=len, reverse=True)  # so that the largest graphs come first
+        names.sort(key=len, reverse=True)  # the largest graphs come first
         tokens = microgpt.Tokens(names)
         microgpt.train(microgpt.GPT(tokens.end + 1), tokens, names, 1000, flat)
 

@@ -1,4 +1,4 @@
-"""pygrad.functional: every function against its formula in NumPy, forward and gradient, at torch's argument order."""
+"""pygrad.functional: each function and its gradient against a formula in NumPy, with torch's order of arguments."""
 
 import inspect
 import re
@@ -135,7 +135,7 @@ def test_operands_may_be_views_lists_values_numbers_and_mixtures_of_them(name):
         out = f(*map(made, operands))
         assert type(out) is Array
         np.testing.assert_allclose(out.data, expected, rtol=1e-14)
-    if all(x.size for x in operands):  # tolist() forgets axes
+    if all(x.size for x in operands):  # tolist() of an empty array loses its axes
         np.testing.assert_array_equal(f(*(x.tolist() for x in operands)).data, expected)
 
 
@@ -256,7 +256,7 @@ def test_rms_norm_of_zeros_needs_an_eps():
 
 
 def test_rms_norm_of_extreme_numbers():
-    np.testing.assert_array_equal(F.rms_norm([1e200, 1.0], 2).data, [0, 0])  # as torch's: the squares overflow
+    np.testing.assert_array_equal(F.rms_norm([1e200, 1.0], 2).data, [0, 0])  # as in torch: the squares overflow
     assert np.isnan(F.rms_norm([NAN, 1.0], 2).data).all()
     np.testing.assert_array_equal(F.rms_norm([INF, 1.0], 2).data, [NAN, 0])
 

@@ -1,4 +1,4 @@
-"""`pygrad.nn` is micrograd's nn: the same weights from one seed, the same graph, the same training."""
+"""`pygrad.nn` behaves as micrograd's nn: the same weights for a seed, the same graph, the same training."""
 
 import abc
 import copy
@@ -300,7 +300,7 @@ def test_other_classes_may_be_bases_of_a_module():
 
 
 class GPT(nn.Module):
-    """Modules in lists and dicts, Values, a shared module, a computed Array, and what is no parameter."""
+    """Modules in lists and dicts, Values, a shared module, a computed Array, and attributes that are not parameters."""
 
     def __init__(self):
         self.embedding = nn.Embedding(5, 4)

@@ -1,4 +1,4 @@
-"""What the notebooks of docs/ show is what happens."""
+"""The notebooks of docs/ give the output that they show."""
 
 import shutil
 

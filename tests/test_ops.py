@@ -94,7 +94,7 @@ def test_an_op_with_a_number_at_the_edges_gives_python_s_bits_or_error(op):
 
 
 class Plain:
-    """Marks a number that must not become a Value first."""
+    """A number that the test must not turn into a Value."""
 
     def __init__(self, x):
         self.x = x

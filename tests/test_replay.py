@@ -1,4 +1,4 @@
-"""Random bytes as programs over the C API, each step compared with the reference: see replay.py."""
+"""Random bytes as programs over the C API, each step compared with the reference: see support/replay.py."""
 
 import pytest
 from hypothesis import given, settings

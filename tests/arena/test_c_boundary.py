@@ -40,7 +40,7 @@ def test_a_value_used_after_its_del_is_a_reference_error():
     w = v * 2
     before = live_nodes()
     v.__del__()
-    v.__del__()  # once is enough: the node is w's operand still
+    v.__del__()  # only once: the node is still an operand of w
     with pytest.raises(ReferenceError):
         v + 1
     del v

@@ -12,7 +12,7 @@ from support import frees_at_once, live_nodes, on_cpython
 
 
 def in_threads(n, work):
-    """Run work(i) in n threads, switching as often as can be, and raise what they raised."""
+    """Run work(i) in n threads, with the shortest switch interval, and raise the first exception."""
     errors = []
 
     def guarded(i):
@@ -144,13 +144,13 @@ def test_a_second_value_of_a_node_does_not_replace_the_first():
     assert second is not v
     second._backward = lambda: seen.append("second")
     seen = []
-    assert other in (other * 2)._prev  # looks through all Values there are
+    assert other in (other * 2)._prev  # searches all Values
     y.backward()
     assert seen == ["second"]
 
 
 class Found(Value):
-    """A Value that is found through a result of it, as by another thread, while its __del__ runs."""
+    """A Value that is looked up through a result of it while its __del__ runs, as another thread might do."""
 
     def __del__(self, release=Value.__del__):
         self.results[0] += [v for v in self.results[1]._prev if v is self]

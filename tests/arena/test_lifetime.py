@@ -1,4 +1,4 @@
-"""The arena: lifetime of nodes, depth, order under reuse, and blocks that go back to the system."""
+"""The arena: lifetime of nodes, deep graphs, order under reuse, and memory returned to the system."""
 
 import gc
 import platform
@@ -99,7 +99,7 @@ def test_a_million_training_temporaries_leak_no_node():
 
 
 def test_order_survives_reuse_of_blocks():
-    """Graphs of random lifetimes, so that blocks die and come back; each pass is compared with the reference."""
+    """Graphs of random lifetimes free and reuse blocks; each pass is compared with the reference."""
     rng = random.Random(7)
     pairs = [(Value(1.0), reference.Value(1.0))]
     for step in range(60_000):
@@ -118,7 +118,7 @@ def test_order_survives_reuse_of_blocks():
 
 @pytest.mark.parametrize("budget", [1, 2, 3, 63, 64, 65, 1000, 100_000])
 def test_a_sweep_resumes_where_its_budget_ran_out(budget):
-    """Over a graph whose nodes lie close in some blocks and far apart in others."""
+    """The nodes of the graph are dense in some blocks and sparse in others."""
     x = Value(1.0)
     y, between = x * 1, []
     for i in range(3000):
@@ -144,7 +144,7 @@ def test_empty_blocks_are_returned_to_the_system():
     gc.collect()
     empty = pygrad.memory_stats()
     assert full.committed_bytes - empty.committed_bytes > 40e6
-    v = Value(1.0)  # what was given back can be used again
+    v = Value(1.0)  # returned memory can be used again
     for _ in range(3_000_000):
         v = v.relu()
     v.backward()
@@ -174,7 +174,7 @@ print(resident_bytes() - before)
 def test_runs_of_leaves_reuse_freed_blocks():
     kept = [pygrad.array(np.zeros(300))]
     sizes = [1, 255, 256, 257, 1000, 5000]
-    for _ in range(200):  # leaves and computed nodes in turn, so that free blocks come in pieces
+    for _ in range(200):  # leaves and computed nodes alternate, which fragments the free blocks
         for size in sizes:
             x = pygrad.array(np.zeros(size))
             y = x.relu() + 1

@@ -1,4 +1,4 @@
-"""Arrays broadcast as NumPy's do."""
+"""Arrays broadcast as in NumPy."""
 
 import numpy as np
 import pytest

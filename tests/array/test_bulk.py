@@ -1,4 +1,4 @@
-"""The bulk builders build the scalar loop's graph, node for node: `loops.py` says which loop."""
+"""The bulk builders make the same graph as a scalar loop, node for node; support/loops.py has the loops."""
 
 import math
 
@@ -17,9 +17,9 @@ ERRORS = (ArithmeticError, ValueError)
 
 
 def graph(V, loop, x, y, c):
-    """What a loop over Values gives: the leaves, and the results or what was raised."""
+    """The leaves of a loop over Values, and its results or the type of its exception."""
     x, y = [[[V(number) for number in row] for row in rows] for rows in (x, y)]
-    y[0][0] = x[-1][-1]  # one node on both sides
+    y[0][0] = x[-1][-1]  # the same node on both sides
     leaves = [v for row in x + y for v in row]
     try:
         return leaves, [v for row in loop(V, x, y, c) for v in row]
@@ -38,7 +38,7 @@ def arrays(make, x, y, c):
 
 
 def backward(results):
-    """Every result with a weight of its own, twice: so that sums of gradients show their order."""
+    """Run backward() twice from a weighted sum of the results; the weights reveal the order of additions."""
     total = sum(v * w for v, w in zip(results, [0.1, -3.0, 0.7, 1e3, 0.3] * len(results)))
     for _ in range(2):
         try:
@@ -93,7 +93,7 @@ def nodes_below(values):
         for v in todo.pop()._prev - found:
             found.add(v)
             todo.append(v)
-    exponents = sum(v._op.startswith("**") and len(v._prev) == 1 for v in found)  # nodes, but no parts of the graph
+    exponents = sum(v._op.startswith("**") and len(v._prev) == 1 for v in found)  # not in _prev
     return len(found | set(values)) + exponents
 
 

@@ -29,7 +29,7 @@ KEPT = {
 
 
 def runs_what_is_below(f, generation=1):
-    """A result of Values with closures runs them, also when all but the result is gone."""
+    """Check that the closures below a result run, even when only the result is left."""
     x = array([2.0, 3.0])
     f(x * 2).sum().backward()
     expected = x.grad.copy()
@@ -137,5 +137,5 @@ def test_an_element_with_its_own_backward_is_freed_beside_elements_with_closures
     v = element(array([double(Value(3.0)), 1.0]))
     v._backward = lambda: None
     del v
-    Value(1.0).backward()  # which lets go of closures whose results have gone
+    Value(1.0).backward()  # a pass frees the closures of dead results
     assert live_nodes() == before

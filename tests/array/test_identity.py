@@ -1,4 +1,4 @@
-"""An element of an Array is the same Value as long as it is alive."""
+"""An element of an Array is the same Value object while it is alive."""
 
 import gc
 
@@ -47,7 +47,7 @@ def test_an_array_gives_back_the_same_value_object():
 
 
 class Named(Value):
-    """A subclass with attributes of its own."""
+    """A subclass with an attribute."""
 
     def __init__(self, data, name):
         super().__init__(data)

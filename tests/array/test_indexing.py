@@ -1,4 +1,4 @@
-"""Indices of Arrays are NumPy's; views share their nodes."""
+"""Indexing works as in NumPy; views share their nodes."""
 
 import operator
 
@@ -13,7 +13,7 @@ from support.arrays import X, filled, numbers_of, raises_as
 
 
 def same_elements(a, numbers):
-    """An Array (or a Value) is what NumPy gives for the numbers (or one of them)."""
+    """Check that an Array (or a Value) has the numbers (or the number) of NumPy's result."""
     if isinstance(numbers, np.ndarray):
         assert type(a) is Array
         assert a.shape == numbers.shape

@@ -1,4 +1,4 @@
-"""What an `Array` can be made of, and what is refused."""
+"""What `array` accepts and what it refuses."""
 
 import re
 from fractions import Fraction

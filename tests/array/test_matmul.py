@@ -11,7 +11,7 @@ from support.arrays import CUBE, X, elements, raises_as
 
 
 def matrices(rows, columns, seed):
-    """A matrix of that shape in several layouts: (f, x), where f(array(x)) and f(x) have that shape."""
+    """A matrix in several layouts, as pairs (f, x): f(array(x)) and f(x) have the shape."""
     rng = np.random.default_rng(seed)
     return [
         (lambda x: x, rng.normal(size=(rows, columns))),

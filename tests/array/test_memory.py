@@ -25,7 +25,7 @@ def test_memory_is_freed_with_the_last_reference():
         assert memory_stats().live_nodes == before + 600 + 30 * 30 * (2 * 20 + 1)
         v, row = b[0, 0], b[1]
         del a, b
-        assert memory_stats().live_nodes == before + 600 + 30 * 30 * (2 * 20 + 1)  # as the row is a view
+        assert memory_stats().live_nodes == before + 600 + 30 * 30 * (2 * 20 + 1)  # the row keeps all nodes
         del row
         assert memory_stats().live_nodes == before + 20 + 2 * 20 + 1  # one column, and the sum of its squares
         del v
@@ -66,7 +66,7 @@ def test_leaves_that_span_blocks_reuse_freed_memory(size):
     for i in range(2100):
         a = array(x)
         b = a * 2
-        kept = [*kept[-20:], Value(1.0)]  # so that blocks in between stay
+        kept = [*kept[-20:], Value(1.0)]  # keeps some blocks in between alive
         if i == 100:
             before = memory_stats().committed_bytes
     assert memory_stats().committed_bytes < before + (4 << 20)
@@ -95,7 +95,7 @@ def test_leaves_of_all_sizes_never_share_nodes(no_leak):
 
 
 def test_the_backward_pass_keeps_its_order_when_blocks_are_reused(no_leak):
-    """Graphs of Arrays of random lifetimes, compared with the same on reference Values."""
+    """Graphs of Arrays with random lifetimes, compared with graphs of reference Values."""
     rng = random.Random(2)
     start = [1.0, -0.5, 0.25]
     pairs = [(array(start), [reference.Value(x) for x in start])]
@@ -177,7 +177,7 @@ for message, make in makers.items():
         while True:
             kept.append(make())
     except MemoryError as error:
-        assert message in str(error).replace("30,000,000", "30000000"), error  # ours, or NumPy's own
+        assert message in str(error).replace("30,000,000", "30000000"), error  # pygrad's message, or NumPy's
     del kept
     assert memory_stats().live_nodes == before
 (x * x).sum().backward()

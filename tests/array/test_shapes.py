@@ -1,4 +1,4 @@
-"""reshape, transpose and their kin do what NumPy's do."""
+"""reshape, transpose and the like work as in NumPy."""
 
 import pytest
 

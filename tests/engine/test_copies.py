@@ -33,7 +33,7 @@ def test_an_interior_node_cannot_be_copied_or_pickled(copied):
 
 
 class Named(Value):
-    """A subclass with attributes of its own."""
+    """A subclass with an attribute."""
 
     def __init__(self, data, name):
         super().__init__(data)

@@ -9,7 +9,7 @@ from support import live_nodes, on_cpython
 
 
 def cube(x):
-    """The lecture's way of adding an op."""
+    """Add an op as in micrograd's lecture."""
     out = Value(x.data**3, (x,), "cube")
 
     def _backward():

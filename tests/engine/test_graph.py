@@ -64,7 +64,7 @@ def test_prev_gives_the_objects_that_the_script_holds():
     a, b = Value(1), Value(2)
     c = a * b
     assert {id(v) for v in c._prev} == {id(a), id(b)}
-    gc.collect()  # they are old objects now
+    gc.collect()  # moves them to the oldest generation
     d = a * b
     assert {id(v) for v in d._prev} == {id(a), id(b)}
 

@@ -20,6 +20,6 @@ def test_memory_stats_counts_nodes(no_leak):
 def test_a_value_without_a_node_does_no_harm(no_leak):
     v = Value.__new__(Value)
     w = Value(1)
-    gc.collect()  # they are old objects now, and w is looked for among them
+    gc.collect()  # moves w to the oldest generation, which the lookup must search, too
     assert (w * 2)._prev >= {w}
     del v

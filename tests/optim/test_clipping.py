@@ -1,4 +1,4 @@
-"""clip_grad_norm_() is PyTorch's."""
+"""clip_grad_norm_() works as in PyTorch."""
 
 import math
 import re
@@ -42,7 +42,7 @@ def test_small_grads_keep_their_bits():
     w.grad = [0.3, 0.4]
     assert clip_grad_norm_([w], 0.51) == 0.5
     assert w.grad.tolist() == [0.3, 0.4]
-    clip_grad_norm_([w], 0.5)  # torch takes the norm 1e-6 too large
+    clip_grad_norm_([w], 0.5)  # torch adds 1e-6 to the norm
     np.testing.assert_allclose(w.grad, np.array([0.3, 0.4]) * 0.5 / (0.5 + 1e-6), rtol=1e-15)
     w.grad = 0
     assert clip_grad_norm_([w], 1.0) == 0

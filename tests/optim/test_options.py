@@ -11,7 +11,7 @@ from support.optimizers import far_from_0
 
 
 def follows_assigned(steps, look=False):
-    """As torch's SGD does when its param_groups are edited before each step: momentum, dampening, weight_decay."""
+    """Compare with torch's SGD when its param_groups are edited before each step: momentum, dampening, weight_decay."""
     rng = np.random.default_rng(4)
     data, buffer = far_from_0(rng, 70), None
     w = array(data)

@@ -31,7 +31,7 @@ def test_a_loaded_state_continues_exactly(name, done):
         again = [*make_values(data[:30]), array(data[30:].reshape(4, 10))]
         other = cls(again, **options)
         set_grads(again, grads[0])
-        other.step()  # what it had before is overwritten
+        other.step()  # loading overwrites this state
         set_grads(again, np.zeros(70))
         again[-1].data = data[30:].reshape(4, 10)
         for v, x in zip(again, data[:30]):

@@ -1,4 +1,4 @@
-"""What the tests share. This file has what test files of every kind need; the others are named by what is in them."""
+"""Helpers for the tests. This file has those that test files of every kind need."""
 
 import gc
 import os

@@ -16,7 +16,7 @@ from support import ops
 
 @contextlib.contextmanager
 def raises_as(f, *args):
-    """What the block does raises the same type and message as f(*args), which is NumPy's."""
+    """Check that the block raises the same type and message as f(*args), a call of NumPy."""
     with pytest.raises(Exception) as theirs:  # noqa: PT011
         f(*args)
     with pytest.raises(theirs.type, match=re.escape(str(theirs.value).strip())):
@@ -24,7 +24,7 @@ def raises_as(f, *args):
 
 
 def slope(f, numbers, at, weights, h=1e-6):
-    """d(sum(weights * f(*numbers))) by numbers[at], from central differences of a function on NumPy arrays."""
+    """The gradient of sum(weights * f(*numbers)) by numbers[at], from central differences."""
     numbers = [np.array(x, dtype=float) for x in numbers]
     x, found = numbers[at], np.empty(numbers[at].shape)
     for index in np.ndindex(x.shape):
@@ -38,7 +38,7 @@ def slope(f, numbers, at, weights, h=1e-6):
 
 
 def check(f, formula, *numbers, rtol=1e-12):
-    """f on Arrays gives the formula's numbers, and its slopes as gradients."""
+    """Check f on Arrays against a formula on NumPy arrays, and its gradients against the formula's slopes."""
     inputs = [array(x) for x in numbers]
     out = f(*inputs)
     expected = formula(*[np.array(x, dtype=float) for x in numbers])
@@ -98,7 +98,7 @@ OPERANDS = {
 
 
 def elements(x):
-    """The Values and the numbers in an operand, in an array of objects."""
+    """The Values and numbers of an operand as an array of objects."""
     if isinstance(x, Array):
         return np.array([*x.ravel().tolist(), None], dtype=object)[:-1].reshape(x.shape)
     if isinstance(x, (list, tuple)):
@@ -107,7 +107,7 @@ def elements(x):
 
 
 def reduced_to(shape, x):
-    """The adjoint of broadcasting from a shape."""
+    """Sum over the axes that broadcasting from `shape` has added or stretched."""
     x = x.sum(axis=tuple(range(x.ndim - len(shape))))
     return x.sum(axis=tuple(i for i, n in enumerate(shape) if n == 1), keepdims=True)
 
@@ -116,7 +116,7 @@ CUBE = np.arange(24.0).reshape(2, 1, 3, 4)
 
 
 def double(x):
-    """The lecture's way of adding an op."""
+    """Add an op as in micrograd's lecture."""
     out = Value(x.data * 2, (x,), "double")
 
     def _backward():

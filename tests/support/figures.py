@@ -1,4 +1,4 @@
-"""What the tests of tests/trust measure, and the page of it that `make trust` prints and keeps for the docs."""
+"""The figures that tests/trust measures, and the page of figures that `make trust` prints and writes for the docs."""
 
 import platform
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-LOGS = Path(__file__).parent.parent.parent / "build" / "trust"  # what other targets of the Makefile have printed
+LOGS = Path(__file__).parent.parent.parent / "build" / "trust"  # output of other targets of the Makefile
 
 _figures: dict[str, str] = {}
 _tables: dict[str, list[list[str]]] = {}
@@ -17,7 +17,7 @@ def note(what: str, figure: str) -> None:
 
 
 def table(title: str, rows: list[list[str]]) -> None:
-    """A table, and what is to be said before it; the first row is its head."""
+    """Add a table under a title; the first row is the header."""
     _tables[title] = rows
 
 
@@ -44,7 +44,7 @@ def _covered(log: str) -> str:
     return ", ".join(f"{int(reached):,} of {int(all):,} {what}" for what, reached, all in parts)
 
 
-# What other targets of the Makefile have measured, and how it is found in what they printed.
+# Figures of other targets of the Makefile, and how to find them in their output.
 _TARGETS = {
     "programs over the C API, and files, that libFuzzer tried": ("fuzz", _fuzzed),
     "of the C, reached by the tests": ("coverage", _covered),

@@ -1,4 +1,4 @@
-"""Graphs to be shown."""
+"""Graphs for the tests of graph_html(), and the data of a page."""
 
 import json
 import random
@@ -9,7 +9,7 @@ from pygrad import Value
 
 
 def readme():
-    """The expression of micrograd's README, each of its Values with a label of its own."""
+    """The expression of micrograd's README; each Value has a unique label."""
     a, b = Value(-4.0), Value(2.0)
     c = a + b
     d = a * b + b**3
@@ -28,7 +28,7 @@ def readme():
 
 
 def made_of(value):
-    """All Values that a Value was made of, of whatever generation."""
+    """All Values that a Value depends on."""
     found, to_do = set(), [value]
     while to_do:
         new = to_do.pop()._prev - found
@@ -50,7 +50,7 @@ def chain(length):
 
 
 def tangle(size):
-    """Each node is made of any two of the 50 before."""
+    """A graph in which each node uses two of the 50 nodes before it."""
     rng = random.Random(0)
     values = [Value(rng.random()) for _ in range(50)]
     for _ in range(size):
@@ -59,7 +59,7 @@ def tangle(size):
 
 
 def nodes_of(page):
-    """What the page's script is given."""
+    """The nodes in the data of the page's script."""
     return json.loads(re.search(r'id="graph">(.*?)</script>', str(page), re.DOTALL)[1])
 
 

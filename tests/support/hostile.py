@@ -1,4 +1,4 @@
-"""Files that are damaged, or made to do harm."""
+"""Damaged and malicious files."""
 
 import io
 import struct
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def damaged(whole, rng, count):
-    """A file cut off at every length, with each of its bits turned, and so often with several at random."""
+    """The file cut off at every length, with each bit flipped, and `count` times with several random bits flipped."""
     for length in range(len(whole)):
         yield whole[:length]
     bits = range(8 * len(whole))
@@ -21,7 +21,7 @@ def damaged(whole, rng, count):
 
 
 def npy(descr, shape, data):
-    """A .npy that says so of its array, which may be wrong."""
+    """A .npy file whose header may not match its data."""
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
     return file.getvalue() + data
@@ -31,14 +31,14 @@ def zipped(members, compression=zipfile.ZIP_STORED):
     """A zip file with these members."""
     file = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(file, "w", compression) as archive:
-        warnings.simplefilter("ignore")  # of names that are there twice
+        warnings.simplefilter("ignore")  # about duplicate names
         for name, data in members.items() if isinstance(members, dict) else members:
             archive.writestr(name, data)
     return file.getvalue()
 
 
 def entries(names, size):
-    """A zip file whose directory has so many names for the same few bytes, or for bytes that overlap."""
+    """A zip file whose directory has many entries for the same or overlapping bytes."""
     data = npy("|u1", (size,), bytes(size))
     headers, directory = bytearray(), bytearray()
     for name in names:

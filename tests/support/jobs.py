@@ -1,4 +1,4 @@
-"""Work of every kind, each a function of a seed that gives the same digest whenever and wherever it is done."""
+"""Jobs of every kind: each is a function of a seed and returns the same digest in any thread or process."""
 
 import copy
 import hashlib
@@ -14,12 +14,12 @@ from pygrad import functional as F
 from support.loops import LOOPS
 from support.programs import EDGES, STEPS, bits, run
 
-# A hook that knows a result keeps it for good.
+# A hook that refers to a result keeps it alive.
 NAMES = [name for name in sorted(STEPS) if name != "hook"]
 
 
 def digest(*things):
-    """Of numbers, arrays, and whatever else repr() shows in full."""
+    """A hash of numbers, arrays, and anything else whose repr() is complete."""
     parts = [x.tobytes() if isinstance(x, np.ndarray) else repr(x).encode() for x in things]
     return hashlib.sha256(b"|".join(parts)).hexdigest()
 
@@ -49,7 +49,7 @@ def arrays(seed):
 
 
 def model(seed):
-    """Some steps of training: micrograd's model, and one of Arrays."""
+    """A few training steps of micrograd's model and of a model of Arrays."""
     rng = np.random.default_rng(seed)
     mlp, layers = nn.MLP(3, [5, 4, 1]), nn.Sequential(nn.Linear(3, 4), F.tanh, nn.RMSNorm(4))
     for module in (mlp, layers):
@@ -74,14 +74,14 @@ shared = pygrad.compile(lambda x, y: _loss(_weights, x, y), np.zeros(3), 0.5, th
 
 
 def compiled(seed):
-    """Runs of a Program that all share, on threads of its own; no grad of a parameter is asked for."""
+    """Runs of a shared Program on two threads; no parameter gradient is computed."""
     rng = np.random.default_rng(seed)
     x, y = rng.uniform(-1, 1, (300, 3)), rng.uniform(-1, 1, 300)
     return digest(shared(x, y), shared.jvp((x, y), (x[0], 1.0))[1], *shared.hvp((x[0], y[0]), (x[1], 0.5)))
 
 
 def compiling(seed):
-    """Programs made anew, with parameters of their own, whose grads add up."""
+    """New Programs with their own parameters, whose grads accumulate."""
     rng = np.random.default_rng(seed)
     w = pygrad.array(rng.uniform(-1, 1, (10, 3)))
     table = pygrad.array(rng.uniform(-1, 1, (5, 3)))
@@ -105,13 +105,13 @@ JOBS = {job.__name__: job for job in (values, arrays, model, compiled, compiling
 
 
 def do(job):
-    """One named (name, seed); for pools of processes."""
+    """Run a job given as (name, seed); for process pools."""
     name, seed = job
     return JOBS[name](seed)
 
 
 def use(thing):
-    """What a Value, an Array, a model or a Program from another process gives here."""
+    """Use a Value, an Array, a model or a Program that came from another process."""
     if isinstance(thing, pygrad.Program):
         return thing.value_and_grad(np.ones(3), 0.5)[0]
     if isinstance(thing, nn.Module):

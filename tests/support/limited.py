@@ -1,7 +1,7 @@
-"""A process in which memory is really short: its limits are too low at first, then higher until the work succeeds.
+"""A process with too little memory: its limits start too low and rise until each work succeeds.
 
-Run by test_out_of_memory.py. Prints how often which work failed. What each needs is large, so that it comes from the
-system: CPython 3.11 itself, where it has not even room for an int, may try for ever to handle its MemoryError.
+Run by test_out_of_memory.py; prints how often each work failed. Each needs large blocks, which come from the system:
+CPython 3.11 may loop forever in handling a MemoryError when it cannot even allocate an int.
 """
 
 import copy
@@ -18,13 +18,13 @@ import pygrad
 from pygrad import Value, functional, nn, optim
 from pygrad._lib import lib
 
-N = int(sys.argv[2])  # numbers that most works have
-# What a limit counts; once its address space is reserved, only RLIMIT_DATA counts what the arena commits.
+N = int(sys.argv[2])  # size of most arrays
+# What each limit counts. The arena reserves its address space once; after that only RLIMIT_DATA counts its memory.
 COUNTED = {resource.RLIMIT_AS: "VmSize", resource.RLIMIT_DATA: "VmData"}
 
 
 def limit_to(more, limit=resource.RLIMIT_DATA):
-    """At most so many bytes more than now."""
+    """Allow so many bytes more than the process has now."""
     with open("/proc/self/status") as status:
         now = next(int(line.split()[1]) << 10 for line in status if line.startswith(COUNTED[limit]))
     resource.setrlimit(limit, (now + more, resource.getrlimit(limit)[1]))
@@ -89,7 +89,7 @@ def works(folder):
 
 
 def fill_arena():
-    """Arrays that take what the arena has, so that whoever wants nodes needs more."""
+    """Arrays that fill the arena, so that any new node needs more memory."""
     size = 1 << 22
     lib.pg_test_fail_allocations(0)
     while size:
@@ -101,7 +101,7 @@ def fill_arena():
 
 
 def numbers():
-    """What a graph that was there before gives."""
+    """The data and grads of a graph made beforehand."""
     for node in nodes:
         node.grad = 0.0
     nodes[-1].backward()
@@ -109,7 +109,7 @@ def numbers():
 
 
 def failures(work):
-    """How often it fails until there is enough."""
+    """How often the work fails until there is enough memory."""
     gc.collect()
     before = pygrad.memory_stats().live_nodes
     for count in range(30):
@@ -125,11 +125,11 @@ def failures(work):
         gc.collect()
         assert pygrad.memory_stats().live_nodes == before, pygrad.memory_stats().live_nodes - before
         assert numbers() == expected
-    raise AssertionError("it never succeeds")
+    raise AssertionError("the work never succeeds")
 
 
 def in_a_child(work):
-    """The same, in a process that has no memory left over from other works."""
+    """The same in a child process, which has no free memory left over from other works."""
     child = os.fork()
     if child:
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -142,14 +142,14 @@ def in_a_child(work):
         os._exit(status)
 
 
-limit_to(0, resource.RLIMIT_AS)  # the first node of all: not even the least address space is to be had
+limit_to(0, resource.RLIMIT_AS)  # the very first node: even the smallest reserve of address space fails
 for _ in range(2):
     try:
         Value(1.0)
     except MemoryError:
         pass
     else:
-        raise AssertionError("there is a node without memory")
+        raise AssertionError("a node was made without memory")
 lift_limits()
 
 w = Value(0.5)

@@ -1,6 +1,6 @@
-"""The scalar loops that the bulk builders of csrc/bulk.c stand for, over any Value class.
+"""The scalar loops that the bulk builders of csrc/graph/bulk.c replace, for any Value class.
 
-Each takes the Value class, a list of rows of Values x, another one y of the same shape, and a number c; it gives rows.
+Each takes the Value class, lists of rows of Values x and y of the same shape, and a number c; it returns rows.
 """
 
 import operator

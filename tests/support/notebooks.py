@@ -1,4 +1,4 @@
-"""Runs the notebooks of docs/. As a script it writes their outputs into them: `make notebooks`."""
+"""Run the notebooks of docs/. As a script (`make notebooks`), write their outputs into them."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def run(path: Path) -> nbformat.NotebookNode:
-    """The notebook with what it gives now; nothing in it is of this machine."""
+    """The notebook with its current outputs; nothing in it depends on this machine."""
     notebook = nbformat.read(path, as_version=4)
     resources = {"metadata": {"path": path.parent}}
     NotebookClient(notebook, timeout=300, record_timing=False, coalesce_streams=True, resources=resources).execute()
@@ -23,7 +23,7 @@ def run(path: Path) -> nbformat.NotebookNode:
 
 
 def texts(notebook: nbformat.NotebookNode) -> list[list[str]]:
-    """For each cell what it printed, and the text of its result, but for pictures."""
+    """For each cell, its printed output and the text of its result, without pictures."""
     return [
         [output.text if "text" in output else output.data["text/plain"]
          for output in cell.get("outputs", []) if "text" in output or "text/plain" in output.data]

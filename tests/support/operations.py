@@ -1,4 +1,4 @@
-"""Everything public that there is to call, by name, on small things of a world made before."""
+"""Every public function and method, by name, called on small objects that are made beforehand."""
 
 import copy
 import operator
@@ -15,7 +15,7 @@ X = np.random.default_rng(0).uniform(0.5, 2, (4, 3))
 
 
 class World:
-    """What the operations work on. They leave it as it was, but for grads, and for what is trained."""
+    """The objects that the operations work on. Operations change only grads and the trained models."""
 
     def __init__(self, folder):
         random.seed(0)
@@ -50,11 +50,11 @@ class World:
         return (h * h).sum() / 2 + functional.log_softmax(h)[0] ** 2 + self.table[1].sum().sigmoid()
 
 
-BATCH = np.linspace(0.1, 0.9, 130)  # of two tiles and a bit: on two threads
+BATCH = np.linspace(0.1, 0.9, 130)  # two tiles and a bit, so that two threads run
 
 
 def _calls():
-    """Each op of the table of cases: as it is called on a Value or an Array, with another one and with numbers."""
+    """Each op of the table of cases, applied to a Value or an Array, to another one, and to numbers."""
     for case in ops.UNARY:
         yield case.method, lambda a, b, case=case: case.write(a.abs() if case.positive else a)
     for case in ops.OPERATORS:
@@ -71,7 +71,7 @@ def _calls():
             yield f"{case.method} number", lambda a, b, case=case: case.write(a, 0.0)
 
 
-# What is called alike on Values and on Arrays.
+# What Values and Arrays have in common.
 _OPS = {
     **dict(_calls()),
     "__repr__": lambda a, b: repr(a),
@@ -85,7 +85,7 @@ _OPS = {
 
 
 def _custom(w):
-    """An op of three operands, with a backward pass through it."""
+    """A custom op of three operands, and a backward pass through it."""
     out = Value(1.0, (w.v, w.w, w.leaf), "custom")
     out._backward = lambda: None
     (out * w.v + w.leaf).backward()
@@ -254,7 +254,7 @@ OPERATIONS = {
     "viz.graph_html": lambda w: str(viz.graph_html(w.mean)),
 }
 
-# What makes no node and asks the core for nothing, or is checked elsewhere.
+# Makes no node and calls nothing of the core, or is tested elsewhere.
 NOT_CALLED = {
     "as_micrograd": "edits sys.modules",
     "MemoryStats": "a tuple",
@@ -277,7 +277,7 @@ def _members(cls):
 
 
 def public_names():
-    """Everything public, as it is named in OPERATIONS."""
+    """All public names, as in OPERATIONS."""
     modules = {"": pygrad, "functional.": functional, "nn.": nn, "optim.": optim, "viz.": viz}
     for prefix, module in modules.items():
         names = getattr(module, "__all__", None) or [n for n, x in vars(module).items() if _is_of(x, module)]
@@ -285,7 +285,7 @@ def public_names():
             thing = getattr(module, name)
             if isinstance(thing, type(pygrad)) or (f"nn.{name}" in OPERATIONS and prefix == ""):
                 continue
-            if thing not in (Array, Index):  # which functions make
+            if thing not in (Array, Index):  # made by functions
                 yield prefix + name
             if thing in (Array, Index, Program, Value) or module in (nn, optim):
                 yield from (f"{prefix}{name}.{member}" for member in _members(thing) if isinstance(thing, type))
@@ -296,7 +296,7 @@ def _is_of(x, module):
 
 
 def is_covered(name):
-    """Whether there is an operation of the name, or of the same name in a base class or for the whole class."""
+    """Whether OPERATIONS has the name, the same name in a base class, or the whole class."""
     *outer, member = name.split(".")
     inherited = {f"nn.Module.{member}", f"optim.Optimizer.{member}"} if outer and outer[0] in ("nn", "optim") else set()
     if member in ("__init__", "__repr__"):

@@ -7,7 +7,7 @@ from pygrad.optim import SGD, Adam, AdamW
 
 
 def sgd(data, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False):
-    """A generator that is sent the grads of each step (and its lr), and gives the data after it."""
+    """A generator: send it (grads, lr) of each step, and it yields the data after the step."""
     buffer = None
     while True:
         grad, rate = yield data
@@ -70,7 +70,7 @@ def make_values(x):
 
 
 def make_mixture(x):
-    """Values; Arrays of one, two and no axes; Arrays of Values; views that are strided, reversed or picked."""
+    """Values, Arrays of zero to two axes, Arrays of Values, and strided, reversed or indexed views."""
     parts = [part.copy() for part in np.array_split(x, 8)]
     n, reverse = len(parts[3]), array(parts[4][::-1])
     wide = array(np.stack([parts[3]] * 3, axis=-1))
@@ -103,5 +103,5 @@ def set_grads(params, grads):
 
 
 def far_from_0(rng, n):
-    """Numbers of either sign whose sums hardly cancel."""
+    """Numbers of either sign, bounded away from 0."""
     return rng.uniform(1, 2, n) * rng.choice([-1, 1], n)

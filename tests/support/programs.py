@@ -39,7 +39,7 @@ MICROGRAD_STEPS = {
 
 
 def _custom(V, a, b, x):
-    """The lecture's way of adding an op."""
+    """Add an op as in micrograd's lecture."""
     out = V(a.data * x + b.data, (a, b), "custom")
 
     def _backward():
@@ -51,7 +51,7 @@ def _custom(V, a, b, x):
 
 
 def _hook(V, a, b, x):
-    """A _backward in place of the one there is, which it calls."""
+    """Replace a _backward with one that calls it."""
     step = a._backward
 
     def _backward():
@@ -94,7 +94,7 @@ EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, 5e-324, 1e-308, 1e154, 1.7976931348623157e30
 
 
 def programs(steps, edges=()):
-    """Short programs, which shrink well, and programs of hundreds of steps; numbers of moderate size, and edges."""
+    """Short programs, which shrink well, and programs of hundreds of steps; with moderate numbers and edges."""
     names = sorted(steps)
     positions = st.integers(0, 1 << 30)
     numbers = st.floats(-2, 2) | st.sampled_from(edges) if edges else st.floats(-2, 2)
@@ -131,12 +131,12 @@ def run(V, program, steps=STEPS):
 
 
 def bits(x):
-    """What two floats must have in common to be the same; all nans are."""
+    """The bits of a float; all nans count as the same."""
     return "nan" if math.isnan(x) else struct.pack("d", x)
 
 
 def shape(root):
-    """What two graphs have in common if they are the same but for the identity of their nodes."""
+    """A key that two graphs share if they are isomorphic."""
     numbered = {root: 0}
     order = [root]
     for v in order:
@@ -161,7 +161,7 @@ def shape(root):
     return key(root), len(order), sum(len(v._prev) for v in order)
 
 
-# Programs as functions, to be compiled -----------------------------------------------------------------------------
+# Programs as functions to compile -----------------------------------------------------------------------------
 
 ERRORS = (ArithmeticError, ValueError)
 NOT_RECORDED = {"custom", "unfinished", "hook", "data", "grad", "backward", "step", "forget"}
@@ -169,11 +169,11 @@ RECORDED = {name: step for name, step in STEPS.items() if name not in NOT_RECORD
 
 
 class ExtremeError(ArithmeticError):
-    """A number whose square or product with others overflows or vanishes: it depends on the order of operations."""
+    """A number so large or small that results depend on the order of operations."""
 
 
 def noise(x):
-    """x with an error of some roundings."""
+    """x with the error of a few roundings."""
     if x and math.isfinite(x):
         if not 1e-100 < abs(x) < 1e100:
             raise ExtremeError
@@ -182,7 +182,7 @@ def noise(x):
 
 
 class Noisy(reference.Value):
-    """The reference's Value with an error in every number: two runs show what rounding does to a result."""
+    """The reference's Value with an error in every number; comparing runs shows how rounding affects a result."""
 
     __slots__ = ()
     _data, _grad = reference.Value.data, reference.Value.grad
@@ -195,7 +195,7 @@ def combine(values):
 
 
 def function(steps):
-    """The function of a Value class and inputs that does the steps."""
+    """The steps as a function of a Value class and inputs."""
 
     def fn(V, inputs):
         values = list(inputs)
@@ -207,7 +207,7 @@ def function(steps):
 
 
 def possible(steps, numbers):
-    """Those of the steps that raise nothing for the numbers."""
+    """The steps that raise nothing for the numbers."""
     values, kept = [reference.Value(x) for x in numbers], []
     for step in steps:
         name, i, j, x = step
@@ -221,7 +221,7 @@ def possible(steps, numbers):
 
 
 def evaluate(V, fn, numbers, cotangent):
-    """The result and its gradients times the cotangent, as one array; None where there is an exception."""
+    """The result and its gradients times the cotangent, as one array; None if an exception is raised."""
     try:
         inputs = [V(x) for x in numbers]
         out = fn(V, inputs)
@@ -232,9 +232,9 @@ def evaluate(V, fn, numbers, cotangent):
 
 
 def expected(fn, numbers, cotangent):
-    """The reference's result and gradients, and how far they are from the true ones, at most.
+    """The reference's result and gradients, and a bound on their error.
 
-    None if it raises, or numbers are extreme.
+    None if it raises or numbers are extreme.
     """
     exact = evaluate(reference.Value, fn, numbers, cotangent)
     if exact is None:
@@ -254,6 +254,6 @@ def agree(ours, exact, tolerance):
     ours, exact, tolerance = np.broadcast_arrays(ours, exact, tolerance)
     with np.errstate(all="ignore"):
         near = (ours == exact) | (np.abs(ours - exact) <= tolerance + 1e-300) | (np.isnan(ours) & np.isnan(exact))
-    near |= ~np.isfinite(tolerance)  # a jump, or an overflow, is near
-    near |= ~np.isfinite(ours) & (tolerance > np.abs(exact))  # so is a pole: what it divides by is all rounding
+    near |= ~np.isfinite(tolerance)  # near a jump or an overflow
+    near |= ~np.isfinite(ours) & (tolerance > np.abs(exact))  # near a pole the divisor is nothing but rounding
     assert near.all(), (ours[~near], exact[~near], tolerance[~near])

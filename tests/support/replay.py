@@ -1,9 +1,9 @@
-"""Reads bytes as tests/c/fuzz_graph.c does, as a program over the C API, and runs it beside `pygrad.reference`.
+"""Run bytes as tests/c/fuzz_graph.c does, as a program over the C API, beside `pygrad.reference`.
 
     PYTHONPATH=tests python -m support.replay crash-0123...
 
-prints each step of a file that libFuzzer has left, and where C and the reference part. What the two files have in
-common, they have line by line: the order of the steps, and of the bytes that each step reads.
+prints each step of a file that libFuzzer has left, and the first difference between C and the reference. The order of
+the steps, and of the bytes that each step reads, must be the same in both files.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ COMPUTE: dict[str, Callable[..., V]] = {name: cases[0].write for name, cases in 
 
 
 class MismatchError(AssertionError):
-    """C and the reference part."""
+    """C and the reference disagree."""
 
 
 def same(x: float, y: float) -> bool:
@@ -44,7 +44,7 @@ def same(x: float, y: float) -> bool:
 
 
 class Node:
-    """A node as the reference has it, with its operands in order."""
+    """A node of the reference, with its operands in order."""
 
     def __init__(self, value: V, op: str = "LEAF", operands: tuple[Node, ...] = ()) -> None:
         self.value, self.op, self.operands = value, op, operands
@@ -61,7 +61,7 @@ def op(name: str, *operands: Node) -> Node:
 
 
 def power(x: Node, y: float) -> Node:
-    value = x.value**y  # first: it may fail
+    value = x.value**y  # comes first because it may fail
     return Node(value, "POWER", (x, leaf(y)))
 
 
@@ -83,7 +83,7 @@ def dot(x: list[Node], y: list[Node], total: Node | None) -> Node:
     return total or leaf(0.0)
 
 
-# The bulk builders' loops, as csrc/pygrad.h has them.
+# The loops of the bulk builders, as csrc/pygrad.h defines them.
 
 
 def mapped(which: int, a: list[Node], b: list[Node], y: float) -> list[Node]:
@@ -163,15 +163,15 @@ def neuron(w: list[Node], x: list[Node | None], numbers: list[float], relu: bool
     return op("RELU", act) if relu else act
 
 
-# What a program computes, as IEEE has it ---------------------------------------------------------------------------
+# What a program computes, by IEEE arithmetic --------------------------------------------------------------------------
 
 
 class TooFarError(ArithmeticError):
-    """Numbers with which no two ways of computing need agree."""
+    """Numbers for which two ways of computing may disagree."""
 
 
 def evaluated(root: Node, numbers: dict[Node, float]) -> float:
-    """The root, where some nodes have these numbers; TooFarError where the way of computing matters."""
+    """The root's number, given those of some nodes; TooFarError where rounding decides."""
     numbers = dict(numbers)
     waiting = [root]
     while waiting:
@@ -196,14 +196,14 @@ def evaluated(root: Node, numbers: dict[Node, float]) -> float:
 
 
 class Replay:
-    """The state of a run: what is left of the bytes, and what is held. `show` is called with the text of each step."""
+    """The state of a run: the remaining bytes, and the nodes held. `show` is called with the text of each step."""
 
     def __init__(self, data: bytes, show: Callable[[str], Any] = lambda text: None) -> None:
         self.data, self.at, self.show = data, 0, show
         self.held: list[tuple[int, Node] | None] = [None] * HELD
         self.next = 0
         self.dead = 0
-        self.nodes: dict[int, Node | None] = {}  # by id, of what was read in this step
+        self.nodes: dict[int, Node | None] = {}  # by id: the nodes read in this step
         self.may_fail = False
 
     # Reading
@@ -266,7 +266,7 @@ class Replay:
         self.held[at] = id, node
 
     def as_reference(self, status: int, ids: list[int], make: Callable[..., Any]) -> Any:
-        """What the reference makes of these nodes; None where it raises what C refuses, or C has no memory."""
+        """What the reference makes of these nodes; None where both fail, or where C has no memory."""
         nodes = [self.nodes[id] for id in ids]
         if status == lib.PG_NO_MEMORY:
             self.must(self.may_fail, "there is memory")
@@ -513,7 +513,7 @@ class Replay:
             self.call("pg_adam_step", ffi.new("pg_adam *", [lr, 0.9, 0.99, 1e-8, 0, False]), 1, 3, ids, first, second)
         else:
             self.call("pg_sgd_step", ffi.new("pg_sgd *", [lr, 0.5, 0, 0, False, True]), 3, ids, first)
-        for id in ids:  # that they are right is shown elsewhere
+        for id in ids:  # other tests check the numbers
             if all(self.nodes[id] for id in ids):
                 self.nodes[id].value.data = lib.pg_data(id)
 

@@ -24,7 +24,7 @@ CASES = [(name, interval) for name, case in OPS.items() for interval in case.ran
 
 
 def ulp(x):
-    """The distance of doubles at a number."""
+    """The spacing of doubles at a number."""
     return mpf(2) ** max(int(mpmath.floor(mpmath.log(abs(x), 2))) - 52, -1074) if x else mpf(DENORMAL)
 
 
@@ -36,7 +36,7 @@ def ulps(found, exact, scale=None):
 
 
 def eager(op, xs):
-    """The results and the adjoints, by Arrays."""
+    """The results and the adjoints, computed by Arrays."""
     leaves = [pygrad.array(x) for x in xs]
     out = op.write(*leaves)
     out.sum().backward()
@@ -44,7 +44,7 @@ def eager(op, xs):
 
 
 def in_lanes(op, xs, lanes):
-    """The same by a Program."""
+    """The same, computed by a Program."""
     f = pygrad.compile(op.write, *[1.5] * len(xs))
     lib.pg_test_use_lanes(lanes)
     try:
@@ -67,7 +67,7 @@ class Errors(NamedTuple):
 
 
 def errors(op, xs, results):
-    """The errors of results, and of adjoints, at arguments of which there is a row each."""
+    """The errors of the results and of the adjoints; `xs` has a row for each argument."""
     data, grads = results
     off, off_adjoint = [], []
     for i, x in enumerate(zip(*xs.tolist())):
@@ -80,9 +80,8 @@ def errors(op, xs, results):
 
 
 TITLE = """\
-Errors in units in the last place against mpmath's fifty digits. What cancels is not measured by its own last place: the
-adjoints of tanh are in ulps of 1, those of sigmoid in ulps of its result, those of x ** y in what the rounding of y - 1
-makes.\
+Errors in units in the last place against mpmath's fifty digits. Differences that cancel are measured otherwise: the
+adjoints of tanh in ulps of 1, those of sigmoid in ulps of its result, those of x ** y by the effect of rounding y - 1.\
 """
 _rows = {}
 
@@ -122,7 +121,7 @@ def arguments(op):
 
 
 def exactly(f, xs):
-    """What mpmath gives; None where there is no such number, or none that is real."""
+    """mpmath's result; None where it is undefined, infinite or complex."""
     try:
         z = f(*map(mpf, xs))
     except (ValueError, ZeroDivisionError):
@@ -131,7 +130,7 @@ def exactly(f, xs):
 
 
 def one(op, xs):
-    """The result and the adjoints of one eager op: each may raise what Python raises."""
+    """The result and the adjoints of one eager op; each may raise what Python raises."""
     leaves = [pygrad.Value(x) for x in xs]
     try:
         out = op.write(*leaves)
@@ -159,7 +158,7 @@ def test_an_op_and_its_adjoint_at_the_edges_are_within_ulps_of_mpmath(name):
         elif abs(exact) > LARGEST * mpf(1 + 2**-51):
             assert data is OverflowError or math.isinf(data), (xs, data)
             assert (found == mpmath.sign(exact) * math.inf).all(), (xs, found)
-        elif name != "x / y" or 1e-307 < abs(xs[1]) < 1e307:  # else 1 / y is too large, or has few digits
+        elif name != "x / y" or 1e-307 < abs(xs[1]) < 1e307:  # elsewhere 1 / y overflows or has few digits
             assert max(ulps(x, exact) for x in [data, *found]) < 3, (xs, data, found)
         for k, slope in enumerate(op.slopes if grads and (name != "x / y" or 1e-150 < abs(xs[1]) < 1e150) else []):
             exact = exactly(slope, xs)

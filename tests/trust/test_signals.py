@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of something long: KeyboardInterrupt at once, and all is as it was, or as a pass began it."""
+"""Ctrl-C during a long operation: KeyboardInterrupt at once, and a consistent state."""
 
 import json
 
@@ -8,7 +8,7 @@ from support import figures, on_cpython
 
 LIMIT = 0.1  # seconds
 
-# Interrupts `work` once a round, each time a little later, and prints how long it took to hear of it.
+# Interrupts `work` once a round, each time a little later, and prints how long it took to react.
 INTERRUPT = """
 import json, os, signal, threading, time, traceback
 import numpy as np
@@ -16,7 +16,7 @@ import pygrad
 from pygrad import Value, array, compile
 
 def interrupted(work, rounds):
-    work()  # which compiles
+    work()  # compiles
     start = time.perf_counter()
     work()
     length, latencies = time.perf_counter() - start, []
@@ -34,7 +34,7 @@ def interrupted(work, rounds):
         except KeyboardInterrupt as error:
             heard = time.perf_counter()
             frames = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
-            if frames & {"_run_heeding_signals", "_sweep_from"}:  # else the work was over
+            if frames & {"_run_heeding_signals", "_sweep_from"}:  # otherwise the work was done already
                 latencies.append(heard - sent[0])
                 check(i)
         timer.join()
@@ -127,7 +127,7 @@ def test_an_interrupt_stops_a_long_operation_at_once(python, full, name, threads
     code = WORKS[name].format(threads=threads, rounds=20 if full else 3)
     length, latencies = json.loads(python(INTERRUPT + code))
     assert latencies
-    # The machine may be busy with something else; what would not be heard before the end would always be late.
+    # The machine may be busy now and then; an interrupt that had to wait for the end would always be late.
     assert sorted(latencies)[len(latencies) // 2] < LIMIT
     on = f" on {threads} threads" if threads > 1 else ""
     figures.note(

@@ -1,4 +1,4 @@
-"""Many threads at once: whatever each does gives what it gives alone, and the arena stays sound."""
+"""Many threads at once: each gets the results it gets alone, and the arena stays consistent."""
 
 import random
 import sys
@@ -17,7 +17,7 @@ SEEDS = 20
 
 
 def at_work(seconds, jobs, expected):
-    """How often the threads did each of the jobs, until the time is over."""
+    """How often the threads ran each job until the time was over."""
     end = time.perf_counter() + seconds
     counts, errors = [], []
 
@@ -46,7 +46,7 @@ def at_work(seconds, jobs, expected):
 
 @pytest.fixture
 def switching():
-    """The interpreter switches between threads as often as it can."""
+    """Make the interpreter switch between threads as often as possible."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     yield
@@ -61,7 +61,7 @@ def test_sixteen_threads_give_the_results_of_one_and_keep_the_arena_consistent(f
     seconds = 60 if full else 3
     counts = at_work(seconds, list(JOBS), expected)
     assert all(counts.values())
-    pygrad.Value(1.0).backward()  # which lets go of closures whose results have gone
+    pygrad.Value(1.0).backward()  # a pass frees the closures of dead results
     assert live_nodes() == before
     assert lib.pg_check() == ffi.NULL
     together = sum(counts.values()) / seconds

@@ -31,7 +31,7 @@ def chromium(tmp_path_factory):
         options.add_argument(argument)
     options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    preloaded = {**os.environ, "LD_PRELOAD": ""}  # a sanitizer's library is for Python
+    preloaded = {**os.environ, "LD_PRELOAD": ""}  # the library of a sanitizer is only for Python
     driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER, env=preloaded))
     yield driver
     driver.quit()
@@ -39,10 +39,10 @@ def chromium(tmp_path_factory):
 
 @pytest.fixture
 def show(chromium, tmp_path):
-    """A function that opens the page of a graph, from a file. In the end no error was logged, and nothing loaded."""
+    """A function that opens the page of a graph from a file. The page may log no error and load nothing."""
     chromium.get("about:blank")
     for log in ("browser", "performance"):
-        chromium.get_log(log)  # forgets what was in it
+        chromium.get_log(log)  # empties it
     opened = []
 
     def show(root):
@@ -58,7 +58,7 @@ def show(chromium, tmp_path):
 
 
 class Page:
-    """The page as its user sees it, and what one does with it."""
+    """The page as a user sees it, and a user's actions."""
 
     def __init__(self, driver):
         self.driver = driver
@@ -69,11 +69,11 @@ class Page:
         return self.driver.execute_script(f"return {script}", *args)
 
     def settle(self):
-        """Wait until what is to be drawn has been."""
+        """Wait until drawing is done."""
         WebDriverWait(self.driver, 10, 0.02).until(lambda _: self.run("canvas.width && !glide && !drawing"))
 
     def at(self, label):
-        """Where on the canvas the middle of a node's card is."""
+        """The position of the middle of a node's card on the canvas."""
         script = "(n => [view.x + (n.x + (CARD + WIDTH) / 2) * view.scale, view.y + n.y * view.scale])"
         return self.run(f"{script}(nodes.find(node => node.label === arguments[0]))", label)
 
@@ -95,7 +95,7 @@ class Page:
         return [self.canvas.size["width"] / 2, self.canvas.size["height"] / 2]
 
     def pixels(self):
-        """What is on the screen."""
+        """A screenshot."""
         return matplotlib.image.imread(io.BytesIO(self.driver.get_screenshot_as_png()))[..., :3]
 
     def actions(self):
@@ -127,7 +127,7 @@ class Page:
         return self.driver.find_element(By.CSS_SELECTOR, selector).text
 
     def colours(self):
-        """The colour of the border of each node's card, by label, as it is on the screen."""
+        """The colour of the border of each node's card on the screen, by label."""
         picture = self.pixels()
         script = (
             "nodes.map(n => [n.label, view.x + (n.x + CARD) * view.scale, view.y + (n.y + HEIGHT / 3) * view.scale])"
@@ -139,7 +139,7 @@ class Page:
         }
 
     def lit(self):
-        """The labels of the nodes that are lit as what feeds the chosen one, and as what it feeds."""
+        """The labels of the nodes that are highlighted as inputs, and as uses, of the selected one."""
         colours = self.colours()
         names = ("feeding", "fed")
         palette = [tuple(bytes.fromhex(self.run(f"colours['{name}']")[1:])) for name in names]
@@ -286,7 +286,7 @@ class TestInABrowser:
         page.wheel(x, y, 400)
         assert page.scale() == pytest.approx(before)
         page.wheel(x, y, 100_000)
-        assert 0.1 < page.scale() < before  # there is an end
+        assert 0.1 < page.scale() < before  # zooming out is limited
 
     def test_dragging_pans_and_selects_nothing(self, show):
         page = show(readme())
@@ -319,7 +319,7 @@ class TestInABrowser:
         x, y = page.run("(n => [view.x + (n.x + CARD + 5) * view.scale, view.y + n.y * view.scale])(root)")
 
         def brightness():
-            return [page.pixels()[at].mean() for at in ((100, 5), (round(y), round(x)))]  # of the paper, and a card
+            return [page.pixels()[at].mean() for at in ((100, 5), (round(y), round(x)))]  # background, card
 
         assert min(brightness()) > 0.9
         media = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
@@ -362,4 +362,4 @@ class TestInABrowser:
         page.settle()
         assert page.text("#data") == "1.5"
         assert page.run("document.getElementById('nasty')") is None
-        assert page.run("origin") == "null"  # a stranger to the notebook around it
+        assert page.run("origin") == "null"  # isolated from the notebook around it

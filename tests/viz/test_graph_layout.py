@@ -28,7 +28,7 @@ def test_every_edge_goes_to_the_right(graph):
 def test_a_node_is_placed_one_column_before_one_of_its_uses(graph):
     nodes = nodes_of(viz.graph_html(graph()))
     beside = {o for node in nodes for o in node["operands"] if nodes[o]["column"] == node["column"] - 1}
-    assert beside == set(range(len(nodes) - 1))  # the root, the last one, has no use
+    assert beside == set(range(len(nodes) - 1))  # the root, the last node, has no use
 
 
 @graphs
@@ -55,7 +55,7 @@ def test_a_lane_ends_in_the_column_before_the_last_use(graph):
 
 
 def crossings(nodes):
-    """How many pairs of lines cross, between one column and the next; all edges must have lanes."""
+    """The number of pairs of lines that cross between neighbouring columns; all edges must have lanes."""
     lines = {}
     for index, node in enumerate(nodes):
         heights = [node["height"], *node["lane"]]
@@ -108,4 +108,4 @@ def test_5000_nodes_are_laid_out_in_a_moment():
     for root in (chain(4999), sum(map(Value, range(2400))), tangle(2400), mlp(samples=6)):
         start = time.perf_counter()
         viz.graph_html(root)
-        assert time.perf_counter() - start < 5  # it takes a tenth of that, or less
+        assert time.perf_counter() - start < 5  # it takes at most a tenth of that

@@ -93,7 +93,7 @@ def test_showing_a_graph_leaks_no_node(no_leak):
 
 
 def test_no_label_can_end_the_script_or_the_frame(tmp_path):
-    label = NASTY + "\ud800"  # and half a character, which no file can hold
+    label = NASTY + "\ud800"  # a lone surrogate, which no file can hold
     page = viz.graph_html(Value(1.0, (Value(2.0),), NASTY, label))
     assert nodes_of(page)[-1]["label"] == label
     assert str(page).count("</script>") == 2

@@ -1,4 +1,4 @@
-"""Pictures of graphs, and of what a model has learnt. What graph_html shows is tested in test_graph_html.py."""
+"""Pictures of graphs and of decision boundaries; test_graph_*.py test graph_html()."""
 
 import math
 import shutil
@@ -111,7 +111,7 @@ def ax():
 
 
 def sides(ax, *points):
-    """On which side of the boundary the points of the plane are drawn: False is red, True blue, None is blank."""
+    """The side of the boundary on which points of the plane are drawn: False is red, True blue, None blank."""
     ax.collections[-1].remove()  # the samples
     ax.figure.canvas.draw()
     picture = np.asarray(ax.figure.canvas.buffer_rgba()).astype(int)
@@ -121,7 +121,7 @@ def sides(ax, *points):
 
 
 def calls_of(model):
-    """The model, and a list to which each of its calls is added."""
+    """The model, and a list of its calls."""
     calls = []
     return lambda x: calls.append(x) or model(x), calls
 
