@@ -9,6 +9,7 @@
 #define PYGRAD_PROGRAM_H
 
 #include "graph/arena.h"
+#include "memory.h"
 
 typedef uint32_t pg_ref; /* an instruction, by its place in the list */
 
@@ -21,9 +22,7 @@ enum {
   PG_PROGRAM_OPS = PG_OP_COUNT - 1,
 #define PG_UNARY(name, symbol, forward, adjoint_x) PG_##name,
 #define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) PG_##name,
-#include "program.def"
-#undef PG_UNARY
-#undef PG_BINARY
+#include "program/program.def"
   PG_KERNELS,            /* all above compute one number from one or two */
   PG_INPUT = PG_KERNELS, /* the a-th number that is given */
   PG_PARAMETER,          /* the a-th */

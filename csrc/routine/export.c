@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "routine/code.h"
-#include "ieee.h"
+#include "program/ieee.h"
 #include "text.h"
 
 enum {
@@ -19,8 +19,7 @@ enum {
 static const char *const FORWARD[PG_KERNELS] = {
 #define PG_UNARY(name, symbol, forward, adjoint_x) [PG_##name] = TEXT(forward),
 #define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) PG_UNARY(name, symbol, forward, adjoint_x)
-#define PG_ALL_OPS
-#include "ops.def"
+#include "program/all_ops.def"
 };
 
 /* The functions that they call. */

@@ -620,8 +620,7 @@ static const struct {
 #define PG_UNARY(name, ...) {PG_##name, false},
 #define PG_CONSTANT(name, ...) {PG_##name, true},
 #define PG_BINARY(name, ...) {PG_##name, true},
-#define PG_ALL_OPS
-#include "ops.def"
+#include "program/all_ops.def"
 };
 
 static double folded(int op, bool binary, double x, double y) {
