@@ -54,7 +54,7 @@ MEANINGS = {
     "refs": "reference count",
     "op": "table row",
     "flags": "bits",
-    "mark": "sweep number",
+    "mark": "sweep",
 }
 
 
