@@ -4,10 +4,9 @@ Each of thirteen workloads runs on every installed engine for which it can be wr
 interfaces (Value, Array, compile), other libraries, and hand-written C, which is the limit (limit.c). The method:
 
 - *The same work.* All engines get the same numbers, drawn with `--seed`. Before an engine is timed, its value and
-gradient
-  are compared with those of `pygrad.reference`, to 1e-9. This is done for three calls in a row, so that the later
-  results of a training step also check its updates. An engine whose results differ is reported as failed. Workloads
-  that would take the reference minutes are checked at a smaller size by the same code.
+  gradient are compared with those of `pygrad.reference`, to 1e-9. This is done for three calls in a row, so that the
+  later results of a training step also check its updates. An engine whose results differ is reported as failed.
+  Workloads that would take the reference minutes are checked at a smaller size by the same code.
 - *What is timed* is the call that a user would make, in double precision: the value, the gradient with respect to all
   inputs where the engine stores it, and for a training step the update. Leaves, models and compiled functions are
   created beforehand.
@@ -20,11 +19,10 @@ gradient
   microsecond, which matters only where there is little to compute, as in micrograd's README expression.
 - *On one thread,* except for the engine whose name says otherwise. PyTorch and JAX are configured accordingly.
 - *Garbage collection* stays on, as it is for users. The nodes of plain-Python engines are garbage that is collected
-while
-  the next nodes are created, which can take most of the time. So a timing of such an engine is the mean of consecutive
-  calls that take 50 ms or more. Objects that exist before an engine is checked or timed are hidden from the collector
-  (`gc.freeze`), so that the times do not depend on which other libraries are imported. Garbage left after a turn is
-  collected outside the timing, so that no other engine pays for it.
+  while the next nodes are created, which can take most of the time. So a timing of such an engine is the mean of
+  consecutive calls that take 50 ms or more. Objects that exist before an engine is checked or timed are hidden from the
+  collector (`gc.freeze`), so that the times do not depend on which other libraries are imported. Garbage left after a
+  turn is collected outside the timing, so that no other engine pays for it.
 - *Memory* is measured in a separate process.
 
 A workload is a file in `workloads/`; an engine is a row in `engines.py`. Shared code is in `scalars.py` (engines used

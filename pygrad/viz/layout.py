@@ -2,7 +2,7 @@
 
 The method is that of Sugiyama, Tagawa & Toda, Methods for Visual Understanding of Hierarchical System Structures
 (1981), but heights are computed by isotonic regression instead of their priority method. An edge that spans several
-columns passes each column in between through an item of its own, a *lane*.
+columns gets a *lane*, an extra item, in each column in between.
 """
 
 from __future__ import annotations
