@@ -14,7 +14,7 @@ import pytest
 
 import pygrad
 from pygrad.bench import __main__ as bench
-from pygrad.bench import bars, compare, engines, limit, measure, report
+from pygrad.bench import compare, engines, limit, measure, report, targets
 from pygrad.bench.engines import ENGINES, Engine, MissingError
 from pygrad.bench.results import Failed, Measured, Missing, Results, Table
 from pygrad.bench.work import Work, Workload
@@ -73,10 +73,10 @@ class TestTheCheck:
     @pytest.mark.parametrize(
         ("result", "reason"),
         [
-            ([1.0 + 1e-8, 2.0, 3.0], "its value is 1.00000001, and reference's 1.0"),
-            ([1.0, 2.0, 3.1], "its gradient's number 2 is 3.1, and reference's 3.0"),
-            ([1.0, float("nan"), 3.0], "its gradient's number 1 is nan, and reference's 2.0"),
-            ([1.0, 2.0], "it gives 2 numbers, and reference 3"),
+            ([1.0 + 1e-8, 2.0, 3.0], "its value is 1.00000001, but the reference's is 1.0"),
+            ([1.0, 2.0, 3.1], "element 2 of its gradient is 3.1, but the reference's is 3.0"),
+            ([1.0, float("nan"), 3.0], "element 1 of its gradient is nan, but the reference's is 2.0"),
+            ([1.0, 2.0], "it returns 2 numbers, but the reference 3"),
         ],
     )
     def test_refuses_an_engine_that_disagrees(self, result, reason):
@@ -84,12 +84,14 @@ class TestTheCheck:
 
     def test_checks_the_second_result_too(self):
         results = itertools.cycle([[1.0, 2.0, 3.0], [0.0, 2.0, 3.0]])
-        assert rows_of(toy(value=lambda: next(results)))["value"] == Failed("its value is 0.0, and reference's 1.0")
+        assert rows_of(toy(value=lambda: next(results)))["value"] == Failed(
+            "its value is 0.0, but the reference's is 1.0"
+        )
 
     def test_does_not_ask_for_the_gradient_of_a_value_alone(self):
         rows = rows_of(toy(value=Work(lambda: 1.0, value_alone=True), array=Work(lambda: 1.1, value_alone=True)))
         assert isinstance(rows["value"], Measured)
-        assert rows["array"] == Failed("its value is 1.1, and reference's 1.0")
+        assert rows["array"] == Failed("its value is 1.1, but the reference's is 1.0")
 
     def test_says_how_an_engine_failed(self):
         def fail():
@@ -180,27 +182,27 @@ class TestAnEngineThatIsMissing:
         with pytest.raises(RuntimeError, match="nothing_of_the_kind"):
             ENGINES["c"].load()
 
-    def test_leaves_its_bar_unmeasured(self, capsys):
+    def test_leaves_its_target_unmeasured(self, capsys):
         results = Results({}, {}, {"dots": Table("dots", "a call", "s", {"casadi": Missing("pip install casadi")})})
         results.tables["dots"].rows["compile"] = Measured(1.0, 1.0, 1.0, 1)
-        report.console().print(report.bars(results))
+        report.console().print(report.targets(results))
         assert "not measured: CasADi Function is not installed" in capsys.readouterr().out
 
 
 class TestTheCommand:
-    def test_prints_a_table_and_the_bars(self, capsys):
+    def test_prints_a_table_and_the_targets(self, capsys):
         assert run("--only", "expression,dots", "--engines", "reference,value,compile", "--engines", "c") == 0
         out = capsys.readouterr().out
         for text in ["README expression", "pygrad Value", "pygrad compile", "times the limit", "-O3 -march=native"]:
             assert text in out
         assert "not measured: micrograd did not run" in out
-        assert "PyTorch" not in out.split("README expression")[1].split("What must")[0]
+        assert "PyTorch" not in out.split("README expression")[1].split("Targets")[0]
 
     def test_shows_what_failed_and_why(self, with_toy, capsys):
         with_toy(value=lambda: [1.5, 2.0, 3.0], array=lambda: [1.0, 2.0, 3.0])
         assert run("--only", "toy") == 0
         out = capsys.readouterr().out
-        assert "pygrad Value failed: its value is 1.5, and reference's 1.0" in out
+        assert "pygrad Value failed: its value is 1.5, but the reference's is 1.0" in out
         assert out.index("pygrad Array") < out.index("pygrad Value")
 
     def test_writes_json_that_can_be_read_again(self, with_toy, tmp_path):
@@ -210,7 +212,7 @@ class TestTheCommand:
         assert results.options == {"effort": "quick", "seed": 3}
         assert results.machine["versions"]["pygrad"] == pygrad.__version__
         assert {"processor", "cpus", "python", "compiler", "flags"} <= set(results.machine)
-        assert results.tables["toy"].rows["value"] == Failed("its value is 1.5, and reference's 1.0")
+        assert results.tables["toy"].rows["value"] == Failed("its value is 1.5, but the reference's is 1.0")
         assert results.tables["toy"].measured("reference").samples > 1
         assert Results.from_json(results.to_json()) == results
 
@@ -274,11 +276,11 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["--only", "dotts"], "there is no workload 'dotts'; did you mean 'dots'?"),
-            (["--only", "dots,zzz"], "there is no workload 'zzz'; there are expression, dots"),
-            (["--engines", "micrograde"], "there is no engine 'micrograde'; did you mean 'micrograd'?"),
-            (["--chart", "chart.bmp"], "a chart's name ends in .png or .svg, and 'chart.bmp' does not"),
-            (["--seed", "-1"], "a seed is 0 or more, not -1"),
+            (["--only", "dotts"], "unknown workload 'dotts'; did you mean 'dots'?"),
+            (["--only", "dots,zzz"], "unknown workload 'zzz'; choose from expression, dots"),
+            (["--engines", "micrograde"], "unknown engine 'micrograde'; did you mean 'micrograd'?"),
+            (["--chart", "chart.bmp"], "--chart must be a file that ends in .png or .svg, got 'chart.bmp'"),
+            (["--seed", "-1"], "--seed must be 0 or more, got -1"),
             (["--quick", "--full"], "not allowed with"),
         ],
     )
@@ -291,7 +293,7 @@ class TestBadInput:
         monkeypatch.setattr(bench, "_run", None)
         path = tmp_path / "nowhere" / "out.png"
         assert run(option, path) == 2
-        assert f"{path} cannot be written: No such file or directory" in " ".join(capsys.readouterr().err.split())
+        assert f"cannot write {path}: No such file or directory" in " ".join(capsys.readouterr().err.split())
 
     def test_a_path_that_can_be_written_is_left_alone_until_the_end(self, tmp_path):
         old, new = tmp_path / "old.json", tmp_path / "new.json"
@@ -339,7 +341,7 @@ class TestComparing:
         assert run("compare", tmp_path / "a.json", tmp_path / "b.json") == 0
         out = " ".join(capsys.readouterr().out.split())
         assert "2 rows: 1 faster, 1 noise." in out
-        assert "Other engines than pygrad took 1.10 of the time before" in out
+        assert "Engines other than pygrad took 1.10 times as long as before" in out
         assert "processor: a before, b after" in out
         assert "pygrad: 1 before, 2 after" in out
 
@@ -348,18 +350,18 @@ class TestComparing:
         [
             ("not JSON", "Expecting value"),
             ("[1]", "a list"),
-            ('{"format": "other"}', "says 'other'"),
-            (json.dumps({"format": "pygrad bench 1", "machine": {}}), "it is damaged"),
-            (json.dumps({**json.loads(run_with(value=1.0).to_json()), "workloads": {"dots": 1}}), "it is damaged"),
-            (run_with(value=1.0).to_json().replace("median", "middle"), "it is damaged"),
-            (run_with(value=1.0).to_json().replace("measured", "guessed"), "it is damaged"),
+            ('{"format": "other"}', "got 'other'"),
+            (json.dumps({"format": "pygrad bench 1", "machine": {}}), "damaged"),
+            (json.dumps({**json.loads(run_with(value=1.0).to_json()), "workloads": {"dots": 1}}), "damaged"),
+            (run_with(value=1.0).to_json().replace("median", "middle"), "damaged"),
+            (run_with(value=1.0).to_json().replace("measured", "guessed"), "damaged"),
         ],
     )
     def test_refuses_a_file_of_another_format(self, text, message, tmp_path, capsys):
         (tmp_path / "a.json").write_text(text)
         assert run("compare", tmp_path / "a.json", tmp_path / "a.json") == 2
         error = " ".join(capsys.readouterr().err.split())
-        assert "a.json is not a file that `pygrad bench --json` wrote" in error
+        assert "a.json is not a file written by `pygrad bench --json`" in error
         assert message in error
 
     def test_names_a_missing_file(self, tmp_path, capsys):
@@ -367,28 +369,28 @@ class TestComparing:
         assert "a.json: No such file or directory" in capsys.readouterr().err
 
 
-class TestBars:
+class TestTargets:
     @pytest.mark.parametrize(("ours", "verdict"), [(0.2, "met"), (0.21, "missed")])
     def test_of_a_ratio(self, ours, verdict, capsys):
-        report.console().print(report.bars(run_with(value=ours, micrograd=1.0)))
+        report.console().print(report.targets(run_with(value=ours, micrograd=1.0)))
         assert verdict in capsys.readouterr().out.split("on Values")[1].split("\n")[0]
 
     def test_of_a_peer_s_time(self, capsys):
-        (bar,) = (bar for bar in bars.BARS if bar.within)
-        results = run_with(**{bar.engine: 1.5, bar.peer: 1.0})
-        results.tables = {bar.workload: results.tables["dots"]}
-        assert bar.ratio(results) == pytest.approx(bar.least)
-        report.console().print(report.bars(results))
+        (target,) = (target for target in targets.TARGETS if target.within)
+        results = run_with(**{target.engine: 1.5, target.peer: 1.0})
+        results.tables = {target.workload: results.tables["dots"]}
+        assert target.ratio(results) == pytest.approx(target.least)
+        report.console().print(report.targets(results))
         assert re.search(r" 1\.5x │ +at most 1\.5x │ met", capsys.readouterr().out)
 
     def test_of_a_figure(self):
-        bar = bars.Bar("dots", "dots", "value", at_most=2.0)
-        assert bar.ratio(run_with(value=1.0)) == 2.0
-        assert bar.ratio(run_with(value=4.0)) < bar.least
+        target = targets.Target("dots", "dots", "value", at_most=2.0)
+        assert target.ratio(run_with(value=1.0)) == 2.0
+        assert target.ratio(run_with(value=4.0)) < target.least
 
     def test_name_existing_workloads_and_engines(self):
-        for bar in bars.BARS:
-            assert set(bar.engines) <= {*WORKLOADS[bar.workload].engines, "compile-threads"}
+        for target in targets.TARGETS:
+            assert set(target.engines) <= {*WORKLOADS[target.workload].engines, "compile-threads"}
 
 
 def test_a_noisy_machine_is_reported():

@@ -72,7 +72,7 @@ def test_the_memory_of_a_node_is_measured_in_a_separate_process(name):
 
 
 def test_unmeasurable_memory_is_reported_with_the_reason(monkeypatch):
-    monkeypatch.setattr(memory, "IN_A_PROCESS_OF_ITS_OWN", "raise SystemExit('it is full: {!r} {}')")
+    monkeypatch.setattr(memory, "CHILD_CODE", "raise SystemExit('it is full: {!r} {}')")
     with pytest.raises(RuntimeError, match="it is full: 'value' 1000000"):
         memory.bytes_a_node("value")
 
