@@ -43,7 +43,7 @@ def test_an_array_without_axes_is_shown_as_its_value():
 
 
 def test_an_array_with_axes_is_refused_with_advice():
-    with pytest.raises(ValueError, match=r"shape \(2,\) ; pass one element or the sum"):
+    with pytest.raises(ValueError, match=r"shape \(2,\); pass one element or the sum"):
         viz.graph_html(pygrad.array([1.0, 2.0]))
 
 
