@@ -4,20 +4,19 @@ import random
 
 import numpy as np
 import pytest
-from conftest import on_cpython
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from programs import programs
 from test_program import ERRORS, RECORDED, WITHOUT, agree, expected, function, numbers, possible, seeds, some
 
 import pygrad
 from pygrad import Value, nn, reference
 from pygrad._lib import lib
+from support import on_cpython, ops
+from support.programs import programs
 
-SMOOTH = {name: step for name, step in RECORDED.items() if name not in {"relu", "abs", "maximum", "minimum"}}
-SMOOTH = {name: step for name, step in SMOOTH.items() if name not in {"maximumx", "minimumx", "detach"}}
-SMOOTH = {name: step for name, step in SMOOTH.items() if name not in {"**", "x**"}}  # not so at a base of 0
-
+ROUGH = {name for case in ops.METHODS if case.stops or not case.smooth for name in (case.name, f"{case.name}x")}
+ROUGH |= {name for case in ops.OPERATORS if not case.smooth for name in (case.symbol, f"x{case.symbol}")}
+SMOOTH = {name: step for name, step in RECORDED.items() if name not in ROUGH}
 
 moderate = st.floats(0.1, 2) | st.floats(-2, -0.1)
 

@@ -1,6 +1,6 @@
 /* Fuzz target: reads bytes as a program over the C API, and runs it. After each step the whole arena is
  * checked. A program releases each hold once, but it also tries dead and foreign ids, and lets memory run out.
- * tests/replay.py reads the same bytes step by step in the same way, and compares with pygrad.reference.
+ * tests/support/replay.py reads the same bytes step by step in the same way, and compares with pygrad.reference.
  */
 #include "graph/arena.h"
 #include "fuzz.h"
@@ -375,7 +375,7 @@ static void record(void) {
   MUST(node < 0 || pg_release((pg_id)node) == PG_OK);
 }
 
-/* In the order of tests/replay.py. */
+/* In the order of tests/support/replay.py. */
 static void (*const STEPS[])(void) = {
     make_leaf, make_op, make_custom, make_leaves,        map,       reduce,
     matmul,    rows,    mlp,         set_closure,        set_label, release,

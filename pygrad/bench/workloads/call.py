@@ -1,7 +1,7 @@
-"""What Python costs in a call of a compiled function: the time of the call, without that of its C.
+"""Times Python's share of a call of a compiled function: the time of the call without the time spent in C.
 
-The clock is read before and after the call of C, within each call of value_and_grad, and the time in between is taken
-off. Reading it is counted as Python's share; what cffi takes to hand over the arguments is not.
+The clock is read before and after the C call inside each call of value_and_grad, and the difference is subtracted.
+Reading the clock counts as Python's share; the time that cffi takes to pass the arguments does not.
 """
 
 from __future__ import annotations
