@@ -1,0 +1,64 @@
+"""A recorded function as a C file that needs no pygrad; `Program.to_c` documents it."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+
+import numpy as np
+
+from pygrad._lib import ffi, lib
+from pygrad.checkpoint import PathLike, replacing
+from pygrad.program.arguments import Segment
+from pygrad.program.executor import GRADIENT, VALUES, Executor, Kind
+
+_C_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def write_c(executor: Executor, path: PathLike, name: str | None) -> None:
+    """See `Program.to_c`."""
+    recorded = executor.recorded
+    if name is None:
+        name = recorded.name if _C_NAME.fullmatch(recorded.name) else "f"
+    if not _C_NAME.fullmatch(name):
+        raise ValueError(
+            f"name must be a name in C, made of letters, digits and _, and not begin with a digit; got {name!r}"
+        )
+    code = f"{_comment(executor)}\n{_code(executor)}\n"
+    with replacing(path) as file:
+        file.write(re.sub(r"\bpg_", f"{name}_", code).encode())
+
+
+def _code(executor: Executor) -> str:
+    """The functions of the file. Their names begin with pg_."""
+    recorded = executor.recorded
+    shared = (False,) * len(recorded.arguments)
+    kinds: list[Kind] = [(shared, VALUES)]
+    if recorded.is_scalar:
+        kinds.append(((*shared, False), GRADIENT))
+    routines = [executor.routine(kind) for kind in kinds]
+    parameters = ffi.from_buffer("double[]", np.ascontiguousarray(recorded.parameters.data))
+    return executor.owned_text(lib.pg_export(len(routines), routines, parameters))
+
+
+def _comment(executor: Executor) -> str:
+    """The comment at the head of the file."""
+    inputs = [
+        f" *   inputs[{a.start}{f' to {a.stop - 1}' if a.size > 1 else ''}]: argument {a.position}, "
+        + (f"{a.structure!r}" if isinstance(a.structure, Segment) else "its numbers one after the other")
+        for a in executor.recorded.arguments
+        if a.size
+    ]
+    return "\n".join(
+        [
+            f"/* Written by pygrad {version('pygrad')}. C99; link with -lm.",
+            " *",
+            " * pg_value writes the pg_OUTPUTS results to outputs, one after the other, arrays in C order.",
+            " * pg_gradient, which exists if there is one result, also writes the gradient times the cotangent to",
+            " * input_gradient and parameter_gradient. inputs are the pg_INPUTS numbers of the arguments, one after",
+            " * the other, arrays in C order, integers as doubles. If parameters is NULL, pg_parameters is used.",
+            " * work is an array of pg_WORK doubles; calls at the same time need one each.",
+            *([" *", *inputs] if inputs else []),
+            " */",
+        ]
+    )
