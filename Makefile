@@ -38,7 +38,7 @@ docs: $(VENV)/.docs  ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 
 notebooks: $(VENV)/.test  ## run the notebooks of docs/ and write their outputs into them
-	$(RUN) tests/notebooks.py
+	$(RUN) tests/support/notebooks.py
 
 dist: $(VENV)/.dist  ## build the sdist and the wheel, and test the wheel in an environment of its own
 	rm -rf dist build/dist
@@ -48,7 +48,7 @@ dist: $(VENV)/.dist  ## build the sdist and the wheel, and test the wheel in an 
 	build/dist/venv/bin/pip install --quiet "$$(echo dist/*.whl)[test]"
 	tar -xzf dist/*.tar.gz -C build/dist --strip-components=1
 	rm -rf build/dist/pygrad
-	cd build/dist && venv/bin/python -m pytest -q tests/test_engine.py tests/test_array.py tests/test_program.py tests/test_ops.py
+	cd build/dist && venv/bin/python -m pytest -q tests/engine tests/array tests/test_program.py tests/test_ops.py
 
 sanitize: $(VENV)/.test  ## run the tests in C and in Python with ASan and UBSan, and those of threads with TSan
 	$(MAKE) -C tests/c asan tsan

@@ -1,20 +1,14 @@
 """What the tests share."""
 
 import gc
-import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
 
-import figures
 import pytest
 
-import pygrad
 from pygrad._lib import ffi, lib
-
-# Sanitizers map most of the address space, and keep what is freed for a while.
-on_limited_memory = pytest.mark.skipif("PYGRAD_SANITIZED" in os.environ, reason="a sanitizer needs memory of its own")
+from support import figures, live_nodes
 
 
 def pytest_addoption(parser):
@@ -36,11 +30,6 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config):
         Path(config.getoption("--page")).write_text(figures.page(), encoding="utf-8")
 
 
-def on_cpython(reason: str) -> pytest.MarkDecorator:
-    """Skip a test elsewhere, for a reason that is not ours to mend."""
-    return pytest.mark.skipif(platform.python_implementation() != "CPython", reason=reason)
-
-
 @pytest.fixture(autouse=True, scope="module")
 def few_objects():
     """What a file's tests collect is their own garbage: with all that was there before, it takes 20 times as long."""
@@ -51,16 +40,6 @@ def few_objects():
     gc.freeze()
     yield
     gc.unfreeze()
-
-
-def live_nodes() -> int:
-    """Nodes alive once all that can be collected is (PyPy runs a `__del__` only in a later collection)."""
-    live = -1
-    while live != pygrad.memory_stats().live_nodes:
-        live = pygrad.memory_stats().live_nodes
-        for _ in range(3):
-            gc.collect()
-    return live
 
 
 @pytest.fixture(autouse=True)

@@ -8,11 +8,11 @@ import zipfile
 
 import numpy as np
 import pytest
-from hostile import damaged, entries, npy, zipped
 
 import pygrad
 from pygrad import nn, optim
 from pygrad.checkpoint import unpack
+from support.hostile import damaged, entries, npy, zipped
 
 STATE = {
     "w": np.array([[1.0, np.inf], [np.nan, -0.0]]),

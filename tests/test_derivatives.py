@@ -4,15 +4,15 @@ import random
 
 import numpy as np
 import pytest
-from conftest import on_cpython
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from programs import programs
 from test_program import ERRORS, RECORDED, WITHOUT, agree, expected, function, numbers, possible, seeds, some
 
 import pygrad
 from pygrad import Value, nn, reference
 from pygrad._lib import lib
+from support import on_cpython
+from support.programs import programs
 
 SMOOTH = {name: step for name, step in RECORDED.items() if name not in {"relu", "abs", "maximum", "minimum"}}
 SMOOTH = {name: step for name, step in SMOOTH.items() if name not in {"maximumx", "minimumx", "detach"}}

@@ -3,11 +3,11 @@
 import math
 
 import micrograd.engine
-from conftest import on_cpython
 from hypothesis import given, settings
-from programs import EDGES, MICROGRAD_STEPS, STEPS, bits, programs, run, shape
 
 from pygrad import engine, reference
+from support import on_cpython
+from support.programs import EDGES, MICROGRAD_STEPS, STEPS, bits, programs, run, shape
 
 pytestmark = on_cpython("PyPy computes x ** 2 as x * x")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import on_limited_memory
 
 import pygrad
 from pygrad.bench.workloads.memory import resident_bytes
+from support import on_limited_memory
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from test_array import check, elements
 
 from pygrad import Array, Value, array, memory_stats
 from pygrad import functional as F
+from support.arrays import check, elements
 
 rng = np.random.default_rng(1)
 X, Y, W = rng.normal(size=(4, 3)), rng.normal(size=(4, 3)), rng.normal(size=(5, 3))

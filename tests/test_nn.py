@@ -10,11 +10,11 @@ from unittest import mock
 import micrograd.nn
 import numpy as np
 import pytest
-from conftest import live_nodes
-from programs import bits, shape
 
 import pygrad
 from pygrad import Value, functional, nn, reference
+from support import live_nodes
+from support.programs import bits, shape
 
 
 def train(module, steps=20):

@@ -4,7 +4,8 @@ import shutil
 
 import nbformat
 import pytest
-from notebooks import DOCS, run, texts
+
+from support.notebooks import DOCS, run, texts
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="graphviz's dot is not installed")
 

@@ -5,10 +5,10 @@ import struct
 import sys
 
 import pytest
-from conftest import on_cpython
-from programs import EDGES, bits
 
 from pygrad import engine, reference
+from support import on_cpython
+from support.programs import EDGES, bits
 
 pows_as_in_c = on_cpython("PyPy computes x ** 2 as x * x")
 

@@ -16,18 +16,18 @@ from collections import OrderedDict, namedtuple
 
 import numpy as np
 import pytest
-from conftest import live_nodes
-from hostile import damaged
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loops import LOOPS
-from programs import programs
 from test_program import RECORDED, WITHOUT, bits, function, possible
 
 import pygrad
 from pygrad import Program, Value, nn, persistence
 from pygrad._lib import lib
 from pygrad.checkpoint import pack, unpack
+from support import live_nodes
+from support.hostile import damaged
+from support.loops import LOOPS
+from support.programs import programs
 
 rng = np.random.default_rng(0)
 

@@ -16,16 +16,16 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import live_nodes, on_cpython
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loops import LOOPS
-from programs import EDGES, ERRORS, RECORDED, agree, evaluate, expected, function, possible, programs
 
 import pygrad
 from pygrad import TraceWarning, Value, nn, reference
 from pygrad import functional as F
 from pygrad._lib import lib
+from support import live_nodes, on_cpython
+from support.loops import LOOPS
+from support.programs import EDGES, ERRORS, RECORDED, agree, evaluate, expected, function, possible, programs
 
 FLAGS = [lib.PG_WITHOUT_FOLDING, lib.PG_WITHOUT_SHARING, lib.PG_WITHOUT_REDUCTION]
 FLAGS += [lib.PG_WITHOUT_DOTS, lib.PG_WITHOUT_VECTORS, lib.PG_WITHOUT_REUSE]

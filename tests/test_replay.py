@@ -1,12 +1,12 @@
 """Random bytes as programs over the C API, each step compared with the reference: see replay.py."""
 
 import pytest
-from conftest import on_cpython
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replay import STEPS, MismatchError, Replay
 
 from pygrad._lib import lib
+from support import on_cpython
+from support.replay import STEPS, MismatchError, Replay
 
 
 @on_cpython("PyPy computes x ** 2 as x * x")

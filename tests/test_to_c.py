@@ -13,16 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cffi import FFI
-from conftest import on_cpython
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from programs import EDGES, ERRORS, RECORDED, agree, expected, function, possible, programs
 
 import pygrad
 from pygrad import Value, nn
 from pygrad import functional as F
 from pygrad._lib import lib
 from pygrad.bench.workloads import gpt
+from support import on_cpython
+from support.programs import EDGES, ERRORS, RECORDED, agree, expected, function, possible, programs
 
 CC = shutil.which("cc") or shutil.which("gcc")
 STRICT = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]

@@ -1,6 +1,6 @@
 /* Reads bytes as a program over the C API, and runs it: a target for libFuzzer. After each step the whole arena
  * is checked. What it does is honest (it lets go of what it holds, once), but it tries dead and foreign ids,
- * too, and lets memory run out. tests/replay.py reads the same bytes, step by step in the same way, and
+ * too, and lets memory run out. tests/support/replay.py reads the same bytes, step by step in the same way, and
  * compares with pygrad.reference.
  */
 #include "graph/arena.h"
@@ -374,7 +374,7 @@ static void record(void) {
   MUST(node < 0 || pg_release((pg_id)node) == PG_OK);
 }
 
-/* The order is that of tests/replay.py. */
+/* The order is that of tests/support/replay.py. */
 static void (*const STEPS[])(void) = {
     make_leaf, make_op, make_custom, make_leaves,        map,       reduce,
     matmul,    rows,    mlp,         set_closure,        set_label, release,

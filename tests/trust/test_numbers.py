@@ -7,15 +7,14 @@ import math
 import sys
 from typing import Callable, NamedTuple
 
-import figures
 import mpmath
 import numpy as np
 import pytest
-from conftest import on_cpython
 from mpmath import mpf
 
 import pygrad
 from pygrad._lib import lib
+from support import figures, on_cpython
 
 mpmath.mp.dps = 50
 LARGEST = sys.float_info.max

@@ -13,18 +13,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-import figures
 import numpy as np
 import pytest
-from conftest import on_cpython
-from loops import LOOPS
-from operations import NOT_CALLED, OPERATIONS, World, is_covered, public_names
 
 import pygrad
 from pygrad._lib import lib
+from support import figures, on_cpython
+from support.loops import LOOPS
+from support.operations import NOT_CALLED, OPERATIONS, World, is_covered, public_names
 
 pytestmark = on_cpython("PyPy finalizes a Value when it collects garbage")
 
+LIMITED = Path(__file__).parent.parent / "support" / "limited.py"
 BLOCK = 256  # nodes; see csrc/arena.h
 BLOCKS = 128  # that are left free at most
 MANY = BLOCK * BLOCKS
@@ -220,7 +220,12 @@ def test_whichever_allocation_fails_those_before_it_are_freed(name, attempts):
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what the limits count")
 def test_whatever_does_not_get_its_memory_from_the_system_leaves_all_as_it_was(tmp_path, full):
     sizes = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, Path(__file__).parent / "limited.py", str(tmp_path), str(1_200_000 if full else 300_000)]
+    command = [
+        sys.executable,
+        Path(__file__).parent.parent / "support" / "limited.py",
+        str(tmp_path),
+        str(1_200_000 if full else 300_000),
+    ]
     done = subprocess.run(command, env={**os.environ, **sizes}, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     failed = json.loads(done.stdout)

@@ -7,9 +7,9 @@ import os
 import signal
 from pathlib import Path
 
-import figures
 import pytest
-from conftest import on_cpython
+
+from support import figures, on_cpython
 
 TESTS = Path(__file__).parent.parent
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork()")
@@ -20,7 +20,7 @@ import os, random, signal, sys, threading, time, warnings
 import numpy as np
 import pygrad
 from pygrad import Value, array
-from jobs import JOBS, do, shared, use
+from support.jobs import JOBS, do, shared, use
 
 warnings.simplefilter("ignore", DeprecationWarning)  # of forks where there are threads
 x = array(np.linspace(0.1, 2, 100_000))
@@ -68,7 +68,7 @@ def start(works=BUSY, daemon=False):
 def busy(python):
     """Runs code in a process that has all of the above."""
     already = filter(None, [os.environ.get("PYTHONPATH")])  # a core with a sanitizer
-    path = os.pathsep.join([str(TESTS), str(Path(__file__).parent), *already])
+    path = os.pathsep.join([str(TESTS), *already])
 
     def run(code, **options):
         return python(BUSY + code, env={**os.environ, "PYTHONPATH": path}, **options)

@@ -2,9 +2,9 @@
 
 import json
 
-import figures
 import pytest
-from conftest import on_cpython
+
+from support import figures, on_cpython
 
 LIMIT = 0.1  # seconds
 

@@ -3,9 +3,9 @@
 import json
 import sys
 
-import figures
 import pytest
-from conftest import on_limited_memory
+
+from support import figures, on_limited_memory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
 

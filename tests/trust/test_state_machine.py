@@ -11,9 +11,7 @@ import sys
 import threading
 from collections import Counter
 
-import figures
 import numpy as np
-from conftest import on_cpython
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -24,12 +22,13 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from loops import LOOPS
-from programs import EDGES, STEPS, bits, run
 
 import pygrad
 from pygrad import Value, optim, reference
 from pygrad._lib import lib
+from support import figures, on_cpython
+from support.loops import LOOPS
+from support.programs import EDGES, STEPS, bits, run
 
 ERRORS = (ArithmeticError, ValueError)
 SHAPE = (2, 3)  # of all Arrays

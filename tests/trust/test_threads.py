@@ -5,13 +5,12 @@ import sys
 import threading
 import time
 
-import figures
 import pytest
-from conftest import live_nodes
-from jobs import JOBS
 
 import pygrad
 from pygrad._lib import ffi, lib
+from support import figures, live_nodes
+from support.jobs import JOBS
 
 THREADS = 16
 SEEDS = 20

@@ -7,12 +7,12 @@ import random
 import struct
 
 import numpy as np
-from loops import LOOPS
-from programs import EDGES, STEPS, bits, run
 
 import pygrad
 from pygrad import Value, nn, optim
 from pygrad import functional as F
+from support.loops import LOOPS
+from support.programs import EDGES, STEPS, bits, run
 
 # A hook that knows a result keeps it for good.
 NAMES = [name for name in sorted(STEPS) if name != "hook"]

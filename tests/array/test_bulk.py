@@ -4,14 +4,14 @@ import math
 
 import numpy as np
 import pytest
-from conftest import live_nodes, on_cpython
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loops import LOOPS
-from programs import EDGES, bits, shape
 
 import pygrad
 from pygrad import Value, reference
+from support import live_nodes, on_cpython
+from support.loops import LOOPS
+from support.programs import EDGES, bits, shape
 
 ERRORS = (ArithmeticError, ValueError)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-LOGS = Path(__file__).parent.parent / "build" / "trust"  # what other targets of the Makefile have printed
+LOGS = Path(__file__).parent.parent.parent / "build" / "trust"  # what other targets of the Makefile have printed
 
 _figures: dict[str, str] = {}
 _tables: dict[str, list[list[str]]] = {}

@@ -1,6 +1,6 @@
 """Reads bytes as tests/c/fuzz_graph.c does, as a program over the C API, and runs it beside `pygrad.reference`.
 
-    python tests/replay.py crash-0123...
+    python tests/support/replay.py crash-0123...
 
 prints each step of a file that libFuzzer has left, and where C and the reference part. What the two files have in
 common, they have line by line: the order of the steps, and of the bytes that each step reads.

@@ -1,0 +1,59 @@
+"""Functions of each element of an Array: NumPy's numbers, and their slopes as gradients."""
+
+import operator
+
+import numpy as np
+import pytest
+
+from pygrad import array
+from support.arrays import OPERANDS, X, check, elements
+
+
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+@pytest.mark.parametrize("operand", OPERANDS)
+def test_maximum_and_minimum_take_what_operators_take(name, operand):
+    other = OPERANDS[operand]()
+    numbers = elements(other).astype(float)
+    out = getattr(array(X), name)(other)
+    np.testing.assert_array_equal(out.data, getattr(np, name)(X, numbers))
+
+
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+def test_the_gradient_of_a_maximum_goes_to_the_larger_and_is_halved_between_equals(name):
+    x, y = array([1.0, 5.0, 2.0]), array([3.0, 4.0, 2.0])
+    getattr(x, name)(y).sum().backward()
+    expected = [0, 1, 0.5] if name == "maximum" else [1, 0, 0.5]
+    assert x.grad.tolist() == expected
+    assert y.grad.tolist() == [1 - e for e in expected]
+
+
+@pytest.mark.parametrize("other", ["a", None, {}], ids=repr)
+def test_maximum_of_no_number_is_a_type_error_that_names_the_type(other):
+    with pytest.raises(TypeError, match=type(other).__name__):
+        array([1.0]).maximum(other)
+
+
+UNARY = {
+    "exp": np.exp,
+    "log": np.log,
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "sqrt": np.sqrt,
+    "sin": np.sin,
+    "cos": np.cos,
+    "abs": np.abs,
+    "relu": lambda x: np.maximum(x, 0),
+}
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_a_function_of_each_element_gives_numpy_s_numbers_and_their_slopes(name):
+    for numbers in [X, X[:, 1:].T, np.array(0.5), np.empty((0, 2))]:
+        check(lambda x: getattr(x, name)(), UNARY[name], numbers, rtol=1e-15)
+    strided = array(X)[:, ::2]
+    np.testing.assert_allclose(getattr(strided, name)().data, UNARY[name](X[:, ::2]), rtol=1e-15)
+
+
+def test_minus_and_abs():
+    check(operator.neg, operator.neg, X)
+    check(abs, abs, X - 1)
