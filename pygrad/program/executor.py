@@ -64,6 +64,7 @@ class Executor:
     def __init__(self, recorded: Recorded, threads: int, check_finite: bool) -> None:
         self.recorded, self.check_finite = recorded, check_finite
         self.threads = threads
+        self._what = f"a run of {recorded.name}"
         self.parameter_count = recorded.parameters.size
         self._parameter_ids = recorded.parameters._ids
         self._parameter_pointer = pointer(self._parameter_ids)
@@ -90,7 +91,7 @@ class Executor:
         numbers = ffi.new(_POINTERS, [_from_buffer(_DOUBLES, x) for x in arguments + results])
         short = (batch or 1) < long_from
         run = pg_run if short else functools.partial(_run_heeding_signals, arguments, results)
-        check(run(routine, batch or 1, numbers, self._threads), f"a run of {self.recorded.name}")
+        check(run(routine, batch or 1, numbers, self._threads), self._what)
 
     def routine(self, kind: Kind) -> Any:
         """The pg_routine for a kind of call."""
@@ -111,9 +112,8 @@ class Executor:
 
     def add_to_parameters(self, gradient: Numbers) -> None:
         """Add to the grads of the parameters."""
-        if gradient.size:
-            status = lib.pg_add_grads(gradient.size, self._parameter_pointer, _from_buffer(_DOUBLES, gradient))
-            check(status, "a parameter")
+        status = lib.pg_add_grads(gradient.size, self._parameter_pointer, _from_buffer(_DOUBLES, gradient))
+        check(status, "a parameter")
 
     # Searching for inf and nan ----------------------------------------------------------------------------------------
 

@@ -174,7 +174,7 @@ class Program:
         >>> f.check_finite = True
         >>> f(0.0)
         Traceback (most recent call last):
-        FloatingPointError: a result of <lambda> is -inf: log(0.0) is -inf
+        FloatingPointError: a result of <lambda> is -inf, at index (0,): log(0.0) is -inf
         """
         return self._executor.check_finite
 
@@ -209,7 +209,7 @@ class Program:
         executor.run((batched, VALUES), numbers, batch, [results])
         if executor.check_finite:
             executor.require_finite("a result", results, batch is not None, batch, numbers)
-        return structured(recorded.result, results)
+        return recorded.result.of(results) if recorded.is_scalar else structured(recorded.result, results)
 
     def value_and_grad(self, *args: Any, cotangent: npt.ArrayLike = 1.0) -> tuple[Any, tuple[Any, ...]]:
         """Return the one result of the function, and its gradient times the cotangent.
@@ -266,7 +266,8 @@ class Program:
                 what = f"the gradient by argument {i}"
                 executor.require_finite(what, gradient, batched[i], batch, numbers, weight)
             executor.require_finite("the gradient by a parameter", by_parameters, False, batch, numbers, weight)
-        executor.add_to_parameters(by_parameters)
+        if by_parameters.size:
+            executor.add_to_parameters(by_parameters)
         return recorded.result.of(values), tuple([a.gradient(g) for a, g in zip(recorded.arguments, gradients)])
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
