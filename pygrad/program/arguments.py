@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygrad.array import Numbers
-from pygrad.array import _elements as elements
+from pygrad.array import _elements as as_elements
 from pygrad.lookup import Index
 
 Shape = tuple[int, ...]
@@ -121,7 +121,7 @@ class Argument:
 
     def _floats(self, x: Any, what: str) -> Numbers:
         try:
-            numbers = elements(x)
+            numbers = as_elements(x)
         except ValueError as error:
             raise ValueError(self._refusal("lists that make no array", what)) from error
         except TypeError:

@@ -12,21 +12,23 @@ from pygrad.checkpoint import PathLike, replacing
 from pygrad.program.arguments import Segment
 from pygrad.program.executor import GRADIENT, VALUES, Executor, Kind
 
-_C_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
 
 def write_c(executor: Executor, path: PathLike, name: str | None) -> None:
     """See `Program.to_c`."""
     recorded = executor.recorded
     if name is None:
-        name = recorded.name if _C_NAME.fullmatch(recorded.name) else "f"
-    if not _C_NAME.fullmatch(name):
+        name = recorded.name if _is_c_name(recorded.name) else "f"
+    if not _is_c_name(name):
         raise ValueError(
             f"name must be a name in C, made of letters, digits and _, and not begin with a digit; got {name!r}"
         )
     code = f"{_comment(executor)}\n{_code(executor)}\n"
     with replacing(path) as file:
         file.write(re.sub(r"\bpg_", f"{name}_", code).encode())
+
+
+def _is_c_name(name: str) -> bool:
+    return name.isascii() and name.isidentifier()
 
 
 def _code(executor: Executor) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 
 from pygrad.array import Numbers
 from pygrad.program.arguments import Argument, IndexSegment, Segment, Shape, map_structure, structured
-from pygrad.program.executor import GRADIENT, TANGENTS, Executor, rows
-from pygrad.program.recorded import Given, Recorded
+from pygrad.program.executor import GRADIENT, TANGENTS, Executor, new_rows
+from pygrad.program.recorded import BatchedNumbers, Recorded
 
 _HVP = GRADIENT | TANGENTS
 
@@ -23,7 +23,7 @@ def jvp(executor: Executor, primals: Sequence[Any], tangents: Sequence[Any]) -> 
     """See `Program.jvp`."""
     recorded = executor.recorded
     numbers, batched, batch = _with_tangents(recorded, primals, tangents)
-    values, directions = rows(batch, recorded.result_size), rows(batch, recorded.result_size)
+    values, directions = new_rows(batch, recorded.result_size), new_rows(batch, recorded.result_size)
     executor.run((batched, TANGENTS), numbers, batch, [values, directions])
     if executor.check_finite:
         executor.require_finite("a result", values, batch is not None, batch, numbers[: len(primals)])
@@ -52,7 +52,7 @@ def hvp(executor: Executor, primals: Sequence[Any], tangents: Sequence[Any]) -> 
     if batch is not None and any(batched[:n]):  # pg_compile wants all primals batched, or none
         numbers[:n] = [_for_each(a, x, batch) for a, x in zip(recorded.arguments, numbers)]
         batched = (*(True,) * n, *batched[n:])
-    products = [rows(batch, a.size) for a in recorded.arguments]
+    products = [new_rows(batch, a.size) for a in recorded.arguments]
     executor.run((batched, _HVP), numbers, batch, products)
     if executor.check_finite:
         for i, product in enumerate(products):
@@ -110,7 +110,7 @@ def _for_each(argument: Argument, x: Numbers, batch: int) -> Numbers:
     return np.ascontiguousarray(np.broadcast_to(x, (batch, *argument.shape)))
 
 
-def _with_tangents(recorded: Recorded, primals: Sequence[Any], tangents: Sequence[Any]) -> Given:
+def _with_tangents(recorded: Recorded, primals: Sequence[Any], tangents: Sequence[Any]) -> BatchedNumbers:
     """The numbers of the primals, then those of the tangents."""
     for name, given in [("primals", primals), ("tangents", tangents)]:
         if not isinstance(given, (list, tuple)):

@@ -16,8 +16,8 @@ import numpy as np
 
 from pygrad._lib import check, ffi, lib, text
 from pygrad.array import Numbers
-from pygrad.array import _pointer as pointer
-from pygrad.engine import _in_words as in_words
+from pygrad.array import _pointer as c_ids_of
+from pygrad.engine import _in_words as formula
 from pygrad.program.recorded import Recorded
 
 Kind = tuple[tuple[bool, ...], int]  # of a call: which of the arguments of pg_compile are batches, and what it computes
@@ -45,7 +45,7 @@ def thread_count(threads: int) -> int:
     return count
 
 
-def rows(batch: int | None, size: int) -> Numbers:
+def new_rows(batch: int | None, size: int) -> Numbers:
     """An array for `size` numbers of one sample, or of each sample of a batch."""
     return np.empty(size if batch is None else (batch, size))
 
@@ -67,7 +67,7 @@ class Executor:
         self._what = f"a run of {recorded.name}"
         self.parameter_count = recorded.parameters.size
         self._parameter_ids = recorded.parameters._ids
-        self._parameter_pointer = pointer(self._parameter_ids)
+        self._parameter_pointer = c_ids_of(self._parameter_ids)
         self._routines: dict[Kind, tuple[Any, float]] = {}  # with the batch from which on a run is long
 
     @property
@@ -147,7 +147,7 @@ class Executor:
         check(count, f"the search for inf and nan in {recorded.name}")
         *operands, result = list(found)[:count] or [None]
         words = text(symbol[0]) if count else ""
-        return f"{in_words(words, *operands) if operands else words} is {result}" if count else None
+        return f"{formula(words, *operands) if operands else words} is {result}" if count else None
 
     # Listings ---------------------------------------------------------------------------------------------------------
 

@@ -30,8 +30,8 @@ import numpy.typing as npt
 
 from pygrad._lib import ffi, lib, text
 from pygrad.array import Ids
-from pygrad.array import _leaves as leaves
-from pygrad.array import _pointer as pointer
+from pygrad.array import _leaves as make_leaves
+from pygrad.array import _pointer as c_ids_of
 from pygrad.checkpoint import Arrays, PathLike, pack, refused_as_damaged, unpack, write
 from pygrad.program import recorded
 from pygrad.program.arguments import Argument, IndexSegment, Segment, segments_of
@@ -214,7 +214,7 @@ def _read(arrays: Arrays, description: dict[str, Any]) -> Saved:
     if reader.size != arrays["outputs"].size:
         raise ValueError(f"its result has {reader.size} numbers, but its graph has {arrays['outputs'].size} outputs")
     arrays["ops"] = _op_codes(description["ops"], arrays["ops"])
-    parameters = leaves(arrays["parameters"])
+    parameters = make_leaves(arrays["parameters"])
     pg_program = _graph(arrays, parameters._ids)
     return Saved(Recorded(name, arguments, result, pg_program, parameters_of(pg_program)), threads, check_finite)
 
@@ -289,7 +289,7 @@ def _graph(arrays: Arrays, parameters: Ids) -> Any:
             raise ValueError(f"its array {name!r} must have {counts[count]} numbers, got {arrays[name].size}")
     parts = ffi.new("pg_parts *", counts)
     _point(parts, arrays)
-    parts.parameters = pointer(parameters)
+    parts.parameters = c_ids_of(parameters)
     fault = ffi.new("const char **")
     pg_program = lib.pg_program_of(parts, recorded.disabled, fault)
     if not pg_program:

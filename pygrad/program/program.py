@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pygrad.array import Array, Numbers
-from pygrad.array import _elements as elements
+from pygrad.array import _elements as as_elements
 from pygrad.checkpoint import PathLike
 from pygrad.program import derivatives, files
 from pygrad.program.arguments import structured
 from pygrad.program.c_source import write_c
-from pygrad.program.executor import GRADIENT, VALUES, Executor, rows, thread_count
+from pygrad.program.executor import GRADIENT, VALUES, Executor, new_rows, thread_count
 from pygrad.program.recorded import Recorded
 from pygrad.program.trace import TraceWarning, trace
 
@@ -205,7 +205,7 @@ class Program:
         """
         recorded, executor = self._recorded, self._executor
         numbers, batched, batch = recorded.numbers(args)
-        results = rows(batch, recorded.result_size)
+        results = new_rows(batch, recorded.result_size)
         executor.run((batched, VALUES), numbers, batch, [results])
         if executor.check_finite:
             executor.require_finite("a result", results, batch is not None, batch, numbers)
@@ -512,7 +512,7 @@ def _cotangent(x: npt.ArrayLike) -> tuple[Numbers, bool]:
     """The numbers of the cotangent, and whether there is one for each sample."""
     if type(x) is float:
         return np.array(x), False
-    weight = np.asarray(elements(x), order="C")
+    weight = np.asarray(as_elements(x), order="C")
     if weight.ndim > 1 or weight.dtype != _FLOAT64:
         raise ValueError(f"cotangent must be a number or an array of shape (B,), got {x!r}")
     return weight, weight.ndim == 1

@@ -11,12 +11,12 @@ import numpy as np
 
 from pygrad._lib import ffi, lib
 from pygrad.array import Array, Numbers
-from pygrad.array import _holding as holding
-from pygrad.array import _pointer as pointer
+from pygrad.array import _holding as hold
+from pygrad.array import _pointer as c_ids_of
 from pygrad.program.arguments import Argument, Segment, segments_of
 
 # A call's numbers: the array of each argument, which of them are batches, and the size of these (None without any).
-Given = tuple[list[Numbers], tuple[bool, ...], Optional[int]]
+BatchedNumbers = tuple[list[Numbers], tuple[bool, ...], Optional[int]]
 
 disabled = 0  # optimizations that new Programs do without (PG_WITHOUT_*): for tests
 
@@ -62,7 +62,7 @@ class Recorded:
                 f"{method}() needs a function with one scalar result; {self.name}() returns {self.result!r}"
             )
 
-    def numbers(self, args: Sequence[Any], what: str = "argument") -> Given:
+    def numbers(self, args: Sequence[Any], what: str = "argument") -> BatchedNumbers:
         """The numbers of the arguments of a call, or with what="tangent" of their tangents."""
         if len(args) != len(self.arguments):
             raise TypeError(self._refusal(len(args), what))
@@ -91,5 +91,5 @@ class Recorded:
 def parameters_of(pg_program: Any) -> Array:
     """An Array of the parameters of a program in C. It keeps their nodes alive."""
     ids = np.empty(lib.pg_program_parameters(pg_program, ffi.NULL), dtype=np.uint32)
-    lib.pg_program_parameters(pg_program, pointer(ids))
-    return holding(ids)
+    lib.pg_program_parameters(pg_program, c_ids_of(ids))
+    return hold(ids)

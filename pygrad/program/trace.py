@@ -12,8 +12,8 @@ import numpy as np
 
 from pygrad._lib import error, ffi, lib
 from pygrad.array import Array, Ids, array
-from pygrad.array import _leaves as leaves
-from pygrad.array import _pointer as pointer
+from pygrad.array import _leaves as make_leaves
+from pygrad.array import _pointer as c_ids_of
 from pygrad.engine import Value
 from pygrad.engine import _is_number as is_number
 from pygrad.lookup import Index, Lookups
@@ -88,7 +88,7 @@ def trace(fn: Callable[..., Any], examples: Sequence[Any]) -> tuple[Recorded, in
         for position, (example, shape) in enumerate(zip(examples, shapes)):
             start = traced[-1].argument.stop if traced else 0
             traced.append(_TracedArgument(position, example, shape, start, lookups))
-        returned = fn(*[argument.given for argument in traced])
+        returned = fn(*[argument.passed for argument in traced])
         result = map_structure(outputs.add, returned)
     lookups.ended = True
     inputs = _in_a_row([argument.end_trace(lookups) for argument in traced])
@@ -126,7 +126,7 @@ class _TracedArgument:
 
     Attributes
     ----------
-    given
+    passed
         what the function receives: the example with a Value, Array or Index in place of each number, array or index
     argument
         what calls of the Program will accept
@@ -137,7 +137,7 @@ class _TracedArgument:
         self._traced: list[tuple[Segment, Any]] = []
         structure = map_structure(lambda x: self._add(x, lookups), example)
         nodes = iter(self._traced)
-        self.given = map_structure(lambda _: next(nodes)[1], structure)
+        self.passed = map_structure(lambda _: next(nodes)[1], structure)
         if shape is not None and not isinstance(structure, Segment):  # lists that make one array
             structure = Segment(shape, 0)
         self.argument = Argument(position, structure, start)
@@ -151,7 +151,7 @@ class _TracedArgument:
             inputs = self._start + np.arange(segment.start, segment.stop).reshape(segment.shape)
             node = Index(x._data, inputs, lookups)
         elif isinstance(x, np.ndarray):
-            node = leaves(x.astype(np.float64))
+            node = make_leaves(x.astype(np.float64))
         else:
             node = Value(x)
         self._traced.append((segment, node))
@@ -220,7 +220,7 @@ def _record(name: str, inputs: Ids, outputs: Ids, lookups: Lookups) -> Any:
     pointers = [ffi.from_buffer("uint32_t[]", x) for x in (nodes, indices, tables, rows, elements)]
     described = ffi.new("pg_lookups *", [nodes.size, *pointers[:3], rows.size, *pointers[3:]])
     pg_program = lib.pg_record(
-        inputs.size, pointer(inputs), outputs.size, pointer(outputs), described, recorded.disabled
+        inputs.size, c_ids_of(inputs), outputs.size, c_ids_of(outputs), described, recorded.disabled
     )
     if not pg_program:
         if not all(map(lib.pg_refs, outputs.tolist())):
