@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from pygrad import Array, Value, array, memory_stats
 from pygrad import functional as F
+from support import ops
 from support.arrays import check, elements
 
 rng = np.random.default_rng(1)
@@ -38,10 +39,8 @@ REDUCE = {"mean": np.mean, "sum": np.sum, "none": lambda x: x}
 
 # name: (the function, its formula, operands)
 FORMULAS = {
-    "relu": (F.relu, lambda x: np.maximum(x, 0), X),
+    **{case.name: (getattr(F, case.method), case.numpy, CUBE * 5) for case in ops.FUNCTIONS},
     "relu of one": (F.relu, lambda x: np.maximum(x, 0), np.array(-0.5)),
-    "tanh": (F.tanh, np.tanh, CUBE),
-    "sigmoid": (F.sigmoid, lambda x: 1 / (1 + np.exp(-x)), CUBE * 5),
     "linear": (F.linear, lambda x, w: x @ w.T, X, W),
     "linear with a bias": (F.linear, lambda x, w, b: x @ w.T + b, X, W, np.arange(5.0)),
     "linear of a vector": (F.linear, lambda x, w, b: x @ w.T + b, X[0], W, np.arange(5.0)),
@@ -418,9 +417,7 @@ def test_a_list_where_one_is_wanted_is_refused(f, error):
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [
-        ("relu", "input"),
-        ("tanh", "input"),
-        ("sigmoid", "input"),
+        *[(case.method, "input") for case in ops.FUNCTIONS],
         ("linear", "input weight bias=None"),
         ("embedding", "input weight"),
         ("softmax", "input dim=-1"),

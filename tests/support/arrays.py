@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pygrad import Array, Value, array
+from support import ops
 
 
 @contextlib.contextmanager
@@ -56,13 +57,9 @@ numbers_of = st.builds(lambda shape: np.arange(1.0, 1 + np.prod(shape, dtype=int
 filled = st.builds(
     lambda shape: np.arange(1.0, 1 + np.prod(shape)).reshape(shape), hnp.array_shapes(max_dims=3, max_side=4)
 )
-ARITHMETIC = {  # name: (operator, its slopes)
-    "+": (operator.add, lambda x, y: (1, 1)),
-    "-": (operator.sub, lambda x, y: (1, -1)),
-    "*": (operator.mul, lambda x, y: (y, x)),
-    "/": (operator.truediv, lambda x, y: (1 / y, -x / y**2)),
-    "**": (operator.pow, lambda x, y: (y * x ** (y - 1), np.log(x) * x**y)),
-}
+# symbol: (the operator, its slopes)
+ARITHMETIC = {case.symbol: (getattr(operator, case.method), case.slopes_at) for case in ops.OPERATORS}
+
 OPERANDS = {
     "an Array": lambda: array([[3.0, 0.25, 1.5], [1.0, 2.0, 0.5]]),
     "an Array's transpose": lambda: array([[3.0, 0.25], [1.5, 1.0], [2.0, 0.5]]).T,

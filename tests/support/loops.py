@@ -3,7 +3,10 @@
 Each takes the Value class, a list of rows of Values x, another one y of the same shape, and a number c; it gives rows.
 """
 
+import operator
+
 from pygrad import functional as F
+from support import ops
 
 
 def each(f):
@@ -63,37 +66,30 @@ def rms_norm(row, eps, weights=None):
     return [v * scale * w for v, w in zip(row, weights)]
 
 
-UNARY = ["relu", "exp", "log", "tanh", "sigmoid", "sqrt", "sin", "cos", "abs"]
+def _both(f):
+    """A function of elements a and b and a number c: as a loop, and on Arrays."""
+    return each(f), f
+
+
+def _elementwise():
+    """Each op of the table of cases, with Values and with a number on either side."""
+    for case in ops.UNARY:
+        yield case.name, _both(lambda a, b, c, write=case.write: write(a))
+    for case in ops.OPERATORS:
+        apply = getattr(operator, case.method)
+        yield case.symbol, _both(lambda a, b, c, apply=apply: apply(a, b))
+        yield f"x{case.symbol}c", _both(lambda a, b, c, apply=apply: apply(a, c))
+        yield f"c{case.symbol}x", _both(lambda a, b, c, apply=apply: apply(c, a))
+    for case in ops.METHODS:
+        if case.arity == 2:
+            yield case.name, _both(lambda a, b, c, write=case.write: write(a, b))
+            yield f"{case.name} c", _both(lambda a, b, c, write=case.write: write(a, c))
+
 
 # name: (the loop, the same on Arrays x and y)
 LOOPS = {
-    "+": (each(lambda a, b, c: a + b), lambda x, y, c: x + y),
-    "*": (each(lambda a, b, c: a * b), lambda x, y, c: x * y),
-    "-": (each(lambda a, b, c: a - b), lambda x, y, c: x - y),
-    "/": (each(lambda a, b, c: a / b), lambda x, y, c: x / y),
-    "**": (each(lambda a, b, c: a**b), lambda x, y, c: x**y),
-    "-x": (each(lambda a, b, c: -a), lambda x, y, c: -x),
-    "x+c": (each(lambda a, b, c: a + c), lambda x, y, c: x + c),
-    "c+x": (each(lambda a, b, c: c + a), lambda x, y, c: c + x),
-    "x-c": (each(lambda a, b, c: a - c), lambda x, y, c: x - c),
-    "c-x": (each(lambda a, b, c: c - a), lambda x, y, c: c - x),
-    "x*c": (each(lambda a, b, c: a * c), lambda x, y, c: x * c),
-    "c*x": (each(lambda a, b, c: c * a), lambda x, y, c: c * x),
-    "x/c": (each(lambda a, b, c: a / c), lambda x, y, c: x / c),
-    "c/x": (each(lambda a, b, c: c / a), lambda x, y, c: c / x),
-    "x**c": (each(lambda a, b, c: a**c), lambda x, y, c: x**c),
-    "x**2": (each(lambda a, b, c: a**2), lambda x, y, c: x**2),
-    "c**x": (each(lambda a, b, c: c**a), lambda x, y, c: c**x),
-    "maximum": (each(lambda a, b, c: a.maximum(b)), lambda x, y, c: x.maximum(y)),
-    "minimum": (each(lambda a, b, c: a.minimum(b)), lambda x, y, c: x.minimum(y)),
-    "maximum c": (each(lambda a, b, c: a.maximum(c)), lambda x, y, c: x.maximum(c)),
-    **{
-        name: (
-            each(lambda a, b, c, name=name: getattr(a, name)()),
-            lambda x, y, c, name=name: getattr(x, name)(),
-        )
-        for name in UNARY
-    },
+    **dict(_elementwise()),
+    "x**2": _both(lambda a, b, c: a**2),
     "sum": (lambda V, x, y, c: [[sum(v for row in x for v in row)]], lambda x, y, c: x.sum()),
     "sum rows": (lambda V, x, y, c: [[sum(row) for row in x]], lambda x, y, c: x.sum(axis=1)),
     "sum columns": (lambda V, x, y, c: [[sum(row) for row in columns(x)]], lambda x, y, c: x.sum(0, keepdims=True)),

@@ -1,6 +1,7 @@
 """Everything public that there is to call, by name, on small things of a world made before."""
 
 import copy
+import operator
 import pickle
 import random
 
@@ -8,6 +9,7 @@ import numpy as np
 
 import pygrad
 from pygrad import Array, Index, Program, Value, functional, nn, optim, viz
+from support import ops
 
 X = np.random.default_rng(0).uniform(0.5, 2, (4, 3))
 
@@ -50,34 +52,28 @@ class World:
 
 BATCH = np.linspace(0.1, 0.9, 130)  # of two tiles and a bit: on two threads
 
-# Operators and methods of one name are called alike on Values and on Arrays.
+
+def _calls():
+    """Each op of the table of cases: as it is called on a Value or an Array, with another one and with numbers."""
+    for case in ops.UNARY:
+        yield case.method, lambda a, b, case=case: case.write(a.abs() if case.positive else a)
+    for case in ops.OPERATORS:
+        apply = getattr(operator, case.method)
+        yield (
+            f"{case.method} Value",
+            lambda a, b, apply=apply, case=case: apply(a.abs() if case.positive else a, b),
+        )
+        yield f"{case.method} number", lambda a, b, apply=apply: apply(a, 2)
+        yield f"__r{case.method[2:]}", lambda a, b, apply=apply: apply(1.5, a)
+    for case in ops.METHODS:
+        if case.arity == 2:
+            yield case.method, lambda a, b, case=case: case.write(a, b)
+            yield f"{case.method} number", lambda a, b, case=case: case.write(a, 0.0)
+
+
+# What is called alike on Values and on Arrays.
 _OPS = {
-    "__add__ Value": lambda a, b: a + b,
-    "__add__ number": lambda a, b: a + 1.5,
-    "__radd__": lambda a, b: 1.5 + a,
-    "__mul__ Value": lambda a, b: a * b,
-    "__mul__ number": lambda a, b: a * 1.5,
-    "__rmul__": lambda a, b: 1.5 * a,
-    "__sub__ Value": lambda a, b: a - b,
-    "__sub__ number": lambda a, b: a - 1.5,
-    "__rsub__": lambda a, b: 1.5 - a,
-    "__truediv__ Value": lambda a, b: a / b,
-    "__truediv__ number": lambda a, b: a / 1.5,
-    "__rtruediv__": lambda a, b: 1.5 / a,
-    "__pow__ Value": lambda a, b: a.abs() ** b,
-    "__pow__ number": lambda a, b: a**2,
-    "__rpow__": lambda a, b: 1.5**a,
-    "__neg__": lambda a, b: -a,
-    "__abs__": lambda a, b: abs(a),
-    "maximum": lambda a, b: a.maximum(b),
-    "maximum number": lambda a, b: a.maximum(0.0),
-    "minimum": lambda a, b: a.minimum(b),
-    "log": lambda a, b: a.abs().log(),
-    "sqrt": lambda a, b: a.abs().sqrt(),
-    **{
-        name: lambda a, b, name=name: getattr(a, name)()
-        for name in ["abs", "cos", "detach", "exp", "relu", "sigmoid", "sin", "tanh"]
-    },
+    **dict(_calls()),
     "__repr__": lambda a, b: repr(a),
     "data": lambda a, b: a.data,
     "grad": lambda a, b: a.grad,

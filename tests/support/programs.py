@@ -5,6 +5,7 @@ or a backward pass. Running it gives its Values and what each step raised.
 """
 
 import math
+import operator
 import random
 import struct
 from unittest import mock
@@ -13,9 +14,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from pygrad import reference
-
-UNARY = ["relu", "exp", "log", "tanh", "sigmoid", "sqrt", "sin", "cos", "abs"]
-BINARY = ["maximum", "minimum"]
+from support import ops
 
 MICROGRAD_STEPS = {
     "leaf": lambda V, a, b, x: V(x),
@@ -62,15 +61,25 @@ def _hook(V, a, b, x):
     a._backward = _backward
 
 
+def _of_ops():
+    """Each op of the table of cases, on Values and with a number on either side."""
+    for case in ops.METHODS:
+        if case.arity == 1:
+            yield case.name, lambda V, a, b, x, write=case.write: write(a)
+        else:
+            yield case.name, lambda V, a, b, x, write=case.write: write(a, b)
+            yield f"{case.name}x", lambda V, a, b, x, write=case.write: write(a, x)
+    for case in ops.OPERATORS:
+        apply = getattr(operator, case.method)
+        yield case.symbol, lambda V, a, b, x, apply=apply: apply(a, b)
+        yield f"{case.symbol}x", lambda V, a, b, x, apply=apply: apply(a, x)
+        yield f"x{case.symbol}", lambda V, a, b, x, apply=apply: apply(x, a)
+
+
 STEPS = {
     **MICROGRAD_STEPS,
-    **{name: lambda V, a, b, x, name=name: getattr(a, name)() for name in UNARY},
-    **{name: lambda V, a, b, x, name=name: getattr(a, name)(b) for name in BINARY},
-    **{f"{name}x": lambda V, a, b, x, name=name: getattr(a, name)(x) for name in BINARY},
+    **dict(_of_ops()),
     "**n": lambda V, a, b, x: a ** (round(x) if math.isfinite(x) else x),
-    "**x": lambda V, a, b, x: a**x,
-    "**": lambda V, a, b, x: a**b,
-    "x**": lambda V, a, b, x: x**a,
     "custom": _custom,
     "unfinished": lambda V, a, b, x: V(x, {a, b}, "unfinished"),
     "hook": _hook,
@@ -157,7 +166,6 @@ def shape(root):
 ERRORS = (ArithmeticError, ValueError)
 NOT_RECORDED = {"custom", "unfinished", "hook", "data", "grad", "backward", "step", "forget"}
 RECORDED = {name: step for name, step in STEPS.items() if name not in NOT_RECORDED}
-RECORDED["detach"] = lambda V, a, b, x: a.detach()
 
 
 class ExtremeError(ArithmeticError):

@@ -1,6 +1,6 @@
 """Reads bytes as tests/c/fuzz_graph.c does, as a program over the C API, and runs it beside `pygrad.reference`.
 
-    python tests/support/replay.py crash-0123...
+    PYTHONPATH=tests python -m support.replay crash-0123...
 
 prints each step of a file that libFuzzer has left, and where C and the reference part. What the two files have in
 common, they have line by line: the order of the steps, and of the bytes that each step reads.
@@ -16,6 +16,7 @@ from typing import Any, Callable
 
 from pygrad import reference
 from pygrad._lib import ffi, lib
+from support import ops
 
 V = reference.Value
 HELD = 32
@@ -26,17 +27,12 @@ RAISED = {
     lib.PG_DOMAIN: ValueError,
     lib.PG_COMPLEX: ValueError,
 }
-UNARY = ["RELU", "EXP", "LOG", "TANH", "SIGMOID", "SQRT", "SIN", "COS", "ABS", "DETACH"]
-BINARY = ["ADD", "MUL", "POW", "MAXIMUM", "MINIMUM"]
-OPS = [ffi.string(lib.pg_op_name(op)).decode() for op in range(1, lib.pg_op_count() - 2)]
-NUMBER_OF = {name: op for op, name in enumerate(OPS, 1)}
-COMPUTE: dict[str, Callable[..., V]] = {
-    "ADD": lambda a, b: a + b,
-    "MUL": lambda a, b: a * b,
-    "POW": lambda a, b: a**b,
-    **{name: lambda a, name=name: getattr(a, name.lower())() for name in UNARY},
-    **{name: lambda a, b, name=name: getattr(a, name.lower())(b) for name in ["MAXIMUM", "MINIMUM"]},
-}
+OPS = ops.NAMES
+NUMBER_OF = ops.NUMBER_OF
+NUMBERED = {name for name in OPS if hasattr(lib, f"pg_make_{name}_number")}
+UNARY = [name for name in OPS if name != "POWER" and name not in NUMBERED]
+BINARY = [name for name in OPS if name in NUMBERED]
+COMPUTE: dict[str, Callable[..., V]] = {name: cases[0].write for name, cases in ops.CASES.items()}
 
 
 class MismatchError(AssertionError):
