@@ -13,9 +13,9 @@ from typing import Any, Callable
 import numpy as np
 import numpy.typing as npt
 
-from pygrad.array import Numbers
-from pygrad.array import _elements as as_elements
-from pygrad.lookup import Index
+from pygrad._lib import Numbers
+from pygrad.array import as_elements
+from pygrad.index import Index
 
 Shape = tuple[int, ...]
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from pygrad._lib import ffi, lib
+from pygrad._lib import c_doubles, lib
 from pygrad.checkpoint import PathLike, replacing
 from pygrad.program.arguments import Segment
 from pygrad.program.executor import GRADIENT, VALUES, Executor, Kind
@@ -39,7 +39,7 @@ def _code(executor: Executor) -> str:
     if recorded.is_scalar:
         kinds.append(((*shared, False), GRADIENT))
     routines = [executor.routine(kind) for kind in kinds]
-    parameters = ffi.from_buffer("double[]", np.ascontiguousarray(recorded.parameters.data))
+    parameters = c_doubles(np.ascontiguousarray(recorded.parameters.data))
     return executor.owned_text(lib.pg_export(len(routines), routines, parameters))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pygrad.array import Numbers
+from pygrad._lib import Numbers
 from pygrad.program.arguments import Argument, IndexSegment, Segment, Shape, map_structure, structured
 from pygrad.program.executor import GRADIENT, TANGENTS, Executor, new_rows
 from pygrad.program.recorded import BatchedNumbers, Recorded

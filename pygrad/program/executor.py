@@ -14,10 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from pygrad._lib import check, ffi, lib, text
-from pygrad.array import Numbers
-from pygrad.array import _pointer as c_ids_of
-from pygrad.engine import _in_words as formula
+from pygrad._handles import formula
+from pygrad._lib import Numbers, c_doubles, c_ids_of, check, ffi, lib, text
 from pygrad.program.recorded import Recorded
 
 Kind = tuple[tuple[bool, ...], int]  # of a call: which of the arguments of pg_compile are batches, and what it computes
@@ -28,8 +26,7 @@ VALUES, GRADIENT, TANGENTS = lib.PG_VALUES, lib.PG_GRADIENT, lib.PG_TANGENTS
 pg_run = ffi.addressof(lib, "pg_run")
 _pg_run_until = ffi.addressof(lib, "pg_run_until")
 
-_from_buffer = ffi.from_buffer
-_DOUBLES, _POINTERS = ffi.typeof("double[]"), ffi.typeof("double*[]")
+_POINTERS = ffi.typeof("double*[]")
 _LONG = 60e6  # ns: a run that may take longer can be interrupted, which costs it 50 µs
 
 # A pg_program is for one thread at a time, and compiling keeps the GIL: so all programs share one lock.
@@ -88,7 +85,7 @@ class Executor:
                 result.fill(0)
             return
         routine, long_from = self._routines.get(kind) or self._compiled(kind)
-        numbers = ffi.new(_POINTERS, [_from_buffer(_DOUBLES, x) for x in arguments + results])
+        numbers = ffi.new(_POINTERS, [c_doubles(x) for x in arguments + results])
         short = (batch or 1) < long_from
         run = pg_run if short else functools.partial(_run_heeding_signals, arguments, results)
         check(run(routine, batch or 1, numbers, self._threads), self._what)
@@ -112,7 +109,7 @@ class Executor:
 
     def add_to_parameters(self, gradient: Numbers) -> None:
         """Add to the grads of the parameters."""
-        status = lib.pg_add_grads(gradient.size, self._parameter_pointer, _from_buffer(_DOUBLES, gradient))
+        status = lib.pg_add_grads(gradient.size, self._parameter_pointer, c_doubles(gradient))
         check(status, "a parameter")
 
     # Searching for inf and nan ----------------------------------------------------------------------------------------
@@ -141,9 +138,7 @@ class Executor:
         of_sample = [x if x.shape == shape else x[sample] for x, shape in zip([*arguments, *cotangent], shapes)]
         inputs = np.concatenate([np.zeros(0), *map(np.ravel, of_sample)])
         symbol, found = ffi.new("const char **"), ffi.new("double[3]")
-        count = lib.pg_find_not_finite(
-            recorded.pg_program, _from_buffer(_DOUBLES, inputs), bool(cotangent), symbol, found
-        )
+        count = lib.pg_find_not_finite(recorded.pg_program, c_doubles(inputs), bool(cotangent), symbol, found)
         check(count, f"the search for inf and nan in {recorded.name}")
         *operands, result = list(found)[:count] or [None]
         words = text(symbol[0]) if count else ""

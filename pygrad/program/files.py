@@ -28,10 +28,8 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pygrad._lib import ffi, lib, text
-from pygrad.array import Ids
-from pygrad.array import _leaves as make_leaves
-from pygrad.array import _pointer as c_ids_of
+from pygrad._lib import Ids, c_ids_of, ffi, lib, text
+from pygrad.array import make_leaves
 from pygrad.checkpoint import Arrays, PathLike, pack, refused_as_damaged, unpack, write
 from pygrad.program import recorded
 from pygrad.program.arguments import Argument, IndexSegment, Segment, segments_of

@@ -10,8 +10,8 @@ from typing import Any, Callable
 import numpy as np
 import numpy.typing as npt
 
-from pygrad.array import Array, Numbers
-from pygrad.array import _elements as as_elements
+from pygrad._lib import Numbers
+from pygrad.array import Array, as_elements
 from pygrad.checkpoint import PathLike
 from pygrad.program import derivatives, files
 from pygrad.program.arguments import structured
@@ -110,11 +110,6 @@ class Program:
         the record of the function
     threads, check_finite
         as for `pygrad.compile`
-
-    Attributes
-    ----------
-    check_finite
-        as given to `pygrad.compile`; it may be assigned
 
     Examples
     --------

@@ -9,10 +9,8 @@ from typing import Any, Optional
 
 import numpy as np
 
-from pygrad._lib import ffi, lib
-from pygrad.array import Array, Numbers
-from pygrad.array import _holding as hold
-from pygrad.array import _pointer as c_ids_of
+from pygrad._lib import NULL, Numbers, c_ids_of, lib
+from pygrad.array import Array, hold
 from pygrad.program.arguments import Argument, Segment, segments_of
 
 # A call's numbers: the array of each argument, which of them are batches, and the size of these (None without any).
@@ -90,6 +88,6 @@ class Recorded:
 
 def parameters_of(pg_program: Any) -> Array:
     """An Array of the parameters of a program in C. It keeps their nodes alive."""
-    ids = np.empty(lib.pg_program_parameters(pg_program, ffi.NULL), dtype=np.uint32)
+    ids = np.empty(lib.pg_program_parameters(pg_program, NULL), dtype=np.uint32)
     lib.pg_program_parameters(pg_program, c_ids_of(ids))
     return hold(ids)

@@ -10,13 +10,11 @@ from typing import Any, Callable
 
 import numpy as np
 
-from pygrad._lib import error, ffi, lib
-from pygrad.array import Array, Ids, array
-from pygrad.array import _leaves as make_leaves
-from pygrad.array import _pointer as c_ids_of
+from pygrad._lib import Ids, c_ids, c_ids_of, error, ffi, lib
+from pygrad._numbers import is_number
+from pygrad.array import Array, array, make_leaves
 from pygrad.engine import Value
-from pygrad.engine import _is_number as is_number
-from pygrad.lookup import Index, Lookups
+from pygrad.index import Index, Lookups
 from pygrad.program import recorded
 from pygrad.program.arguments import Argument, IndexSegment, Segment, Shape, map_structure
 from pygrad.program.recorded import Recorded, parameters_of
@@ -217,7 +215,7 @@ def _record(name: str, inputs: Ids, outputs: Ids, lookups: Lookups) -> Any:
             f"{name}() uses Values with a _backward in Python, which a Program cannot run: use pygrad's own ops"
         )
     nodes, indices, tables, rows, elements = lookups.arrays()
-    pointers = [ffi.from_buffer("uint32_t[]", x) for x in (nodes, indices, tables, rows, elements)]
+    pointers = [c_ids(x) for x in (nodes, indices, tables, rows, elements)]
     described = ffi.new("pg_lookups *", [nodes.size, *pointers[:3], rows.size, *pointers[3:]])
     pg_program = lib.pg_record(
         inputs.size, c_ids_of(inputs), outputs.size, c_ids_of(outputs), described, recorded.disabled

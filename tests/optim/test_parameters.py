@@ -88,12 +88,12 @@ def test_wrong_parameters_are_refused(params, error, message):
 @pytest.mark.parametrize(
     ("cls", "options", "error", "message"),
     [
-        (SGD, {"lr": -0.1}, ValueError, "lr must not be negative, and is -0.1"),
+        (SGD, {"lr": -0.1}, ValueError, "lr must not be negative, got -0.1"),
         (SGD, {"lr": math.nan}, ValueError, "lr"),
         (Adam, {"lr": -1}, ValueError, "lr"),
-        (SGD, {"lr": "0.1"}, TypeError, "lr is a number, not 'str'"),
-        (SGD, {"lr": None}, TypeError, "lr is a number, not 'NoneType'"),
-        (Adam, {"lr": Value(0.1)}, TypeError, "lr is a number, not 'Value'"),
+        (SGD, {"lr": "0.1"}, TypeError, "lr must be a number, not 'str'"),
+        (SGD, {"lr": None}, TypeError, "lr must be a number, not 'NoneType'"),
+        (Adam, {"lr": Value(0.1)}, TypeError, "lr must be a number, not 'Value'"),
         (SGD, {"momentum": -0.1}, ValueError, "momentum must not be negative"),
         (SGD, {"momentum": math.nan}, ValueError, "momentum"),
         (SGD, {"weight_decay": -0.1}, ValueError, "weight_decay must not be negative"),

@@ -86,7 +86,7 @@ GOOD = {"steps": 3, "exp_avg": [1.0, 2.0], "exp_avg_sq": [3.0, 4.0]}
         (lambda s: {**s, "exp_avg": [1.0, None]}, (TypeError, ValueError), None),
         (lambda s: {**s, "exp_avg": [1j, 1]}, (TypeError, ValueError), None),
         (lambda s: {**s, "steps": -1}, ValueError, "steps"),
-        (lambda s: {**s, "steps": 2**70}, ValueError, r"steps are fewer than 2\*\*63"),
+        (lambda s: {**s, "steps": 2**70}, ValueError, r"steps must be below 2\*\*63"),
         (lambda s: {**s, "steps": 2.5}, (TypeError, ValueError), None),
         (lambda s: {**s, 3: 4}, KeyError, "3"),
     ],
