@@ -161,7 +161,7 @@ def test_what_a_program_was_compiled_with_comes_back():
     def triple(x):
         return 3 * x.log()
 
-    with disabled(lib.PG_WITHOUT_FOLDING):
+    with disabled(lib.PG_FOLDING):
         f = pygrad.compile(triple, 1.0, threads=2, check_finite=True)
         f.threads = np.int64(3)
         g = again(f)

@@ -1,6 +1,6 @@
 #include "graph/arena.h"
 
-#include <stdlib.h>
+#include "memory.h"
 
 enum {
   /* 2^31 ids, 64 GiB of address space: even if all of them are `v + v` of one v, its 32-bit count holds. */
@@ -14,34 +14,10 @@ enum {
 
 static const size_t BLOCK_BYTES = PG_BLOCK_NODES * sizeof(pg_node);
 
-pg_arena pg_the_arena = {.lock = ATOMIC_FLAG_INIT, .test_successes = -1};
+pg_arena pg_the_arena = {.lock = ATOMIC_FLAG_INIT};
 static pg_arena *const A = &pg_the_arena;
 
 /* Memory ------------------------------------------------------------------------------------------------ */
-
-/* Every allocation of the core asks here first. */
-static bool may_allocate(void) {
-  if (A->test_successes > 0) {
-    A->test_successes--;
-    return true;
-  }
-  return A->test_successes < 0;
-}
-
-void pg_test_fail_allocations(int64_t successes) {
-  pg_lock();
-  A->test_successes = successes;
-  pg_unlock();
-}
-
-bool pg_may_allocate(void) {
-  pg_lock();
-  bool may = may_allocate();
-  pg_unlock();
-  return may;
-}
-
-void *pg_resize(void *at, size_t bytes) { return pg_may_allocate() ? realloc(at, bytes) : NULL; }
 
 static size_t bytes_of_nodes(uint32_t blocks) { return blocks * BLOCK_BYTES; }
 static size_t bytes_of_table(uint32_t blocks) { return blocks * sizeof(pg_block); }
@@ -83,7 +59,7 @@ static bool reserve_most(void) {
 }
 
 static bool start(void) {
-  if (!may_allocate()) {
+  if (!pg_may_allocate()) {
     return false;
   }
   /* Once, even if the reserve is refused now and start() is tried again. */
@@ -93,7 +69,7 @@ static bool start(void) {
 
 /* Puts memory behind the next blocks. */
 static bool commit(void) {
-  if ((A->capacity == 0 && !start()) || A->committed == A->capacity || !may_allocate()) {
+  if ((A->capacity == 0 && !start()) || A->committed == A->capacity || !pg_may_allocate()) {
     return false;
   }
   uint32_t grown = A->committed + COMMIT_BLOCKS < A->capacity ? A->committed + COMMIT_BLOCKS : A->capacity;

@@ -71,8 +71,6 @@ typedef struct {
   _Atomic uint8_t born;     /* during a trace PG_TRACED: a flag of every node that the tracer makes */
   _Atomic uintptr_t tracer; /* a thread, set before `born`; see pg_born */
   uint64_t traced_reads;    /* of traced nodes, by the tracer, which alone may touch this */
-  int64_t test_successes;   /* allocations that still succeed; negative: all do */
-  atomic_int test_lanes;    /* kernels have so many at most; 0: as many as the machine */
 } pg_arena;
 
 extern pg_arena pg_the_arena;
@@ -104,11 +102,6 @@ pg_id pg_new_node(int op, double data, pg_id a, pg_id b, int flags);
 
 /* New leaves with consecutive ids, held once each; the first of them, or 0 if memory has run out. */
 pg_id pg_new_leaves(const double *data, size_t count);
-
-/* Every allocation asks here first, be it of memory or of a thread. */
-bool pg_may_allocate(void);
-/* realloc, and malloc for NULL. */
-void *pg_resize(void *at, size_t bytes);
 
 /* The flags of a node that is made now. What other threads make during a trace is none of its business. (This
  * needs no lock.) */

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from importlib.metadata import version
 
 import numpy as np
@@ -22,17 +21,17 @@ def write_c(executor: Executor, path: PathLike, name: str | None) -> None:
         raise ValueError(
             f"name must be a name in C, made of letters, digits and _, and not begin with a digit; got {name!r}"
         )
-    code = f"{_comment(executor)}\n{_code(executor)}\n"
+    source = f"{_comment(executor, name)}\n{_functions(executor, name)}\n"
     with replacing(path) as file:
-        file.write(re.sub(r"\bpg_", f"{name}_", code).encode())
+        file.write(source.encode())
 
 
 def _is_c_name(name: str) -> bool:
     return name.isascii() and name.isidentifier()
 
 
-def _code(executor: Executor) -> str:
-    """The functions of the file. Their names begin with pg_."""
+def _functions(executor: Executor, name: str) -> str:
+    """The functions of the file."""
     recorded = executor.recorded
     shared = (False,) * len(recorded.arguments)
     kinds: list[Kind] = [(shared, VALUES)]
@@ -40,10 +39,10 @@ def _code(executor: Executor) -> str:
         kinds.append(((*shared, False), GRADIENT))
     routines = [executor.routine(kind) for kind in kinds]
     parameters = c_doubles(np.ascontiguousarray(recorded.parameters.data))
-    return executor.owned_text(lib.pg_export(len(routines), routines, parameters))
+    return executor.owned_text(lib.pg_emit_c(len(routines), routines, parameters, name.encode()))
 
 
-def _comment(executor: Executor) -> str:
+def _comment(executor: Executor, name: str) -> str:
     """The comment at the head of the file."""
     inputs = [
         f" *   inputs[{a.start}{f' to {a.stop - 1}' if a.size > 1 else ''}]: argument {a.position}, "
@@ -55,11 +54,12 @@ def _comment(executor: Executor) -> str:
         [
             f"/* Written by pygrad {version('pygrad')}. C99; link with -lm.",
             " *",
-            " * pg_value writes the pg_OUTPUTS results to outputs, one after the other, arrays in C order.",
-            " * pg_gradient, which exists if there is one result, also writes the gradient times the cotangent to",
-            " * input_gradient and parameter_gradient. inputs are the pg_INPUTS numbers of the arguments, one after",
-            " * the other, arrays in C order, integers as doubles. If parameters is NULL, pg_parameters is used.",
-            " * work is an array of pg_WORK doubles; calls at the same time need one each.",
+            f" * {name}_value writes the {name}_OUTPUTS results to outputs, one after the other, arrays in C order.",
+            f" * {name}_gradient, which exists if there is one result, also writes the gradient times the",
+            " * cotangent to input_gradient and parameter_gradient.",
+            f" * inputs are the {name}_INPUTS numbers of the arguments, one after the other, arrays in C order,",
+            f" * integers as doubles. If parameters is NULL, {name}_parameters is used.",
+            f" * work is an array of {name}_WORK doubles; calls at the same time need one each.",
             *([" *", *inputs] if inputs else []),
             " */",
         ]

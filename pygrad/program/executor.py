@@ -29,7 +29,8 @@ _pg_run_until = ffi.addressof(lib, "pg_run_until")
 _POINTERS = ffi.typeof("double*[]")
 _LONG = 60e6  # ns: a run that may take longer can be interrupted, which costs it 50 µs
 
-# A pg_program is for one thread at a time, and compiling keeps the GIL: so all programs share one lock.
+# Threads that make the same kind of call for the first time compile it once. fork() waits for them, so that no child
+# finds the lock taken.
 _compiling = threading.RLock()
 os.register_at_fork(before=_compiling.acquire, after_in_parent=_compiling.release, after_in_child=_compiling.release)
 
@@ -99,7 +100,6 @@ class Executor:
         with _compiling:
             if kind not in self._routines:
                 sizes = [argument.size for argument in self.recorded.arguments]
-                # It sorts in a table of its own, so it keeps the GIL: see build_ffi.py.
                 routine = lib.pg_compile(self.recorded.pg_program, len(sizes), sizes, batched, wanted)
                 if not routine:
                     raise MemoryError(f"there is not enough memory to compile {self.recorded.name}()")

@@ -1,7 +1,7 @@
 """Programs as files and as pickles: both are the .npz that `Program.save` writes.
 
 Its arrays are the graph as it was recorded, so that a later version can make better code of it, and the data of the
-parameters: see pg_parts in csrc/pygrad.h. One more, "description", is JSON in UTF-8:
+parameters: see pg_serialized in csrc/pygrad.h. One more, "description", is JSON in UTF-8:
 
     format, pygrad         the version of this format, and of pygrad
     name                   of the function
@@ -31,14 +31,13 @@ import numpy.typing as npt
 from pygrad._lib import Ids, c_ids_of, ffi, lib, text
 from pygrad.array import make_leaves
 from pygrad.checkpoint import Arrays, PathLike, pack, refused_as_damaged, unpack, write
-from pygrad.program import recorded
 from pygrad.program.arguments import Argument, IndexSegment, Segment, segments_of
 from pygrad.program.recorded import Recorded, parameters_of
 
 FORMAT = 1
 
-# The arrays of pg_parts: the type in C, the type in NumPy, and the member of pg_parts that has the size.
-_PARTS = {
+# The arrays of pg_serialized: the type in C, the type in NumPy, and the member of pg_serialized that has the size.
+_SERIALIZED = {
     "ops": ("uint8_t[]", np.uint8, "instruction_count"),
     "a": ("uint32_t[]", np.uint32, "instruction_count"),
     "b": ("uint32_t[]", np.uint32, "instruction_count"),
@@ -49,7 +48,7 @@ _PARTS = {
 }
 # All arrays of a file. "limits" has for each input the limit of an index, and 0 for other inputs.
 _TYPES = {
-    **{name: dtype for name, (_, dtype, _) in _PARTS.items()},
+    **{name: dtype for name, (_, dtype, _) in _SERIALIZED.items()},
     "parameters": np.float64,
     "limits": np.uint32,
     "description": np.uint8,
@@ -94,11 +93,13 @@ def loads(data: bytes) -> Saved:
 
 def _arrays_of(program: Saved) -> Arrays:
     f = program.recorded
-    parts = ffi.new("pg_parts *")
-    lib.pg_program_parts(f.pg_program, parts)  # sets the counts
-    arrays: Arrays = {name: np.empty(getattr(parts, count), dtype) for name, (_, dtype, count) in _PARTS.items()}
-    _point(parts, arrays)
-    lib.pg_program_parts(f.pg_program, parts)
+    serialized = ffi.new("pg_serialized *")
+    lib.pg_program_serialize(f.pg_program, serialized)  # sets the counts
+    arrays: Arrays = {
+        name: np.empty(getattr(serialized, count), dtype) for name, (_, dtype, count) in _SERIALIZED.items()
+    }
+    _point(serialized, arrays)
+    lib.pg_program_serialize(f.pg_program, serialized)
     used, numbers = np.unique(arrays["ops"], return_inverse=True)
     description = {
         "format": FORMAT,
@@ -124,10 +125,10 @@ def _arrays_of(program: Saved) -> Arrays:
     }
 
 
-def _point(parts: Any, arrays: Arrays) -> None:
-    """Set the pointers of a pg_parts to the arrays."""
-    for name, (ctype, _, _) in _PARTS.items():
-        setattr(parts, name, ffi.from_buffer(ctype, arrays[name]))
+def _point(serialized: Any, arrays: Arrays) -> None:
+    """Set the pointers of a pg_serialized to the arrays."""
+    for name, (ctype, _, _) in _SERIALIZED.items():
+        setattr(serialized, name, ffi.from_buffer(ctype, arrays[name]))
 
 
 def _described(tree: Any) -> dict[str, Any]:
@@ -282,14 +283,14 @@ class _StructureReader:
 def _graph(arrays: Arrays, parameters: Ids) -> Any:
     """The pg_program of the arrays and the parameters' nodes."""
     counts = {"input_count": arrays["limits"].size, "parameter_count": parameters.size}
-    for name, (_, _, count) in _PARTS.items():
+    for name, (_, _, count) in _SERIALIZED.items():
         if counts.setdefault(count, arrays[name].size) != arrays[name].size:
             raise ValueError(f"its array {name!r} must have {counts[count]} numbers, got {arrays[name].size}")
-    parts = ffi.new("pg_parts *", counts)
-    _point(parts, arrays)
-    parts.parameters = c_ids_of(parameters)
+    serialized = ffi.new("pg_serialized *", counts)
+    _point(serialized, arrays)
+    serialized.parameters = c_ids_of(parameters)
     fault = ffi.new("const char **")
-    pg_program = lib.pg_program_of(parts, recorded.disabled, fault)
+    pg_program = lib.pg_program_deserialize(serialized, fault)
     if not pg_program:
         if fault[0]:
             raise ValueError(text(fault[0]))

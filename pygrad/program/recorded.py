@@ -16,8 +16,6 @@ from pygrad.program.arguments import Argument, Segment, segments_of
 # A call's numbers: the array of each argument, which of them are batches, and the size of these (None without any).
 BatchedNumbers = tuple[list[Numbers], tuple[bool, ...], Optional[int]]
 
-disabled = 0  # optimizations that new Programs do without (PG_WITHOUT_*): for tests
-
 
 @dataclass(frozen=True, eq=False)
 class Recorded:

@@ -15,7 +15,6 @@ from pygrad._numbers import is_number
 from pygrad.array import Array, array, make_leaves
 from pygrad.engine import Value
 from pygrad.index import Index, Lookups
-from pygrad.program import recorded
 from pygrad.program.arguments import Argument, IndexSegment, Segment, Shape, map_structure
 from pygrad.program.recorded import Recorded, parameters_of
 
@@ -217,9 +216,7 @@ def _record(name: str, inputs: Ids, outputs: Ids, lookups: Lookups) -> Any:
     nodes, indices, tables, rows, elements = lookups.arrays()
     pointers = [c_ids(x) for x in (nodes, indices, tables, rows, elements)]
     described = ffi.new("pg_lookups *", [nodes.size, *pointers[:3], rows.size, *pointers[3:]])
-    pg_program = lib.pg_record(
-        inputs.size, c_ids_of(inputs), outputs.size, c_ids_of(outputs), described, recorded.disabled
-    )
+    pg_program = lib.pg_record(inputs.size, c_ids_of(inputs), outputs.size, c_ids_of(outputs), described)
     if not pg_program:
         if not all(map(lib.pg_refs, outputs.tolist())):
             raise error(lib.PG_STALE, f"the result of {name}")
