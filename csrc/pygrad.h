@@ -278,14 +278,15 @@ void pg_program_serialize(const pg_program *program, pg_serialized *serialized);
 pg_program *pg_program_deserialize(const pg_serialized *serialized, const char **fault);
 
 // clang-format off
-/* What a routine computes. The caller passes the inputs in arrays, the arguments: the first has the first so many
- * inputs, and so on.
+/* What a routine computes. The caller passes the inputs in arrays, the arguments, each of which has the next few
+ * inputs.
  *
- *   wanted                      arguments                            results
- *   PG_VALUES                   inputs                               outputs
- *   PG_GRADIENT                 inputs, cotangent                    output, gradient by each argument, by the parameters
- *   PG_TANGENTS                 inputs, tangents of each argument    outputs, tangents of the outputs
- *   PG_GRADIENT | PG_TANGENTS   inputs, tangents of each argument    tangents of the gradient by each argument
+ *   wanted                      arguments                           results
+ *   PG_VALUES                   inputs                              outputs
+ *   PG_GRADIENT                 inputs, cotangent                   output, gradients by each argument and by
+ *                                                                   the parameters
+ *   PG_TANGENTS                 inputs, tangents of each argument   outputs, tangents of the outputs
+ *   PG_GRADIENT | PG_TANGENTS   inputs, tangents of each argument   tangents of the gradients by each argument
  */
 // clang-format on
 enum pg_wanted { PG_VALUES = 0, PG_GRADIENT = 1, PG_TANGENTS = 2 };

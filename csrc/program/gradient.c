@@ -12,12 +12,11 @@
 #include "program/derive.h"
 
 typedef struct {
-  pg_sum *sums;     /* an instruction: the contributions to its gradient */
-  pg_ref *previous; /* a lookup: the one before it on its table's list; PG_NO_REF ends the list */
-  uint32_t
-      *ends_here;  /* an instruction: the first on the list of tables whose last element it is, or PG_NO_REF */
-  uint32_t *next;  /* a table: the next on that list */
-  pg_ref *waiting; /* a table: the first on the list of lookups that wait */
+  pg_sum *sums;        /* an instruction: the contributions to its gradient */
+  pg_ref *previous;    /* a lookup: the one before it on its table's list; PG_NO_REF ends the list */
+  uint32_t *ends_here; /* an instruction: the first on the list of tables that end with it; or PG_NO_REF */
+  uint32_t *next;      /* a table: the next on that list */
+  pg_ref *waiting;     /* a table: the first on the list of lookups that wait */
 } gradient;
 
 static void free_gradient(gradient *d) {

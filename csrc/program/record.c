@@ -14,7 +14,7 @@ enum { NODES_A_LOCK = 256 };
 /* What is known of a node. The entries are a hash table by id. */
 typedef struct {
   pg_id id;
-  pg_ref place;           /* its instruction; PG_NO_REF before it is emitted */
+  pg_ref ref;             /* its instruction; PG_NO_REF before it is emitted */
   uint32_t input, lookup; /* which input or lookup it is, + 1; 0 for none */
   uint64_t age;           /* larger for nodes made later */
 } entry;
@@ -36,10 +36,10 @@ static entry *find(const entries *e, pg_id id) {
   return &e->table[at & (e->size - 1)];
 }
 
-static pg_ref place_of(const entries *e, pg_id id) {
-  const pg_ref place = find(e, id)->place;
-  assert(place != PG_NO_REF);
-  return place;
+static pg_ref ref_of(const entries *e, pg_id id) {
+  const pg_ref ref = find(e, id)->ref;
+  assert(ref != PG_NO_REF);
+  return ref;
 }
 
 /* Keeps at least half of the table empty. False if there is no memory. */
@@ -73,7 +73,7 @@ static entry *enter(entries *e, pg_id id) {
   entry *found = find(e, id);
   if (!found->id) {
     e->count++;
-    *found = (entry){.id = id, .place = PG_NO_REF};
+    *found = (entry){.id = id, .ref = PG_NO_REF};
   }
   return found;
 }
@@ -157,7 +157,7 @@ static pg_ref emit_lookup_node(pg_program *p, const entries *e, const pg_lookups
     const pg_id *elements = l->elements + p->tables[table].first;
     p->tables[table].first = p->ref_count;
     for (uint32_t i = 0; i < l->rows[table] && !p->failed; i++) {
-      pg_add_ref(p, &p->tables[table], place_of(e, elements[i]));
+      pg_add_ref(p, &p->tables[table], ref_of(e, elements[i]));
     }
   }
   return pg_emit_lookup(p, pg_emit_leaf(p, PG_INPUT, l->indices[k], 0, false), table);
@@ -179,11 +179,11 @@ static pg_ref emit_node(pg_program *p, const entries *e, const pg_lookups *looku
     p->parameters[p->parameter_count] = x->id;
     return pg_emit_leaf(p, PG_PARAMETER, p->parameter_count++, 0, false);
   }
-  const pg_ref a = place_of(e, n->a);
+  const pg_ref a = ref_of(e, n->a);
   if (n->op == PG_POWER) {
     return pg_emit(p, PG_POWER, a, pg_emit_constant(p, pg_node_at(n->b)->data));
   }
-  return pg_emit(p, n->op, a, n->b ? place_of(e, n->b) : PG_NO_REF);
+  return pg_emit(p, n->op, a, n->b ? ref_of(e, n->b) : PG_NO_REF);
 }
 
 /* Emits all, then makes the nodes untraced: in the next trace they are nodes that existed before. */
@@ -191,7 +191,7 @@ static void emit_all(pg_program *p, entries *e, const entry *sorted, const pg_lo
   for (uint32_t i = 0; i < e->count && !p->failed;) {
     pg_lock();
     for (int k = 0; k < NODES_A_LOCK && i < e->count && !p->failed; k++, i++) {
-      find(e, sorted[i].id)->place = emit_node(p, e, lookups, &sorted[i]);
+      find(e, sorted[i].id)->ref = emit_node(p, e, lookups, &sorted[i]);
     }
     pg_unlock();
   }
@@ -238,7 +238,7 @@ static void record(pg_program *p, entries *e, size_t outputs, const pg_id *outpu
   } else {
     emit_all(p, e, sorted, lookups);
     for (size_t i = 0; i < outputs; i++) {
-      p->outputs[i] = find(e, output_ids[i])->place;
+      p->outputs[i] = find(e, output_ids[i])->ref;
     }
     p->output_count = (uint32_t)outputs;
   }

@@ -197,6 +197,7 @@ static pg_program *put_together(const pg_serialized *s) {
     return NULL;
   }
   fill(p, s);
+  assert(p->count <= PG_MAX_INSTRUCTIONS);
   return p;
 }
 

@@ -23,9 +23,8 @@ typedef struct {
   uint8_t op;    /* that of its loop: its own, PG_DOT or PG_DOT_TOTAL. PG_NO_LOOP if nothing uses it, or if it
                   * is computed within another one's loop. Leaves keep theirs, and have no loop. */
   uint8_t phase; /* PG_PROLOGUE, ... */
-  uint16_t
-      signature; /* the ops of its operands: alike in instructions that come from the same loop of the user's */
-  uint32_t level; /* 1 for leaves, else one above the highest operand */
+  uint16_t signature; /* the ops of its operands, which are the same for what one loop of the user's makes */
+  uint32_t level;     /* 1 for leaves, else one above the highest operand */
   pg_slot slot;
   uint32_t first_pair, pair_count; /* of a dot product */
   pg_ref init;                     /* of a dot product; PG_NO_REF for none */

@@ -6,8 +6,8 @@
  *   a shared slot    one number, the same for all samples
  *   a batched slot   PG_TILE numbers, one for each sample of the tile that is worked on
  *
- * A routine's instructions are loops over slots: for each row j, for each result i in it, a sum for each term t.
- * An operand names its slot for i = j = t = 0, and has a step for each index: how many slots further it is for
+ * A routine's instructions are loops over slots: over rows j, over the results i of a row, over the terms t of
+ * a sum. An operand has the slot for i = j = t = 0, and a step for each index: how many slots further it is for
  * the next i, j or t. The result for i and j is in slot dst + j * n + i.
  *
  *   op             members   what it does for each i and j

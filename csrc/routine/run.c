@@ -131,6 +131,7 @@ static double most_ns_of(const pg_loops *loops) {
 /* Running -------------------------------------------------------------------------------------------------- */
 
 static void run_chunk(job *j, size_t chunk, double *batched) {
+  assert(chunk < j->chunks && j->chunks <= PG_MAX_CHUNKS);
   double *totals = j->totals + chunk * j->r->total_count;
   const size_t end = (chunk + 1) * j->tiles / j->chunks;
   for (size_t tile = chunk * j->tiles / j->chunks; tile < end && !pg_is_stopped(j->stop); tile++) {
@@ -231,6 +232,7 @@ int pg_run_until(pg_routine *r, size_t batch, double *const *arrays, int threads
   if (!memory) {
     return PG_NO_MEMORY;
   }
+  assert(threads >= 1 && r->leaf_count + r->total_count <= r->shared);
   j.shared = aligned(memory);
   j.totals = j.shared + shared;
   const bool live = load_parameters(r, j.shared);

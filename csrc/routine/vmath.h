@@ -48,7 +48,7 @@ PG_INLINE vec v_load(const double *from) {
 
 PG_INLINE void v_store(double *to, vec x) { memcpy(to, &x, sizeof x); }
 
-/* x in all lanes: x - 0, for x + 0 would lose the sign of -0. */
+/* x in all lanes. It is x - 0, since x + 0 loses the sign of -0. */
 PG_INLINE vec v_splat(double x) { return x - (vec){0}; }
 
 PG_INLINE vec v_select(ivec mask, vec yes, vec no) { return (vec)((mask & (ivec)yes) | (~mask & (ivec)no)); }
@@ -65,7 +65,7 @@ PG_INLINE vec v_fabs(vec x) { return (vec)((uvec)x & UINT64_MAX >> 1); }
 
 PG_INLINE vec v_copysign(vec x, vec sign) { return (vec)((uvec)v_fabs(x) | ((uvec)sign & ~(UINT64_MAX >> 1))); }
 
-/* Given -fno-math-errno, compilers make one instruction of this loop, and of the next. */
+/* With -fno-math-errno, compilers turn this loop, and that of v_fma, into one instruction. */
 PG_INLINE vec v_sqrt(vec x) {
   vec root;
   for (int i = 0; i < PG_LANES; i++) {
@@ -74,7 +74,7 @@ PG_INLINE vec v_sqrt(vec x) {
   return root;
 }
 
-/* a * b + c, rounded once where that is faster: not if it is done lane by lane, as GCC before 12 would. */
+/* a * b + c, rounded once where that is faster. GCC before 12 would do it lane by lane, which is not. */
 PG_INLINE vec v_fma(vec a, vec b, vec c) {
 #if defined PG_FMA && (defined __clang__ || __GNUC__ >= 12)
   vec sum;
@@ -88,7 +88,7 @@ PG_INLINE vec v_fma(vec a, vec b, vec c) {
 }
 
 /* c[0] + c[1] x + ... + c[n - 1] x^(n - 1): Horner's rule for the even powers and for the odd ones, two chains
- * that run side by side. */
+ * that do not wait for each other. */
 PG_INLINE vec v_poly(vec x, int n, const double *c) {
   const vec xx = x * x;
   vec odd = v_splat(c[n - 1]), even = v_splat(c[n - 2]);
@@ -118,7 +118,7 @@ PG_INLINE vec_pair v_quotient(vec_pair n, vec_pair d) {
   return (vec_pair){hi, remainder * inverse};
 }
 
-/* exp, and what is made of it */
+/* exp, tanh and sigmoid */
 
 /* ln 2 in two parts, the first with so few bits that k times it is exact */
 #define PG_LN2_HI 0x1.62e42fefa3800p-1
@@ -130,9 +130,9 @@ typedef struct {
   uvec n;
 } vec_scaled;
 
-/* e^(x + low) for -746 <= x <= 710, with |m| < 0.42: m = r + r^2/2 + r^3 P(r) where r = x + low - k ln 2. Exact
- * is x - k LN2_HI (Cody and Waite), which becomes m's hi. 0x1.8p52 has 1 as its last place, so adding it rounds
- * to an integer. */
+/* e^(x + low) for -746 <= x <= 710, with |m| < 0.42: m = r + r^2/2 + r^3 P(r) where r = x + low - k ln 2.
+ * x - k LN2_HI is exact (Cody and Waite), and becomes m's hi. The last place of 0x1.8p52 is 1, so adding it
+ * rounds to an integer. */
 PG_INLINE vec_scaled v_exp_pair(vec x, vec low) {
   static const double c[] = {0x1.5555555555559p-3,  0x1.5555555555559p-5,  0x1.111111110f678p-7,
                              0x1.6c16c16c149fap-10, 0x1.a01a01b0029e3p-13, 0x1.a01a01af92621p-16,
@@ -153,7 +153,7 @@ PG_INLINE vec_pair v_one_plus(vec_pair m) {
 /* 2^k for -1022 <= k <= 1023 */
 PG_INLINE vec v_power_of_2(uvec n) { return (vec)((n - 1023) << 52); }
 
-/* 2^k x for any k: half of it, then the other, for 2^k may be no double, or a subnormal one. */
+/* 2^k x for any k, in two halves, since 2^k may be too large or too small for a double. */
 PG_INLINE vec v_scale(vec x, uvec n) {
   const uvec half = n >> 1;
   return x * (vec)(half << 52) * (vec)((n - half) << 52);
@@ -178,8 +178,8 @@ PG_INLINE vec v_tanh(vec x) {
   return v_copysign(q.hi + q.lo, x);
 }
 
-/* 1 / (1 + E), or E / (1 + E) if x < 0, where E = e^-|x| = 2^k (1 + m). The numerator's 2^k comes last, so that
- * subnormal results have all their digits. */
+/* 1 / (1 + E), or E / (1 + E) if x < 0, where E = e^-|x| = 2^k (1 + m). The numerator is multiplied by 2^k
+ * last, so that subnormal results are rounded once. */
 PG_INLINE vec v_sigmoid(vec x) {
   const ivec negative = x < 0.0;
   const vec y = -v_fabs(x), one = v_splat(1);
@@ -197,8 +197,8 @@ typedef struct {
   vec k, m;
 } vec_split;
 
-/* x = 2^k m with least <= m < 2 least, given the bits of least, for x finite and positive. Beside the exponent
- * of 2^52, an integer is the fraction of 2^52 + itself. */
+/* x = 2^k m with least <= m < 2 least, given the bits of least, for x finite and positive. An integer below
+ * 2^52 becomes a double by setting the exponent to that of 2^52, and subtracting 2^52. */
 PG_INLINE vec_split v_split(vec x, uint64_t least) {
   const uint64_t one = UINT64_C(1) << 52; /* in the exponent */
   const ivec subnormal = x < 0x1p-1022;
@@ -209,7 +209,8 @@ PG_INLINE vec_split v_split(vec x, uint64_t least) {
 }
 
 /* k ln 2 + log(1 + f), sqrt(1/2) <= 1 + f < sqrt(2). With s = f / (2 + f), the second is log((1 + s) / (1 - s))
- * = 2s + s R = f - (f^2/2 - s (f^2/2 + R)), where R is even; k ln 2 + f is added up exactly. */
+ * = 2s + s R = f - (f^2/2 - s (f^2/2 + R)), where R is even. k ln 2 + f is a sum of two doubles, without
+ * error. */
 PG_INLINE vec v_log(vec x) {
   static const double c[] = {0x1.555555555557cp-1, 0x1.9999999985761p-2, 0x1.2492493dddb4cp-2,
                              0x1.c71c54e4d214fp-3, 0x1.7465b9773cb90p-3, 0x1.39adf062daeb1p-3,
@@ -225,8 +226,8 @@ PG_INLINE vec v_log(vec x) {
 }
 
 /* log x, good to some 67 bits, its hi a head: k ln 2 + log b + 2/3 s (3 + s^2 + s^4 P(s^2)) where b = 1 or 1.5
- * and s = (m - b) / (m + b), which is 0.1 at most. The heads are those of a first try in doubles, so that few
- * of the steps must wait for another; what they leave is found next. */
+ * and s = (m - b) / (m + b), which is 0.1 at most. A first approximation in doubles gives the heads; then
+ * what they leave is computed. So few steps have to wait for others. */
 PG_INLINE vec_pair v_log_pair(vec x) {
   static const double c[] = {0x1.3333333333328p-1, 0x1.b6db6db6ea556p-2, 0x1.5555552e6a4c3p-2,
                              0x1.1745fd52092a6p-2, 0x1.d86c77dbeab9ap-3, 0x1.a6ffbdddaa732p-3};
@@ -251,7 +252,8 @@ PG_INLINE vec_pair v_log_pair(vec x) {
   return (vec_pair){hi, v_fma(st_lo, v_splat(0x1.5555555555555p-1), lo)};
 }
 
-/* A function of its own, and pointers to copies, keep what a call spills out of the loop around it. */
+/* Not inlined, and with pointers to copies, so that the loop around the call does not have to spill registers.
+ */
 PG_SLOW void v_pow_lanes(const ivec *good, const vec *x, const vec *y, vec *z) {
   for (int i = 0; i < PG_LANES; i++) {
     if (!(*good)[i]) {
@@ -265,9 +267,9 @@ PG_INLINE vec v_pow_slow(ivec good, vec x, vec y, vec z) {
   return z;
 }
 
-/* e^(y log|x|), with x's sign if y is odd; y + 2^52 has y's last bit in its own. To libm go infinities and
- * nans, results too large or too small, 0 to a negative power, negative numbers to one that is no integer, and
- * huge y. */
+/* e^(y log|x|), with x's sign if y is odd; the last bit of y + 2^52 is y's. libm does infinities, nans,
+ * overflow, underflow, 0 to a negative power, negative numbers to a power that is not an integer, and huge y.
+ */
 PG_INLINE vec v_pow(vec x, vec y) {
   const vec size = v_fabs(x), shifted = v_fabs(y) + 0x1p52, y_head = v_head(y);
   const ivec zero = (size == 0.0) & (y > 0.0), integer = shifted - 0x1p52 == v_fabs(y);
@@ -322,8 +324,8 @@ PG_INLINE vec v_cos_near_0(vec_pair r, vec z) {
   return lead.hi + (lead.lo + v_fma(z * z, v_poly(z, 6, c), -r.hi * r.lo));
 }
 
-/* sin(x + turn pi/2) for 0 <= x <= 2e5. In an odd quadrant it is the cosine of what is left, in the third and
- * fourth it is negative. */
+/* sin(x + turn pi/2) for 0 <= x <= 2e5. In odd quadrants it is the cosine of the remainder; in the third
+ * and fourth it is negative. */
 PG_INLINE vec v_sin_turned(vec x, uint64_t turn) {
   const vec shift = v_splat(0x1.8p52), two_over_pi = v_splat(0x1.45f306dc9c883p-1);
   const vec shifted = v_fma(x, two_over_pi, shift);

@@ -1,5 +1,6 @@
-/* Reads bytes as the arrays of a saved program: a target for libFuzzer. What pg_program_deserialize takes for a program
- * must be one: it is listed, searched, compiled and run in each way, and serialized again into the same arrays.
+/* Reads bytes as the arrays of a saved program: a target for libFuzzer. What pg_program_deserialize takes for a
+ * program must be one: it is listed, searched, compiled and run in each way, and serialized again into the same
+ * arrays.
  */
 #include "program/program.h"
 #include "fuzz.h"
@@ -53,10 +54,10 @@ static void read_instruction(pg_serialized *s, size_t i) {
 
 static pg_serialized read_arrays(const pg_id *leaves) {
   pg_serialized s = {.instruction_count = byte() % 64,
-                .input_count = byte() % 8,
-                .parameter_count = byte() % 8,
-                .output_count = byte() % 4,
-                .table_count = byte() % 4};
+                     .input_count = byte() % 8,
+                     .parameter_count = byte() % 8,
+                     .output_count = byte() % 4,
+                     .table_count = byte() % 4};
   s.ops = array(s.instruction_count, 1);
   s.a = array(s.instruction_count, sizeof *s.a);
   s.b = array(s.instruction_count, sizeof *s.b);

@@ -374,14 +374,7 @@ static void make_parameters(pg_id *parameters) {
 
 static void check_with_instruction_set(int which) {
   static const unsigned WITHOUT[] = {
-      0,
-      PG_FOLDING,
-      PG_SHARING,
-      PG_REDUCTION,
-      PG_DOTS,
-      PG_VECTORS,
-      PG_SLOT_REUSE,
-      ~0U,
+      0, PG_FOLDING, PG_SHARING, PG_REDUCTION, PG_DOTS, PG_VECTORS, PG_SLOT_REUSE, ~0U,
   };
   static const size_t BATCHES[] = {1, 3, 64, 70, 130};
   if (!pg_test_use_instruction_set(which)) {

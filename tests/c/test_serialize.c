@@ -52,13 +52,13 @@ typedef struct {
 
 static void take_apart(const pg_program *p, taken_apart *t) {
   t->arrays = (pg_serialized){.ops = t->ops,
-                        .a = t->a,
-                        .b = t->b,
-                        .constants = t->constants,
-                        .parameters = t->parameters,
-                        .outputs = t->outputs,
-                        .rows = t->rows,
-                        .elements = t->elements};
+                              .a = t->a,
+                              .b = t->b,
+                              .constants = t->constants,
+                              .parameters = t->parameters,
+                              .outputs = t->outputs,
+                              .rows = t->rows,
+                              .elements = t->elements};
   pg_program_serialize(p, &t->arrays);
   REQUIRE(t->arrays.instruction_count <= MOST);
 }
@@ -117,7 +117,7 @@ TEST(arrays_of_no_program_are_refused) {
     const __typeof__(place) before = place;                                                                    \
     const char *fault = NULL;                                                                                  \
     place = (wrong);                                                                                           \
-    pg_program *p = pg_program_deserialize(&t.arrays, &fault);                                                        \
+    pg_program *p = pg_program_deserialize(&t.arrays, &fault);                                                 \
     place = before;                                                                                            \
     check(!p && fault, "refused: " #place " = " #wrong, __FILE__, __LINE__);                                   \
   } while (0)
@@ -203,7 +203,8 @@ TEST(a_program_is_written_as_c) {
     pg_test_fail_allocations(-1);
     CHECK(text || successes < 20);
   }
-  CHECK(strstr(text, "f_value") && strstr(text, "f_gradient") && !strstr(text, "pg_") && strstr(text, "INFINITY"));
+  CHECK(strstr(text, "f_value") && strstr(text, "f_gradient") && !strstr(text, "pg_") &&
+        strstr(text, "INFINITY"));
   pg_text_free(text);
   pg_routine_free(routines[0]);
   pg_routine_free(routines[1]);
