@@ -1,7 +1,13 @@
 /* pygrad.h: the C API. build_ffi.py binds exactly this header.
  *
- * A node is named by its id. Every function takes the arena's lock, may be called from any thread, and
- * refuses an id that names no live node with PG_STALE.
+ * Who may call: any thread, any function, at any time, but for what "Programs" and "The backward pass" say.
+ * Each function takes the lock of the arena, which is released before it returns.
+ *
+ * Who owns what: a node is named by its id and is owned by those who hold it (see "Lifetime"). Arrays belong to
+ * the caller, and no function keeps a pointer to one after it has returned.
+ *
+ * What is returned: a negative number is a status, and says that nothing was done, unless stated otherwise.
+ * PG_OK is 0, and positive numbers carry information. The one exception is pg_made, where the sign says more.
  */
 #ifndef PYGRAD_H
 #define PYGRAD_H
@@ -10,43 +16,47 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef uint32_t pg_id;
+/* Status ------------------------------------------------------------------------------------------------- */
 
-/* What a function returns when it fails is below 0 and one of these. */
 enum pg_status {
   PG_OK = 0,
   PG_NO_MEMORY = -1,     /* out of node ids, address space or memory */
-  PG_STALE = -2,         /* an id that names no live node */
+  PG_STALE = -2,         /* an id names no live node */
   PG_ZERO_DIVISION = -3, /* where Python raises ZeroDivisionError */
-  PG_OVERFLOW = -4,      /* ... OverflowError */
-  PG_DOMAIN = -5,        /* ... ValueError */
+  PG_OVERFLOW = -4,      /* where Python raises OverflowError */
+  PG_DOMAIN = -5,        /* where Python raises ValueError */
   PG_COMPLEX = -6,       /* where Python's result is complex */
-  PG_STOPPED = -7        /* a run that was told to stop */
+  PG_STOPPED = -7        /* a run was told to stop */
 };
 
+/* Nodes -------------------------------------------------------------------------------------------------- */
+
+/* Names a live node; 0 is "no node". When the node dies, its id may be given to another. */
+typedef uint32_t pg_id;
+
 enum pg_flags {
-  PG_INTERIOR = 1,  /* a sweep has something to do here: an adjoint, operands, or a closure */
+  PG_INTERIOR = 1,  /* the sweep processes this node: it has an adjoint, operands or a closure */
   PG_CLOSURE = 2,   /* the sweep stops here: the caller runs the adjoint, not the op table */
-  PG_PINNED = 4,    /* a closure at or below this node: whoever holds it must hold its operands, too */
+  PG_PINNED = 4,    /* a closure is at or below this node: its handle must hold its operands, too */
   PG_HELD = 8,      /* held by a handle outside the arena, not only by its parents */
   PG_LABELLED = 16, /* the caller keeps a label for this node */
   PG_INTEGRAL = 32, /* an op's constant that was written as an int: x**2, not x**2.0 */
-  PG_KEPT = 64,     /* its hold belongs to a keeper: see pg_keep */
+  PG_KEPT = 64,     /* its handle's hold was handed to a keeper: see pg_keep() */
   PG_TRACED = 128   /* made during a trace */
 };
 
-/* What a maker returns. Above 0: the id of the new node, held once for the caller. Below 0: at or below
- * -PG_FIRST_ID the node with the negated id, made too, and PG_PINNED; else a status, nothing made. */
+/* What a maker returns. Positive: the id of the new node. At or below -PG_FIRST_ID: the negated id of a new
+ * node that is PG_PINNED. Otherwise a status, and no node was made. A new node is held once for the caller. */
 typedef int64_t pg_made;
 enum { PG_FIRST_ID = 256 };
 
-/* Making nodes. An operand is held by its result until the result is freed. */
 pg_made pg_leaf(double data);
+/* A node whose data and adjoint the caller computes. Any number of operands, also none. */
 pg_made pg_custom(double data, const pg_id *operands, size_t count);
 
-/* For each row of the op table: pg_make_RELU(a); pg_make_ADD(a, b), and pg_make_ADD_number(a, y), whose number
- * becomes a leaf, as in micrograd; pg_make_POWER(a, y, integral). A function an op, since an argument costs 10
- * ns from Python. */
+/* A maker for each row of the op table: pg_make_RELU(a); pg_make_ADD(a, b), and pg_make_ADD_number(a, y), whose
+ * number becomes a leaf, as in micrograd; pg_make_POWER(a, y, integral). One function an op, because passing
+ * the op as an argument costs 10 ns from Python. */
 // clang-format off
 #define PG_UNARY(name, ...) pg_made pg_make_##name(pg_id a);
 #define PG_BINARY(name, ...) pg_made pg_make_##name(pg_id a, pg_id b); pg_made pg_make_##name##_number(pg_id a, double y);
@@ -54,12 +64,17 @@ pg_made pg_custom(double data, const pg_id *operands, size_t count);
 #include "ops.def"
 // clang-format on
 
-/* Lifetime: a node lives while it is held, or is an operand of a live node. */
+/* Lifetime ----------------------------------------------------------------------------------------------- */
+
+/* A node lives as long as someone holds it: a caller, or a live node of which it is an operand. */
 int pg_hold(pg_id id);
 int pg_release(pg_id id);
-/* Hands a hold that was not released yet to a keeper. From here on pg_release(id) refuses, and does nothing. */
+/* Hands a hold that was not released yet to a keeper. From then on pg_release(id) fails, and only
+ * pg_release_kept(id) gives it up. */
 int pg_keep(pg_id id);
 int pg_release_kept(pg_id id);
+
+/* Reading and editing ------------------------------------------------------------------------------------ */
 
 /* A dead id reads as nan, 0 or "no node". */
 double pg_data(pg_id id);
@@ -68,18 +83,22 @@ int pg_set_data(pg_id id, double data);
 int pg_set_grad(pg_id id, double grad);
 int pg_op(pg_id id);
 int pg_flags_of(pg_id id);
-int pg_set_flags(pg_id id, int flags); /* adds to those set */
-uint32_t pg_refs(pg_id id);
-pg_id pg_operand(pg_id id, int which); /* 0 or 1; 0 is "no node". An op's constant is operand 1, a leaf. */
+int pg_set_flags(pg_id id, int flags); /* adds these to the node's flags */
+uint32_t pg_refs(pg_id id);            /* how many hold it */
+pg_id pg_operand(pg_id id, int which); /* 0 or 1; an op's constant is operand 1, a leaf */
 
-/* The op table. NULL, or 0, for a number that is no op. */
+/* The op table ------------------------------------------------------------------------------------------- */
+
+/* NULL or 0 for a number that is not an op. */
 int pg_op_count(void);
 const char *pg_op_name(int op);
 const char *pg_op_symbol(int op);
-int pg_op_arity(int op); /* how many operands there are to see: a constant is none */
+int pg_op_arity(int op); /* operands that a user sees: an op's constant is not one */
 
-/* The backward pass, as a sweep that can stop and go on. The root must stay held from begin to end, and
- * one sweep must end (or be given up) before the next begins. */
+/* The backward pass -------------------------------------------------------------------------------------- */
+
+/* A sweep, which can stop and go on. The caller holds the root from begin to end. One sweep must end, or be
+ * given up, before the next begins. */
 typedef struct {
   pg_id at;         /* the node processed last */
   uint32_t pending; /* nodes marked and not yet processed */
@@ -87,48 +106,53 @@ typedef struct {
 
 enum { PG_DONE = 0, PG_MORE = 1 };
 
+/* Sets the root's grad to 1. */
 int pg_sweep_begin(pg_sweep *sweep, pg_id root);
-/* Goes through about `budget` nodes, those in between that are not of the graph included. PG_DONE; PG_MORE:
- * call again; above that the id of a PG_CLOSURE node: run its closure, then call again; below 0 a status:
- * the adjoint of sweep->at failed, the sweep is over.
- */
+/* Goes through about `budget` nodes, including nodes in between that are not part of the graph. Returns
+ * PG_DONE; or PG_MORE: call again; or the id of a PG_CLOSURE node: run its closure, then call again; or the
+ * status of the adjoint of sweep->at, which failed: the sweep is over. */
 int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget);
 /* One step of the pass: adds the node's share to the grads of its operands. */
 int pg_backward_one(pg_id id);
 
-/* Many nodes at once. Arrays are in C order; those of ids are `n` long where nothing else is said.
- *
- * Leaves with consecutive ids, held once each: returns the first. pg_data_at(id) is the address of a node's
- * data, or NULL for a dead id; its grad lies behind it, and the data of the next id PG_NODE_BYTES on. It stays
- * valid as long as the node lives.
- */
-enum { PG_NODE_BYTES = 32 };
-pg_made pg_leaves(size_t n, const double *data);
-double *pg_data_at(pg_id id);
+/* Many nodes --------------------------------------------------------------------------------------------- */
 
-int pg_hold_all(size_t n, const pg_id *ids); /* returns as the bulk builders do */
-/* Lets go of the holds that pg_hold_all and the bulk builders give: nodes that live on are not to be PG_HELD by
- * one of these. The ids of freed nodes are passed over. */
+/* Arrays are in C order, and have `n` entries unless stated otherwise. */
+
+/* Leaves with consecutive ids, held once each; returns the first. */
+pg_made pg_leaves(size_t n, const double *data);
+/* The address of a node's data, NULL for a dead id. Its grad is the next double, and the data of the next id is
+ * PG_NODE_BYTES further on. The address is valid as long as the node lives. */
+double *pg_data_at(pg_id id);
+enum { PG_NODE_BYTES = 32 };
+
+/* PG_OK; PG_SOME_PINNED if a node is pinned; or a status. */
+int pg_hold_all(size_t n, const pg_id *ids);
+enum { PG_SOME_PINNED = 1 };
+/* Gives up holds of pg_hold_all() and the bulk builders. A node that lives on stays PG_HELD, so such a hold
+ * must not be the one that PG_HELD stands for. Releases all live nodes; PG_STALE if some ids were of dead ones.
+ */
 int pg_release_all(size_t n, const pg_id *ids);
 bool pg_all_leaves(size_t n, const pg_id *ids);
 
-enum pg_part { PG_DATA, PG_GRAD };
-int pg_read(int part, size_t n, const pg_id *ids, double *to);
-int pg_write(int part, size_t n, const pg_id *ids, const double *from);
-int pg_fill(int part, size_t n, const pg_id *ids, double number);
+enum pg_field { PG_DATA, PG_GRAD };
+int pg_read(int field, size_t n, const pg_id *ids, double *to);
+int pg_write(int field, size_t n, const pg_id *ids, const double *from);
+int pg_fill(int field, size_t n, const pg_id *ids, double number);
+int pg_add_grads(size_t n, const pg_id *ids, const double *grads);
 
-/* The bulk builders. Each builds the graph of the scalar loop that stands with it, node for node and in its
- * order, and puts the ids of the results into `out`, each held once for the caller. Returns PG_OK;
- * PG_SOME_PINNED if a closure is at or below a result; or a status: nothing was made, and out[0] is the
- * index of the result at which it failed.
- */
-enum { PG_SOME_PINNED = 1 };
+/* The bulk builders -------------------------------------------------------------------------------------- */
 
-/* [op(x) for x in a]; [op(x, y) for x, y in zip(a, b)]; [op(x, y) for x in a], where y is a number */
+/* Each builds the graph of the scalar loop given with it, node for node and in its order, and writes the ids of
+ * the results to `out`, each held once for the caller. Returns PG_OK; PG_SOME_PINNED if a closure is at or
+ * below a result; or a status: then no node was made, and if an op failed, out[0] is the index of the result at
+ * which it did. */
+
+/* [op(x) for x in a];  [op(x, y) for x, y in zip(a, b)];  [op(x, y) for x in a], where y is a number */
 int pg_map_unary(int op, size_t n, const pg_id *a, pg_id *out);
 int pg_map_binary(int op, size_t n, const pg_id *a, const pg_id *b, pg_id *out);
 int pg_map_number(int op, size_t n, const pg_id *a, double y, bool integral, pg_id *out);
-/* Besides those of the op table there are these, made of two as in micrograd. */
+/* Ops that these accept besides those of the op table. Each makes two, as micrograd does. */
 enum {
   PG_SUBTRACT = 64, /* x + (-y), of two nodes */
   PG_DIVIDE,        /* x * y**-1, of two nodes */
@@ -136,22 +160,23 @@ enum {
   PG_DIVIDE_INTO    /* y * x**-1, y a number */
 };
 
-/* [reduce(op, row) for row in x]; a sum begins with the number 0, a product with 1, others with the row's first
- */
+/* [reduce(op, row) for row in x], by an op that cannot fail. A sum begins with the number 0, a product with 1,
+ * any other with the row's first element. */
 int pg_reduce(int op, size_t rows, size_t n, const pg_id *x, pg_id *out);
 
 /* [[sum((a[i][k] * b[k][j] for k in range(n)), bias[j]) for j in range(columns)] for i in range(rows)]
- * with a[i][k] at a[i * a_row + k * a_column], which is dense in either order, b likewise; no bias (NULL) is
- * the number 0 */
+ * with a[i][k] at a[i * a_row + k * a_column], which is dense in either order, and b likewise. Without a bias
+ * (NULL) sums begin with the number 0. */
 int pg_matmul(size_t rows, size_t n, size_t columns, const pg_id *a, size_t a_row, size_t a_column,
               const pg_id *b, size_t b_row, size_t b_column, const pg_id *bias, pg_id *out);
 
 /* for x in rows:  shifted = [xi - max(data of x) for xi in x];  exps = [s.exp() for s in shifted]
- * of these two, pg_softmax makes both in one loop, pg_log_softmax and pg_cross_entropy each exp as it is added
  *   pg_softmax:        inverse = sum(exps) ** -1;     [e * inverse for e in exps]
  *   pg_log_softmax:    minus_log = -sum(exps).log();  [s + minus_log for s in shifted]
  *   pg_cross_entropy:  sum(exps).log() - shifted[target]
- */
+ * pg_softmax makes each exp right after its shifted element; the other two make it when the sum adds it.
+ * pg_cross_entropy needs room for n ids in `scratch`, and fails with PG_DOMAIN for a target that is not below
+ * n. */
 int pg_softmax(size_t rows, size_t n, const pg_id *x, pg_id *out);
 int pg_log_softmax(size_t rows, size_t n, const pg_id *x, pg_id *out);
 int pg_cross_entropy(size_t rows, size_t n, const pg_id *x, const uint32_t *targets, pg_id *scratch,
@@ -161,22 +186,23 @@ int pg_cross_entropy(size_t rows, size_t n, const pg_id *x, const uint32_t *targ
  *                 [xi * scale for xi in x], or with weights [xi * scale * wi for xi, wi in zip(x, weights)] */
 int pg_rms_norm(size_t rows, size_t n, const pg_id *x, const pg_id *weights, double eps, pg_id *out);
 
-/* A multi-layer perceptron of micrograd's nn, for one sample x: layer for layer, neuron for neuron,
+/* A multi-layer perceptron of micrograd's nn, for one sample x: layer by layer, neuron by neuron,
  *   act = sum((wi * xi for wi, xi in zip(w, x)), b), then act.relu() if the neuron has one
- * A neuron's w and b follow each other in `parameters`. Where x[i] is 0, the input is numbers[i]. Each neuron
- * has inputs. The results are those of the last layer, at the end of `out`, which has room for one id a neuron;
- * they are PG_HELD. */
+ * A neuron's w and b follow each other in `parameters`. Where x[i] is 0, the input is a new leaf of numbers[i];
+ * if no x[i] is, `numbers` may be NULL. Each neuron has inputs. `out` has room for one id a neuron; the
+ * results, those of the last layer, are at its end, and are PG_HELD. */
 typedef struct {
   size_t layers;
-  const uint32_t *widths; /* neurons, a layer */
-  const uint32_t *inputs; /* weights, a neuron */
-  const bool *relu;       /* a neuron */
+  const uint32_t *widths; /* a layer: its neurons */
+  const uint32_t *inputs; /* a neuron: its weights */
+  const bool *relu;       /* a neuron: whether it has a ReLU */
   const pg_id *parameters;
 } pg_mlp;
 int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *numbers, pg_id *out);
 
-/* Parameter updates, in place, from the grads. Buffers have `n` numbers. Return PG_OK or a status below 0, and
- * then nothing was updated. */
+/* Optimizers --------------------------------------------------------------------------------------------- */
+
+/* Each updates parameters in place from their grads. The buffers hold the optimizer's state between steps. */
 
 /* Stochastic gradient descent, as in PyTorch: with g = grad + weight_decay * data, and if there is a velocity
  *   velocity = g on the first step, else momentum * velocity + (1 - dampening) * g
@@ -201,7 +227,9 @@ typedef struct {
 } pg_adam;
 int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, double *mean, double *square);
 
-/* Programs: a graph is recorded once, compiled for a kind of call, and run again and again on other numbers.
+/* Programs ----------------------------------------------------------------------------------------------- */
+
+/* A graph is recorded once, compiled for a kind of call, and run again and again on other numbers.
  *
  *   pg_record -> pg_program    the recorded graph, which never changes
  *   pg_compile -> pg_routine   the machine-independent code for one kind of call
@@ -334,19 +362,20 @@ char *pg_routine_text(const pg_routine *routine);
 char *pg_emit_c(size_t count, const pg_routine *const *routines, const double *parameters, const char *name);
 void pg_text_free(char *text);
 
-/* Adds to the grads of nodes. */
-int pg_add_grads(size_t n, const pg_id *ids, const double *grads);
+/* Memory ------------------------------------------------------------------------------------------------- */
 
 typedef struct {
   uint64_t live_nodes, peak_live_nodes;
-  uint64_t blocks, peak_blocks; /* that hold a live node or are being filled */
-  uint64_t reserved_bytes;      /* of address space */
-  uint64_t committed_bytes;     /* of memory */
+  uint64_t blocks, peak_blocks; /* that have a live node or are being filled */
+  uint64_t reserved_bytes;      /* address space */
+  uint64_t committed_bytes;     /* memory */
 } pg_memory;
 
 void pg_memory_stats(pg_memory *stats);
 
-/* For tests: the allocation after `successes` more, and all that follow, fail. Negative: none does. */
+/* Tests -------------------------------------------------------------------------------------------------- */
+
+/* The allocation after `successes` more, and all that follow, fail. Negative: none does. */
 void pg_test_fail_allocations(int64_t successes);
 /* The optimizations of programs. */
 enum pg_optimization {
@@ -358,13 +387,13 @@ enum pg_optimization {
   PG_SLOT_REUSE = 32 /* dead values give their slots to others */
 };
 
-/* For tests: programs made from now on are compiled without these optimizations. 0: with all. */
+/* Programs made from now on are compiled without these optimizations. 0: with all. */
 void pg_test_disable(unsigned optimizations);
-/* For tests: programs run in the kernels for an instruction set of the machine's kind, numbered from 0, the
+/* Programs run in the kernels for an instruction set of the machine's kind, numbered from 0, the
  * baseline; below 0: for the best that this machine has. Returns its name; NULL, and changes nothing, if this
  * machine does not have it. */
 const char *pg_test_use_instruction_set(int which);
-/* The first rule found that the arena breaks, or NULL if it is sound. Takes some ns a node. */
+/* Checks all invariants of the arena: NULL, or the first that does not hold. Takes some ns a node. */
 const char *pg_check(void);
 
 #endif

@@ -20,8 +20,7 @@ static const struct {
 #define PG_UNARY(name, symbol, forward, adjoint_x) [PG_##name] = {#forward, {#adjoint_x, NULL}},
 #define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y)                                                 \
   [PG_##name] = {#forward, {#adjoint_x, #adjoint_y}},
-#define PG_ALL_OPS
-#include "ops.def"
+#include "program/all_ops.def"
 };
 
 /* Parsing ------------------------------------------------------------------------------------------------ */

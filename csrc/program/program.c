@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ieee.h"
+#include "program/ieee.h"
 
 static const struct {
   const char *symbol;
@@ -13,8 +13,7 @@ static const struct {
 #define PG_UNARY(name, symbol, forward, adjoint_x) [PG_##name] = {symbol, 1},
 #define PG_CONSTANT(name, symbol, forward, adjoint_x) [PG_##name] = {symbol, 2},
 #define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) [PG_##name] = {symbol, 2},
-#define PG_ALL_OPS
-#include "ops.def"
+#include "program/all_ops.def"
     [PG_INPUT] = {.symbol = "input"},       [PG_PARAMETER] = {.symbol = "parameter"},
     [PG_CONSTANT] = {.symbol = "constant"}, [PG_TOTAL] = {.symbol = "total"},
     [PG_LOOKUP] = {.symbol = "lookup"},     [PG_SCATTER] = {.symbol = "scatter"},
@@ -32,8 +31,7 @@ double pg_compute(int op, double x, double y) {
     z = forward;                                                                                               \
     break;
 #define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) PG_UNARY(name, symbol, forward, adjoint_x)
-#define PG_ALL_OPS
-#include "ops.def"
+#include "program/all_ops.def"
   default:
     assert(!"an op of the tables");
   }

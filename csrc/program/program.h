@@ -45,9 +45,7 @@ enum {
   PG_PROGRAM_OPS = PG_OP_COUNT - 1,
 #define PG_UNARY(name, symbol, forward, adjoint_x) PG_##name,
 #define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) PG_##name,
-#include "program.def"
-#undef PG_UNARY
-#undef PG_BINARY
+#include "program/program.def"
   PG_KERNELS, /* the ops above have rows in the tables, adjoints and kernels */
   PG_INPUT = PG_KERNELS,
   PG_PARAMETER,

@@ -197,7 +197,7 @@ static void emit_all(pg_program *p, entries *e, const entry *sorted, const pg_lo
   }
   pg_lock();
   for (uint32_t i = 0; i < e->count; i++) {
-    pg_node_at(sorted[i].id)->flags &= (uint8_t)~PG_TRACED;
+    pg_node_at(sorted[i].id)->flags &= (uint16_t)~PG_TRACED;
   }
   pg_unlock();
 }

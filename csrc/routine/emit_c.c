@@ -6,7 +6,7 @@
 #include <float.h>
 #include <string.h>
 
-#include "ieee.h"
+#include "program/ieee.h"
 #include "routine/listing.h"
 
 enum {
@@ -27,8 +27,7 @@ typedef struct {
 static const char *const FORWARD[PG_KERNELS] = {
 #define PG_UNARY(name, symbol, forward, adjoint_x) [PG_##name] = TEXT(forward),
 #define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) PG_UNARY(name, symbol, forward, adjoint_x)
-#define PG_ALL_OPS
-#include "ops.def"
+#include "program/all_ops.def"
 };
 
 /* The functions that they call. Their names here begin with pg_, and in what is written with the caller's name.

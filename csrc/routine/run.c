@@ -252,13 +252,3 @@ double pg_long_batch(const pg_routine *r, double ns) {
   const double each = most_ns_of(&r->phases[PG_BATCH]); /* which is not all: a batch is copied, too */
   return left < 0 ? 0 : left / (each + 1);
 }
-
-int pg_add_grads(size_t n, const pg_id *ids, const double *grads) {
-  pg_lock();
-  const bool live = pg_all_live(n, ids);
-  for (size_t i = 0; i < n && live; i++) {
-    pg_node_at(ids[i])->grad += grads[i];
-  }
-  pg_unlock();
-  return live ? PG_OK : PG_STALE;
-}

@@ -1,5 +1,4 @@
-/* Blocks and nodes: where they are, how they are found again, and what there is when there is no more memory.
- */
+/* Tests of the arena: where nodes and blocks are, how they are used again, and what happens without memory. */
 #define _DEFAULT_SOURCE
 #include <stdio.h>
 #include <sys/resource.h>
@@ -56,7 +55,7 @@ TEST(nodes_in_blocks_used_again_are_younger_than_those_before) {
     if (step % 100 == 0) {
       CHECK(backward(half) == PG_OK);
     }
-    if (random_below(&seed, 500) == 0) { /* whole graphs die */
+    if (random_below(&seed, 500) == 0) { /* frees whole graphs */
       for (size_t i = 0; i < COUNT(held) / 2; i++) {
         release(held[i]);
         held[i] = leaf(1);
@@ -80,7 +79,7 @@ TEST(runs_of_leaves_lie_side_by_side) {
       CHECK((char *)pg_data_at(firsts[k] + 1) - (char *)pg_data_at(firsts[k]) == PG_NODE_BYTES ||
             sizes[k] == 1);
     }
-    for (size_t k = round % 2; k < COUNT(sizes); k += 1 + round % 2) { /* in pieces, or all */
+    for (size_t k = round % 2; k < COUNT(sizes); k += 1 + round % 2) { /* some of them, or all */
       for (size_t i = 0; i < sizes[k]; i++) {
         ids[i] = firsts[k] + (pg_id)i;
       }
@@ -91,7 +90,7 @@ TEST(runs_of_leaves_lie_side_by_side) {
       for (size_t i = 0; i < sizes[k]; i++) {
         ids[i] = firsts[k] + (pg_id)i;
       }
-      pg_release_all(sizes[k], ids); /* passes over those freed before */
+      pg_release_all(sizes[k], ids); /* skips those freed before */
     }
     CHECK(live_nodes() == 0);
   }
@@ -111,7 +110,7 @@ TEST(the_open_block_is_closed_where_a_run_of_leaves_needs_more_than_one) {
   CHECK(open_blocks() == 1);
 }
 
-/* Lets go of leaves that lie side by side. */
+/* Releases leaves with consecutive ids. */
 static void release_run(pg_id first, size_t count) {
   for (pg_id id = first; id < first + count; id++) {
     release(id);
@@ -154,7 +153,7 @@ TEST(a_chain_of_a_million_nodes_is_freed_and_its_memory_given_back) {
   }
   CHECK(full.committed_bytes > empty.committed_bytes + (1 << 20));
   CHECK(again.committed_bytes == full.committed_bytes);
-  const size_t many = 1200000; /* finds the blocks that were given back */
+  const size_t many = 1200000; /* uses the blocks that were given back */
   double *numbers = malloc(many * sizeof *numbers);
   pg_id *ids = malloc(many * sizeof *ids);
   memset(numbers, 0, many * sizeof *numbers);
@@ -169,21 +168,66 @@ TEST(a_chain_of_a_million_nodes_is_freed_and_its_memory_given_back) {
   free(ids);
 }
 
-TEST(more_sweeps_than_there_are_epochs) {
+/* Sweeps y = x * x so often, and checks each gradient. */
+static void sweep_often(pg_id x, pg_id y, int times) {
+  for (int i = 0; i < times; i++) {
+    pg_set_grad(x, 0);
+    REQUIRE(backward(y) == PG_OK && pg_grad(x) == 6);
+  }
+  CHECK(times == 0 || pg_grad(x) == 6);
+}
+
+TEST(more_sweeps_than_there_are_marks) {
   const pg_id x = leaf(3), gone = id_of(pg_make_MUL(x, x));
   pg_sweep given_up;
   CHECK(pg_sweep_begin(&given_up, gone) == PG_OK); /* its mark stays */
   release(gone);
   const pg_id y = id_of(pg_make_MUL(x, x));
-  for (int i = 0; i < 70000; i++) {
-    pg_set_grad(x, 0);
-    if (backward(y) != PG_OK || pg_grad(x) != 6) {
-      CHECK(!"the gradient is 6");
-    }
-  }
-  CHECK(pg_grad(x) == 6);
+  sweep_often(x, y, 70000);
   release(y);
   release(x);
+}
+
+/* A mark of a given-up sweep on a live node, on a dead one below the root, on a dead one in the unused part of
+ * a block that was closed early, and on a node of a spare block: whatever sweep comes, none is taken for its
+ * own. */
+TEST(a_mark_of_a_sweep_that_was_given_up_is_never_taken_for_a_later_one) {
+  for (int between = 0; between <= 520; between += 5) {
+    pg_sweep given_up;
+    const pg_id x = leaf(3), y = id_of(pg_make_MUL(x, x));
+    pg_id marked[600];
+    for (size_t i = 0; i < COUNT(marked); i++) { /* over three blocks */
+      marked[i] = id_of(pg_make_MUL(x, x));
+      const pg_id root = id_of(pg_make_RELU(marked[i]));
+      pg_set_flags(root, PG_CLOSURE);
+      CHECK(i % 100 || pg_sweep_begin(&given_up, root) == PG_OK);
+      CHECK(i % 100 || pg_sweep_run(&given_up, 1) == (int64_t)root); /* which has marked its operand */
+      release(root);
+    }
+    pg_release_all(COUNT(marked) - 100, marked + 100);
+    sweep_often(x, y, between);
+    const pg_made leaves = pg_leaves(300, (double[300]){0}); /* the open block is closed */
+    CHECK(leaves > 0);
+    const pg_id z = id_of(pg_make_MUL(x, x));
+    sweep_often(x, z, 2);
+    for (pg_id i = 0; i < 300; i++) {
+      release((pg_id)leaves + i);
+    }
+    pg_release_all(100, marked);
+    pg_release_all(3, (pg_id[]){z, y, x});
+  }
+}
+
+TEST(the_numbers_of_sweeps_start_again_after_the_last) {
+  const pg_id x = leaf(3), y = id_of(pg_make_MUL(x, x)), root = id_of(pg_make_RELU(y));
+  for (uint32_t left = 0; left < 3; left++) {
+    pg_sweep given_up;
+    CHECK(pg_sweep_begin(&given_up, root) == PG_OK);
+    pg_the_arena.sweep = UINT32_MAX - left;
+    sweep_often(x, y, 300);
+    CHECK(pg_the_arena.sweep > 0 && pg_the_arena.sweep < 400);
+  }
+  pg_release_all(3, (pg_id[]){root, y, x});
 }
 
 /* Running out -------------------------------------------------------------------------------------------- */
@@ -208,7 +252,7 @@ TEST(more_leaves_than_ids_are_out_of_memory) {
   CHECK(pg_leaves(SIZE_MAX, NULL) == PG_NO_MEMORY);
 }
 
-/* What is committed at first, but for block 0: nodes to be filled with leaves, the first of which commits. */
+/* Nodes in the memory that is committed first, without block 0. */
 enum { FIRST_NODES = 127 * PG_BLOCK_NODES };
 
 static pg_id fill(size_t count) {
@@ -227,7 +271,8 @@ TEST(what_fits_in_the_memory_that_there_is_needs_no_more) {
   for (size_t i = 0; i < COUNT(operands); i++) {
     operands[i] = first + (pg_id)(FIRST_NODES - 2 * FREE + i - 1);
   }
-  /* First in blocks never used; then in free ones, and what is left of a block is not used again. */
+  /* First in blocks that were never used, then in free ones. The rest of a block that was closed stays unused.
+   */
   for (size_t room = FREE; room >= 2 * PG_BLOCK_NODES; room -= 7) {
     CHECK(pg_map_unary(PG_RELU, room + 1, operands, results) == PG_NO_MEMORY);
     CHECK(pg_map_unary(PG_RELU, room, operands, results) == PG_OK);
@@ -240,7 +285,7 @@ TEST(what_fits_in_the_memory_that_there_is_needs_no_more) {
 TEST(a_run_of_leaves_that_finds_no_memory_leaves_the_blocks_as_they_were) {
   const size_t full = FIRST_NODES - PG_BLOCK_NODES;
   const pg_id first = fill(full);
-  release(leaf(1)); /* the last block is open, and empty: it is closed in vain */
+  release(leaf(1)); /* the last block is open and empty: closing it makes no room */
   CHECK(pg_leaves((size_t)2 * PG_BLOCK_NODES, NULL) == PG_NO_MEMORY);
   release_run(first + (pg_id)full - PG_BLOCK_NODES, PG_BLOCK_NODES);
   const pg_id again = first + (pg_id)full - PG_BLOCK_NODES;
@@ -251,7 +296,8 @@ TEST(a_run_of_leaves_that_finds_no_memory_leaves_the_blocks_as_they_were) {
 }
 
 TEST(operands_whose_list_finds_no_memory_are_not_cut_short) {
-  /* There is room for all but one cell of their list; once those are freed, for more. */
+  /* There is room for all cells of their list but one. They are freed then, so that there is room for a shorter
+   * list. */
   static pg_id operands[PG_BLOCK_NODES + 2];
   const pg_id first = fill(FIRST_NODES - PG_BLOCK_NODES);
   for (size_t i = 0; i < COUNT(operands); i++) {
@@ -262,8 +308,8 @@ TEST(operands_whose_list_finds_no_memory_are_not_cut_short) {
   release_run(first, FIRST_NODES - PG_BLOCK_NODES);
 }
 
-/* Lets the process have so many bytes more. Sanitizers and valgrind need the address space for themselves: no.
- */
+/* Limits the address space to so many bytes more than the process has. False under sanitizers and valgrind,
+ * which need it themselves. */
 static bool limit_address_space(rlim_t bytes) {
   unsigned long pages = 0;
   FILE *statm = getenv("PYGRAD_SANITIZED") ? NULL : fopen("/proc/self/statm", "r");
@@ -293,7 +339,7 @@ TEST(a_smaller_arena_does_where_the_address_space_is_limited) {
   pg_memory memory;
   pg_memory_stats(&memory);
   CHECK(memory.live_nodes > 100000 && memory.reserved_bytes <= (128 << 20));
-  void *rest = pg_os_reserve(128 << 20); /* is left to others */
+  void *rest = pg_os_reserve(128 << 20); /* the rest of the process has room */
   CHECK(rest != NULL);
   pg_os_unreserve(rest, 128 << 20);
   CHECK(backward(y) == PG_OK);
@@ -318,7 +364,7 @@ TEST(no_address_space_is_out_of_memory_until_there_is_some) {
 
 TEST(memory_that_is_refused_is_out_of_memory_until_there_is_some) {
   struct rlimit before;
-  getrlimit(RLIMIT_DATA, &before); /* reserving is free of it, committing is not */
+  getrlimit(RLIMIT_DATA, &before); /* limits committed memory, but not reserved address space */
   const struct rlimit none = {1, before.rlim_max};
   if (getenv("PYGRAD_SANITIZED") || setrlimit(RLIMIT_DATA, &none)) {
     return;
@@ -336,7 +382,7 @@ TEST(memory_that_is_refused_is_out_of_memory_until_there_is_some) {
 }
 
 TEST(an_arena_has_room_for_nodes_and_for_the_table_of_their_blocks) {
-  /* Just enough for the nodes of half the blocks there can be, but not for their table, too. */
+  /* Enough for the nodes of half the blocks that there can be, but not for their table, too. */
   if (limit_address_space(((rlim_t)1 << 35) + (1 << 20))) {
     release(leaf(1));
     pg_memory memory;
@@ -355,7 +401,7 @@ TEST(only_whole_pages_are_given_back) {
   pg_os_unreserve(at, 4 * page);
 }
 
-/* What holds is found broken where it is broken ------------------------------------------------------------ */
+/* pg_check() ---------------------------------------------------------------------------------------------- */
 
 TEST(pg_check_finds_what_is_broken) {
   const pg_id x = leaf(2), y = leaf(3), z = id_of(pg_make_MUL(x, y)), r = id_of(pg_make_RELU(z));
@@ -391,15 +437,16 @@ TEST(pg_check_finds_what_is_broken) {
   BREAKS(A->committed, A->capacity + 1);
   BREAKS(A->next, A->next - 1);
   BREAKS(A->end, A->end - 1);
-  BREAKS(A->epoch, 0);
+  BREAKS(A->sweep, 0);
   BREAKS(A->youngest, A->blocks[A->youngest].older);
   BREAKS(A->blocks[A->youngest].older, A->youngest);
   BREAKS(A->blocks[A->youngest].live, 0);
   BREAKS(A->blocks[1].live, 0);
-  BREAKS(A->blocks[1].mark, 0);
-  BREAKS(A->blocks[1].mark, A->epoch + 1);
+  BREAKS(A->blocks[1].swept, 0);
+  BREAKS(A->blocks[1].swept, A->sweep + 1);
+  BREAKS(A->blocks[1].discarded, true);
   BREAKS(A->blocks[spare].live, 1);
-  BREAKS(A->blocks[spare].discarded, 2);
+  BREAKS(A->blocks[spare].swept, A->sweep + 1);
   BREAKS(n[0].refs, 1);
   BREAKS(n[0].data, 1);
   BREAKS(n[0].grad, 1);
@@ -408,7 +455,7 @@ TEST(pg_check_finds_what_is_broken) {
   BREAKS(n[x].refs, 0);
   BREAKS(n[x].refs, 1);
   BREAKS(n[x].a, y);
-  BREAKS(n[x].mark, A->epoch + 1);
+  BREAKS(n[x].mark, (uint8_t)A->sweep + 1);
   BREAKS(n[y].op, PG_ADD);
   BREAKS(n[z].op, PG_OP_COUNT);
   BREAKS(n[z].op, PG_LEAF);
@@ -418,7 +465,8 @@ TEST(pg_check_finds_what_is_broken) {
   BREAKS(n[z].b, 0);
   BREAKS(n[z].b, pg_first_of(spare));
   BREAKS(n[z].b, UINT32_MAX);
-  BREAKS(n[z].mark, A->blocks[1].mark + 1);
+  BREAKS(n[z].mark, (uint8_t)A->blocks[1].swept + 1);
+  BREAKS(n[pg_first_of(spare)].mark, UINT8_MAX);
   BREAKS(n[many[0]].refs, 1);
 #undef BREAKS
   pg_release_all(88, many + 512);

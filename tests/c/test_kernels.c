@@ -1,7 +1,7 @@
 /* The kernels of each op: side by side, all the same or apart; one for all or one a sample; few and many; and
  * at the edges of what a double is. Against the op table, as IEEE has it. */
 #include "graph/arena.h"
-#include "ieee.h"
+#include "program/ieee.h"
 #include "makers.h"
 #include "test.h"
 

@@ -38,7 +38,7 @@ static pg_id positive(graph *g, pg_id x) {
 
 static pg_id random_op(graph *g, uint64_t *seed, pg_id x, pg_id y) {
   static const double EXPONENTS[] = {0, 1, 2, 3, 0.5, -0.5, -1, 2.5, -2};
-  switch (random_below(seed, g->smooth ? 13 : 18)) {
+  switch (random_below(seed, g->smooth ? 13 : 19)) {
   case 0:
     return keep(g, pg_make_ADD(x, y));
   case 1:
@@ -73,8 +73,12 @@ static pg_id random_op(graph *g, uint64_t *seed, pg_id x, pg_id y) {
     return keep(g, pg_make_DETACH(x));
   case 16:
     return keep(g, pg_make_MAXIMUM(x, y));
-  default:
+  case 17:
     return keep(g, pg_make_MINIMUM(x, y));
+  default: { /* any row of the table, where each is defined */
+    const pg_id a = positive(g, bounded(g, x)), b = positive(g, bounded(g, y));
+    return keep(g, make_with(&MAKERS[random_below(seed, COUNT(MAKERS))], a, b, 2.5));
+  }
   }
 }
 
@@ -617,8 +621,7 @@ static const struct {
 #define PG_UNARY(name, ...) {PG_##name, false},
 #define PG_CONSTANT(name, ...) {PG_##name, true},
 #define PG_BINARY(name, ...) {PG_##name, true},
-#define PG_ALL_OPS
-#include "ops.def"
+#include "program/all_ops.def"
 };
 
 static double folded(int op, bool binary, double x, double y) {

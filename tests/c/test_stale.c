@@ -1,4 +1,4 @@
-/* Ids that name no live node: each function that takes ids refuses them, and changes nothing. */
+/* Tests of ids that name no live node: each function that takes ids returns PG_STALE, and changes nothing. */
 #include "graph/arena.h"
 #include "makers.h"
 #include "test.h"
