@@ -3,7 +3,7 @@
  */
 #include <stdio.h>
 
-#include "ieee.h"
+#include "program/ieee.h"
 #include "program/program.h"
 #include "routine/code.h"
 #include "test.h"
@@ -21,8 +21,7 @@ static const struct {
 #define PG_UNARY(name, ...) {#name, PG_##name, false, false},
 #define PG_BINARY(name, ...) {#name, PG_##name, true, false},
 #define PG_CONSTANT(name, ...) {#name, PG_##name, true, true},
-#define PG_ALL_OPS
-#include "ops.def"
+#include "program/all_ops.def"
 };
 
 static double scalar(int op, double x, double y) {
@@ -31,8 +30,7 @@ static double scalar(int op, double x, double y) {
   case PG_##name:                                                                                              \
     return forward;
 #define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) PG_UNARY(name, symbol, forward, adjoint_x)
-#define PG_ALL_OPS
-#include "ops.def"
+#include "program/all_ops.def"
   default:
     return NAN;
   }
