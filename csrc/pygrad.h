@@ -229,48 +229,59 @@ int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, do
 
 /* Programs ----------------------------------------------------------------------------------------------- */
 
-/* Programs: a graph, recorded once, to be run again and again on other numbers. Not for two threads at once,
- * but for pg_run. */
+/* A graph is recorded once, compiled for a kind of call, and run again and again on other numbers.
+ *
+ *   pg_record -> pg_program    the recorded graph, which never changes
+ *   pg_compile -> pg_routine   the machine-independent code for one kind of call
+ *   pg_run                     runs it for a batch of samples
+ *
+ * The caller owns programs, routines and texts, and frees each with its own function, once.
+ *
+ * Threads: every function of this section may be called from any thread, and at the same time as any other
+ * function of this header, also on the same program or routine, with three exceptions:
+ *   - nobody may use a program, routine or text while, or after, it is freed;
+ *   - while pg_record() runs, the caller holds the outputs, and nobody may change operands of the graph's
+ * nodes;
+ *   - there is one trace at a time, begun and ended by the same thread.
+ */
 typedef struct pg_program pg_program;
 typedef struct pg_routine pg_routine;
 
-/* Nodes that this thread makes from here on are traced, until pg_trace_end, which returns how often it read the
- * data or grad of a traced node, or set its data. */
+/* Nodes that this thread makes from here on are traced, until pg_trace_end(). That returns how often this
+ * thread read the data or grad of a traced node, or set its data. */
 void pg_trace_begin(void);
 uint64_t pg_trace_end(void);
 bool pg_tracing(void);
 
-enum {
-  PG_WITHOUT_FOLDING = 1,
-  PG_WITHOUT_SHARING = 2,
-  PG_WITHOUT_REDUCTION = 4,
-  PG_WITHOUT_DOTS = 8,
-  PG_WITHOUT_VECTORS = 16,
-  PG_WITHOUT_REUSE = 32 /* of slots */
-};
-
-/* Nodes that stand for an element of a table which an input, the index, chooses at each run. */
+/* Lookups: nodes that stand for an element of a table, which an input, the index, chooses at each run. */
 typedef struct {
   size_t count;
   const pg_id *nodes;
-  const uint32_t *indices, *tables; /* a node: which input, and which table */
+  const uint32_t *indices; /* a node: the number of the input that is its index */
+  const uint32_t *tables;  /* a node: the number of its table */
   size_t table_count;
-  const uint32_t *rows;  /* a table */
-  const pg_id *elements; /* of all tables, one after the other; they are older than the nodes */
+  const uint32_t *rows;  /* a table: how many elements it has */
+  const pg_id *elements; /* of all tables, one table after the other; older than the nodes */
 } pg_lookups;
 
-/* The program of the graph from the inputs (leaves, or 0 for an index) to the outputs. Other leaves are
- * parameters if they are not traced, else constants. `without`: optimizations that are not wanted. No node may
- * be PG_PINNED. NULL if there is no memory, or an id names no live node. */
+/* The program of the graph from the inputs to the outputs. An input is a leaf, or 0 for an index. Other leaves
+ * are constants if they are traced, else parameters. No node may be PG_PINNED. NULL if there is no memory, or
+ * an id names no live node. */
 pg_program *pg_record(size_t inputs, const pg_id *input_ids, size_t outputs, const pg_id *output_ids,
-                      const pg_lookups *lookups, unsigned without);
+                      const pg_lookups *lookups);
 void pg_program_free(pg_program *program);
-size_t pg_program_parameters(const pg_program *program, pg_id *ids); /* how many; `ids` may be NULL */
+/* Writes the ids of the parameters, unless `ids` is NULL. Returns how many there are. */
+size_t pg_program_parameters(const pg_program *program, pg_id *ids);
 
-/* What a recorded program is made of, for files. Instruction i is of op ops[i], and its operands are the
- * instructions a[i] and b[i], both before it; UINT32_MAX where there is none. Those without operands: an INPUT
- * and a PARAMETER are the a-th; each CONSTANT is the next of the constants. A LOOKUP is the element that the
- * input a chooses from table b. A table has so many rows, and its elements behind those of the tables before.
+/* A recorded program as arrays, which the caller owns. Instruction i has the op ops[i]; a[i] and b[i] are
+ * UINT32_MAX where this table has nothing:
+ *
+ *   op          a[i]                     b[i]
+ *   of ops.def  an earlier instruction   another, if the op has two operands
+ *   INPUT       its number
+ *   PARAMETER   its number
+ *   CONSTANT                             (its number is the next of `constants`)
+ *   LOOKUP      an earlier INPUT         a table, whose elements are all earlier
  */
 typedef struct {
   size_t instruction_count, constant_count, input_count, parameter_count, output_count, table_count,
@@ -279,62 +290,76 @@ typedef struct {
   uint32_t *a, *b;
   double *constants;
   pg_id *parameters;
-  uint32_t *outputs; /* instructions */
-  uint32_t *rows, *elements;
-} pg_parts;
+  uint32_t *outputs;  /* instructions */
+  uint32_t *rows;     /* a table: how many elements it has */
+  uint32_t *elements; /* instructions, of all tables, one table after the other */
+} pg_serialized;
 
-/* The name of an op that a recorded program may have: it stays the same, where the number may change. NULL for
- * others. */
+/* The name in files of an op that a recorded program may have; NULL for others. Names stay the same from
+ * version to version, numbers of ops may not. */
 const char *pg_recorded_name(int op);
-/* Sets the counts. Fills in those arrays that are there (of ops, a, b and constants all or none; of rows and
- * elements both or none). */
-void pg_program_parts(const pg_program *program, pg_parts *parts);
-/* The program of these parts, if it is one that pg_record may have made. NULL if it is not, and says what is
- * wrong, or, with no fault, if there is no memory. */
-pg_program *pg_program_of(const pg_parts *parts, unsigned without, const char **fault);
+/* Sets the counts, and fills those arrays that are not NULL. (Of ops, a, b and constants, either all are NULL
+ * or none; likewise rows and elements.) */
+void pg_program_serialize(const pg_program *program, pg_serialized *serialized);
+/* The program of these arrays, which may come from anywhere. NULL if pg_record() cannot have made them, and
+ * then *fault says why, or if there is no memory, and then *fault is NULL. */
+pg_program *pg_program_deserialize(const pg_serialized *serialized, const char **fault);
 
-/* What a routine computes, from what arguments besides the inputs, which come in groups as the caller likes:
+// clang-format off
+/* What a routine computes. The caller passes the inputs in arrays, the arguments, each of which has the next few
+ * inputs.
  *
- *                              arguments                 results
- *   PG_VALUES                  inputs                    the outputs
- *   PG_GRADIENT                inputs, cotangent         the one output, its gradient by each group, by
- * parameters PG_TANGENTS                inputs, tangents of each  the outputs, the tangents of the outputs
- *   PG_GRADIENT | PG_TANGENTS  inputs, tangents of each  the tangents of the gradient by each group
+ *   wanted                      arguments                           results
+ *   PG_VALUES                   inputs                              outputs
+ *   PG_GRADIENT                 inputs, cotangent                   output, gradients by each argument and by
+ *                                                                   the parameters
+ *   PG_TANGENTS                 inputs, tangents of each argument   outputs, tangents of the outputs
+ *   PG_GRADIENT | PG_TANGENTS   inputs, tangents of each argument   tangents of the gradients by each argument
  */
+// clang-format on
 enum pg_wanted { PG_VALUES = 0, PG_GRADIENT = 1, PG_TANGENTS = 2 };
 
-/* The code for one kind of arguments: `sizes` has the size of each group of inputs, `batched` says of each
- * argument whether it is one such group for all samples, or one a sample. A gradient by what is for all is
- * added up over the samples; other results are one a sample if any argument is. (For PG_GRADIENT | PG_TANGENTS
- * the inputs must be all batched, or none.) NULL: no memory. */
-pg_routine *pg_compile(const pg_program *program, size_t groups, const size_t *sizes, const bool *batched,
+/* The routine for one kind of call. `count` is the number of arguments with inputs, and sizes[k] the number of
+ * inputs in argument k. batched[k] says, for all arguments in the table above, whether argument k has an entry
+ * for each sample, or one for all samples.
+ *
+ * A result has an entry for each sample if any argument has. But the gradient by an argument that is one for
+ * all samples, and by the parameters, is added up over the samples.
+ *
+ * The gradient is there for programs with one output. PG_GRADIENT | PG_TANGENTS takes arguments that are all
+ * batched, or none. NULL if there is no memory. */
+pg_routine *pg_compile(const pg_program *program, size_t count, const size_t *sizes, const bool *batched,
                        int wanted);
 void pg_routine_free(pg_routine *routine);
 
-/* Runs it for `batch` samples (1 where nothing is batched). `numbers` are arguments, then results, as
- * pg_compile has them: the groups of samples one after the other. The parameters' are those of their nodes.
- * Returns PG_OK or a status below 0. */
-int pg_run(pg_routine *routine, size_t batch, double *const *numbers, int threads);
+/* Runs a routine for `batch` samples (1 where nothing is batched), on at most so many threads. arrays[] has the
+ * arguments and then the results, in C order, sample by sample where they are batched. The results do not
+ * depend on the number of threads. The data of the parameters is read when the run begins. Returns PG_OK or a
+ * status below 0. */
+int pg_run(pg_routine *routine, size_t batch, double *const *arrays, int threads);
 
-/* The same, but given up soon after another thread has set `stop`: PG_STOPPED, and the results are of no use.
- */
-int pg_run_until(pg_routine *routine, size_t batch, double *const *numbers, int threads, const bool *stop);
-/* From about what batch on a run may take so many ns, on one thread. */
+/* The same, but another thread can stop it: soon after it sets *stop, this returns PG_STOPPED, and the results
+ * are undefined. */
+int pg_run_until(pg_routine *routine, size_t batch, double *const *arrays, int threads, const bool *stop);
+/* About the largest batch for which a run takes less than so many ns on one thread. */
 double pg_long_batch(const pg_routine *routine, double ns);
 
-/* The first op of one sample that makes inf of finite numbers, or nan of others: its symbol, and the numbers,
- * first those that it was given. `inputs` are followed by the cotangent if the gradient is searched, too. 0 if
- * there is none, else how many numbers there are, or a status below 0. */
+/* Finds the first op that makes an infinity from finite numbers, or a nan from numbers, for one sample.
+ * `inputs` are all inputs; if the gradient is searched, too, the cotangent follows. Sets *symbol to the op's,
+ * and `numbers` to its operands and its result, and returns how many these are; 0 if there is no such op; or a
+ * status below 0. */
 int pg_find_not_finite(const pg_program *program, const double *inputs, bool gradient, const char **symbol,
                        double numbers[3]);
 
-/* The listing of a program, or of a routine's code; to be freed with pg_text_free. */
+/* These return text, which the caller frees with pg_text_free(); NULL if there is no memory.
+ *
+ * Listings of a program and of a routine, for people to read. */
 char *pg_program_text(const pg_program *program);
 char *pg_routine_text(const pg_routine *routine);
-/* C with functions that do what routines for one sample do: one for PG_VALUES, then perhaps one for
- * PG_GRADIENT, which take these parameters where none are given. Its names begin with pg_. To be freed
- * likewise; NULL: no memory. */
-char *pg_export(size_t count, const pg_routine *const *routines, const double *parameters);
+/* C functions that compute what one or two routines do: the first for PG_VALUES, the second for PG_GRADIENT,
+ * both for one sample. `parameters` are the numbers that the functions use where their caller passes none. All
+ * names in it begin with `name` and _. */
+char *pg_emit_c(size_t count, const pg_routine *const *routines, const double *parameters, const char *name);
 void pg_text_free(char *text);
 
 /* Memory ------------------------------------------------------------------------------------------------- */
@@ -350,11 +375,24 @@ void pg_memory_stats(pg_memory *stats);
 
 /* Tests -------------------------------------------------------------------------------------------------- */
 
-/* For tests: the allocation after `successes` more, and all that follow, fail. Negative: none does. */
+/* The allocation after `successes` more, and all that follow, fail. Negative: none does. */
 void pg_test_fail_allocations(int64_t successes);
-/* Programs run in kernels of so many lanes at most, 2, 4 or 8; 0: as many as the machine has. Returns how many.
- */
-int pg_test_use_lanes(int most);
+/* The optimizations of programs. */
+enum pg_optimization {
+  PG_FOLDING = 1,    /* ops of constants become constants */
+  PG_SHARING = 2,    /* equal instructions become one */
+  PG_REDUCTION = 4,  /* ops become cheaper ones: x**2 a multiplication */
+  PG_DOTS = 8,       /* sums of products become dot products */
+  PG_VECTORS = 16,   /* like instructions become one loop */
+  PG_SLOT_REUSE = 32 /* dead values give their slots to others */
+};
+
+/* Programs made from now on are compiled without these optimizations. 0: with all. */
+void pg_test_disable(unsigned optimizations);
+/* Programs run in the kernels for an instruction set of the machine's kind, numbered from 0, the
+ * baseline; below 0: for the best that this machine has. Returns its name; NULL, and changes nothing, if this
+ * machine does not have it. */
+const char *pg_test_use_instruction_set(int which);
 /* Checks all invariants of the arena: NULL, or the first that does not hold. Takes some ns a node. */
 const char *pg_check(void);
 

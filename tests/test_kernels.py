@@ -13,13 +13,13 @@ BATCHES = [1, 2, 3, 4, 5, 7, 8, 9, TILE - 1, TILE, TILE + 1, 2 * TILE - 1, 2 * T
 ULPS = 8  # of NumPy and of the kernel, together
 
 
-@pytest.fixture(params=[2, 4, 8])
+@pytest.fixture(params=[0, 1, 2])
 def lanes(request):
-    """Doubles in a vector."""
-    if lib.pg_test_use_lanes(request.param) != request.param:
-        pytest.skip(f"this machine has no vectors of {request.param} doubles")
+    """An instruction set, each with vectors of another width."""
+    if not lib.pg_test_use_instruction_set(request.param):
+        pytest.skip(f"this machine does not have instruction set {request.param}")
     yield request.param
-    lib.pg_test_use_lanes(0)
+    lib.pg_test_use_instruction_set(-1)
 
 
 def operands_of(case, n):

@@ -1,8 +1,8 @@
-/* ieee.h: arithmetic without Python's exceptions: overflow and domain errors give the inf and nan of IEEE 754 and C99.
- * Private to the core.
+/* ieee.h: arithmetic without Python's exceptions: overflow and domain errors give the inf and nan of IEEE 754
+ * and C99. Private to the core.
  *
- * These macros replace the functions of pymath.h in the rows of the op tables. Include this file before the rows are
- * expanded, and only in files that do not want statuses.
+ * These macros replace the functions of pymath.h in the rows of the op tables. Include this file before the
+ * rows are expanded, and only in files that do not want statuses.
  */
 #ifndef PYGRAD_IEEE_H
 #define PYGRAD_IEEE_H

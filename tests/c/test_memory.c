@@ -167,7 +167,7 @@ static void drop_traced(void) {
 
 static pg_program *record(void) {
   const pg_id inputs[] = {traced.nodes[0], 0};
-  return pg_record(2, inputs, 1, &traced.nodes[traced.count - 1], &traced.lookups, 0);
+  return pg_record(2, inputs, 1, &traced.nodes[traced.count - 1], &traced.lookups);
 }
 
 static pg_routine *compile(const pg_program *p, int wanted) {

@@ -154,7 +154,7 @@ static pg_program *record(void) {
   pg_id slope = id_of(pg_make_ADD(shared[0], shared[1])), more = id_of(pg_make_ABS(shared[2]));
   const pg_id all = id_of(pg_make_ADD(slope, more)), y = id_of(pg_make_MUL(all, x));
   pg_trace_end();
-  pg_program *p = pg_record(1, &x, 1, &y, &(pg_lookups){0}, 0);
+  pg_program *p = pg_record(1, &x, 1, &y, &(pg_lookups){0});
   release(y), release(all), release(more), release(slope), release(x);
   return p;
 }
@@ -180,7 +180,7 @@ static void *record_compile_and_make(void *argument) {
     }
     pthread_mutex_lock(&one_at_a_time);
     const pg_id y = id_of(pg_make_MUL(shared[0], shared[1]));
-    pg_program *p = pg_record(1, shared, 1, &y, &(pg_lookups){0}, 0);
+    pg_program *p = pg_record(1, shared, 1, &y, &(pg_lookups){0});
     pg_routine *r = pg_compile(p, 1, (size_t[]){1}, (bool[]){true}, PG_VALUES);
     pthread_mutex_unlock(&one_at_a_time);
     double x[3] = {1, 2, 3}, z[3];

@@ -186,6 +186,7 @@ OPERATIONS = {
     "Program.__repr__": lambda w: repr(w.program),
     "Program.parameters": lambda w: w.program.parameters * 2,
     "Program.threads": lambda w: w.program.threads,
+    "Program.check_finite": lambda w: w.program.check_finite,
     "index": lambda w: pygrad.index([0, 2]),
     "Index.__array__": lambda w: np.asarray(w.index),
     "Index.__eq__": lambda w: w.index == [0, 2],

@@ -310,7 +310,7 @@ class Replay:
                 self.compare()
         finally:
             lib.pg_trace_end()
-            lib.pg_test_use_lanes(0)
+            lib.pg_test_use_instruction_set(-1)
             lib.pg_test_fail_allocations(-1)
             for at in range(HELD):
                 if self.held[at]:
@@ -522,8 +522,8 @@ class Replay:
         self.may_fail = successes < 0x40
         self.call("pg_test_fail_allocations", successes % 32 if self.may_fail else -1)
 
-    def use_lanes(self) -> None:
-        self.call("pg_test_use_lanes", 2 << self.byte() % 3)
+    def use_instruction_set(self) -> None:
+        self.call("pg_test_use_instruction_set", self.byte() % 3)
 
     def trace(self) -> None:
         self.call("pg_trace_end" if lib.pg_tracing() else "pg_trace_begin")
@@ -546,7 +546,9 @@ class Replay:
             arrays = [ffi.new("uint32_t[]", x) for x in ([node], [2], [0], [2], elements)]
             lookups = ffi.new("pg_lookups *", [looks, *arrays[:3], looks, *arrays[3:]])
             left_out = 0 if without % 3 else without // 4
-            p = self.call("pg_record", 3, [a, b, 0], 1, [product if looks else output], lookups, left_out)
+            lib.pg_test_disable(left_out)
+            p = self.call("pg_record", 3, [a, b, 0], 1, [product if looks else output], lookups)
+            lib.pg_test_disable(0)
             if p:
                 symbol, found = ffi.new("char **"), ffi.new("double[3]")
                 lib.pg_text_free(lib.pg_program_text(p))
@@ -581,7 +583,7 @@ class Replay:
             self.must(status == lib.PG_OK or (self.may_fail and status == lib.PG_NO_MEMORY), f"a run: {status}")
             lib.pg_text_free(lib.pg_routine_text(r))
             if not batched and wanted <= lib.PG_GRADIENT:
-                lib.pg_text_free(lib.pg_export(1, [r], slopes))
+                lib.pg_text_free(lib.pg_emit_c(1, [r], slopes, b"f"))
             if status == lib.PG_OK and wanted <= lib.PG_TANGENTS:
                 for s in range(batch):
                     self.compare_value(values[s], expected, list(x[3 * s : 3 * s + 3]))
@@ -600,7 +602,7 @@ STEPS = [
     Replay.make_leaf, Replay.make_op, Replay.make_custom, Replay.make_leaves, Replay.map, Replay.reduce, Replay.matmul,
     Replay.rows, Replay.mlp, Replay.set_closure, Replay.set_label, Replay.release, Replay.copy, Replay.keep,
     Replay.hold_all, Replay.backward, Replay.give_up, Replay.set, Replay.write, Replay.read, Replay.update,
-    Replay.let_memory_run_out, Replay.use_lanes, Replay.trace, Replay.record,
+    Replay.let_memory_run_out, Replay.use_instruction_set, Replay.trace, Replay.record,
 ]  # fmt: skip
 
 

@@ -43,18 +43,18 @@ def eager(op, xs):
     return out.data, [leaf.grad.copy() for leaf in leaves]
 
 
-def in_lanes(op, xs, lanes):
+def in_lanes(op, xs, instruction_set):
     """The same, computed by a Program."""
     f = pygrad.compile(op.write, *[1.5] * len(xs))
-    lib.pg_test_use_lanes(lanes)
+    lib.pg_test_use_instruction_set(instruction_set)
     try:
         return f.value_and_grad(*xs)
     finally:
-        lib.pg_test_use_lanes(0)
+        lib.pg_test_use_instruction_set(-1)
 
 
-LANES = [lanes for lanes in (2, 4, 8) if lib.pg_test_use_lanes(lanes) == lanes]
-lib.pg_test_use_lanes(0)
+INSTRUCTION_SETS = [which for which in range(3) if lib.pg_test_use_instruction_set(which)]
+lib.pg_test_use_instruction_set(-1)
 
 
 class Errors(NamedTuple):
@@ -92,7 +92,7 @@ def test_an_op_errs_by_less_than_one_ulp_and_its_adjoint_by_a_few(name, interval
     op = OPS[name]
     xs = np.atleast_2d(op.ranges[interval](np.random.default_rng(len(name + interval)), 4000 if full else 100))
     libm = errors(op, xs, eager(op, xs))
-    lanes = [errors(op, xs, in_lanes(op, xs, n)) for n in LANES]
+    lanes = [errors(op, xs, in_lanes(op, xs, n)) for n in INSTRUCTION_SETS]
     worst = Errors(*map(max, zip(*lanes)))
     assert libm.most < op.libm
     assert worst.most < 1
@@ -148,7 +148,7 @@ def one(op, xs):
 def test_an_op_and_its_adjoint_at_the_edges_are_within_ulps_of_mpmath(name):
     op = OPS[name]
     every = arguments(op)
-    lanes = [in_lanes(op, np.array(every).T.copy(), n) for n in LANES]
+    lanes = [in_lanes(op, np.array(every).T.copy(), n) for n in INSTRUCTION_SETS]
     for i, xs in enumerate(every):
         exact, (data, grads) = exactly(op.true, xs), one(op, xs)
         found = np.array([values[i] for values, _ in lanes])

@@ -1,5 +1,5 @@
 /* Programs taken apart for files, and put together again; and written as C. */
-#include "routine/code.h"
+#include "program/program.h"
 #include "makers.h"
 #include "test.h"
 
@@ -26,7 +26,7 @@ static recorded record(void) {
   const uint32_t indices[] = {1, 1}, tables[] = {0, 1}, rows[] = {2, 3};
   const pg_id elements[] = {r.leaves[1], r.leaves[2], r.leaves[0], r.leaves[1], r.leaves[3]};
   const pg_lookups lookups = {2, nodes, indices, tables, 2, rows, elements};
-  r.program = pg_record(2, (pg_id[]){x, 0}, 1, &z, &lookups, 0);
+  r.program = pg_record(2, (pg_id[]){x, 0}, 1, &z, &lookups);
   REQUIRE(r.program != NULL);
   return r;
 }
@@ -43,7 +43,7 @@ enum { MOST = 128 };
 
 /* Parts with room for all. */
 typedef struct {
-  pg_parts parts;
+  pg_serialized arrays;
   uint8_t ops[MOST];
   uint32_t a[MOST], b[MOST], outputs[4], rows[4], elements[8];
   double constants[MOST];
@@ -51,16 +51,16 @@ typedef struct {
 } taken_apart;
 
 static void take_apart(const pg_program *p, taken_apart *t) {
-  t->parts = (pg_parts){.ops = t->ops,
-                        .a = t->a,
-                        .b = t->b,
-                        .constants = t->constants,
-                        .parameters = t->parameters,
-                        .outputs = t->outputs,
-                        .rows = t->rows,
-                        .elements = t->elements};
-  pg_program_parts(p, &t->parts);
-  REQUIRE(t->parts.instruction_count <= MOST);
+  t->arrays = (pg_serialized){.ops = t->ops,
+                              .a = t->a,
+                              .b = t->b,
+                              .constants = t->constants,
+                              .parameters = t->parameters,
+                              .outputs = t->outputs,
+                              .rows = t->rows,
+                              .elements = t->elements};
+  pg_program_serialize(p, &t->arrays);
+  REQUIRE(t->arrays.instruction_count <= MOST);
 }
 
 static double run(const pg_program *p) {
@@ -74,21 +74,21 @@ static double run(const pg_program *p) {
 TEST(a_program_put_together_again_is_the_same) {
   recorded r = record();
   taken_apart t, again;
-  pg_parts counts = {0};
-  pg_program_parts(r.program, &counts);
+  pg_serialized counts = {0};
+  pg_program_serialize(r.program, &counts);
   take_apart(r.program, &t);
-  CHECK(counts.instruction_count == t.parts.instruction_count && counts.element_count == 5);
+  CHECK(counts.instruction_count == t.arrays.instruction_count && counts.element_count == 5);
   const char *fault = "none was looked for";
-  pg_program *p = pg_program_of(&t.parts, 0, &fault);
+  pg_program *p = pg_program_deserialize(&t.arrays, &fault);
   CHECK(p && !fault && same(run(p), run(r.program)));
   take_apart(p, &again);
-  const size_t n = t.parts.instruction_count;
+  const size_t n = t.arrays.instruction_count;
   CHECK(memcmp(t.ops, again.ops, n) == 0 && memcmp(t.a, again.a, n * sizeof *t.a) == 0);
   CHECK(memcmp(t.b, again.b, n * sizeof *t.b) == 0 && t.outputs[0] == again.outputs[0]);
-  CHECK(memcmp(t.constants, again.constants, t.parts.constant_count * sizeof *t.constants) == 0);
+  CHECK(memcmp(t.constants, again.constants, t.arrays.constant_count * sizeof *t.constants) == 0);
   CHECK(memcmp(t.rows, again.rows, 2 * sizeof *t.rows) == 0);
   CHECK(memcmp(t.elements, again.elements, 5 * sizeof *t.elements) == 0);
-  CHECK(memcmp(t.parameters, again.parameters, t.parts.parameter_count * sizeof *t.parameters) == 0);
+  CHECK(memcmp(t.parameters, again.parameters, t.arrays.parameter_count * sizeof *t.parameters) == 0);
   pg_program_free(p);
   drop(&r);
 }
@@ -97,9 +97,9 @@ TEST(a_program_put_together_again_is_the_same) {
 static uint32_t first_beyond(const taken_apart *t, size_t i) {
   switch (t->ops[i]) {
   case PG_INPUT:
-    return (uint32_t)t->parts.input_count;
+    return (uint32_t)t->arrays.input_count;
   case PG_PARAMETER:
-    return (uint32_t)t->parts.parameter_count;
+    return (uint32_t)t->arrays.parameter_count;
   case PG_CONSTANT:
     return 0;
   default:
@@ -107,34 +107,34 @@ static uint32_t first_beyond(const taken_apart *t, size_t i) {
   }
 }
 
-TEST(parts_of_no_program_are_refused) {
+TEST(arrays_of_no_program_are_refused) {
   recorded r = record();
   taken_apart t;
   take_apart(r.program, &t);
-  const size_t n = t.parts.instruction_count;
+  const size_t n = t.arrays.instruction_count;
 #define REFUSED_WITH(place, wrong)                                                                             \
   do {                                                                                                         \
     const __typeof__(place) before = place;                                                                    \
     const char *fault = NULL;                                                                                  \
     place = (wrong);                                                                                           \
-    pg_program *p = pg_program_of(&t.parts, 0, &fault);                                                        \
+    pg_program *p = pg_program_deserialize(&t.arrays, &fault);                                                 \
     place = before;                                                                                            \
     check(!p && fault, "refused: " #place " = " #wrong, __FILE__, __LINE__);                                   \
   } while (0)
   const size_t too_many = (size_t)PG_MAX_INSTRUCTIONS + 1;
-  REFUSED_WITH(t.parts.instruction_count, too_many);
-  REFUSED_WITH(t.parts.input_count, too_many);
-  REFUSED_WITH(t.parts.parameter_count, too_many);
-  REFUSED_WITH(t.parts.output_count, too_many);
-  REFUSED_WITH(t.parts.table_count, too_many);
-  REFUSED_WITH(t.parts.element_count, too_many);
-  REFUSED_WITH(t.parts.constant_count, t.parts.constant_count + 1);
-  REFUSED_WITH(t.parts.input_count, 1);
-  REFUSED_WITH(t.parts.parameter_count, 1);
-  REFUSED_WITH(t.parts.table_count, 0);
-  REFUSED_WITH(t.parts.table_count, 1);
-  REFUSED_WITH(t.parts.element_count, 4);
-  REFUSED_WITH(t.parts.element_count, 6);
+  REFUSED_WITH(t.arrays.instruction_count, too_many);
+  REFUSED_WITH(t.arrays.input_count, too_many);
+  REFUSED_WITH(t.arrays.parameter_count, too_many);
+  REFUSED_WITH(t.arrays.output_count, too_many);
+  REFUSED_WITH(t.arrays.table_count, too_many);
+  REFUSED_WITH(t.arrays.element_count, too_many);
+  REFUSED_WITH(t.arrays.constant_count, t.arrays.constant_count + 1);
+  REFUSED_WITH(t.arrays.input_count, 1);
+  REFUSED_WITH(t.arrays.parameter_count, 1);
+  REFUSED_WITH(t.arrays.table_count, 0);
+  REFUSED_WITH(t.arrays.table_count, 1);
+  REFUSED_WITH(t.arrays.element_count, 4);
+  REFUSED_WITH(t.arrays.element_count, 6);
   REFUSED_WITH(t.rows[0], 0);
   REFUSED_WITH(t.rows[0], 3);
   REFUSED_WITH(t.rows[1], 0);
@@ -182,7 +182,7 @@ TEST(putting_a_program_together_may_run_out_of_memory) {
     const int64_t before = allocated();
     const char *fault = "";
     pg_test_fail_allocations(successes);
-    p = pg_program_of(&t.parts, 0, &fault);
+    p = pg_program_deserialize(&t.arrays, &fault);
     pg_test_fail_allocations(-1);
     CHECK(!fault && (p || allocated() == before) && (p || successes < 7));
   }
@@ -199,11 +199,12 @@ TEST(a_program_is_written_as_c) {
   char *text = NULL;
   for (int64_t successes = 0; !text; successes++) {
     pg_test_fail_allocations(successes);
-    text = pg_export(2, (const pg_routine *const *)routines, parameters);
+    text = pg_emit_c(2, (const pg_routine *const *)routines, parameters, "f");
     pg_test_fail_allocations(-1);
     CHECK(text || successes < 20);
   }
-  CHECK(strstr(text, "pg_value") && strstr(text, "pg_gradient") && strstr(text, "INFINITY"));
+  CHECK(strstr(text, "f_value") && strstr(text, "f_gradient") && !strstr(text, "pg_") &&
+        strstr(text, "INFINITY"));
   pg_text_free(text);
   pg_routine_free(routines[0]);
   pg_routine_free(routines[1]);

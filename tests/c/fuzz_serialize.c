@@ -1,7 +1,8 @@
-/* Reads bytes as the parts of a saved program: a target for libFuzzer. What pg_program_of takes for a program
- * must be one: it is listed, searched, compiled and run in each way, and taken apart again into the same parts.
+/* Reads bytes as the arrays of a saved program: a target for libFuzzer. What pg_program_deserialize takes for a
+ * program must be one: it is listed, searched, compiled and run in each way, and serialized again into the same
+ * arrays.
  */
-#include "routine/code.h"
+#include "program/program.h"
 #include "fuzz.h"
 
 /* An array as long as it says, and no longer: a sanitizer watches the end. */
@@ -31,7 +32,7 @@ static uint32_t *some_below(size_t limit, size_t count) {
 }
 
 /* Mostly one that pg_record may have made: else few would get beyond the first check. */
-static void read_instruction(pg_parts *s, size_t i) {
+static void read_instruction(pg_serialized *s, size_t i) {
   const int op = byte() % (PG_INSTRUCTIONS + 2);
   s->ops[i] = (uint8_t)op;
   s->a[i] = s->b[i] = UINT32_MAX;
@@ -51,12 +52,12 @@ static void read_instruction(pg_parts *s, size_t i) {
   }
 }
 
-static pg_parts read_parts(const pg_id *leaves) {
-  pg_parts s = {.instruction_count = byte() % 64,
-                .input_count = byte() % 8,
-                .parameter_count = byte() % 8,
-                .output_count = byte() % 4,
-                .table_count = byte() % 4};
+static pg_serialized read_arrays(const pg_id *leaves) {
+  pg_serialized s = {.instruction_count = byte() % 64,
+                     .input_count = byte() % 8,
+                     .parameter_count = byte() % 8,
+                     .output_count = byte() % 4,
+                     .table_count = byte() % 4};
   s.ops = array(s.instruction_count, 1);
   s.a = array(s.instruction_count, sizeof *s.a);
   s.b = array(s.instruction_count, sizeof *s.b);
@@ -83,7 +84,7 @@ static pg_parts read_parts(const pg_id *leaves) {
   return s;
 }
 
-static void free_parts(const pg_parts *s) {
+static void free_arrays(const pg_serialized *s) {
   free(s->ops), free(s->a), free(s->b), free(s->constants), free(s->parameters), free(s->outputs);
   free(s->rows), free(s->elements);
 }
@@ -92,9 +93,9 @@ static bool equal(const void *x, const void *y, size_t count, size_t size) {
   return count == 0 || memcmp(x, y, count * size) == 0;
 }
 
-static void must_come_apart(const pg_program *p, const pg_parts *s) {
-  pg_parts t = {0};
-  pg_program_parts(p, &t);
+static void must_come_apart(const pg_program *p, const pg_serialized *s) {
+  pg_serialized t = {0};
+  pg_program_serialize(p, &t);
   MUST(t.instruction_count == s->instruction_count && t.constant_count == s->constant_count);
   MUST(t.input_count == s->input_count && t.parameter_count == s->parameter_count);
   MUST(t.output_count == s->output_count && t.table_count == s->table_count &&
@@ -105,7 +106,7 @@ static void must_come_apart(const pg_program *p, const pg_parts *s) {
   t.parameters = array(t.parameter_count, sizeof *t.parameters);
   t.outputs = array(t.output_count, sizeof *t.outputs);
   t.rows = array(t.table_count + 1, sizeof *t.rows), t.elements = array(t.element_count, sizeof *t.elements);
-  pg_program_parts(p, &t);
+  pg_program_serialize(p, &t);
   MUST(equal(t.ops, s->ops, t.instruction_count, 1) && equal(t.a, s->a, t.instruction_count, sizeof *t.a));
   MUST(equal(t.b, s->b, t.instruction_count, sizeof *t.b));
   MUST(equal(t.constants, s->constants, t.constant_count, sizeof *t.constants));
@@ -113,11 +114,11 @@ static void must_come_apart(const pg_program *p, const pg_parts *s) {
   MUST(equal(t.outputs, s->outputs, t.output_count, sizeof *t.outputs));
   MUST(equal(t.rows, s->rows, t.table_count, sizeof *t.rows));
   MUST(equal(t.elements, s->elements, t.element_count, sizeof *t.elements));
-  free_parts(&t);
+  free_arrays(&t);
 }
 
 /* One group of inputs; what the results are does not matter. */
-static void run(const pg_program *p, const pg_parts *s, int wanted, bool batched) {
+static void run(const pg_program *p, const pg_serialized *s, int wanted, bool batched) {
   const size_t batch = batched ? 67 : 1, inputs = s->input_count;
   pg_routine *r = pg_compile(p, 1, &inputs, (bool[]){batched, batched}, wanted);
   const size_t most = batch * (inputs + s->output_count + 1) + s->parameter_count;
@@ -139,7 +140,7 @@ static void run(const pg_program *p, const pg_parts *s, int wanted, bool batched
   MUST(status == PG_OK || status == PG_STALE);
   pg_text_free(pg_routine_text(r));
   if (!batched && wanted <= PG_GRADIENT) {
-    pg_text_free(pg_export(1, (const pg_routine *[]){r}, y));
+    pg_text_free(pg_emit_c(1, (const pg_routine *[]){r}, y, "f"));
   }
   pg_routine_free(r);
   free(x), free(y), free(out[0]), free(out[1]), free(out[2]);
@@ -150,10 +151,11 @@ void fuzz(void) {
   if (!leaves[0]) {
     leaves[0] = (pg_id)pg_leaf(0.5), leaves[1] = (pg_id)pg_leaf(2);
   }
-  const unsigned without = byte() % 64;
-  const pg_parts s = read_parts(leaves);
+  pg_test_disable(byte() % 64);
+  const pg_serialized s = read_arrays(leaves);
   const char *fault;
-  pg_program *p = pg_program_of(&s, without, &fault);
+  pg_program *p = pg_program_deserialize(&s, &fault);
+  pg_test_disable(0);
   MUST(!p == (fault != NULL));
   if (p) {
     must_come_apart(p, &s);
@@ -169,6 +171,6 @@ void fuzz(void) {
     MUST(pg_find_not_finite(p, inputs, s.output_count == 1, &symbol, numbers) <= 3);
   }
   pg_program_free(p);
-  free_parts(&s);
+  free_arrays(&s);
   MUST_BE_SOUND();
 }

@@ -1,11 +1,11 @@
-/* parts.c: a recorded program as plain arrays, for files, and back. What comes from a file may be anything:
- * nothing in it is trusted. */
+/* serialize.c: a recorded program as plain arrays, which files keep, and back. The arrays may come from a
+ * malicious file: everything in them is checked before it is used. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "program/program.h"
 
-/* The ops of recorded programs, by the names that files know them by, and how many operands they have. */
+/* The ops of recorded programs: their names in files, and how many operands they have. */
 static const struct {
   const char *name;
   int operands;
@@ -22,7 +22,7 @@ static const struct {
 
 const char *pg_recorded_name(int op) { return op >= 0 && op < PG_INSTRUCTIONS ? OPS[op].name : NULL; }
 
-/* Taking apart ------------------------------------------------------------------------------------------- */
+/* Serializing -------------------------------------------------------------------------------------------- */
 
 static void copy(void *to, const void *from, size_t count, size_t size) {
   if (to && count) {
@@ -30,10 +30,10 @@ static void copy(void *to, const void *from, size_t count, size_t size) {
   }
 }
 
-static void copy_instructions(const pg_program *p, const pg_parts *to) {
+static void copy_instructions(const pg_program *p, const pg_serialized *to) {
   size_t constants = 0;
   for (uint32_t i = 0; i < p->count; i++) {
-    const pg_instruction x = p->list[i];
+    const pg_instruction x = p->instructions[i];
     to->ops[i] = x.op;
     to->a[i] = x.a;
     to->b[i] = x.b;
@@ -43,35 +43,35 @@ static void copy_instructions(const pg_program *p, const pg_parts *to) {
   }
 }
 
-void pg_program_parts(const pg_program *p, pg_parts *parts) {
-  parts->instruction_count = p->count;
-  parts->constant_count = parts->element_count = 0;
+void pg_program_serialize(const pg_program *p, pg_serialized *s) {
+  s->instruction_count = p->count;
+  s->constant_count = s->element_count = 0;
   for (uint32_t i = 0; i < p->count; i++) {
-    parts->constant_count += p->list[i].op == PG_CONSTANT;
+    s->constant_count += p->instructions[i].op == PG_CONSTANT;
   }
-  parts->input_count = p->inputs;
-  parts->parameter_count = p->parameter_count;
-  parts->output_count = p->output_count;
-  parts->table_count = p->table_count;
+  s->input_count = p->inputs;
+  s->parameter_count = p->parameter_count;
+  s->output_count = p->output_count;
+  s->table_count = p->table_count;
   for (uint32_t t = 0; t < p->table_count; t++) {
     const pg_span table = p->tables[t];
-    if (parts->rows) {
-      parts->rows[t] = table.count;
-      copy(parts->elements + parts->element_count, p->refs + table.first, table.count, sizeof *p->refs);
+    if (s->rows) {
+      s->rows[t] = table.count;
+      copy(s->elements + s->element_count, p->refs + table.first, table.count, sizeof *p->refs);
     }
-    parts->element_count += table.count;
+    s->element_count += table.count;
   }
-  copy(parts->parameters, p->parameters, p->parameter_count, sizeof *p->parameters);
-  copy(parts->outputs, p->outputs, p->output_count, sizeof *p->outputs);
-  if (parts->ops) {
-    copy_instructions(p, parts);
+  copy(s->parameters, p->parameters, p->parameter_count, sizeof *p->parameters);
+  copy(s->outputs, p->outputs, p->output_count, sizeof *p->outputs);
+  if (s->ops) {
+    copy_instructions(p, s);
   }
 }
 
 /* Checking ----------------------------------------------------------------------------------------------- */
 
-/* Whether an instruction is one that pg_record may have made. `last` is the last element of each table. */
-static bool is_sound(const pg_parts *s, const pg_ref *last, size_t i) {
+/* Whether pg_record() may have made instruction i. `last` has the last element of each table. */
+static bool is_sound(const pg_serialized *s, const pg_ref *last, size_t i) {
   const pg_ref a = s->a[i], b = s->b[i];
   switch (s->ops[i]) {
   case PG_INPUT:
@@ -82,7 +82,7 @@ static bool is_sound(const pg_parts *s, const pg_ref *last, size_t i) {
     return a == PG_NO_REF && b == PG_NO_REF;
   case PG_LOOKUP:
     return a < i && s->ops[a] == PG_INPUT && b < s->table_count && last[b] < i;
-  case PG_POWER: /* its exponent is a part of the op */
+  case PG_POWER: /* the exponent belongs to the op */
     return a < i && b < i && s->ops[b] == PG_CONSTANT;
   default:
     return pg_recorded_name(s->ops[i]) && a < i && (OPS[s->ops[i]].operands == 1 ? b == PG_NO_REF : b < i);
@@ -98,8 +98,9 @@ static bool are_below(const uint32_t *numbers, size_t count, size_t limit) {
   return true;
 }
 
-/* Finds the last element of each table. False if a table is empty, or they are not of so many elements. */
-static bool find_last(const pg_parts *s, pg_ref *last) {
+/* Finds the last element of each table. False if a table is empty, or they do not have element_count elements.
+ */
+static bool find_last(const pg_serialized *s, pg_ref *last) {
   size_t at = 0;
   for (size_t t = 0; t < s->table_count; t++) {
     if (s->rows[t] == 0 || s->rows[t] > s->element_count - at) {
@@ -113,8 +114,9 @@ static bool find_last(const pg_parts *s, pg_ref *last) {
   return at == s->element_count;
 }
 
-/* What is wrong with the parts; NULL: nothing. `last` has room for one ref a table. */
-static const char *fault_of(const pg_parts *s, pg_ref *last) {
+/* What is wrong with the arrays; NULL if nothing is. `last` has room for a ref a table, and gets their last
+ * elements. */
+static const char *fault_of(const pg_serialized *s, pg_ref *last) {
   size_t constants = 0;
   if (!find_last(s, last)) {
     return "its tables are not of the sizes that it says";
@@ -135,7 +137,7 @@ static const char *fault_of(const pg_parts *s, pg_ref *last) {
   return NULL;
 }
 
-static bool are_few(const pg_parts *s) {
+static bool are_few(const pg_serialized *s) {
   const size_t counts[] = {s->instruction_count, s->input_count, s->parameter_count,
                            s->output_count,      s->table_count, s->element_count};
   for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
@@ -146,15 +148,13 @@ static bool are_few(const pg_parts *s) {
   return true;
 }
 
-/* Putting together --------------------------------------------------------------------------------------- */
+/* Deserializing ------------------------------------------------------------------------------------------ */
 
-static void *room_for(size_t count, size_t size) { return pg_resize(NULL, (count + 1) * size); }
-
-static void fill(pg_program *p, const pg_parts *s) {
+static void fill(pg_program *p, const pg_serialized *s) {
   size_t constants = 0;
   for (size_t i = 0; i < s->instruction_count; i++) {
     const double number = s->ops[i] == PG_CONSTANT ? s->constants[constants++] : 0;
-    p->list[i] = (pg_instruction){number, s->a[i], s->b[i], s->ops[i], false};
+    p->instructions[i] = (pg_instruction){number, s->a[i], s->b[i], s->ops[i], false};
   }
   uint32_t first = 0;
   for (size_t t = 0; t < s->table_count; first += s->rows[t++]) {
@@ -165,7 +165,8 @@ static void fill(pg_program *p, const pg_parts *s) {
   copy(p->outputs, s->outputs, s->output_count, sizeof *p->outputs);
 }
 
-static pg_program *put_together(const pg_parts *s, unsigned without) {
+/* The program of arrays without a fault. NULL if there is no memory. */
+static pg_program *put_together(const pg_serialized *s) {
   pg_program *p = pg_resize(NULL, sizeof *p);
   if (!p) {
     return NULL;
@@ -173,40 +174,41 @@ static pg_program *put_together(const pg_parts *s, unsigned without) {
   const uint32_t count = (uint32_t)s->instruction_count, elements = (uint32_t)s->element_count;
   const uint32_t tables = (uint32_t)s->table_count;
   *p = (pg_program){
-      .list = room_for(count, sizeof *p->list),
+      .instructions = pg_room(count, sizeof *p->instructions),
       .count = count,
       .room = count,
-      .refs = room_for(elements, sizeof *p->refs),
+      .refs = pg_room(elements, sizeof *p->refs),
       .ref_count = elements,
       .ref_room = elements,
-      .tables = room_for(tables, sizeof *p->tables),
+      .tables = pg_room(tables, sizeof *p->tables),
       .table_count = tables,
       .table_room = tables,
-      .outputs = room_for(s->output_count, sizeof *p->outputs),
+      .outputs = pg_room(s->output_count, sizeof *p->outputs),
       .output_count = (uint32_t)s->output_count,
       .inputs = (uint32_t)s->input_count,
-      .parameters = room_for(s->parameter_count, sizeof *p->parameters),
+      .parameters = pg_room(s->parameter_count, sizeof *p->parameters),
       .parameter_count = (uint32_t)s->parameter_count,
       .gradient = PG_NO_REF,
-      .without = without,
+      .disabled = pg_tests.disabled,
       .verbatim = true,
   };
-  if (!p->list || !p->refs || !p->tables || !p->outputs || !p->parameters) {
+  if (!p->instructions || !p->refs || !p->tables || !p->outputs || !p->parameters) {
     pg_program_free(p);
     return NULL;
   }
   fill(p, s);
+  assert(p->count <= PG_MAX_INSTRUCTIONS);
   return p;
 }
 
-pg_program *pg_program_of(const pg_parts *parts, unsigned without, const char **fault) {
+pg_program *pg_program_deserialize(const pg_serialized *s, const char **fault) {
   *fault = "it has more of something than any program has";
-  if (!are_few(parts)) {
+  if (!are_few(s)) {
     return NULL;
   }
-  pg_ref *last = room_for(parts->table_count, sizeof *last);
-  const bool may_go_on = last != NULL;
-  *fault = last ? fault_of(parts, last) : NULL;
+  pg_ref *last = pg_room(s->table_count, sizeof *last);
+  const bool has_memory = last != NULL;
+  *fault = last ? fault_of(s, last) : NULL;
   free(last);
-  return may_go_on && !*fault ? put_together(parts, without) : NULL;
+  return has_memory && !*fault ? put_together(s) : NULL;
 }
