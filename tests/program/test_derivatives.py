@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from test_program import ERRORS, RECORDED, agree, expected, function, numbers, possible, seeds, some
 
 import pygrad
 from pygrad import Value, nn, reference
 from pygrad._lib import lib
 from support import on_cpython, ops
+from support.compiled import numbers, seeds, some
 from support.optimizations import WITHOUT, disabled
-from support.programs import programs
+from support.programs import ERRORS, RECORDED, agree, expected, function, possible, programs
 
 ROUGH = {name for case in ops.METHODS if case.stops or not case.smooth for name in (case.name, f"{case.name}x")}
 ROUGH |= {name for case in ops.OPERATORS if not case.smooth for name in (case.symbol, f"x{case.symbol}")}
