@@ -1,4 +1,4 @@
-"""Programs that several test files use."""
+"""Fixtures for the tests of programs."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ import pygrad
 
 @pytest.fixture(scope="module")
 def small():
-    """A Program with a bit of everything."""
+    """A Program with lookups, nested arguments, parameters and constants."""
     table = pygrad.array([[1.0, 2.0], [3.0, 4.0], [0.5, 0.25]])
 
     def first(i, x):

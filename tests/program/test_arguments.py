@@ -38,7 +38,7 @@ def test_the_result_has_the_function_s_structure():
 
 
 @pytest.mark.parametrize("result", [[], {}, ()])
-def test_a_function_may_return_nothing_but_structure(result):
+def test_a_function_may_return_an_empty_structure(result):
     f = pygrad.compile(lambda x: result, 1.0)
     assert f(2.0) == result
     assert f([2.0, 3.0]) == result
@@ -69,7 +69,7 @@ def test_a_result_may_be_an_input_a_parameter_or_a_constant():
     assert w.grad == 4
 
 
-def test_an_argument_of_numbers_in_a_row_is_an_array():
+def test_a_list_of_numbers_is_an_array_argument():
     seen = []
 
     def fn(x, y, z):
@@ -88,7 +88,7 @@ def test_an_argument_of_numbers_in_a_row_is_an_array():
     del seen[:]
 
 
-def test_an_argument_of_no_regular_shape_keeps_its_structure():
+def test_a_ragged_argument_keeps_its_structure():
     f = pygrad.compile(lambda x: x[0][0] * x[1][1] + x[2].sum(), ([1.0], (2.0, 3.0), np.zeros(2)))
     value, (grad,) = f.value_and_grad(([2.0], (5.0, 3), [1.0, 1.0]))
     assert value == 8
@@ -159,7 +159,7 @@ def test_numbers_of_every_kind_are_converted(x):
 
 
 @pytest.mark.parametrize("batch", [1, 3, 64, 65, 200])
-def test_the_gradient_of_what_is_shared_is_infinite_where_a_sample_s_is(batch):
+def test_the_gradient_of_a_shared_argument_is_infinite_where_a_sample_s_is(batch):
     w = Value(1.0)
     x = np.ones(batch)
     x[-1] = math.inf
@@ -175,7 +175,7 @@ def test_a_transposed_batch_is_read_in_its_own_order():
     assert f(x.T).tolist() == [-30.0, -39.0, -48.0]
 
 
-def test_a_batch_of_none_gives_none():
+def test_an_empty_batch_gives_empty_results():
     w = Value(2.0)
     f = pygrad.compile(lambda x, y: w * x.sum() * y, np.zeros(3), 1.0)
     assert f(np.empty((0, 3)), 1.0).shape == (0,)
@@ -193,7 +193,7 @@ def test_an_argument_may_be_empty():
     assert (values.tolist(), dx.shape, dy) == ([2.0] * 3, (3, 0), 3.0)
 
 
-def test_results_are_the_caller_s_to_change():
+def test_the_caller_may_change_results():
     f = pygrad.compile(lambda x: x, np.zeros(2))
     x = np.array([1.0, 2.0])
     value = f(x)

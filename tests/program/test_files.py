@@ -31,7 +31,7 @@ def test_a_file_is_written_whole_or_not_at_all(small, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("key", [(1, 2), b"x", 1j])
-def test_a_key_that_json_does_not_have_is_refused(key):
+def test_a_key_that_json_cannot_hold_is_refused(key):
     f = pygrad.compile(lambda x: {key: x}, 1.0)
     assert f(2.0) == {key: 2.0}
     with pytest.raises(TypeError, match="keys that are strings, numbers or None, got "):
@@ -71,7 +71,7 @@ def test_a_damaged_file_is_refused_or_gives_the_same_program(small):
     assert live_nodes() == before
 
 
-FIRST = (  # as pygrad 0.1.0 saved it: the bytes, compressed, in base 85
+FIRST = (  # a file of pygrad 0.1.0, compressed, in base 85
     "c-qZY&1(}u6yME96Vp$%>Ol{25u%uuG%c}|LK<uYN!zU2Xr-"
     "32O*YM9vI+ZPEioW?>7j>$mkNpq;<*L=13U>m>7^nl<mj>J!HZJg+nsGQ+g4h;h%ZdueEoLj_h#OE!>8PyF2<Cz%=*pvvrQsCrjsdG)NZ*l&oU"
     "j%GMQxQ$77jM{x-|pW2&K?sAiSWKrr+`?+Jy2p?q1<6hWRYD>)JSuLwm|gnqRkR77Z>kM@NxgoCx<-"
@@ -89,7 +89,7 @@ FIRST = (  # as pygrad 0.1.0 saved it: the bytes, compressed, in base 85
 )
 
 
-def test_a_file_of_the_first_format_can_be_read_for_ever(tmp_path):
+def test_a_file_of_the_first_format_can_still_be_read(tmp_path):
     f = load(tmp_path / "f", zlib.decompress(base64.b85decode(FIRST)))
     assert repr(f) == "<Program of first: 4 inputs, 6 parameters, 24 instructions>"
     value, (x,) = f(2, [np.array([0.3, -0.7]), (0.1,)])["größe"]
@@ -99,7 +99,7 @@ def test_a_file_of_the_first_format_can_be_read_for_ever(tmp_path):
     assert f.threads == 2
 
 
-def test_files_of_the_first_version_tell_which_optimizations_they_do_without_and_later_ones_do_not(small, tmp_path):
+def test_a_first_version_s_list_of_disabled_optimizations_is_ignored(small, tmp_path):
     assert "without" not in json.loads(unpack(dumps(small))["description"].tobytes())
     f = load(tmp_path / "f", packed(edited(small, without=63)))
     assert everything(f, *ARGUMENTS) == everything(small, *ARGUMENTS)

@@ -22,7 +22,7 @@ SHAPE = {"shape": []}
 
 
 def made(*instructions, **other):
-    """The bytes of a Program of one input and one parameter, with other arrays, or entries of the description."""
+    """A saved Program of one input and one parameter, with other arrays or entries of its description."""
     ops, a, b = zip(*instructions) if instructions else ([], [], [])
     arrays = {
         "ops": np.array([OPS.index(op) for op in ops], dtype=np.uint8),
@@ -48,12 +48,12 @@ def made(*instructions, **other):
 
 
 def looked_up(*instructions, arguments=({"index": []},), limits=(2,), rows=(2,), elements=(1, 2), **other):
-    """The same of a Program that chooses between its parameter and a constant."""
+    """The same for a Program that looks up its parameter or a constant."""
     instructions = instructions or [X, W, C, ("LOOKUP", 0, 0)]
     return made(*instructions, arguments=list(arguments), limits=limits, rows=rows, elements=elements, **other)
 
 
-def test_what_is_made_by_hand_runs(tmp_path):
+def test_programs_made_by_hand_run(tmp_path):
     assert load(tmp_path / "f", made(X, W, ("ADD", 0, 1))).value_and_grad(2.0) == (3.0, (1.0,))
     assert load(tmp_path / "f", made(X, C, ("POWER", 0, 1), constants=[3.0])).value_and_grad(2.0) == (8.0, (12.0,))
     f = load(tmp_path / "f", looked_up(constants=[5.0]))
@@ -65,8 +65,8 @@ def test_what_is_made_by_hand_runs(tmp_path):
 @pytest.mark.parametrize(
     "data",
     [
-        made(X, ("EXP", 1, NONE)),  # of itself
-        made(X, ("EXP", 2, NONE), ("EXP", 0, NONE)),  # of a later one
+        made(X, ("EXP", 1, NONE)),  # its operand is itself
+        made(X, ("EXP", 2, NONE), ("EXP", 0, NONE)),  # its operand comes later
         made(X, ("EXP", NONE, NONE)),
         made(X, ("EXP", 1 << 31, NONE)),
         made(("EXP", 0, NONE)),
@@ -79,17 +79,17 @@ def test_what_is_made_by_hand_runs(tmp_path):
         made(("PARAMETER", 1, NONE)),
         made(W, parameters=[]),
         made(("CONSTANT", 0, NONE)),
-        made(X, ("POWER", 0, 0)),  # an exponent that is no constant
+        made(X, ("POWER", 0, 0)),  # an exponent that is not a constant
         made(X, W, C, ("LOOKUP", 0, 0)),  # without a table
         looked_up(X, W, C, ("LOOKUP", 0, 1)),
-        looked_up(X, W, C, ("LOOKUP", 1, 0)),  # by no input
+        looked_up(X, W, C, ("LOOKUP", 1, 0)),  # the index is not an input
         looked_up(X, W, C, ("LOOKUP", 3, 0)),
         looked_up(elements=(1, 3)),  # the lookup itself
         looked_up(elements=(1, 4)),
         looked_up(elements=(1, NONE)),
     ],
 )
-def test_an_instruction_that_cannot_be_is_refused(data, tmp_path):
+def test_an_invalid_instruction_is_refused(data, tmp_path):
     with pytest.raises(ValueError, match="an instruction has an op or operands that it cannot have"):
         load(tmp_path / "f", data)
 
@@ -156,7 +156,7 @@ def test_an_instruction_that_cannot_be_is_refused(data, tmp_path):
         (packed({"description": np.zeros(3)}), "Expecting value|decode"),
     ],
 )
-def test_what_does_not_go_together_is_refused(data, why, tmp_path):
+def test_inconsistent_arrays_and_descriptions_are_refused(data, why, tmp_path):
     with pytest.raises(ValueError, match=rf"(?i)f' is damaged, or not a Program that pygrad saved: .*{why}"):
         load(tmp_path / "f", data)
 
@@ -165,7 +165,7 @@ def deep(levels):
     return {"list": [deep(levels - 1)]} if levels else SHAPE
 
 
-def test_structures_in_each_other_without_end_are_refused(tmp_path):
+def test_structures_nested_too_deeply_are_refused(tmp_path):
     shallow = json.dumps(deep(100))
     assert repr(load(tmp_path / "f", made(X, result=json.loads(shallow)))(1.0)) == "[" * 100 + "1.0" + "]" * 100
     text = made(X, result="HERE")
@@ -202,7 +202,7 @@ def test_a_file_takes_no_more_memory_than_its_size_justifies(data, tmp_path):
 
 
 def mutated(arrays, rng):
-    """Arrays of which some numbers are others, near or far, and structures of which some are others."""
+    """Arrays with some numbers changed, a little or a lot, and with some structures changed."""
     arrays = {name: numbers.copy() for name, numbers in arrays.items()}
     name = rng.choice([name for name in arrays if name not in ("description", "limits")])
     for _ in range(rng.choice([1, 1, 2, 10])):
@@ -220,7 +220,7 @@ def mutated(arrays, rng):
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_whatever_the_arrays_say_is_refused_or_runs(small, seed):
+def test_mutated_arrays_are_refused_or_run(small, seed):
     rng = random.Random(seed)
     arrays = unpack(dumps(small))
     batch = [0, 2, 1] * 30, [np.ones((90, 2)), (np.ones(90),)]
@@ -239,14 +239,14 @@ def test_whatever_the_arrays_say_is_refused_or_runs(small, seed):
     assert ran > 10
 
 
-def test_running_out_of_memory_leaves_all_as_it_was(small, no_leak):
+def test_running_out_of_memory_while_loading_changes_nothing(small, no_leak):
     data = pickle.dumps(small)
     before = live_nodes()
     f = None
     for successes in range(100):
         lib.pg_test_fail_allocations(successes)
         with contextlib.suppress(MemoryError):
-            assert pickle.dumps(small) == data  # needs none of C's memory
+            assert pickle.dumps(small) == data  # makes no allocation in C
             f = pickle.loads(data)
         lib.pg_test_fail_allocations(-1)
         if f:

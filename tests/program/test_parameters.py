@@ -20,7 +20,7 @@ def test_parameters_are_read_at_each_call():
     assert sorted(f.parameters.data.tolist()) == [0.5, 10.0, 20.0]
 
 
-def test_the_grads_of_parameters_add_up():
+def test_the_grads_of_parameters_accumulate():
     w = Value(3.0)
     f = pygrad.compile(lambda x: w * w * x, 1.0)
     w.grad = 100.0
@@ -47,7 +47,7 @@ def test_a_parameter_lives_as_long_as_the_program(no_leak):
     assert parameters.data.tolist() == [2.0]
 
 
-def test_what_was_computed_before_the_trace_follows_its_leaves():
+def test_a_value_computed_before_the_trace_follows_its_leaves():
     w = Value(3.0)
     square = w * w
     f = pygrad.compile(lambda x: square + x, 1.0)
@@ -57,7 +57,7 @@ def test_what_was_computed_before_the_trace_follows_its_leaves():
     assert w.grad == 4
 
 
-def test_a_program_leaves_no_nodes_behind(no_leak):
+def test_a_program_leaks_no_node(no_leak):
     w = pygrad.array([1.0, 2.0])
     before = live_nodes()
     f = pygrad.compile(lambda x: {"a": [w @ x, 3.0], "b": x}, np.zeros(2))

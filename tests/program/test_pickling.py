@@ -56,7 +56,7 @@ def test_the_loaded_program_of_arrays_computes_the_same_bits(name, tmp_path):
     assert bits(f(batch, y)) == bits(g(batch, y))
 
 
-def test_indices_and_their_limits_come_back():
+def test_indices_and_their_limits_are_saved():
     table, narrow = pygrad.array(rng.uniform(-1, 1, (7, 3))), pygrad.array(rng.uniform(-1, 1, 4))
 
     def fn(i, x, pair, unused):
@@ -84,7 +84,7 @@ def test_indices_and_their_limits_come_back():
 Pair = namedtuple("Pair", "first second")
 
 
-def test_structures_come_back_and_a_named_tuple_as_a_tuple():
+def test_structures_are_saved_and_a_named_tuple_becomes_a_tuple():
     def fn(x, y):
         keys = {"größe": x, 2: x * 2, 0.5: y[0], True: 1, None: y[1][1].sum()}
         return OrderedDict(a=keys, b=[x, (), [], {}, (x, [y[1][0]])], c=Pair(x, y[1][1]), d=np.zeros((2, 0, 3)))
@@ -108,12 +108,12 @@ def test_structures_come_back_and_a_named_tuple_as_a_tuple():
 @pytest.mark.parametrize(
     "fn", [lambda: [], lambda: 3.0, lambda: {"w": nn.Linear(2, 2).weight}, lambda: [np.zeros(0), {}, ()]]
 )
-def test_a_function_without_arguments_comes_back(fn):
+def test_a_function_without_arguments_can_be_saved(fn):
     f = pygrad.compile(fn)
     assert repr(again(f)()) == repr(f())
 
 
-def test_what_a_program_was_compiled_with_comes_back():
+def test_the_options_of_compile_are_saved():
     def triple(x):
         return 3 * x.log()
 
@@ -129,7 +129,7 @@ def test_what_a_program_was_compiled_with_comes_back():
 
 
 @pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, again])
-def test_the_other_program_has_parameters_of_its_own(how, no_leak):
+def test_the_loaded_program_has_its_own_parameters(how, no_leak):
     w, b = pygrad.array([1.0, 2.0]), Value(3.0)
     f = pygrad.compile(lambda x: (w * x).sum() + b, np.zeros(2))
     w.data[0] = 10.0
@@ -149,13 +149,13 @@ def test_the_other_program_has_parameters_of_its_own(how, no_leak):
     del g
 
 
-def test_special_numbers_come_back():
+def test_special_numbers_are_saved():
     w = pygrad.array([math.nan, math.inf, -0.0, 5e-324])
     f = pygrad.compile(lambda: [w, np.array([-math.nan, -math.inf, -0.0, 0.1])])
     assert [bits(x) for x in f()] == [bits(x) for x in again(f)()]
 
 
-def test_a_program_that_was_loaded_trains_on(tmp_path):
+def test_a_loaded_program_can_be_trained_further(tmp_path):
     random.seed(0)
     model = nn.MLP(2, [4, 1])
     f = pygrad.compile(lambda x, y: (model(x) - y) ** 2, [0.0, 0.0], 0.0)
@@ -185,7 +185,7 @@ def model():
 BATCHES = list(rng.uniform(-1, 1, (8, 5, 2)))
 
 
-def test_workers_that_are_spawned_compute_the_same(model):
+def test_spawned_workers_compute_the_same(model):
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         assert [bits(y) for y in pool.map(model, BATCHES)] == [bits(model(x)) for x in BATCHES]
 

@@ -72,7 +72,7 @@ for _name, _f in IEEE.items():
 
 @pytest.mark.parametrize("without", WITHOUT)
 @pytest.mark.parametrize("name", sorted(RECORDED))
-def test_an_op_gives_inf_and_nan_as_numpy_does(name, without):
+def test_an_op_gives_inf_and_nan_as_in_numpy(name, without):
     op = RECORDED[name]
     edges = [*EDGES, 2.0, -2.0, 3.0, 0.1, 710.0, -710.0, 1e10, 30.0]
     pairs = np.array([(x, y) for x in edges for y in edges])
@@ -85,10 +85,10 @@ def test_an_op_gives_inf_and_nan_as_numpy_does(name, without):
         for ours in [f(*pairs.T), np.array([f(float(x), float(y)) for x, y in pairs])]:
             near = (ours == true) | (np.isnan(ours) & np.isnan(true)) | np.isclose(ours, true, rtol=1e-12, atol=5e-324)
             near |= (pairs[:, 0] == -math.inf) & (pairs[:, 1] == 0.5)  # NumPy's power is the square root there
-            # 1 / y is its own number in Values, and overflows where x / y does not.
+            # Values compute 1 / y first, which overflows where x / y does not.
             near |= np.isin(name, ["/", "x/"]) & (np.abs(pairs).min(axis=1) < 1e-307)
             near |= np.isin(name, ["/", "x/"]) & (np.abs(pairs).max(axis=1) > 1e307)
-            near |= np.isin(name, ["sum"]) & (np.abs(pairs[:, 0]) > 1e308)  # added up in another order
+            near |= np.isin(name, ["sum"]) & (np.abs(pairs[:, 0]) > 1e308)  # summed in another order
             assert near.all(), list(zip(pairs[~near], ours[~near], true[~near]))[:5]
 
 
@@ -97,7 +97,7 @@ def test_an_op_gives_inf_and_nan_as_numpy_does(name, without):
 def test_an_op_gives_the_reference_s_gradients_at_the_edges(name, without):
     edges = np.array([*EDGES, 2.0, -2.0, 0.1, 5.0, 1e-170, 1e170])
     x, y = (numbers.ravel() for numbers in np.meshgrid(edges, edges))
-    if name == "/":  # a Program is better than the reference, where y**-2 is 0
+    if name == "/":  # where y**-2 is 0, a Program is more precise than the reference
         x, y = (numbers[~(np.abs(y) > 1e160)] for numbers in (x, y))
     for c in [0.7, 2.0, 3.0, -2.0] if name in ["**x", "x**"] else [0.7]:
 

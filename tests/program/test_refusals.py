@@ -14,7 +14,7 @@ from pygrad import functional as F
 from support import live_nodes
 
 
-def test_other_arguments_than_those_traced_are_refused():
+def test_arguments_unlike_the_traced_ones_are_refused():
     f = pygrad.compile(lambda x, y: x.sum() * y, np.zeros(3), 1.0)
     with pytest.raises(TypeError, match=r"<lambda>\(\) takes 2 arguments \(shapes \(3,\), \(\)\), got 1"):
         f([1.0, 2.0, 3.0])
@@ -37,7 +37,7 @@ def test_other_arguments_than_those_traced_are_refused():
 
 
 @pytest.mark.parametrize("x", ["1.0", None, 1j, [1.0, "2", 3.0], Value(1.0), [Value(1.0)] * 3, {}, object()])
-def test_what_is_no_number_is_refused(x):
+def test_a_non_number_is_refused(x):
     f = pygrad.compile(lambda x: x[0], [0.0] * 3)
     with pytest.raises(TypeError, match="argument 0 must consist of real numbers"):
         f(x)
@@ -48,26 +48,26 @@ def test_what_is_no_number_is_refused(x):
 
 
 @pytest.mark.parametrize("x", ["1.0", None, 1j, [1.0, "2"], Value(1.0), {"a": 1.0}, np.array("x")])
-def test_what_is_no_example_is_refused(x):
+def test_a_wrong_example_is_refused(x):
     with pytest.raises(TypeError, match="an example must be a number"):
         pygrad.compile(lambda x: x, x)
 
 
 @pytest.mark.parametrize("x", ["1.0", None, [1.0, "2"], object(), 1j])
-def test_what_is_no_result_is_refused(x):
+def test_a_wrong_result_is_refused(x):
     with pytest.raises(TypeError, match=r"<lambda>\(\) must return Values, Arrays, numbers, or lists"):
         pygrad.compile(lambda _: x, 1.0)
 
 
 @pytest.mark.parametrize("result", [lambda x: [x], lambda x: pygrad.array([x]), lambda x: {"x": x}, lambda x: []])
-def test_a_gradient_is_that_of_one_scalar(result):
+def test_a_gradient_requires_a_scalar_result(result):
     f = pygrad.compile(result, 1.0)
     with pytest.raises(TypeError, match=r"needs a function with one scalar result; <lambda>\(\) returns"):
         f.value_and_grad(1.0)
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1 << 31, 1.5, "2", None])
-def test_threads_are_a_number_of_them(threads):
+def test_threads_must_be_a_positive_int(threads):
     error = TypeError if not isinstance(threads, int) else ValueError
     with pytest.raises(error, match=f"threads must be between 1 and .*, got {threads}|integer"):
         pygrad.compile(lambda x: x, 1.0, threads=threads)
@@ -85,7 +85,7 @@ def test_the_parameters_cannot_be_assigned():
     assert f.parameters.tolist() == [w]
 
 
-def test_a_result_that_is_gone_is_a_reference_error(no_leak):
+def test_a_dead_result_is_a_reference_error(no_leak):
     def fn(x):
         y = x * 2
         y.__del__()
@@ -121,7 +121,7 @@ def test_a_value_with_a_python_backward_is_refused(no_leak):
         pygrad.compile(lambda x: [x, x * hooked], 3.0)
 
 
-def test_what_the_function_raises_ends_the_trace(no_leak):
+def test_an_exception_in_the_function_ends_the_trace(no_leak):
     with pytest.raises(ZeroDivisionError):
         pygrad.compile(lambda x: 1 / x, 0.0)
     w = Value(2.0)  # not traced: a parameter
@@ -138,7 +138,7 @@ def test_a_trace_inside_a_trace_is_refused():
 
 
 def in_the_middle_of_a_trace(work):
-    """Do the work in this thread while another traces a function."""
+    """Do the work in this thread while another thread traces a function."""
     begun, ended = threading.Event(), threading.Event()
 
     def fn(x):
@@ -156,7 +156,7 @@ def in_the_middle_of_a_trace(work):
         thread.join()
 
 
-def test_what_another_thread_makes_during_a_trace_is_no_part_of_it():
+def test_a_trace_excludes_what_another_thread_makes():
     def work():
         before = live_nodes()
         return Value(2.0), pygrad.array([1.0, 2.0]), F.softmax([1.0, 2.0]), live_nodes() - before
@@ -164,7 +164,7 @@ def test_what_another_thread_makes_during_a_trace_is_no_part_of_it():
     w, b, _, made = in_the_middle_of_a_trace(work)
     f = pygrad.compile(lambda x: x * w + b.sum(), 1.0)
     assert f.parameters.data.tolist() == [2, 1, 2]
-    assert made == work()[-1]  # softmax as one call of C, not as a traced one
+    assert made == work()[-1]  # softmax as one C call, as outside of a trace
 
 
 def test_a_leaf_made_in_an_earlier_trace_is_a_parameter():
@@ -181,7 +181,7 @@ def test_a_leaf_made_in_an_earlier_trace_is_a_parameter():
     assert f(1.0) == 10
 
 
-def test_a_fork_in_the_middle_of_another_thread_s_trace_can_compile():
+def test_a_child_forked_during_another_thread_s_trace_can_compile():
     def fork():
         child = os.fork()
         if child == 0:

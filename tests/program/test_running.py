@@ -32,7 +32,7 @@ def test_any_number_of_threads_gives_the_same_bits(batch):
 
 @pytest.mark.parametrize("without", WITHOUT)
 @pytest.mark.parametrize("batch", [None, *BATCHES, 1000])
-def test_a_model_of_nn_gives_its_own_values_and_gradients(batch, without):
+def test_a_compiled_model_of_nn_gives_the_model_s_values_and_gradients(batch, without):
     random.seed(4)
     model = nn.MLP(2, [7, 5, 1])
     rng = np.random.default_rng(3)
@@ -117,7 +117,7 @@ def test_arrays_give_what_the_loop_of_reference_values_does(name, without):
 
 
 @pytest.mark.parametrize("without", WITHOUT)
-def test_a_model_of_arrays_gives_its_own_values_and_gradients(without):
+def test_a_compiled_model_of_arrays_gives_the_model_s_values_and_gradients(without):
     random.seed(6)
     model = nn.Sequential(nn.Linear(3, 9), nn.RMSNorm(9), F.tanh, nn.Linear(9, 2))
     x, y = np.random.default_rng(1).uniform(-1, 1, (2, 67, 3))
@@ -133,7 +133,7 @@ def test_a_model_of_arrays_gives_its_own_values_and_gradients(without):
         np.testing.assert_allclose(p.grad, grad, rtol=1e-11, atol=1e-13)
 
 
-def test_a_chain_of_a_hundred_thousand_ops_is_no_deeper_than_others():
+def test_a_chain_of_a_hundred_thousand_ops_needs_no_recursion():
     def chain(x):
         for _ in range(100_000):
             x = x * 1.00001 + 1e-6

@@ -27,7 +27,7 @@ from pygrad import TraceWarning, Value
         lambda x, y: setattr(y, "data", [7.0, 7.0]) or y.sum() * x,
     ],
 )
-def test_reading_or_setting_a_traced_number_is_warned_of(fn):
+def test_reading_or_setting_a_traced_number_raises_a_warning(fn):
     with pytest.warns(TraceWarning, match=r"<lambda>\(\) read or set the numbers of [1-9]") as caught:
         f = pygrad.compile(fn, 2.0, np.ones(2))
     assert len(caught) == 1
@@ -35,12 +35,12 @@ def test_reading_or_setting_a_traced_number_is_warned_of(fn):
     f(1.0, [5.0, 5.0])
 
 
-def test_reading_the_number_of_a_parameter_is_not_warned_of():
+def test_reading_the_number_of_a_parameter_raises_no_warning():
     w = Value(2.0)
     assert pygrad.compile(lambda x: x * w.data, 1.0)(3.0) == 6
 
 
-def test_what_is_not_finite_is_raised_if_wanted():
+def test_check_finite_raises_for_results_that_are_not_finite():
     w = Value(0.0)
     f = pygrad.compile(lambda x: [x, x.log()], 1.0, check_finite=True)
     assert f(1.0) == [1.0, 0.0]
@@ -61,7 +61,7 @@ def test_what_is_not_finite_is_raised_if_wanted():
     assert pygrad.compile(lambda x: x.log(), 1.0)(0.0) == -math.inf
 
 
-def test_a_program_can_be_read():
+def test_str_of_a_program_lists_its_instructions():
     w, table = Value(2.0), pygrad.array([1.0, 5.0])
     f = pygrad.compile(lambda x, i: (w * x).sum() * table[i] + 0.5, np.zeros(3), pygrad.index(0))
     assert repr(f) == "<Program of <lambda>: 4 inputs, 3 parameters, 18 instructions>"
@@ -87,7 +87,7 @@ def test_a_program_can_be_read():
 
 
 @pytest.mark.skipif(not shutil.which("localedef"), reason="makes a locale")
-def test_a_decimal_comma_changes_no_derivative(python, tmp_path):
+def test_a_locale_with_decimal_commas_changes_no_derivative(python, tmp_path):
     made = subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", tmp_path / "de_DE.UTF-8"], capture_output=True)
     if made.returncode:
         pytest.skip("there is no de_DE")

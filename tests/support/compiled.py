@@ -11,12 +11,12 @@ BATCHES = [1, 7, 8, 9, 63, 64, 65]
 
 
 def some(x, n, rng):
-    """So many numbers: of moderate size, edges, and x itself."""
+    """n numbers: moderate ones, edges, and x itself."""
     return np.where(rng.random(n) < 0.1, rng.choice([*EDGES, x], n), rng.uniform(-2, 2, n))
 
 
 def check(fn, numbers, parameters, shared, batch, rng, **options):
-    """A Program against the reference: for one sample (batch None) or a batch with some of the arguments shared."""
+    """Check a Program against the reference, for one sample (batch None) or a batch with some arguments shared."""
     leaves = [Value(x) for x in parameters]
     f = pygrad.compile(lambda *args: fn(Value, [*args, *leaves]), *numbers, **options)
     args = [x if batch is None or s else some(x, batch, rng) for x, s in zip(numbers, shared)]

@@ -1,4 +1,4 @@
-"""Programs as files and pickles, and all that a Program computes."""
+"""Saved and pickled Programs, and everything that a Program computes."""
 
 import io
 import json
@@ -19,19 +19,19 @@ def again(f):
 
 
 def dumps(f):
-    """The bytes of a pickle, which are those of a file."""
+    """The bytes in a pickle, which are the same as in a file."""
     _, (_, data) = f.__reduce__()
     return data
 
 
 def unpickled(data):
-    """The Program of such bytes."""
+    """The Program in such bytes."""
     rebuild, (kind, _) = pygrad.compile(lambda x: x, 1.0).__reduce__()
     return rebuild(kind, data)
 
 
 def everything(f, *args):
-    """The bits of all that a Program with a scalar result can compute."""
+    """The bits of everything that a Program with a scalar result computes."""
     f.parameters.grad = 0.0
     values, grads = f.value_and_grad(*args)
     tangents = [None if a.is_index else x for a, x in zip(f._recorded.arguments, args)]
@@ -60,7 +60,7 @@ ARGUMENTS = 2, [np.array([0.3, -0.7]), (0.1,)]
 
 
 def edited(f, **entries):
-    """The arrays of a Program with other entries in its description."""
+    """The arrays of a saved Program, with some entries of its description replaced."""
     arrays = unpack(dumps(f))
     text = json.dumps({**json.loads(arrays["description"].tobytes()), **entries})
     return {**arrays, "description": np.frombuffer(text.encode(), dtype=np.uint8)}
