@@ -49,7 +49,7 @@ dist: $(VENV)/.dist  ## build the sdist and the wheel, and test the wheel in a f
 	build/dist/venv/bin/pip install --quiet "$$(echo dist/*.whl)[test]"
 	tar -xzf dist/*.tar.gz -C build/dist --strip-components=1
 	rm -rf build/dist/pygrad
-	cd build/dist && venv/bin/python -m pytest -q tests/engine tests/array tests/test_program.py tests/test_op*.py tests/test_kernels.py
+	cd build/dist && venv/bin/python -m pytest -q tests/engine tests/array tests/program tests/test_op*.py tests/test_kernels.py
 
 sanitize: $(VENV)/.test  ## run the C and Python tests under ASan and UBSan, and the tests of threads under TSan
 	$(MAKE) -C tests/c asan tsan
