@@ -112,10 +112,10 @@ int pg_hold_all(size_t n, const pg_id *ids); /* returns as the bulk builders do 
 int pg_release_all(size_t n, const pg_id *ids);
 bool pg_all_leaves(size_t n, const pg_id *ids);
 
-enum pg_part { PG_DATA, PG_GRAD };
-int pg_read(int part, size_t n, const pg_id *ids, double *to);
-int pg_write(int part, size_t n, const pg_id *ids, const double *from);
-int pg_fill(int part, size_t n, const pg_id *ids, double number);
+enum pg_field { PG_DATA, PG_GRAD };
+int pg_read(int field, size_t n, const pg_id *ids, double *to);
+int pg_write(int field, size_t n, const pg_id *ids, const double *from);
+int pg_fill(int field, size_t n, const pg_id *ids, double number);
 
 /* The bulk builders. Each builds the graph of the scalar loop that stands with it, node for node and in its
  * order, and puts the ids of the results into `out`, each held once for the caller. Returns PG_OK;

@@ -1,11 +1,12 @@
 /* text.c: text that grows as it is printed. open_memstream() would do, but allocates behind the core's back. */
 #include "text.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "graph/arena.h"
+#include "memory.h"
 
 /* Makes room for so many more characters and the final 0. */
 static bool grow(pg_text *out, size_t more) {

@@ -1,10 +1,14 @@
-/* arena.h: where the nodes live. Private to the core; callers use pygrad.h.
+/* arena.h: where the nodes live, and how they are made and freed. Private to the core; others use pygrad.h.
  *
- * Nodes lie in one range of reserved address space, so that `nodes + id` is a node's address for ever. They
+ * Nodes lie in one range of reserved address space, so the address of a node, `nodes + id`, never changes. They
  * are filled block by block in creation order, and blocks hang on a list in the order in which they were
- * opened. A block re-enters the list, at the young end, only after its last node has died: so the list, and
- * within a block the id, always is a topological order (operands are older than results), and the backward
- * pass needs no sort.
+ * opened. A block re-enters the list, at its young end, only after its last node has died. So the list, and
+ * within a block the id, is always a topological order (operands are older than results), and the backward pass
+ * needs no sort.
+ *
+ * The arena owns all nodes. It is the only state of the core besides the test settings of memory.h, and its
+ * lock guards all of it but what trace.h describes. Functions here expect the caller to hold the lock; only
+ * pg_lock() and pg_unlock() do not.
  */
 #ifndef PYGRAD_ARENA_H
 #define PYGRAD_ARENA_H
@@ -29,12 +33,13 @@ typedef struct {
   double data;
   union {
     double grad;
-    pg_id link; /* of a dead node on the list of those to be freed */
+    pg_id link; /* of a dead node: the next of those that pg_drop() must free */
   };
-  pg_id a, b;    /* operands; 0 is "no node" */
-  uint32_t refs; /* holders: operands' results and outside handles; 0: dead */
-  uint8_t op, flags;
-  uint16_t mark; /* the epoch of the sweep that must process this node */
+  pg_id a, b;     /* operands; 0 is "no node" */
+  uint32_t refs;  /* holders: operands' results and outside handles; 0: dead */
+  uint16_t flags; /* of enum pg_flags */
+  uint8_t op;
+  uint8_t mark; /* the low byte of the sweep that is to process this node; 0: none. See sweep.c. */
 } pg_node;
 
 _Static_assert(sizeof(pg_node) == 32, "a node is 32 bytes");
@@ -45,17 +50,15 @@ typedef uint32_t pg_block_id;
 
 typedef struct {
   pg_block_id older, younger; /* neighbours: on the list, or among the spare or the discarded blocks */
+  uint32_t swept;             /* the newest sweep that has marked a node here; 0: no node here is marked */
   uint16_t live;              /* nodes alive; 0 for a block that is not on the list */
-  union {
-    uint16_t mark;      /* of a block on the list: the last epoch in which a node here was marked */
-    uint16_t discarded; /* of one that is not: its memory was given back */
-  };
+  bool discarded;             /* its memory was given back to the system */
 } pg_block;
 
 typedef struct {
   atomic_flag lock;
   bool fork_safe;   /* fork() waits for the lock */
-  pg_node *nodes;   /* node 0 is "no node": zero, and held for ever */
+  pg_node *nodes;   /* node 0 is "no node": zero, and always held */
   pg_block *blocks; /* blocks[i] describes the nodes from i * PG_BLOCK_NODES; block 0 ends the list */
   pg_id next, end;  /* the open block's unused part */
   pg_block_id youngest;
@@ -65,14 +68,12 @@ typedef struct {
   uint32_t fresh;     /* the first block never used */
   uint32_t committed; /* the first block without memory behind it */
   uint32_t capacity;  /* blocks reserved */
-  uint16_t epoch;     /* of the newest sweep */
+  uint32_t sweep;     /* the newest sweep; its low byte, the mark of its nodes, is not 0 once there was one */
   uint64_t live, peak_live;
-  uint32_t open, peak_open; /* blocks on the list */
-  _Atomic uint8_t born;     /* during a trace PG_TRACED: a flag of every node that the tracer makes */
-  _Atomic uintptr_t tracer; /* a thread, set before `born`; see pg_born */
-  uint64_t traced_reads;    /* of traced nodes, by the tracer, which alone may touch this */
-  int64_t test_successes;   /* allocations that still succeed; negative: all do */
-  atomic_int test_lanes;    /* kernels have so many at most; 0: as many as the machine */
+  uint32_t open, peak_open;         /* blocks on the list */
+  _Atomic uint16_t trace_flag;      /* PG_TRACED during a trace, else 0; see trace.h for these three */
+  _Atomic uintptr_t tracing_thread; /* set before trace_flag */
+  uint64_t traced_reads;
 } pg_arena;
 
 extern pg_arena pg_the_arena;
@@ -86,82 +87,64 @@ static inline void pg_lock(void) {
 
 static inline void pg_unlock(void) { atomic_flag_clear_explicit(&pg_the_arena.lock, memory_order_release); }
 
-/* All below: the caller holds the lock. */
+/* Reading ------------------------------------------------------------------------------------------------ */
 
 static inline pg_node *pg_node_at(pg_id id) { return &pg_the_arena.nodes[id]; }
 static inline pg_block_id pg_block_of(pg_id id) { return id / PG_BLOCK_NODES; }
 static inline pg_id pg_first_of(pg_block_id block) { return block * PG_BLOCK_NODES; }
 
-/* Ids that were never given out are refused, too: an id may come from anywhere. */
+/* Any number may be asked about; ids that were never given out are not live. */
 static inline bool pg_is_live(pg_id id) {
   return id >= PG_FIRST_ID && id < pg_the_arena.fresh * PG_BLOCK_NODES && pg_node_at(id)->refs != 0;
 }
 
 bool pg_all_live(size_t n, const pg_id *ids);
 
-/* A new node, held once; 0 if memory has run out. The operands (0: none) must be live. */
+/* Making nodes one at a time ------------------------------------------------------------------------------- */
+
+/* A new node, held once by the caller; 0 if memory has run out. The operands (0: none) must be live; the node
+ * holds them. */
 pg_id pg_new_node(int op, double data, pg_id a, pg_id b, int flags);
 
 /* New leaves with consecutive ids, held once each; the first of them, or 0 if memory has run out. */
 pg_id pg_new_leaves(const double *data, size_t count);
 
-/* Every allocation asks here first, be it of memory or of a thread. */
-bool pg_may_allocate(void);
-/* realloc, and malloc for NULL. */
-void *pg_resize(void *at, size_t bytes);
-
-/* The flags of a node that is made now. What other threads make during a trace is none of its business. (This
- * needs no lock.) */
-static inline uint8_t pg_born(void) {
-  const uint8_t born = atomic_load_explicit(&pg_the_arena.born, memory_order_acquire);
-  return __builtin_expect(born, 0) && pg_the_arena.tracer == pg_os_thread() ? born : 0;
-}
-
-/* Someone reads a number of a node with these flags, or sets its data: to be warned of if it is traced. (Nor
- * does this.) */
-static inline void pg_note_read(int flags) {
-  if (pg_born() & flags) {
-    pg_the_arena.traced_reads++;
-  }
-}
-
-/* One holder less; at zero the node is freed, and its operands lose a holder. */
+/* Takes away one holder. A node without holders is freed, and its operands lose a holder, and so on. */
 void pg_drop(pg_id id);
 
-/* A new epoch: no node bears its mark. */
-uint16_t pg_new_epoch(void);
+/* Making many nodes ---------------------------------------------------------------------------------------- */
 
-/* Many new nodes: pg_begin, which alone can fail, then pg_put for each, then pg_end. In between the arena's own
- * counts lag behind, and nothing else may make or drop a node. A pen is passed on by value where that is not
- * inlined: so it can stay in registers. */
+/* First pg_build_begin(), the only one that can fail; then pg_build_add() for each node; then
+ * pg_build_end(). In between the arena's own counts lag behind, and no other function may make or drop a node.
+ * A builder is passed by value to functions that are not inlined, so that it can stay in registers. */
 typedef struct {
   pg_node *nodes;
-  pg_id next, end; /* the open block's unused part */
-  pg_id first;     /* what `next` was when the block was opened, or the work begun */
-  uint32_t absent; /* operands that are "no node" */
-  uint8_t flags;   /* of all the operands */
-  uint8_t born;    /* flags of every new node */
-} pg_pen;
+  pg_id next, end;     /* the open block's unused part */
+  pg_id first;         /* what `next` was when this block was opened, or the builder begun */
+  uint32_t absent;     /* operands that are "no node" */
+  uint16_t flags;      /* of all the operands */
+  uint16_t trace_flag; /* for every new node */
+} pg_build;
 
 /* False if there is no memory for so many nodes. */
-bool pg_begin(pg_pen *pen, size_t nodes);
-pg_pen pg_next_block(pg_pen pen);
-void pg_end(pg_pen pen);
+bool pg_build_begin(pg_build *build, size_t nodes);
+pg_build pg_build_next_block(pg_build build);
+void pg_build_end(pg_build build);
 
 #define PG_INLINE static inline __attribute__((always_inline))
 
-/* A new node. It has one holder, and takes over one hold of each of its operands: so a node that is made for
- * one use is simply passed on, and one that has other holders is given one more before. `flags`: PG_PINNED if
- * an operand has it. */
-PG_INLINE pg_id pg_put(pg_pen *pen, int op, double data, pg_id a, pg_id b, int flags) {
-  if (__builtin_expect(pen->next == pen->end, 0)) {
-    *pen = pg_next_block(*pen);
+/* A new node with one holder, the caller. It takes over one hold of each of its operands: an operand made for
+ * this node alone is simply passed on; one that others hold, too, is held once more before. `flags`: PG_PINNED
+ * if an operand has it. */
+PG_INLINE pg_id pg_build_add(pg_build *build, int op, double data, pg_id a, pg_id b, int flags) {
+  if (__builtin_expect(build->next == build->end, 0)) {
+    *build = pg_build_next_block(*build);
   }
-  pg_id id = pen->next++;
-  pen->flags |= (uint8_t)flags;
-  flags |= (op == PG_LEAF ? 0 : PG_INTERIOR) | pen->born;
-  pen->nodes[id] =
-      (pg_node){.data = data, .a = a, .b = b, .refs = 1, .op = (uint8_t)op, .flags = (uint8_t)flags};
+  pg_id id = build->next++;
+  build->flags |= (uint16_t)flags;
+  flags |= (op == PG_LEAF ? 0 : PG_INTERIOR) | build->trace_flag;
+  build->nodes[id] =
+      (pg_node){.data = data, .a = a, .b = b, .refs = 1, .flags = (uint16_t)flags, .op = (uint8_t)op};
   return id;
 }
 

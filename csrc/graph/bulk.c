@@ -1,131 +1,35 @@
-/* bulk.c: many nodes in one call: leaves, transfers, and the builders. */
+/* bulk.c: the bulk builders: each makes the graph of a whole scalar loop in one call.
+ *
+ * Each takes the lock, checks that all operands are live, begins a build of at most so many nodes, makes them,
+ * and ends the build. Only an op can fail in between; then all that was made is dropped. */
 #include "graph/ops.h"
 
-/* Many nodes, none made ---------------------------------------------------------------------------------- */
+/* What they share ---------------------------------------------------------------------------------------- */
 
-pg_made pg_leaves(size_t n, const double *data) {
-  if (n == 0) {
-    return PG_FIRST_ID;
-  }
-  pg_lock();
-  pg_id first = pg_new_leaves(data, n);
-  pg_unlock();
-  return first ? (pg_made)first : PG_NO_MEMORY;
-}
-
-double *pg_data_at(pg_id id) {
-  pg_lock();
-  double *at = pg_is_live(id) ? &pg_node_at(id)->data : NULL;
-  if (at) {
-    pg_note_read(pg_node_at(id)->flags);
-  }
-  pg_unlock();
-  return at;
-}
-
-int pg_hold_all(size_t n, const pg_id *ids) {
-  pg_lock();
-  int result = pg_all_live(n, ids) ? PG_OK : PG_STALE;
-  for (size_t i = 0; i < n && result >= 0; i++) {
-    pg_node *held = pg_node_at(ids[i]);
-    held->refs++;
-    result = held->flags & PG_PINNED ? PG_SOME_PINNED : result;
-  }
-  pg_unlock();
-  return result;
-}
-
-int pg_release_all(size_t n, const pg_id *ids) {
-  pg_lock();
-  bool live = true;
-  for (size_t i = 0; i < n; i++) {
-    if (pg_is_live(ids[i])) {
-      pg_drop(ids[i]);
-    } else {
-      live = false;
-    }
-  }
-  pg_unlock();
-  return live ? PG_OK : PG_STALE;
-}
-
-bool pg_all_leaves(size_t n, const pg_id *ids) {
-  pg_lock();
-  bool leaves = pg_all_live(n, ids);
-  for (size_t i = 0; i < n && leaves; i++) {
-    leaves = !(pg_node_at(ids[i])->flags & PG_INTERIOR);
-  }
-  pg_unlock();
-  return leaves;
-}
-
-static double *part_of(pg_id id, int part) {
-  return part == PG_DATA ? &pg_node_at(id)->data : &pg_node_at(id)->grad;
-}
-
-static void set_part(pg_id id, int part, double number) {
-  if (part == PG_DATA) {
-    pg_note_read(pg_node_at(id)->flags);
-  }
-  *part_of(id, part) = number;
-}
-
-int pg_read(int part, size_t n, const pg_id *ids, double *to) {
-  pg_lock();
-  bool live = pg_all_live(n, ids);
-  for (size_t i = 0; i < n && live; i++) {
-    pg_note_read(pg_node_at(ids[i])->flags);
-    to[i] = *part_of(ids[i], part);
-  }
-  pg_unlock();
-  return live ? PG_OK : PG_STALE;
-}
-
-int pg_write(int part, size_t n, const pg_id *ids, const double *from) {
-  pg_lock();
-  bool live = pg_all_live(n, ids);
-  for (size_t i = 0; i < n && live; i++) {
-    set_part(ids[i], part, from[i]);
-  }
-  pg_unlock();
-  return live ? PG_OK : PG_STALE;
-}
-
-int pg_fill(int part, size_t n, const pg_id *ids, double number) {
-  pg_lock();
-  bool live = pg_all_live(n, ids);
-  for (size_t i = 0; i < n && live; i++) {
-    set_part(ids[i], part, number);
-  }
-  pg_unlock();
-  return live ? PG_OK : PG_STALE;
-}
-
-/* The builders' common parts ----------------------------------------------------------------------------- */
-
-/* Every builder takes the lock, begins, makes at most so many nodes with its pen, and ends. */
-
-static int begin(pg_pen *pen, bool live, size_t nodes) {
-  *pen = (pg_pen){0};
+/* Begins a build of at most so many nodes, of operands that are `live`. PG_OK or a status. */
+static int begin(pg_build *build, bool live, size_t nodes) {
+  *build = (pg_build){0};
   if (!live) {
     return PG_STALE;
   }
-  return pg_begin(pen, nodes) ? PG_OK : PG_NO_MEMORY;
+  return pg_build_begin(build, nodes) ? PG_OK : PG_NO_MEMORY;
 }
 
-/* What the builder returns: `result` if that is a failure. */
-static int end(const pg_pen *pen, int result) {
+/* Ends the build if it has not failed, and unlocks. Returns what the bulk builder returns: a failed `result` as
+ * it is. */
+static int end(const pg_build *build, int result) {
   if (result == PG_OK) {
-    pg_end(*pen);
-    result = pen->flags & PG_PINNED ? PG_SOME_PINNED : PG_OK;
+    pg_build_end(*build);
+    result = build->flags & PG_PINNED ? PG_SOME_PINNED : PG_OK;
   }
   pg_unlock();
   return result;
 }
 
-/* At result `at`: drops those before it, and what there is of this one, unless that is 0. */
-static int fail(const pg_pen *pen, int status, pg_id *out, size_t at, pg_id unfinished) {
-  pg_end(*pen);
+/* Ends a build that failed at result `at`: drops the results before it, and the unfinished node (0: none).
+ * Returns the status. */
+static int fail(const pg_build *build, int status, pg_id *out, size_t at, pg_id unfinished) {
+  pg_build_end(*build);
   for (size_t i = 0; i < at; i++) {
     pg_drop(out[i]);
   }
@@ -136,321 +40,347 @@ static int fail(const pg_pen *pen, int status, pg_id *out, size_t at, pg_id unfi
   return status;
 }
 
-PG_INLINE double data_of(const pg_pen *pen, pg_id id) { return pen->nodes[id].data; }
+PG_INLINE double data_of(const pg_build *build, pg_id id) { return build->nodes[id].data; }
 
-PG_INLINE int pin_of(const pg_pen *pen, pg_id id) { return pen->nodes[id].flags & PG_PINNED; }
+PG_INLINE int pin_of(const pg_build *build, pg_id id) { return build->nodes[id].flags & PG_PINNED; }
 
-/* One more holder, to be passed on. */
-PG_INLINE pg_id share(const pg_pen *pen, pg_id id) {
-  pen->nodes[id].refs++;
+/* Takes one more hold of a node, for a result that takes it over. Returns the node. */
+PG_INLINE pg_id hold(const pg_build *build, pg_id id) {
+  assert(build->nodes[id].refs);
+  build->nodes[id].refs++;
   return id;
 }
 
-/* The pen's own hold of a node that has been shared. */
-PG_INLINE void unshare(const pg_pen *pen, pg_id id) { pen->nodes[id].refs--; }
-
-/* One more holder for a node that is a result as it is. */
-PG_INLINE pg_id same(pg_pen *pen, pg_id id) {
-  pen->flags |= (uint8_t)pin_of(pen, id);
-  return share(pen, id);
+/* Gives up the hold that came with a node's making. Its results must hold it by now. */
+PG_INLINE void unhold(const pg_build *build, pg_id id) {
+  assert(build->nodes[id].refs > 1);
+  build->nodes[id].refs--;
 }
 
-/* All that follow take over one hold of each operand, as pg_put does. */
-
-PG_INLINE pg_id leaf(pg_pen *pen, double number) {
-  pen->absent += 2;
-  return pg_put(pen, PG_LEAF, number, 0, 0, 0);
+/* Takes a hold of a node that is itself a result, or becomes an operand of one whose pin is computed elsewhere.
+ */
+PG_INLINE pg_id hold_result(pg_build *build, pg_id id) {
+  build->flags |= (uint16_t)pin_of(build, id);
+  return hold(build, id);
 }
 
-PG_INLINE pg_id node(pg_pen *pen, int op, double data, pg_id a, pg_id b) {
-  pen->absent += b == 0;
-  return pg_put(pen, op, data, a, b, pin_of(pen, a) | pin_of(pen, b));
+/* The functions from here to power() take over one hold of each operand, as pg_build_add() does. */
+
+PG_INLINE pg_id leaf(pg_build *build, double number) {
+  build->absent += 2;
+  return pg_build_add(build, PG_LEAF, number, 0, 0, 0);
 }
 
-PG_INLINE pg_id add(pg_pen *pen, pg_id a, pg_id b) {
-  return node(pen, PG_ADD, data_of(pen, a) + data_of(pen, b), a, b);
+PG_INLINE pg_id node(pg_build *build, int op, double data, pg_id a, pg_id b) {
+  assert(build->nodes[a].refs && build->nodes[b].refs);
+  build->absent += b == 0;
+  return pg_build_add(build, op, data, a, b, pin_of(build, a) | pin_of(build, b));
 }
 
-PG_INLINE pg_id multiply(pg_pen *pen, pg_id a, pg_id b) {
-  return node(pen, PG_MUL, data_of(pen, a) * data_of(pen, b), a, b);
+PG_INLINE pg_id add(pg_build *build, pg_id a, pg_id b) {
+  return node(build, PG_ADD, data_of(build, a) + data_of(build, b), a, b);
 }
 
-PG_INLINE pg_id negate(pg_pen *pen, pg_id a) { return multiply(pen, a, leaf(pen, -1)); }
+PG_INLINE pg_id multiply(pg_build *build, pg_id a, pg_id b) {
+  return node(build, PG_MUL, data_of(build, a) * data_of(build, b), a, b);
+}
 
-/* x ** y, which can fail: then there is no node, and the hold of x stays with the caller. */
-PG_INLINE pg_id power(pg_pen *pen, pg_id x, double y, bool integral, int *status) {
-  double z = pg_pow(data_of(pen, x), y, status);
+PG_INLINE pg_id negate(pg_build *build, pg_id a) { return multiply(build, a, leaf(build, -1)); }
+
+/* x ** y. If it fails, it sets the status and returns 0, and the caller keeps the hold of x. */
+PG_INLINE pg_id power(pg_build *build, pg_id x, double y, bool integral, int *status) {
+  double z = pg_pow(data_of(build, x), y, status);
   if (*status) {
     return 0;
   }
-  pg_id exponent = leaf(pen, y);
-  pen->nodes[exponent].flags |= integral ? PG_INTEGRAL : 0;
-  return node(pen, PG_POWER, z, x, exponent);
+  pg_id exponent = leaf(build, y);
+  build->nodes[exponent].flags |= integral ? PG_INTEGRAL : 0;
+  return node(build, PG_POWER, z, x, exponent);
 }
 
 /* Maps --------------------------------------------------------------------------------------------------- */
 
-/* Makes the result of one element; 0 and a status where that fails. */
+/* Each of these makes the result of one element. It holds its operands itself. If it fails, it sets the status
+ * and returns 0. */
 
-PG_INLINE pg_id unary(pg_pen *pen, int op, pg_id x, int *status) {
-  double z = pg_forward(op, data_of(pen, x), 0, status);
-  return *status ? 0 : node(pen, op, z, share(pen, x), 0);
+PG_INLINE pg_id unary(pg_build *build, int op, pg_id x, int *status) {
+  double z = pg_forward(op, data_of(build, x), 0, status);
+  return *status ? 0 : node(build, op, z, hold(build, x), 0);
 }
 
-PG_INLINE pg_id binary(pg_pen *pen, int op, pg_id x, pg_id y, int *status) {
+PG_INLINE pg_id binary(pg_build *build, int op, pg_id x, pg_id y, int *status) {
   if (op == PG_SUBTRACT) {
-    return add(pen, share(pen, x), negate(pen, share(pen, y)));
+    return add(build, hold(build, x), negate(build, hold(build, y)));
   }
   if (op == PG_DIVIDE) {
-    pg_id inverse = power(pen, y, -1, true, status);
+    pg_id inverse = power(build, y, -1, true, status);
     if (!inverse) {
       return 0;
     }
-    share(pen, y);
-    return multiply(pen, share(pen, x), inverse);
+    hold(build, y);
+    return multiply(build, hold(build, x), inverse);
   }
-  double z = pg_forward(op, data_of(pen, x), data_of(pen, y), status);
-  return *status ? 0 : node(pen, op, z, share(pen, x), share(pen, y));
+  double z = pg_forward(op, data_of(build, x), data_of(build, y), status);
+  return *status ? 0 : node(build, op, z, hold(build, x), hold(build, y));
 }
 
-PG_INLINE pg_id with_number(pg_pen *pen, int op, pg_id x, double y, bool integral, int *status) {
+PG_INLINE pg_id with_number(pg_build *build, int op, pg_id x, double y, bool integral, int *status) {
   if (op == PG_SUBTRACT_FROM) {
-    pg_id negative = negate(pen, share(pen, x));
-    return add(pen, negative, leaf(pen, y));
+    pg_id negative = negate(build, hold(build, x));
+    return add(build, negative, leaf(build, y));
   }
   if (op == PG_DIVIDE_INTO || op == PG_POWER) {
-    pg_id raised = power(pen, x, op == PG_POWER ? y : -1, integral || op == PG_DIVIDE_INTO, status);
+    pg_id raised = power(build, x, op == PG_POWER ? y : -1, integral || op == PG_DIVIDE_INTO, status);
     if (!raised) {
       return 0;
     }
-    share(pen, x);
-    return op == PG_POWER ? raised : multiply(pen, raised, leaf(pen, y));
+    hold(build, x);
+    return op == PG_POWER ? raised : multiply(build, raised, leaf(build, y));
   }
-  double z = pg_forward(op, data_of(pen, x), y, status);
-  return *status ? 0 : node(pen, op, z, share(pen, x), leaf(pen, y));
+  double z = pg_forward(op, data_of(build, x), y, status);
+  return *status ? 0 : node(build, op, z, hold(build, x), leaf(build, y));
 }
 
 int pg_map_unary(int op, size_t n, const pg_id *a, pg_id *out) {
   pg_lock();
-  pg_pen pen;
-  int status = PG_OK, result = begin(&pen, pg_all_live(n, a), n);
+  pg_build build;
+  int status = PG_OK, result = begin(&build, pg_all_live(n, a), n);
   for (size_t i = 0; i < n && !result; i++) {
-    out[i] = unary(&pen, op, a[i], &status);
-    result = status ? fail(&pen, status, out, i, 0) : PG_OK;
+    out[i] = unary(&build, op, a[i], &status);
+    result = status ? fail(&build, status, out, i, 0) : PG_OK;
   }
-  return end(&pen, result);
+  return end(&build, result);
 }
 
 int pg_map_binary(int op, size_t n, const pg_id *a, const pg_id *b, pg_id *out) {
   pg_lock();
-  pg_pen pen;
-  int status = PG_OK, result = begin(&pen, pg_all_live(n, a) && pg_all_live(n, b), 3 * n);
+  pg_build build;
+  int status = PG_OK, result = begin(&build, pg_all_live(n, a) && pg_all_live(n, b), 3 * n);
   for (size_t i = 0; i < n && !result; i++) {
-    out[i] = binary(&pen, op, a[i], b[i], &status);
-    result = status ? fail(&pen, status, out, i, 0) : PG_OK;
+    out[i] = binary(&build, op, a[i], b[i], &status);
+    result = status ? fail(&build, status, out, i, 0) : PG_OK;
   }
-  return end(&pen, result);
+  return end(&build, result);
 }
 
 int pg_map_number(int op, size_t n, const pg_id *a, double y, bool integral, pg_id *out) {
   pg_lock();
-  pg_pen pen;
-  int status = PG_OK, result = begin(&pen, pg_all_live(n, a), 4 * n);
+  pg_build build;
+  int status = PG_OK, result = begin(&build, pg_all_live(n, a), 4 * n);
   for (size_t i = 0; i < n && !result; i++) {
-    out[i] = with_number(&pen, op, a[i], y, integral, &status);
-    result = status ? fail(&pen, status, out, i, 0) : PG_OK;
+    out[i] = with_number(&build, op, a[i], y, integral, &status);
+    result = status ? fail(&build, status, out, i, 0) : PG_OK;
   }
-  return end(&pen, result);
+  return end(&build, result);
 }
 
 /* Reductions --------------------------------------------------------------------------------------------- */
 
-/* The start of a sum, `0 + x`, and its next term. A sum of 0 is "none yet". */
-PG_INLINE pg_id plus(pg_pen *pen, pg_id sum, pg_id x) {
-  return sum ? add(pen, sum, x) : add(pen, x, leaf(pen, 0));
+/* sum + x, or 0 + x for the first term, where `sum` is 0 ("no node"). */
+PG_INLINE pg_id plus(pg_build *build, pg_id sum, pg_id x) {
+  return sum ? add(build, sum, x) : add(build, x, leaf(build, 0));
 }
 
-/* sum((xi * yi for xi, yi in zip(x, y)), sum). The running sum and its pin stay out of memory: through memory
- * they would come back after twice the time that a node takes. */
-PG_INLINE pg_id dot(pg_pen *pen, size_t n, const pg_id *x, size_t x_step, const pg_id *y, size_t y_step,
+/* sum((xi * yi for xi, yi in zip(x, y)), sum), where a `sum` of 0 is the number 0. The running sum and its pin
+ * are kept in registers: storing and loading them takes twice as long as making a node. */
+PG_INLINE pg_id dot(pg_build *build, size_t n, const pg_id *x, size_t x_step, const pg_id *y, size_t y_step,
                     pg_id sum) {
-  double z = sum ? data_of(pen, sum) : 0;
-  int pin = sum ? pin_of(pen, sum) : 0;
+  double z = sum ? data_of(build, sum) : 0;
+  int pin = sum ? pin_of(build, sum) : 0;
   for (size_t i = 0; i < n; i++, x += x_step, y += y_step) {
-    const double product = data_of(pen, *x) * data_of(pen, *y);
-    const int product_pin = pin_of(pen, *x) | pin_of(pen, *y);
-    pg_id term = pg_put(pen, PG_MUL, product, share(pen, *x), share(pen, *y), product_pin);
+    const double product = data_of(build, *x) * data_of(build, *y);
+    const int product_pin = pin_of(build, *x) | pin_of(build, *y);
+    pg_id term = pg_build_add(build, PG_MUL, product, hold(build, *x), hold(build, *y), product_pin);
     z = sum ? z + product : product + z;
     pin |= product_pin;
-    sum = sum ? pg_put(pen, PG_ADD, z, sum, term, pin) : pg_put(pen, PG_ADD, z, term, leaf(pen, 0), pin);
+    sum = sum ? pg_build_add(build, PG_ADD, z, sum, term, pin)
+              : pg_build_add(build, PG_ADD, z, term, leaf(build, 0), pin);
   }
   return sum;
 }
 
-PG_INLINE pg_id reduce(pg_pen *pen, int op, size_t n, const pg_id *x) {
+/* One row, from left to right. */
+PG_INLINE pg_id reduce(pg_build *build, int op, size_t n, const pg_id *x) {
   pg_id z = 0;
   for (size_t i = 0; i < n; i++) {
-    pg_id xi = same(pen, x[i]);
+    pg_id xi = hold_result(build, x[i]);
     if (op == PG_ADD) {
-      z = plus(pen, z, xi);
+      z = plus(build, z, xi);
     } else if (!z) {
-      z = op == PG_MUL ? multiply(pen, xi, leaf(pen, 1)) : xi;
+      z = op == PG_MUL ? multiply(build, xi, leaf(build, 1)) : xi;
     } else {
-      int status = PG_OK; /* a failure is Python's affair: it asks for ops that have none */
-      z = node(pen, op, pg_forward(op, data_of(pen, z), data_of(pen, xi), &status), z, xi);
+      int status = PG_OK;
+      z = node(build, op, pg_forward(op, data_of(build, z), data_of(build, xi), &status), z, xi);
+      assert(!status); /* callers reduce by ops that cannot fail */
     }
   }
-  return z ? z : leaf(pen, op == PG_MUL);
+  return z ? z : leaf(build, op == PG_MUL);
 }
 
 int pg_reduce(int op, size_t rows, size_t n, const pg_id *x, pg_id *out) {
   pg_lock();
-  pg_pen pen;
-  int result = begin(&pen, pg_all_live(rows * n, x), rows * (n + 1));
+  pg_build build;
+  int result = begin(&build, pg_all_live(rows * n, x), rows * (n + 1));
   for (size_t i = 0; i < rows && !result; i++) {
-    out[i] = reduce(&pen, op, n, x + i * n);
+    out[i] = reduce(&build, op, n, x + i * n);
   }
-  return end(&pen, result);
+  return end(&build, result);
+}
+
+/* Whether all elements of a matrix are among the rows * columns ids that are checked to be live. */
+static inline bool is_dense(size_t rows, size_t columns, size_t row, size_t column) {
+  return rows == 0 || columns == 0 || (rows - 1) * row + (columns - 1) * column < rows * columns;
 }
 
 int pg_matmul(size_t rows, size_t n, size_t columns, const pg_id *a, size_t a_row, size_t a_column,
               const pg_id *b, size_t b_row, size_t b_column, const pg_id *bias, pg_id *out) {
+  assert(is_dense(rows, n, a_row, a_column) && is_dense(n, columns, b_row, b_column));
   pg_lock();
-  pg_pen pen;
+  pg_build build;
   bool live = pg_all_live(rows * n, a) && pg_all_live(n * columns, b) && (!bias || pg_all_live(columns, bias));
-  int result = begin(&pen, live, rows * columns * (2 * n + 1));
+  int result = begin(&build, live, rows * columns * (2 * n + 1));
   for (size_t i = 0; i < rows && !result; i++) {
     for (size_t j = 0; j < columns; j++) {
-      pg_id sum = bias ? same(&pen, bias[j]) : 0;
-      sum = dot(&pen, n, a + i * a_row, a_column, b + j * b_column, b_row, sum);
-      out[i * columns + j] = sum ? sum : leaf(&pen, 0);
+      pg_id sum = bias ? hold_result(&build, bias[j]) : 0;
+      sum = dot(&build, n, a + i * a_row, a_column, b + j * b_column, b_row, sum);
+      out[i * columns + j] = sum ? sum : leaf(&build, 0);
     }
   }
-  return end(&pen, result);
+  return end(&build, result);
 }
 
 /* Rows of probabilities ---------------------------------------------------------------------------------- */
 
-static double largest(const pg_pen *pen, size_t n, const pg_id *x) {
-  double most = data_of(pen, x[0]);
+/* The largest data of a row that is not empty; what comes after a leading nan does not matter. */
+static double largest(const pg_build *build, size_t n, const pg_id *x) {
+  assert(n > 0);
+  double most = data_of(build, x[0]);
   for (size_t i = 1; i < n; i++) {
-    double xi = data_of(pen, x[i]);
+    double xi = data_of(build, x[i]);
     most = xi > most ? xi : most;
   }
   return most;
 }
 
-/* x is at most the largest, so none of these exps can overflow, and their sum is at least 1, or nan: its log
- * and its inverse do not fail either. */
-PG_INLINE pg_id exponential(pg_pen *pen, pg_id x) { return node(pen, PG_EXP, exp(data_of(pen, x)), x, 0); }
-PG_INLINE pg_id logarithm(pg_pen *pen, pg_id x) { return node(pen, PG_LOG, log(data_of(pen, x)), x, 0); }
+/* exp(x) and log(x) of a shifted row. The shifted x are at most 0, so no exp overflows. The sum of exps is at
+ * least 1, or nan, so its log and its inverse do not fail either. */
+PG_INLINE pg_id exponential(pg_build *build, pg_id x) {
+  return node(build, PG_EXP, exp(data_of(build, x)), x, 0);
+}
+PG_INLINE pg_id logarithm(pg_build *build, pg_id x) {
+  return node(build, PG_LOG, log(data_of(build, x)), x, 0);
+}
 
 int pg_softmax(size_t rows, size_t n, const pg_id *x, pg_id *out) {
   pg_lock();
-  pg_pen pen;
-  int result = begin(&pen, pg_all_live(rows * n, x), rows * (5 * n + 3));
+  pg_build build;
+  int result = begin(&build, pg_all_live(rows * n, x), rows * (5 * n + 3));
   for (size_t row = 0; row < rows && n && !result; row++, x += n, out += n) {
-    const double shift = -largest(&pen, n, x);
+    const double shift = -largest(&build, n, x);
     for (size_t i = 0; i < n; i++) {
-      out[i] = exponential(&pen, add(&pen, share(&pen, x[i]), leaf(&pen, shift)));
+      out[i] = exponential(&build, add(&build, hold(&build, x[i]), leaf(&build, shift)));
     }
     int status = PG_OK;
-    pg_id inverse = power(&pen, reduce(&pen, PG_ADD, n, out), -1, true, &status);
+    pg_id inverse = power(&build, reduce(&build, PG_ADD, n, out), -1, true, &status);
+    assert(inverse && !status);
     for (size_t i = 0; i < n; i++) {
-      out[i] = multiply(&pen, out[i], share(&pen, inverse));
+      out[i] = multiply(&build, out[i], hold(&build, inverse));
     }
-    unshare(&pen, inverse);
+    unhold(&build, inverse);
   }
-  return end(&pen, result);
+  return end(&build, result);
 }
 
-/* Puts the shifted into `shifted`, and returns the log of the sum of their exps. */
-PG_INLINE pg_id log_sum_exp(pg_pen *pen, size_t n, const pg_id *x, pg_id *shifted) {
-  const double shift = -largest(pen, n, x);
+/* Makes the shifted elements of a row, and returns the log of the sum of their exps. */
+PG_INLINE pg_id log_sum_exp(pg_build *build, size_t n, const pg_id *x, pg_id *shifted) {
+  const double shift = -largest(build, n, x);
   for (size_t i = 0; i < n; i++) {
-    shifted[i] = add(pen, share(pen, x[i]), leaf(pen, shift));
+    shifted[i] = add(build, hold(build, x[i]), leaf(build, shift));
   }
   pg_id sum = 0;
   for (size_t i = 0; i < n; i++) {
-    sum = plus(pen, sum, exponential(pen, share(pen, shifted[i])));
+    sum = plus(build, sum, exponential(build, hold(build, shifted[i])));
   }
-  return logarithm(pen, sum);
+  return logarithm(build, sum);
 }
 
 int pg_log_softmax(size_t rows, size_t n, const pg_id *x, pg_id *out) {
   pg_lock();
-  pg_pen pen;
-  int result = begin(&pen, pg_all_live(rows * n, x), rows * (5 * n + 4));
+  pg_build build;
+  int result = begin(&build, pg_all_live(rows * n, x), rows * (5 * n + 4));
   for (size_t row = 0; row < rows && n && !result; row++, x += n, out += n) {
-    pg_id minus_log = negate(&pen, log_sum_exp(&pen, n, x, out));
+    pg_id minus_log = negate(&build, log_sum_exp(&build, n, x, out));
     for (size_t i = 0; i < n; i++) {
-      out[i] = add(&pen, out[i], share(&pen, minus_log));
+      out[i] = add(&build, out[i], hold(&build, minus_log));
     }
-    unshare(&pen, minus_log);
+    unhold(&build, minus_log);
   }
-  return end(&pen, result);
+  return end(&build, result);
 }
 
 int pg_cross_entropy(size_t rows, size_t n, const pg_id *x, const uint32_t *targets, pg_id *scratch,
                      pg_id *out) {
   pg_lock();
-  pg_pen pen;
-  int result = begin(&pen, pg_all_live(rows * n, x), rows * (5 * n + 5));
+  pg_build build;
+  int result = begin(&build, pg_all_live(rows * n, x), rows * (5 * n + 5));
   for (size_t row = 0; row < rows && !result; row++, x += n) {
     if (targets[row] >= n) {
-      result = fail(&pen, PG_DOMAIN, out, row, 0);
+      result = fail(&build, PG_DOMAIN, out, row, 0);
       break;
     }
-    pg_id log_sum = log_sum_exp(&pen, n, x, scratch);
-    out[row] = add(&pen, log_sum, negate(&pen, share(&pen, scratch[targets[row]])));
+    pg_id log_sum = log_sum_exp(&build, n, x, scratch);
+    out[row] = add(&build, log_sum, negate(&build, hold(&build, scratch[targets[row]])));
     for (size_t i = 0; i < n; i++) {
-      unshare(&pen, scratch[i]);
+      unhold(&build, scratch[i]);
     }
   }
-  return end(&pen, result);
+  return end(&build, result);
 }
 
 int pg_rms_norm(size_t rows, size_t n, const pg_id *x, const pg_id *weights, double eps, pg_id *out) {
   pg_lock();
-  pg_pen pen;
+  pg_build build;
   int result =
-      begin(&pen, pg_all_live(rows * n, x) && (!weights || pg_all_live(n, weights)), rows * (4 * n + 7));
+      begin(&build, pg_all_live(rows * n, x) && (!weights || pg_all_live(n, weights)), rows * (4 * n + 7));
   for (size_t row = 0; row < rows && n && !result; row++, x += n) {
-    pg_id sum = dot(&pen, n, x, 1, x, 1, 0);
+    pg_id sum = dot(&build, n, x, 1, x, 1, 0);
     int status = PG_OK;
-    pg_id mean = multiply(&pen, sum, leaf(&pen, pg_pow((double)n, -1, &status)));
-    pg_id shifted = add(&pen, mean, leaf(&pen, eps));
-    pg_id scale = power(&pen, shifted, -0.5, false, &status);
+    pg_id mean = multiply(&build, sum, leaf(&build, pg_pow((double)n, -1, &status)));
+    assert(!status);
+    pg_id shifted = add(&build, mean, leaf(&build, eps));
+    pg_id scale = power(&build, shifted, -0.5, false, &status);
     if (!scale) {
-      result = fail(&pen, status, out, row * n, shifted);
+      result = fail(&build, status, out, row * n, shifted);
       break;
     }
     for (size_t i = 0; i < n; i++) {
-      pg_id scaled = multiply(&pen, share(&pen, x[i]), share(&pen, scale));
-      out[row * n + i] = weights ? multiply(&pen, scaled, share(&pen, weights[i])) : scaled;
+      pg_id scaled = multiply(&build, hold(&build, x[i]), hold(&build, scale));
+      out[row * n + i] = weights ? multiply(&build, scaled, hold(&build, weights[i])) : scaled;
     }
-    unshare(&pen, scale);
+    unhold(&build, scale);
   }
-  return end(&pen, result);
+  return end(&build, result);
 }
 
 /* micrograd's nn ----------------------------------------------------------------------------------------- */
 
-/* One neuron. The inputs are x, or if there are numbers, wherever x is 0, each number a leaf of its own. */
-PG_INLINE pg_id neuron(pg_pen *pen, size_t n, const pg_id *w, const pg_id *x, const double *numbers, pg_id b,
-                       bool relu) {
-  pg_id act = share(pen, b);
+/* One neuron of n inputs: x[i], or where that is 0 ("no node"), a new leaf of numbers[i]. `numbers` may be NULL
+ * if no x[i] is 0. */
+PG_INLINE pg_id neuron(pg_build *build, size_t n, const pg_id *w, const pg_id *x, const double *numbers,
+                       pg_id b, bool relu) {
+  pg_id act = hold(build, b);
   if (numbers) {
     for (size_t i = 0; i < n; i++) {
-      pg_id xi = x[i] ? share(pen, x[i]) : leaf(pen, numbers[i]);
-      act = add(pen, act, multiply(pen, share(pen, w[i]), xi));
+      pg_id xi = x[i] ? hold(build, x[i]) : leaf(build, numbers[i]);
+      act = add(build, act, multiply(build, hold(build, w[i]), xi));
     }
   } else {
-    act = dot(pen, n, w, 1, x, 1, act);
+    act = dot(build, n, w, 1, x, 1, act);
   }
   if (relu) {
     int status = PG_OK;
-    act = node(pen, PG_RELU, pg_forward(PG_RELU, data_of(pen, act), 0, &status), act, 0);
+    act = node(build, PG_RELU, pg_forward(PG_RELU, data_of(build, act), 0, &status), act, 0);
+    assert(!status);
   }
   return act;
 }
@@ -468,8 +398,8 @@ int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *nu
   for (size_t i = 0; i < n && live; i++) {
     live = pg_is_live(x[i]) || (!x[i] && numbers);
   }
-  pg_pen pen;
-  int result = begin(&pen, live, nodes);
+  pg_build build;
+  int result = begin(&build, live, nodes);
   if (!result) {
     const pg_id *w = mlp->parameters;
     pg_id *made = out;
@@ -478,15 +408,15 @@ int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *nu
       pg_id *const outputs = made;
       for (size_t i = 0; i < mlp->widths[layer]; i++, at++) {
         const size_t inputs = mlp->inputs[at];
-        *made++ = neuron(&pen, inputs < n ? inputs : n, w, x, numbers, w[inputs], mlp->relu[at]);
+        *made++ = neuron(&build, inputs < n ? inputs : n, w, x, numbers, w[inputs], mlp->relu[at]);
         w += inputs + 1;
       }
       x = outputs;
       numbers = NULL;
       n = mlp->widths[layer];
     }
-    pg_end(pen);
-    result = pen.flags & PG_PINNED ? PG_SOME_PINNED : PG_OK;
+    pg_build_end(build);
+    result = build.flags & PG_PINNED ? PG_SOME_PINNED : PG_OK;
     for (pg_id *hidden = out; hidden < x; hidden++) {
       pg_drop(*hidden);
     }

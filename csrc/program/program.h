@@ -9,6 +9,7 @@
 #define PYGRAD_PROGRAM_H
 
 #include "graph/arena.h"
+#include "memory.h"
 
 typedef uint32_t pg_ref; /* an instruction, by its place in the list */
 

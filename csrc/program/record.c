@@ -183,7 +183,7 @@ static void enter_inputs(pg_program *p, found_nodes *f, size_t inputs, const pg_
 static void end_trace_of(uint32_t count, const found *nodes) {
   pg_lock();
   for (uint32_t i = 0; i < count; i++) {
-    pg_node_at(nodes[i].id)->flags &= (uint8_t)~PG_TRACED;
+    pg_node_at(nodes[i].id)->flags &= (uint16_t)~PG_TRACED;
   }
   pg_unlock();
 }

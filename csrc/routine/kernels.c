@@ -120,7 +120,7 @@ typedef struct {
 
 static int lanes(void) {
 #ifdef __x86_64__
-  const int most = pg_the_arena.test_lanes ? pg_the_arena.test_lanes : 8;
+  const int most = pg_tests.lanes ? pg_tests.lanes : 8;
   if (most >= 8 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) {
     return 8;
   }
@@ -132,7 +132,7 @@ static int lanes(void) {
 }
 
 int pg_test_use_lanes(int most) {
-  pg_the_arena.test_lanes = most;
+  pg_tests.lanes = most;
   return lanes();
 }
 
@@ -371,14 +371,4 @@ double pg_long_batch(const pg_routine *r, double ns) {
   const double left = ns - most_ns_of(&r->phases[PG_BEFORE]) - most_ns_of(&r->phases[PG_AFTER]);
   const double each = most_ns_of(&r->phases[PG_BATCH]); /* which is not all: a batch is copied, too */
   return left < 0 ? 0 : left / (each + 1);
-}
-
-int pg_add_grads(size_t n, const pg_id *ids, const double *grads) {
-  pg_lock();
-  const bool live = pg_all_live(n, ids);
-  for (size_t i = 0; i < n && live; i++) {
-    pg_node_at(ids[i])->grad += grads[i];
-  }
-  pg_unlock();
-  return live ? PG_OK : PG_STALE;
 }

@@ -406,7 +406,7 @@ static void forget_arena(void) {
     pg_os_unreserve(A->nodes, (size_t)A->capacity * PG_BLOCK_NODES * sizeof(pg_node));
     pg_os_unreserve(A->blocks, A->capacity * sizeof(pg_block));
   }
-  *A = (pg_arena){.lock = ATOMIC_FLAG_INIT, .fork_safe = A->fork_safe, .test_successes = -1};
+  *A = (pg_arena){.lock = ATOMIC_FLAG_INIT, .fork_safe = A->fork_safe};
 }
 
 void fuzz(void) {

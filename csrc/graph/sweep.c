@@ -1,0 +1,187 @@
+/* sweep.c: the backward pass: one linear walk over the blocks, from the root towards older nodes.
+ *
+ * A node is processed if it bears the mark of this sweep; processing it marks its operands. Blocks without
+ * marked nodes are skipped, and the sweep ends when no marked node is left.
+ *
+ * Sweeps are numbered. The mark of sweep s is its low byte, which is never 0, and block->swept is the newest
+ * sweep that has marked a node of the block. Sweeps that were given up leave marks behind, on live and on dead
+ * nodes. To tell these from its own, a sweep wipes a block's marks before it marks the first node there, but
+ * only if all but the low byte of block->swept differs: in 255 consecutive sweeps no mark occurs twice. So
+ * wiping costs each block that is in use one pass in 255 sweeps, and other blocks nothing.
+ */
+#include "graph/ops.h"
+
+/* Adjoints ------------------------------------------------------------------------------------------------ */
+
+/* Adds the node's share to its operands' grads. Stops at the first adjoint that fails; what was added before
+ * stays. Where `op` is a constant, so is the switch. */
+PG_INLINE int adjoint_of(int op, const pg_node *n, pg_node *a, pg_node *b) {
+  const double x = a->data, y = b->data, z = n->data, g = n->grad;
+  int code = PG_OK, *const status = &code;
+  switch (op) {
+#define ACCUMULATE(operand, share)                                                                             \
+  do {                                                                                                         \
+    const double added = (share);                                                                              \
+    if (code) {                                                                                                \
+      return code;                                                                                             \
+    }                                                                                                          \
+    (operand)->grad += added;                                                                                  \
+  } while (0)
+#define PG_UNARY(name, symbol, result, adjoint_x)                                                              \
+  case PG_##name:                                                                                              \
+    ACCUMULATE(a, adjoint_x);                                                                                  \
+    break;
+#define PG_BINARY(name, symbol, result, adjoint_x, adjoint_y)                                                  \
+  case PG_##name:                                                                                              \
+    ACCUMULATE(a, adjoint_x);                                                                                  \
+    ACCUMULATE(b, adjoint_y);                                                                                  \
+    break;
+#include "ops.def"
+#undef ACCUMULATE
+  default: /* the others have no adjoint: a leaf, a custom node, a cell of a list */
+    assert(op == PG_LEAF || op == PG_CUSTOM || op == PG_LIST);
+    break;
+  }
+  (void)z, (void)y, (void)x, (void)g, (void)status;
+  return PG_OK;
+}
+
+static __attribute__((noinline)) int adjoint(const pg_node *n, pg_node *a, pg_node *b) {
+  return adjoint_of(n->op, n, a, b);
+}
+
+int pg_backward_one(pg_id id) {
+  int status = PG_STALE;
+  pg_lock();
+  if (pg_is_live(id)) {
+    const pg_node *n = pg_node_at(id);
+    status = adjoint(n, pg_node_at(n->a), pg_node_at(n->b));
+  }
+  pg_unlock();
+  return status;
+}
+
+/* Marks --------------------------------------------------------------------------------------------------- */
+
+enum { MARKS = UINT8_MAX + 1 };
+
+static void wipe_marks(pg_block_id block) {
+  for (pg_id id = pg_first_of(block); id < pg_first_of(block + 1); id++) {
+    pg_node_at(id)->mark = 0;
+  }
+  pg_the_arena.blocks[block].swept = 0;
+}
+
+/* Numbers a new sweep, whose mark no node of a block that it has entered bears. */
+static uint32_t new_sweep(void) {
+  if (++pg_the_arena.sweep % MARKS == 0) {
+    pg_the_arena.sweep++;
+  }
+  if (pg_the_arena.sweep == 1) { /* the first, or 2**32 sweeps on: numbers occur again */
+    for (pg_block_id block = 1; block < pg_the_arena.fresh; block++) {
+      if (pg_the_arena.blocks[block].swept) {
+        wipe_marks(block);
+      }
+    }
+  }
+  return pg_the_arena.sweep;
+}
+
+/* Prepares a block for its first mark of this sweep. */
+static __attribute__((noinline)) void enter_block(pg_block_id block, uint32_t sweep) {
+  const uint32_t swept = pg_the_arena.blocks[block].swept;
+  assert(swept < sweep);
+  if (swept && swept / MARKS != sweep / MARKS) {
+    wipe_marks(block);
+  }
+  pg_the_arena.blocks[block].swept = sweep;
+}
+
+/* Marks a node, which is to be processed by the newest sweep. Leaves need no processing. True if the node was
+ * not marked before. */
+PG_INLINE bool mark(pg_node *n, pg_id id, uint32_t sweep) {
+  if (!(n->flags & PG_INTERIOR)) {
+    return false;
+  }
+  if (__builtin_expect(pg_the_arena.blocks[pg_block_of(id)].swept != sweep, 0)) {
+    enter_block(pg_block_of(id), sweep);
+  }
+  const bool is_new = n->mark != (uint8_t)sweep;
+  n->mark = (uint8_t)sweep;
+  return is_new;
+}
+
+/* The sweep ------------------------------------------------------------------------------------------------ */
+
+int pg_sweep_begin(pg_sweep *sweep, pg_id root) {
+  pg_lock();
+  bool live = pg_is_live(root);
+  if (live) {
+    pg_node_at(root)->grad = 1;
+    *sweep = (pg_sweep){.at = root, .pending = mark(pg_node_at(root), root, new_sweep())};
+  }
+  pg_unlock();
+  return live ? PG_OK : PG_STALE;
+}
+
+/* Processes the marked nodes of the block of state->at, from there to the block's first node. Returns what
+ * stops the sweep, PG_DONE if nothing does; then state->at is the node processed last. */
+static int64_t sweep_block(pg_sweep *state, uint32_t *budget) {
+  const uint32_t sweep = pg_the_arena.sweep;
+  pg_node *const nodes = pg_the_arena.nodes;
+  const pg_node *const first = nodes + pg_first_of(pg_block_of(state->at));
+  pg_node *n = nodes + state->at + 1, *last = NULL;
+  uint32_t pending = state->pending;
+  int64_t stop = PG_DONE;
+  while (n-- != first && pending && !stop) {
+    if (n->mark != (uint8_t)sweep) {
+      continue;
+    }
+    assert(n->flags & PG_INTERIOR);
+    n->mark = 0; /* so that the sweep may go on from this node */
+    last = n;
+    pg_node *a = nodes + n->a, *b = nodes + n->b;
+    pending += (uint32_t)mark(a, n->a, sweep) + mark(b, n->b, sweep) - 1;
+    /* Most nodes are of these two ops. Inlined, they take half the time. */
+    if (n->op == PG_ADD && !(n->flags & PG_CLOSURE)) {
+      adjoint_of(PG_ADD, n, a, b);
+    } else if (n->op == PG_MUL && !(n->flags & PG_CLOSURE)) {
+      adjoint_of(PG_MUL, n, a, b);
+    } else {
+      stop = n->flags & PG_CLOSURE ? n - nodes : adjoint(n, a, b);
+    }
+  }
+  state->pending = pending;
+  if (last) {
+    state->at = (pg_id)(last - nodes);
+    *budget = *budget > PG_BLOCK_NODES ? *budget - PG_BLOCK_NODES : 0;
+    stop = stop || *budget ? stop : PG_MORE;
+  }
+  return stop;
+}
+
+/* Between two calls sweep->at is a node of the root's graph, so its block stays on the list, where it is. */
+int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
+  pg_lock();
+  const pg_block *blocks = pg_the_arena.blocks;
+  pg_sweep s = *sweep;
+  int64_t stop = PG_DONE;
+  if (s.pending && !pg_is_live(s.at)) {
+    stop = PG_STALE;
+    s.pending = 0;
+  }
+  while (s.pending && pg_block_of(s.at)) { /* block 0 ends the list, after all that is pending */
+    const pg_block *block = &blocks[pg_block_of(s.at)];
+    if (block->swept == pg_the_arena.sweep) {
+      stop = sweep_block(&s, &budget);
+      if (stop) {
+        break;
+      }
+    }
+    budget -= budget > 0; /* skipping a block costs time, too */
+    s.at = pg_first_of(block->older) + PG_BLOCK_NODES - 1;
+  }
+  *sweep = s;
+  pg_unlock();
+  return stop;
+}
