@@ -1,6 +1,8 @@
 """Builds `pygrad._core`: csrc/pygrad.h, the C API, is the cdef. setup.py calls this; nothing else does."""
 
+import platform
 import re
+import sysconfig
 from pathlib import Path
 
 from cffi import FFI
@@ -39,12 +41,15 @@ def files(*suffixes: str) -> list[str]:
     return sorted(f"csrc/{file.relative_to(CSRC).as_posix()}" for file in CSRC.rglob("*.*") if file.suffix in suffixes)
 
 
+# The C types of csrc/python/ are for CPython with a GIL. Elsewhere the package does without.
+HAS_TYPES = platform.python_implementation() == "CPython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+
 ffibuilder = FFI()
 ffibuilder.cdef(cdef())
 ffibuilder.set_source(
     "pygrad._core",
     '#include "pygrad.h"\n' + BRIEF_CALLS,
-    sources=files(".c"),
+    sources=[file for file in files(".c") if HAS_TYPES or not file.startswith("csrc/python/")],
     depends=files(".h", ".def", ".inc"),
     include_dirs=["csrc"],
     # As Python rounds: no contraction, so that a * b + c rounds twice, and pow(x, -1) is a call, not 1 / x.

@@ -6,14 +6,44 @@ The core is csrc/, bound by build_ffi.py as `pygrad._core`. Its functions return
 
 from __future__ import annotations
 
+import importlib.machinery
+import importlib.util
+import os
+import platform
+import sys
+import sysconfig
 from typing import Any
 
 try:
+    from pygrad import _core
     from pygrad._core import ffi, lib
 except ImportError as missing:
     raise ImportError("pygrad's C core is not built here: run `pip install .` or `pip install -e .` first") from missing
 
-__all__ = ["OPS", "check", "error", "ffi", "lib", "text"]
+__all__ = ["OPS", "check", "error", "fast", "ffi", "lib", "text"]
+
+
+def _load_fast() -> Any:
+    """The C types of csrc/python/, a second module in the library of the first; None where cffi is all there is.
+
+    That is so on PyPy, on free-threaded CPython, and where the environment says PYGRAD_FACADE=cffi.
+    """
+    facade = os.environ.get("PYGRAD_FACADE", "")
+    if facade not in ("", "c", "cffi"):
+        raise ImportError(f"PYGRAD_FACADE is c or cffi, not {facade!r}")
+    on_gil = platform.python_implementation() == "CPython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+    if facade == "cffi" or not on_gil:
+        return None
+    loader = importlib.machinery.ExtensionFileLoader("pygrad._fast", _core.__file__)
+    spec = importlib.util.spec_from_file_location(loader.name, _core.__file__, loader=loader)
+    assert spec
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    sys.modules[loader.name] = module
+    return module
+
+
+fast = _load_fast()
 
 
 def text(chars: Any) -> str:

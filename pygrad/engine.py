@@ -22,13 +22,12 @@ import numpy as np
 if TYPE_CHECKING:
     from typing_extensions import TypeGuard
 
-from pygrad._lib import OPS, check, error, ffi, lib, text
+from pygrad._lib import OPS, check, error, fast, ffi, lib, text
 
 Number = Union[float, int]  # or whatever else has __float__ or __index__, such as NumPy's scalars
 
 
 _NONE: tuple[Any, ...] = ()
-_new = object.__new__  # a Value without __init__, for a node that is there already
 _leaf = lib.pg_leaf
 _get_data, _set_data = lib.pg_data, lib.pg_set_data
 _get_grad, _set_grad = lib.pg_grad, lib.pg_set_grad
@@ -111,7 +110,7 @@ class Value:
 
     # _pins: the operands' Values, where a Python _backward is among what is below them (see _made).
     # _symbol, _closure: the _op of a node made in Python, and its _backward. _keeper: see _make_findable.
-    __slots__ = ("__weakref__", "_closure", "_id", "_keeper", "_pins", "_symbol")
+    __slots__ = () if fast else ("__weakref__", "_closure", "_id", "_keeper", "_pins", "_symbol")
 
     # NumPy's scalars (priority -1e6) leave `np.float64(2) * v` to us; its arrays (priority 0) go element by element.
     __array_priority__ = -1.0
@@ -137,13 +136,14 @@ class Value:
         if label != "":
             self.label = label
 
-    # A handle that goes lets go of its node. `release` is bound here, for it must be there at interpreter exit, too.
-    def __del__(self, release: Callable[[int], int] = lib.pg_release) -> None:
-        try:
-            if not release(self._id):
-                self._id = 0  # "no node", should this be called again
-        except AttributeError:  # __init__ raised: there is no node
-            pass
+    if not fast:
+        # A handle that goes lets go of its node. `release` is bound here, for it must be there at interpreter exit, too.
+        def __del__(self, release: Callable[[int], int] = lib.pg_release) -> None:
+            try:
+                if not release(self._id):
+                    self._id = 0  # "no node", should this be called again
+            except AttributeError:  # __init__ raised: there is no node
+                pass
 
     @property
     def data(self) -> float:
@@ -300,6 +300,10 @@ class Value:
         lib.pg_set_flags(self._id, lib.PG_CLOSURE | lib.PG_INTERIOR)
 
 
+if fast:
+    Value = fast.derive(Value, "(data, _children=(), _op='', label='')")  # type: ignore[misc]
+_new = Value.__new__  # a Value without __init__, for a node that is there already
+
 # Making and naming ------------------------------------------------------------------------------------------------
 
 
@@ -416,6 +420,8 @@ def _make_findable(value: Value) -> None:
     While one thread runs a Value's __del__, another can still find it there, and revive it. So its __del__ must not
     let go of the node; the keeper does, which goes with its slots, after the last reference, weak ones included.
     """
+    if fast:
+        return
     with _lock:
         if not hasattr(value, "_keeper"):
             if lib.pg_keep(value._id):
@@ -435,8 +441,8 @@ def _handle(id: int, pins: tuple[object, ...] = ()) -> Value:
     (Objects that gc.freeze() has hidden are not found: such a node gets a second Value, equal to the first.)
     """
     with _lock:
-        value = _handles.get(id)
-        if value is None and lib.pg_flags_of(id) & lib.PG_HELD:
+        value = fast.living(id) if fast else _handles.get(id)
+        if value is None and not fast and lib.pg_flags_of(id) & lib.PG_HELD:
             for generation in _GENERATIONS:
                 for thing in gc.get_objects(*generation):
                     if issubclass(type(thing), Value) and hasattr(thing, "_id") and thing._id not in _handles:
@@ -528,6 +534,16 @@ def _sweep_from(root: int) -> None:
             raise error(stop, f"the backward step of {_formula(sweep.at)}")
         if stop > lib.PG_MORE:
             _handles[stop]._closure()
+
+
+def _fail(status: int, id: int) -> None:
+    raise error(status, f"the backward step of {_formula(id)}")
+
+
+if fast:
+    _backward = fast.backward_from
+    fast.set_hooks(_late_closures.values, _late_closures.drop_unused, _fail)
+    os.register_at_fork(after_in_child=fast.after_fork)
 
 
 class _OneSweep:

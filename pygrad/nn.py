@@ -332,7 +332,7 @@ class _Plan:
         status = check(lib.pg_mlp_forward(self.mlp, len(ids), ids, numbers, out), "a model's call")
         results = []
         for id in out[self.neurons - self.width : self.neurons]:
-            result: Value = object.__new__(Value)
+            result: Value = Value.__new__(Value)
             result._id = id
             if status:  # a Python _backward is below: see engine._made
                 result._pins = (*x, *self.parameters)

@@ -3,15 +3,16 @@
 
 #include <stdlib.h>
 
-#include "graph/arena.h"
+#include "memory.h"
 
 pg_python pg_the_python;
 static pg_python *const P = &pg_the_python;
 
 /* The Values of nodes ------------------------------------------------------------------------------------- */
 
-/* A table with an entry for each node id there may be, in chunks that are allocated when a Value first comes there.
- * A page of a chunk takes memory only if something was written to it: 8 bytes a node, where nodes have Values. */
+/* A table with an entry for each node id there may be, in chunks that are allocated when a Value first comes
+ * there. A page of a chunk takes memory only if something was written to it: 8 bytes a node, where nodes have
+ * Values. */
 enum { CHUNK = 1 << 16, CHUNKS = 1 << 15 };
 
 static bool allocate_chunk(pg_id id) {
@@ -107,8 +108,8 @@ static void drop_rare(pg_value *v) {
 
 /* Making ------------------------------------------------------------------------------------------------- */
 
-/* Objects are all of one size and come and go in great numbers: those that go are kept for those that come. Not where
- * the sanitizer is to see that none is used after it went. */
+/* Objects are all of one size and come and go in great numbers: those that go are kept for those that come. Not
+ * where the sanitizer is to see that none is used after it went. */
 #ifdef __SANITIZE_ADDRESS__
 enum { MAX_FREED = 0 };
 #else
@@ -124,12 +125,11 @@ static inline pg_value *reuse(void) {
 
 /* An object of the type itself, not tracked; NULL with MemoryError set. */
 static inline pg_value *new_object(void) {
-  pg_value *v;
-  if (__builtin_expect(pg_the_arena.test_successes >= 0, 0) && !pg_may_allocate()) {
+  if (__builtin_expect(pg_tests.allocations >= 0, 0) && !pg_may_allocate()) {
     PyErr_NoMemory();
     return NULL;
   }
-  v = P->freed ? reuse() : PyObject_GC_New(pg_value, P->type);
+  pg_value *v = P->freed ? reuse() : PyObject_GC_New(pg_value, P->type);
   if (v) {
     v->id = v->rare = 0;
     v->weak_references = NULL;
@@ -142,7 +142,7 @@ PyObject *pg_value_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
   if (type == P->type) {
     return (PyObject *)new_object();
   }
-  return ((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+  return (__extension__(allocfunc) PyType_GetSlot(type, Py_tp_alloc))(type, 0);
 }
 
 PyObject *pg_value_new(pg_id id) {
@@ -182,19 +182,19 @@ int pg_value_set_id(pg_value *v, pg_id id) {
 /* Freeing ------------------------------------------------------------------------------------------------ */
 
 static void free_object(pg_value *v) {
-  PyTypeObject *type = Py_TYPE(v);
+  PyTypeObject *type = Py_TYPE((PyObject *)v);
   if (type == P->type && P->freed_count < MAX_FREED) {
     v->weak_references = (PyObject *)P->freed;
     P->freed = v;
     P->freed_count++;
   } else {
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(v);
+    (__extension__(freefunc) PyType_GetSlot(type, Py_tp_free))(v);
   }
   Py_DECREF(type);
 }
 
-/* No Python code runs before the node is released but that of weak references and of what few Values have: so an
- * exception that a signal handler raises can strike nowhere in here. */
+/* No Python code runs before the node is released but that of weak references and of what few Values have: so
+ * an exception that a signal handler raises can strike nowhere in here. */
 void pg_value_tp_dealloc(PyObject *self) {
   pg_value *v = pg_value_of(self);
   const pg_id id = v->id;

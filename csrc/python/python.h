@@ -1,7 +1,7 @@
 /* python.h: the C types for CPython. Private to csrc/python/.
  *
- * They are in a module of its own, pygrad._fast, in the library that holds cffi's pygrad._core: so there is one arena
- * and one build. Everything here is called with the GIL held, but for what says otherwise.
+ * They are in a module of its own, pygrad._fast, in the library that holds cffi's pygrad._core: so there is one
+ * arena and one build. Everything here is called with the GIL held, but for what says otherwise.
  */
 #ifndef PYGRAD_PYTHON_H
 #define PYGRAD_PYTHON_H
@@ -17,13 +17,12 @@
 
 /* A Value: a handle that holds one node.
  *
- * With its node, 32 bytes, it takes 80: the collector's header 16, this 32. What few Values have (a _backward in
- * Python, the operands that it needs) is kept elsewhere. A Value without is of no interest to the collector, and not
- * tracked; an instance of a Python subclass always is. */
+ * With its node, 32 bytes, it takes 80: the collector's header 16, this 32. What few Values have (a _backward
+ * in Python, the operands that it needs) is kept elsewhere. A Value without is of no interest to the collector,
+ * and not tracked; an instance of a Python subclass always is. */
 typedef struct {
-  PyObject_HEAD
-  pg_id id;      /* 0: no node yet */
-  uint32_t rare; /* the index of its pg_rare; 0: none */
+  PyObject_HEAD pg_id id; /* 0: no node yet */
+  uint32_t rare;          /* the index of its pg_rare; 0: none */
   PyObject *weak_references;
 } pg_value;
 
@@ -57,26 +56,30 @@ enum { PG_PY_OPS = 64, PG_PY_INHERITED = PG_PY_OPERATORS + PG_PY_OPS };
 
 /* All state of the module. There is one: the arena, too, is one a process (see module.c). */
 typedef struct {
-  PyTypeObject *type;                     /* Value */
-  PyObject *inherited[PG_PY_INHERITED];   /* functions of the Python class */
-  PyMethodDef methods[PG_PY_OPS + 2];     /* of the type */
+  PyTypeObject *type;                   /* Value */
+  PyObject *inherited[PG_PY_INHERITED]; /* functions of the Python class */
+  PyMethodDef methods[PG_PY_OPS + 2];   /* of the type */
   char method_names[PG_PY_OPS][16];
   pg_value *freed; /* objects for reuse, chained by weak_references */
   size_t freed_count;
-  PyObject ***living;              /* by node id, in chunks: the Value of a node, not held */
-  pg_rare **rares;                 /* by index; a free entry is the next free index, times 2, plus 1 */
-  uint32_t rare_count, rare_free;  /* entries allocated, the first free one */
+  PyObject ***living;                           /* by node id, in chunks: the Value of a node, not held */
+  PyThread_type_lock sweep_lock;                /* whoever sweeps has it; see backward.c */
+  unsigned long sweep_owner;                    /* the thread that has it */
+  PyObject *late_closures, *drop_unused, *fail; /* see pg_python_set_hooks */
+  int64_t interpreter;                          /* the one that has the module */
+  pg_rare **rares;                /* by index; a free entry is the next free index, times 2, plus 1 */
+  uint32_t rare_count, rare_free; /* entries allocated, the first free one */
 } pg_python;
 
 extern pg_python pg_the_python;
 
 /* handles.c: the life of a Value ------------------------------------------------------------------------- */
 
-/* A new Value of the C type for a node, of which it takes over one hold. Without memory that hold is released, and
- * MemoryError set. */
+/* A new Value of the C type for a node, of which it takes over one hold. Without memory that hold is released,
+ * and MemoryError set. */
 PyObject *pg_value_new(pg_id id);
-/* Gives a Value another node, of which it takes over one hold; 0: none. -1 with MemoryError set, and then that hold is
- * released. */
+/* Gives a Value another node, of which it takes over one hold; 0: none. -1 with MemoryError set, and then that
+ * hold is released. */
 int pg_value_set_id(pg_value *v, pg_id id);
 /* The living Value of a node, a new reference, or NULL (no exception is set). */
 PyObject *pg_value_living(pg_id id);
@@ -106,6 +109,12 @@ static inline bool pg_is_value(PyObject *x) {
 /* backward.c: the backward pass -------------------------------------------------------------------------- */
 
 PyObject *pg_value_backward(PyObject *self, PyObject *unused);
+/* The same from a node that the caller holds. */
 PyObject *pg_python_backward_from(PyObject *module, PyObject *id);
+/* What the pass calls in Python: a dict of late closures and a function that drops those no longer needed; and
+ * fail(status, id), which raises what the status of a node's backward step stands for. */
+PyObject *pg_python_set_hooks(PyObject *module, PyObject *args);
+/* For the child of a fork: of its parent's threads it has only the one that forked. */
+PyObject *pg_python_after_fork(PyObject *module, PyObject *unused);
 
 #endif

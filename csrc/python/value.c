@@ -1,8 +1,8 @@
 /* value.c: the C type of Value, for what programs do all the time.
  *
- * It is derived from the Python class in pygrad/engine.py, which says what each method does, and does whatever is rare:
- * operands of other types, errors, ops written in Python. Where a method here meets something it was not made for, it
- * calls the method of that class, having changed nothing: so the two agree.
+ * It is derived from the Python class in pygrad/engine.py, which says what each method does, and does whatever
+ * is rare: operands of other types, errors, ops written in Python. Where a method here meets something it was
+ * not made for, it calls the method of that class, having changed nothing: so the two agree.
  */
 #include "python/python.h"
 
@@ -14,7 +14,8 @@ static pg_python *const P = &pg_the_python;
 
 /* Results ------------------------------------------------------------------------------------------------ */
 
-/* A closure is at or below an operand: the result must hold those that are Values (see pins() of _handles.py). */
+/* A closure is at or below an operand: the result must hold those that are Values (see pins() of _handles.py).
+ */
 static PyObject *pinned(pg_id id, PyObject *a, PyObject *b) {
   PyObject *out = pg_value_new(id);
   pg_rare *rare = out ? pg_value_make_rare(pg_value_of(out)) : NULL;
@@ -84,8 +85,8 @@ typedef pg_made maker_1(pg_id a);
 typedef pg_made maker_2(pg_id a, pg_id b);
 typedef pg_made maker_number(pg_id a, double y);
 
-/* a op b, where one of them is a Value. An operator that does not care which of its operands comes first has makers
- * that take the Value first. */
+/* a op b, where one of them is a Value. An operator that does not care which of its operands comes first has
+ * makers that take the Value first. */
 static inline __attribute__((always_inline)) PyObject *
 binary(PyObject *a, PyObject *b, maker_2 *of_values, maker_number *with_number, int method, int reflected) {
   double y;
@@ -101,7 +102,8 @@ binary(PyObject *a, PyObject *b, maker_2 *of_values, maker_number *with_number, 
     }
     return inherited(method, a, b);
   }
-  return is_number(a, &y) ? result(with_number(pg_value_id(b), y), reflected, b, a) : inherited(reflected, b, a);
+  return is_number(a, &y) ? result(with_number(pg_value_id(b), y), reflected, b, a)
+                          : inherited(reflected, b, a);
 }
 
 static PyObject *add(PyObject *a, PyObject *b) {
@@ -115,7 +117,8 @@ static PyObject *multiply(PyObject *a, PyObject *b) {
 static PyObject *power(PyObject *a, PyObject *b, PyObject *modulus) {
   double y;
   if (modulus != Py_None) {
-    return PyObject_CallFunctionObjArgs(P->inherited[pg_is_value(a) ? PG_PY_POW : PG_PY_RPOW], a, b, modulus, NULL);
+    return PyObject_CallFunctionObjArgs(P->inherited[pg_is_value(a) ? PG_PY_POW : PG_PY_RPOW], a, b, modulus,
+                                        NULL);
   }
   if (!pg_is_value(a)) {
     return inherited(PG_PY_RPOW, b, a);
@@ -129,8 +132,8 @@ static PyObject *power(PyObject *a, PyObject *b, PyObject *modulus) {
   return inherited(PG_PY_POW, a, b);
 }
 
-/* The operators below are made of those above, in the way of the Python class. They are C only for operands of the type
- * itself, and only as long as nobody has assigned another function to what they are made of. */
+/* The operators below are made of those above, in the way of the Python class. They are C only for operands of
+ * the type itself, and only as long as nobody has assigned another function to what they are made of. */
 
 /* The slots of methods that may have been assigned. */
 static bool is_original(int slot, const void *function) { return PyType_GetSlot(P->type, slot) == function; }
@@ -147,8 +150,8 @@ static PyObject *negative(PyObject *a) {
 /* -0 is 0, where it was an int. */
 static double negated(PyObject *number, double y) { return PyFloat_CheckExact(number) || y != 0 ? -y : y; }
 
-/* A node that only the next one needs: op(step, b), where `step` is what a maker returned. A step that has no plain
- * result, or a closure below it, is for the Python method. */
+/* A node that only the next one needs: op(step, b), where `step` is what a maker returned. A step that has no
+ * plain result, or a closure below it, is for the Python method. */
 static pg_made of_values(maker_2 *make, pg_id a, pg_made step) {
   if (step <= -PG_FIRST_ID) {
     pg_release((pg_id)-step);
@@ -225,8 +228,6 @@ static PyObject *divide(PyObject *a, PyObject *b) {
   return pg_is_value(a) ? inherited(PG_PY_TRUEDIV, a, b) : inherited(PG_PY_RTRUEDIV, b, a);
 }
 
-static PyObject *absolute(PyObject *a) { return result(pg_make_ABS(pg_value_id(a)), PG_PY_OPERATORS + PG_PY_ABS, a, NULL); }
-
 static PyObject *as_float(PyObject *a) {
   if (!pg_is_exact_value(a) || !pg_value_id(a)) {
     return inherited(PG_PY_FLOAT, a, NULL);
@@ -234,12 +235,328 @@ static PyObject *as_float(PyObject *a) {
   return PyFloat_FromDouble(pg_data(pg_value_id(a)));
 }
 
-/* Methods: those of the op table ------------------------------------------------------------------------- */
+/* The methods of the op table ---------------------------------------------------------------------------- */
 
-/* Where their inherited methods are. */
+/* Their inherited methods are behind those of the operators. */
 enum {
-#define PG_UNARY(name, ...) PG_PY_##name,
-#define PG_BINARY(name, ...) PG_PY_##name,
+  METHODS_BEGIN = PG_PY_OPERATORS - 1,
+#define PG_UNARY(name, ...) METHOD_##name,
+#define PG_BINARY(name, ...) METHOD_##name,
 #include "ops.def"
-  PG_PY_OP_COUNT
+  METHODS_END
 };
+_Static_assert((int)METHODS_END <= (int)PG_PY_INHERITED, "there is room for all ops");
+
+#define PG_UNARY(name, ...)                                                                                    \
+  static PyObject *call_##name(PyObject *self, PyObject *unused) {                                             \
+    (void)unused;                                                                                              \
+    return result(pg_make_##name(pg_value_id(self)), METHOD_##name, self, NULL);                               \
+  }
+#define PG_BINARY(name, ...)                                                                                   \
+  static PyObject *call_##name(PyObject *self, PyObject *other) {                                              \
+    return binary(self, other, pg_make_##name, pg_make_##name##_number, METHOD_##name, METHOD_##name);         \
+  }
+#define PG_CONSTANT(...)
+#include "ops.def"
+
+static const struct {
+  const char *name;
+  PyCFunction function;
+  int flags, inherited;
+} METHODS[] = {
+#define PG_UNARY(name, ...) {#name, call_##name, METH_NOARGS, METHOD_##name},
+#define PG_BINARY(name, ...) {#name, call_##name, METH_O, METHOD_##name},
+#define PG_CONSTANT(...)
+#include "ops.def"
+};
+
+static PyObject *absolute(PyObject *self) { return call_ABS(self, NULL); }
+
+/* Attributes --------------------------------------------------------------------------------------------- */
+
+static PyObject *no_attribute(const char *name) {
+  PyErr_SetString(PyExc_AttributeError, name);
+  return NULL;
+}
+
+static PyObject *get_id(PyObject *self, void *unused) {
+  (void)unused;
+  return pg_value_id(self) ? PyLong_FromUnsignedLong(pg_value_id(self)) : no_attribute("_id");
+}
+
+static int set_id(PyObject *self, PyObject *id, void *unused) {
+  (void)unused;
+  const unsigned long number = id ? PyLong_AsUnsignedLong(id) : 0;
+  if (number == (unsigned long)-1 && PyErr_Occurred()) {
+    return -1;
+  }
+  return pg_value_set_id(pg_value_of(self), (pg_id)number);
+}
+
+static PyObject *get_data(PyObject *self, void *unused) {
+  (void)unused;
+  const pg_id id = pg_value_id(self);
+  return __builtin_expect(id != 0, 1) ? PyFloat_FromDouble(pg_data(id)) : no_attribute("_id");
+}
+
+static PyObject *get_grad(PyObject *self, void *unused) {
+  (void)unused;
+  const pg_id id = pg_value_id(self);
+  return __builtin_expect(id != 0, 1) ? PyFloat_FromDouble(pg_grad(id)) : no_attribute("_id");
+}
+
+static int set_number(PyObject *self, PyObject *number, int (*set)(pg_id id, double number), int which) {
+  double y;
+  if (!number) {
+    no_attribute("data and grad cannot be deleted");
+    return -1;
+  }
+  if (pg_value_id(self) && is_number(number, &y)) {
+    set(pg_value_id(self), y);
+    return 0;
+  }
+  PyObject *none = inherited(which, self, number);
+  Py_XDECREF(none);
+  return none ? 0 : -1;
+}
+
+static int set_data(PyObject *self, PyObject *number, void *unused) {
+  (void)unused;
+  return set_number(self, number, pg_set_data, PG_PY_SET_DATA);
+}
+
+static int set_grad(PyObject *self, PyObject *number, void *unused) {
+  (void)unused;
+  return set_number(self, number, pg_set_grad, PG_PY_SET_GRAD);
+}
+
+/* Those of pg_rare: Python code keeps objects in them. */
+typedef struct {
+  const char *name;
+  size_t offset;
+} rare_attribute;
+
+static PyObject **rare_entry(pg_rare *rare, const void *attribute) {
+  return (PyObject **)((char *)rare + ((const rare_attribute *)attribute)->offset);
+}
+
+static PyObject *get_rare(PyObject *self, void *attribute) {
+  pg_rare *rare = pg_value_rare(pg_value_of(self));
+  PyObject *object = rare ? *rare_entry(rare, attribute) : NULL;
+  return object ? Py_NewRef(object) : no_attribute(((const rare_attribute *)attribute)->name);
+}
+
+static int set_rare(PyObject *self, PyObject *object, void *attribute) {
+  pg_rare *rare = pg_value_make_rare(pg_value_of(self));
+  if (!rare) {
+    return -1;
+  }
+  PyObject **entry = rare_entry(rare, attribute), *had = *entry;
+  *entry = Py_XNewRef(object);
+  Py_XDECREF(had);
+  return 0;
+}
+
+static rare_attribute CLOSURE = {"_closure", offsetof(pg_rare, closure)},
+                      PINS = {"_pins", offsetof(pg_rare, pins)},
+                      SYMBOL = {"_symbol", offsetof(pg_rare, symbol)};
+
+static PyGetSetDef ATTRIBUTES[] = {
+    {"data", get_data, set_data, NULL, NULL},
+    {"grad", get_grad, set_grad, NULL, NULL},
+    {"_id", get_id, set_id, NULL, NULL},
+    {"_closure", get_rare, set_rare, NULL, &CLOSURE},
+    {"_pins", get_rare, set_rare, NULL, &PINS},
+    {"_symbol", get_rare, set_rare, NULL, &SYMBOL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef MEMBERS[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(pg_value, weak_references), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+/* A Value as an object ----------------------------------------------------------------------------------- */
+
+/* Value(number); whatever else Value() takes is for the Python class. */
+static int init(PyObject *self, PyObject *args, PyObject *kwargs) {
+  double y;
+  if (PyTuple_Size(args) == 1 && !(kwargs && PyDict_Size(kwargs)) && is_number(PyTuple_GetItem(args, 0), &y)) {
+    const pg_made made = pg_leaf(y);
+    if (made > 0) {
+      return pg_value_set_id(pg_value_of(self), (pg_id)made);
+    }
+  }
+  PyObject *bound = PyObject_CallMethod(P->inherited[PG_PY_INIT], "__get__", "O", self);
+  PyObject *none = bound ? PyObject_Call(bound, args, kwargs) : NULL;
+  Py_XDECREF(bound);
+  Py_XDECREF(none);
+  return none ? 0 : -1;
+}
+
+/* One node, one identity: two Values of one node are equal. */
+static PyObject *compare(PyObject *a, PyObject *b, int op) {
+  if ((op != Py_EQ && op != Py_NE) || !pg_is_value(b)) {
+    Py_RETURN_NOTIMPLEMENTED;
+  }
+  return PyBool_FromLong((pg_value_id(a) == pg_value_id(b)) == (op == Py_EQ));
+}
+
+static Py_hash_t hash(PyObject *self) { return (Py_hash_t)pg_value_id(self); }
+
+/* The type ----------------------------------------------------------------------------------------------- */
+
+static const struct {
+  int inherited;
+  const char *name;
+} OPERATORS[] = {
+    {PG_PY_ADD, "__add__"},         {PG_PY_RADD, "__radd__"},         {PG_PY_MUL, "__mul__"},
+    {PG_PY_RMUL, "__rmul__"},       {PG_PY_SUB, "__sub__"},           {PG_PY_RSUB, "__rsub__"},
+    {PG_PY_TRUEDIV, "__truediv__"}, {PG_PY_RTRUEDIV, "__rtruediv__"}, {PG_PY_POW, "__pow__"},
+    {PG_PY_RPOW, "__rpow__"},       {PG_PY_NEG, "__neg__"},           {PG_PY_FLOAT, "__float__"},
+    {PG_PY_INIT, "__init__"},
+};
+
+/* The setter of a property of the class. */
+static PyObject *setter_of(PyObject *class, const char *name) {
+  PyObject *property = PyObject_GetAttrString(class, name);
+  PyObject *function = property ? PyObject_GetAttrString(property, "fset") : NULL;
+  Py_XDECREF(property);
+  return function;
+}
+
+static bool inherit(PyObject *class) {
+  for (size_t i = 0; i < sizeof OPERATORS / sizeof *OPERATORS; i++) {
+    PyObject *method = PyObject_GetAttrString(class, OPERATORS[i].name);
+    if (!method) {
+      return false;
+    }
+    P->inherited[OPERATORS[i].inherited] = method;
+  }
+  P->inherited[PG_PY_SET_DATA] = setter_of(class, "data");
+  P->inherited[PG_PY_SET_GRAD] = setter_of(class, "grad");
+  return P->inherited[PG_PY_SET_DATA] && P->inherited[PG_PY_SET_GRAD];
+}
+
+/* A text in memory that stays, for a type refers to it. Takes over the reference. NULL with an exception set.
+ */
+static char *lasting(PyObject *text) {
+  const char *utf8 = text ? PyUnicode_AsUTF8AndSize(text, NULL) : NULL;
+  char *copy = utf8 ? PyMem_Malloc(strlen(utf8) + 1) : NULL;
+  if (copy) {
+    strcpy(copy, utf8);
+  } else if (utf8) {
+    PyErr_NoMemory();
+  }
+  Py_XDECREF(text);
+  return copy;
+}
+
+/* The docstring of an object, behind a signature. */
+static char *documented(const char *name, const char *signature, PyObject *as) {
+  PyObject *doc = PyObject_GetAttrString(as, "__doc__");
+  char *copy = doc ? lasting(PyUnicode_FromFormat("%s%s\n--\n\n%S", name, signature, doc)) : NULL;
+  Py_XDECREF(doc);
+  return copy;
+}
+
+static bool add_method(PyMethodDef *method, const char *name, PyCFunction function, int flags, PyObject *as) {
+  const char *doc = documented(name, flags == METH_O ? "($self, other, /)" : "($self, /)", as);
+  *method = (PyMethodDef){name, function, flags, doc};
+  return doc != NULL;
+}
+
+/* A method for each row of the op table for which the class has one: the others are operators. */
+static bool add_methods(PyObject *class) {
+  PyMethodDef *method = P->methods;
+  PyObject *backward = PyObject_GetAttrString(class, "backward");
+  if (!backward || !add_method(method++, "backward", pg_value_backward, METH_NOARGS, backward)) {
+    Py_XDECREF(backward);
+    return false;
+  }
+  Py_DECREF(backward);
+  for (size_t i = 0; i < sizeof METHODS / sizeof *METHODS; i++) {
+    char *name = P->method_names[i];
+    for (size_t c = 0; METHODS[i].name[c] && c + 1 < sizeof P->method_names[i]; c++) {
+      name[c] = (char)tolower(METHODS[i].name[c]);
+    }
+    PyObject *inherited = PyObject_GetAttrString(class, name);
+    if (!inherited) {
+      PyErr_Clear();
+      continue;
+    }
+    P->inherited[METHODS[i].inherited] = inherited;
+    if (!add_method(method++, name, METHODS[i].function, METHODS[i].flags, inherited)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static PyType_Slot SLOTS[] = {
+    {Py_tp_new, FUNCTION(pg_value_tp_new)},
+    {Py_tp_init, FUNCTION(init)},
+    {Py_tp_dealloc, FUNCTION(pg_value_tp_dealloc)},
+    {Py_tp_traverse, FUNCTION(pg_value_tp_traverse)},
+    {Py_tp_clear, FUNCTION(pg_value_tp_clear)},
+    {Py_tp_richcompare, FUNCTION(compare)},
+    {Py_tp_hash, FUNCTION(hash)},
+    {Py_tp_getset, ATTRIBUTES},
+    {Py_tp_members, MEMBERS},
+    {Py_nb_add, FUNCTION(add)},
+    {Py_nb_multiply, FUNCTION(multiply)},
+    {Py_nb_power, FUNCTION(power)},
+    {Py_nb_negative, FUNCTION(negative)},
+    {Py_nb_subtract, FUNCTION(subtract)},
+    {Py_nb_true_divide, FUNCTION(divide)},
+    {Py_nb_absolute, FUNCTION(absolute)},
+    {Py_nb_float, FUNCTION(as_float)},
+    {Py_tp_methods, pg_the_python.methods},
+    {Py_tp_doc, NULL}, /* filled in */
+    {0, NULL},
+};
+
+/* The name of the class, with its module: the type has the same. */
+static char *full_name(PyObject *class) {
+  PyObject *module = PyObject_GetAttrString(class, "__module__");
+  PyObject *name = module ? PyObject_GetAttrString(class, "__qualname__") : NULL;
+  char *copy = name ? lasting(PyUnicode_FromFormat("%U.%U", module, name)) : NULL;
+  Py_XDECREF(module);
+  Py_XDECREF(name);
+  return copy;
+}
+
+static PyObject *make_type(PyObject *class, const char *name, char *doc) {
+  for (PyType_Slot *slot = SLOTS; slot->slot; slot++) {
+    if (slot->slot == Py_tp_doc) {
+      slot->pfunc = doc;
+    }
+  }
+  PyType_Spec spec = {
+      .name = name,
+      .basicsize = sizeof(pg_value),
+      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+      .slots = SLOTS,
+  };
+  return PyType_FromSpecWithBases(&spec, class);
+}
+
+PyObject *pg_value_derive(PyObject *module, PyObject *args) {
+  (void)module;
+  PyObject *class;
+  const char *signature;
+  if (!PyArg_ParseTuple(args, "O!s", &PyType_Type, &class, &signature)) {
+    return NULL;
+  }
+  if (P->type) {
+    PyErr_SetString(PyExc_RuntimeError, "there is one C type of Value, and it was made before");
+    return NULL;
+  }
+  char *name = full_name(class);
+  char *doc = name ? documented("Value", signature, class) : NULL;
+  if (!doc || !inherit(class) || !add_methods(class)) {
+    return NULL;
+  }
+  P->type = (PyTypeObject *)make_type(class, name, doc);
+  return Py_XNewRef((PyObject *)P->type);
+}
