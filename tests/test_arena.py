@@ -369,9 +369,10 @@ def test_a_second_value_of_a_node_does_not_take_the_place_of_the_first():
 class Found(Value):
     """A Value that is found through a result of it, as by another thread, while its __del__ runs."""
 
-    def __del__(self, release=Value.__del__):
+    def __del__(self):
         self.results[0] += [v for v in self.results[1]._prev if v is self]
-        release(self)
+        if hasattr(Value, "__del__"):  # the C type has none
+            super().__del__()
 
 
 @at_once

@@ -63,6 +63,7 @@ typedef struct {
   pg_value *freed; /* objects for reuse, chained by weak_references */
   size_t freed_count;
   PyObject ***living;                           /* by node id, in chunks: the Value of a node, not held */
+  PyObject *data, *grad;                        /* names */
   PyThread_type_lock sweep_lock;                /* whoever sweeps has it; see backward.c */
   unsigned long sweep_owner;                    /* the thread that has it */
   PyObject *late_closures, *drop_unused, *fail; /* see pg_python_set_hooks */

@@ -6,6 +6,8 @@
  */
 #include "python/python.h"
 
+#include "graph/trace.h"
+
 #include <ctype.h>
 #include <math.h>
 #include <string.h>
@@ -228,11 +230,13 @@ static PyObject *divide(PyObject *a, PyObject *b) {
   return pg_is_value(a) ? inherited(PG_PY_TRUEDIV, a, b) : inherited(PG_PY_RTRUEDIV, b, a);
 }
 
+static PyObject *get_data(PyObject *self, void *unused);
+
 static PyObject *as_float(PyObject *a) {
   if (!pg_is_exact_value(a) || !pg_value_id(a)) {
     return inherited(PG_PY_FLOAT, a, NULL);
   }
-  return PyFloat_FromDouble(pg_data(pg_value_id(a)));
+  return get_data(a, NULL);
 }
 
 /* The methods of the op table ---------------------------------------------------------------------------- */
@@ -293,26 +297,55 @@ static int set_id(PyObject *self, PyObject *id, void *unused) {
   return pg_value_set_id(pg_value_of(self), (pg_id)number);
 }
 
+/* data and grad are read and written without the arena's lock, half of the time that takes. A Value holds its
+ * node, so that is there. Where another thread's backward pass, which has no GIL, is at the same node in this
+ * moment, what is read is the number before or after, and what is written may come before or after;
+ * ThreadSanitizer knows no such race.
+ */
+#define RACE __attribute__((no_sanitize("thread")))
+
+RACE static double read_number(const double *number) {
+  double y;
+  __atomic_load(number, &y, __ATOMIC_RELAXED);
+  return y;
+}
+
+RACE static void write_number(double *number, double y) { __atomic_store(number, &y, __ATOMIC_RELAXED); }
+
+static PyObject *get_number(PyObject *self, size_t offset) {
+  const pg_id id = pg_value_id(self);
+  if (__builtin_expect(!id, 0)) {
+    return no_attribute("_id");
+  }
+  pg_node *node = pg_node_at(id);
+  if (__builtin_expect(pg_trace_flag(), 0)) {
+    pg_note_read(pg_flags_of(id));
+  }
+  return PyFloat_FromDouble(read_number((const double *)((const char *)node + offset)));
+}
+
 static PyObject *get_data(PyObject *self, void *unused) {
   (void)unused;
-  const pg_id id = pg_value_id(self);
-  return __builtin_expect(id != 0, 1) ? PyFloat_FromDouble(pg_data(id)) : no_attribute("_id");
+  return get_number(self, offsetof(pg_node, data));
 }
 
 static PyObject *get_grad(PyObject *self, void *unused) {
   (void)unused;
-  const pg_id id = pg_value_id(self);
-  return __builtin_expect(id != 0, 1) ? PyFloat_FromDouble(pg_grad(id)) : no_attribute("_id");
+  return get_number(self, offsetof(pg_node, grad));
 }
 
-static int set_number(PyObject *self, PyObject *number, int (*set)(pg_id id, double number), int which) {
+static int set_number(PyObject *self, PyObject *number, size_t offset, int which) {
+  const pg_id id = pg_value_id(self);
   double y;
   if (!number) {
     no_attribute("data and grad cannot be deleted");
     return -1;
   }
-  if (pg_value_id(self) && is_number(number, &y)) {
-    set(pg_value_id(self), y);
+  if (id && is_number(number, &y)) {
+    if (__builtin_expect(pg_trace_flag(), 0) && which == PG_PY_SET_DATA) {
+      pg_note_read(pg_flags_of(id));
+    }
+    write_number((double *)((char *)pg_node_at(id) + offset), y);
     return 0;
   }
   PyObject *none = inherited(which, self, number);
@@ -322,12 +355,27 @@ static int set_number(PyObject *self, PyObject *number, int (*set)(pg_id id, dou
 
 static int set_data(PyObject *self, PyObject *number, void *unused) {
   (void)unused;
-  return set_number(self, number, pg_set_data, PG_PY_SET_DATA);
+  return set_number(self, number, offsetof(pg_node, data), PG_PY_SET_DATA);
 }
 
 static int set_grad(PyObject *self, PyObject *number, void *unused) {
   (void)unused;
-  return set_number(self, number, pg_set_grad, PG_PY_SET_GRAD);
+  return set_number(self, number, offsetof(pg_node, grad), PG_PY_SET_GRAD);
+}
+
+/* Sets data and grad without a look at the type's attributes, in half the time. To get attributes in a way of
+ * its own would save a third of that time, too, but CPython calls methods at twice the speed of types that have
+ * none. */
+static int set_attribute(PyObject *self, PyObject *name, PyObject *to) {
+  if (pg_is_exact_value(self)) {
+    if (name == P->data) {
+      return set_data(self, to, NULL);
+    }
+    if (name == P->grad) {
+      return set_grad(self, to, NULL);
+    }
+  }
+  return PyObject_GenericSetAttr(self, name, to);
 }
 
 /* Those of pg_rare: Python code keeps objects in them. */
@@ -499,6 +547,7 @@ static PyType_Slot SLOTS[] = {
     {Py_tp_dealloc, FUNCTION(pg_value_tp_dealloc)},
     {Py_tp_traverse, FUNCTION(pg_value_tp_traverse)},
     {Py_tp_clear, FUNCTION(pg_value_tp_clear)},
+    {Py_tp_setattro, FUNCTION(set_attribute)},
     {Py_tp_richcompare, FUNCTION(compare)},
     {Py_tp_hash, FUNCTION(hash)},
     {Py_tp_getset, ATTRIBUTES},
@@ -538,7 +587,13 @@ static PyObject *make_type(PyObject *class, const char *name, char *doc) {
       .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
       .slots = SLOTS,
   };
-  return PyType_FromSpecWithBases(&spec, class);
+  PyObject *type = PyType_FromSpecWithBases(&spec, class);
+  PyObject *short_name = type ? PyObject_GetAttrString(type, "__name__") : NULL;
+  if (type && (!short_name || PyObject_SetAttrString(type, "__name__", short_name))) { /* for messages */
+    Py_CLEAR(type);
+  }
+  Py_XDECREF(short_name);
+  return type;
 }
 
 PyObject *pg_value_derive(PyObject *module, PyObject *args) {
@@ -557,6 +612,9 @@ PyObject *pg_value_derive(PyObject *module, PyObject *args) {
   if (!doc || !inherit(class) || !add_methods(class)) {
     return NULL;
   }
-  P->type = (PyTypeObject *)make_type(class, name, doc);
-  return Py_XNewRef((PyObject *)P->type);
+  P->data = PyUnicode_InternFromString("data");
+  P->grad = PyUnicode_InternFromString("grad");
+  PyObject *type = P->data && P->grad ? make_type(class, name, doc) : NULL;
+  P->type = (PyTypeObject *)type;
+  return Py_XNewRef(type);
 }
