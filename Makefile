@@ -29,7 +29,8 @@ lint: $(VENV)/.lint  ## check types, layout and warnings
 	  $(CC) -std=c11 -O2 -ffp-contract=off -Wall -Wextra -Wpedantic -Wconversion -Werror -Icsrc -fsyntax-only $$source || exit 1; \
 	done
 
-format: $(VENV)/.lint  ## lay out the code as `lint` wants it
+format: $(VENV)/.lint  ## write the types of the core, and lay out the code as `lint` wants it
+	$(RUN) build_ffi.py
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 	$(VENV)/bin/clang-format -i $(C_FILES)
@@ -74,7 +75,7 @@ build/trust/%.txt: always
 	mkdir -p $(@D) && $(MAKE) $* >$@ 2>&1 || { cat $@; exit 1; }
 
 clean:  ## remove everything that was built
-	rm -rf $(VENV) build dist site .cache *.egg-info pygrad/_core* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site .cache *.egg-info pygrad/_core.c pygrad/_core.*so .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f moons.png diffusion2d.png rumelhart1986.png asian_option.png
 	find . -name __pycache__ -prune -exec rm -rf {} +
 

@@ -1,5 +1,12 @@
-"""Builds `pygrad._core`: csrc/pygrad.h, the C API, is the cdef. setup.py calls this; nothing else does."""
+"""Builds `pygrad._core`. The C API, csrc/pygrad.h, is the cdef, so nothing is declared twice.
 
+setup.py calls this for the extension. `python build_ffi.py` writes pygrad/_core.pyi, the types of the extension. Run it
+whenever the C API changes, or run `make format`, which includes it.
+"""
+
+from __future__ import annotations
+
+import keyword
 import platform
 import re
 import sysconfig
@@ -13,17 +20,79 @@ OPS = (CSRC / "ops.def").read_text(encoding="utf-8")
 
 
 def cdef() -> str:
-    """The header as cffi reads it: without its preprocessor lines, and with the makers that these declare."""
+    """The header as cffi reads it: without preprocessor lines, but with the makers of nodes that these declare."""
     makers = dict(re.findall(r"^#define (PG_\w+)\(name, \.\.\.\) (.*)$", HEADER, re.MULTILINE))
     rows = re.findall(r"^(PG_\w+) *\((\w+),", OPS, re.MULTILINE)
     declared = [re.sub("##name(##)?", name, makers[kind]) for kind, name in rows]
     return re.sub(r"^#.*$", "", HEADER, flags=re.MULTILINE) + "\n".join(declared)
 
 
-# cffi gives up the GIL around every call, takes it back after, and keeps errno meanwhile. For calls that last a few ns
-# that is most of the cost (35 to 55 ns of a 30 to 75 ns call, two calls an op), and our functions set no errno: so
-# `lib.f()` does neither. Calls that may last go through `ffi.addressof(lib, "f")`, which cffi makes without the GIL.
-# The arena is safe either way: it has a lock of its own.
+# The types of the extension -----------------------------------------------------------------------------------------
+
+STUB = '''\
+"""The types of the extension. Generated from csrc/pygrad.h and csrc/ops.def by `python build_ffi.py`; do not edit."""
+
+# ruff: noqa
+# fmt: off
+
+from collections.abc import Callable
+from typing import Any, SupportsFloat, SupportsIndex
+
+Integer = SupportsIndex
+Real = SupportsFloat | SupportsIndex
+Pointer = Any  # a pointer or an array of C, or a list of numbers, from which cffi makes an array for the call
+
+class _FFI:
+    NULL: Any
+    def new(self, cdecl: Any, init: Any = ...) -> Any: ...
+    def cast(self, cdecl: Any, source: Any) -> Any: ...
+    def typeof(self, cdecl: Any) -> Any: ...
+    def string(self, cdata: Any, maxlen: int = ...) -> bytes: ...
+    def from_buffer(self, cdecl: Any, python_buffer: Any, require_writable: bool = ...) -> Any: ...
+    def gc(self, cdata: Any, destructor: Any, size: int = ...) -> Any: ...
+    def addressof(self, library: _Lib, function: str) -> Callable[..., int]: ...
+
+class _Lib:
+'''
+STUB_END = """
+ffi: _FFI
+lib: _Lib
+"""
+INTEGERS = ["int", "unsigned", "size_t", "uint32_t", "uint64_t", "int64_t", "pg_id", "pg_made"]
+RETURNED = {"void": "None", "bool": "bool", "double": "float", **dict.fromkeys(INTEGERS, "int")}
+PASSED = {"bool": "bool", "double": "Real", **dict.fromkeys(INTEGERS, "Integer")}
+
+
+def stub() -> str:
+    """The text of pygrad/_core.pyi."""
+    source = re.sub(r"/\*.*?\*/|//[^\n]*", " ", cdef(), flags=re.DOTALL)
+    enums = re.findall(r"\benum\b[^{;]*\{([^}]*)\}", source)
+    functions = re.findall(r"([a-z][\w ]*?[\s*]+)(pg_\w+)\(([^)]*)\);", source)
+    lines = [f"{constant}: int" for constant in dict.fromkeys(re.findall(r"\bPG_\w+", " ".join(enums)))]
+    for type, name, parameters in functions:
+        lines.append(f"def {name}({_parameters(parameters)}) -> {_type(type, RETURNED)}: ...")
+    return STUB + "".join(f"    {line}\n" for line in lines) + STUB_END
+
+
+def _parameters(declared: str) -> str:
+    """The parameters of a function of C, as Python declares them."""
+    parameters = ["self"]
+    for type, name, array in re.findall(r"(\w[^,]*?[\s*])(\w+)(\[\d+\])?\s*(?:,|$)", declared):
+        name += "_" if keyword.iskeyword(name) else ""
+        parameters.append(f"{name}: {'Pointer' if array else _type(type, PASSED)}")
+    return ", ".join([*parameters, "/"])
+
+
+def _type(declared: str, types: dict[str, str]) -> str:
+    return "Pointer" if "*" in declared else types[re.sub(r"\bconst\b|\benum pg_\w+", "", declared).strip() or "int"]
+
+
+# The extension ------------------------------------------------------------------------------------------------------
+
+# Around every call, cffi releases the GIL, takes it again, and saves errno. For a call of a few ns that is most of the
+# cost (35 to 55 ns of 30 to 75 ns, and an op makes two calls), and our functions do not set errno: so `lib.f()` does
+# none of this. Long calls go through `ffi.addressof(lib, "f")`, for which cffi does release the GIL. The arena is safe
+# either way, as it has a lock of its own.
 BRIEF_CALLS = """
 #undef Py_BEGIN_ALLOW_THREADS
 #undef Py_END_ALLOW_THREADS
@@ -37,7 +106,7 @@ BRIEF_CALLS = """
 
 
 def files(*suffixes: str) -> list[str]:
-    """The files of the core, as setup.py names them."""
+    """The files of the core with these suffixes, relative to setup.py."""
     return sorted(f"csrc/{file.relative_to(CSRC).as_posix()}" for file in CSRC.rglob("*.*") if file.suffix in suffixes)
 
 
@@ -52,8 +121,8 @@ ffibuilder.set_source(
     sources=[file for file in files(".c") if HAS_TYPES or not file.startswith("csrc/python/")],
     depends=files(".h", ".def", ".inc"),
     include_dirs=["csrc"],
-    # As Python rounds: no contraction, so that a * b + c rounds twice, and pow(x, -1) is a call, not 1 / x.
-    # Nobody reads errno, so sqrt() may be an instruction. Nothing but the module's init is exported.
+    # Python's rounding: no contraction, so that a * b + c rounds twice, and pow(x, -1) stays a call, not 1 / x. Nothing
+    # reads errno, so sqrt() may be an instruction. Only the functions that initialize the modules are exported.
     extra_compile_args=[
         "-std=c11",
         "-O2",
@@ -64,3 +133,6 @@ ffibuilder.set_source(
     ],
     libraries=["m", "pthread"],
 )
+
+if __name__ == "__main__":
+    (Path(__file__).parent / "pygrad" / "_core.pyi").write_text(stub(), encoding="utf-8")

@@ -5,7 +5,6 @@ A line `<!-- drawn: name -->` of a page becomes what the function of that name r
 
 from __future__ import annotations
 
-import inspect
 import math
 import random
 import re
@@ -15,7 +14,8 @@ from typing import Any
 
 from cffi import FFI
 
-from pygrad import MLP, Array, Value, engine
+from pygrad import MLP, Array, Value
+from pygrad._handles import symbol_of
 from pygrad._lib import lib, text
 from pygrad.viz import draw_dot
 
@@ -149,7 +149,7 @@ def sweep() -> str:
     ]
     for i, id in enumerate(ids):
         parts += [_box(x[id] - 44, 84, 88, 66, "")]
-        op = engine._symbol(id) or "leaf"
+        op = symbol_of(id) or "leaf"
         parts += [_text(x[id], 102, f"{names[id]}: {op}" if id in names else op, "code")]
         parts += [_text(x[id], 121, f"data {lib.pg_data(id):g}"), _text(x[id], 139, f"grad {lib.pg_grad(id):g}")]
         parts += [_text(x[id], 168, f"node {i}", "small")]
@@ -198,12 +198,12 @@ def array_ops() -> str:
 
 
 def _methods(cls: type) -> str:
-    """The methods that were made by a function, with what they say."""
+    """The methods that are ops, with the first line of their docstrings."""
     made: dict[Any, str] = {}
     for name, method in vars(cls).items():
-        if inspect.isfunction(method) and not method.__qualname__.startswith(cls.__name__) and method.__doc__:
+        if hasattr(method, "symbol"):
             made.setdefault(method, name)  # of __add__ and __radd__ the first
-    lines = [f"| `{name}` | {method.__doc__} |" for method, name in made.items()]
+    lines = [f"| `{name}` | {method.__doc__.splitlines()[0]} |" for method, name in made.items()]
     return "\n".join(["| method | result |", "| --- | --- |", *lines])
 
 

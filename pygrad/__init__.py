@@ -14,8 +14,9 @@ from pygrad import functional, nn, optim
 from pygrad.array import Array, array, concatenate, stack, where
 from pygrad.checkpoint import load, save
 from pygrad.dropin import as_micrograd
-from pygrad.engine import MemoryStats, Value, memory_stats
-from pygrad.lookup import Index, index
+from pygrad.engine import Value
+from pygrad.index import Index, index
+from pygrad.memory import MemoryStats, memory_stats
 from pygrad.nn import MLP, Layer, Module, Neuron
 from pygrad.program import Program, TraceWarning, compile
 

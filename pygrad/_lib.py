@@ -6,48 +6,67 @@ The core is csrc/, bound by build_ffi.py as `pygrad._core`. Its functions return
 
 from __future__ import annotations
 
+import functools
 import importlib.machinery
 import importlib.util
 import os
 import platform
 import sys
 import sysconfig
-from typing import Any
+from typing import Any, Callable
+
+import numpy as np
+import numpy.typing as npt
 
 try:
     from pygrad import _core
     from pygrad._core import ffi, lib
 except ImportError as missing:
-    raise ImportError("pygrad's C core is not built here: run `pip install .` or `pip install -e .` first") from missing
+    raise ImportError("pygrad's C core is not built: run `pip install .` or `pip install -e .` first") from missing
 
-__all__ = ["OPS", "check", "error", "fast", "ffi", "lib", "text"]
+__all__ = ["NULL", "OPS", "Ids", "Numbers", "c_doubles", "c_ids", "c_ids_of", "check", "error", "fast", "ffi", "lib", "text"]
 
 
 def _load_fast() -> Any:
-    """The C types of csrc/python/, a second module in the library of the first; None where cffi is all there is.
+    """Load the C types of csrc/python/, a second module in the same library; None where Python does their work.
 
-    That is so on PyPy, on free-threaded CPython, and where the environment says PYGRAD_FACADE=cffi.
+    That is so on PyPy, on CPython without a GIL, and where the environment says PYGRAD_FACADE=cffi.
     """
     facade = os.environ.get("PYGRAD_FACADE", "")
     if facade not in ("", "c", "cffi"):
-        raise ImportError(f"PYGRAD_FACADE is c or cffi, not {facade!r}")
-    on_gil = platform.python_implementation() == "CPython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
-    if facade == "cffi" or not on_gil:
+        raise ImportError(f"the environment variable PYGRAD_FACADE must be c, cffi or empty, not {facade!r}")
+    has_types = platform.python_implementation() == "CPython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+    if facade == "cffi" or not has_types:
         return None
-    loader = importlib.machinery.ExtensionFileLoader("pygrad._fast", _core.__file__)
-    spec = importlib.util.spec_from_file_location(loader.name, _core.__file__, loader=loader)
-    assert spec
+    name, path = "pygrad._fast", _core.__file__
+    loader = importlib.machinery.ExtensionFileLoader(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
-    sys.modules[loader.name] = module
+    sys.modules[name] = module
     return module
 
 
 fast = _load_fast()
 
+Ids = npt.NDArray[np.uint32]
+Numbers = npt.NDArray[np.float64]
+
+NULL = ffi.NULL
+
+# Arrays as C takes them; they must be in C order. The result keeps the array alive.
+c_doubles: Callable[[Numbers], Any] = functools.partial(ffi.from_buffer, ffi.typeof("double[]"))
+c_ids: Callable[[Ids], Any] = functools.partial(ffi.from_buffer, ffi.typeof("pg_id[]"))
+
+
+def c_ids_of(ids: Ids) -> Any:
+    """Ids as C takes them: a copy if they are not in C order."""
+    return c_ids(ids if ids.flags.c_contiguous else np.ascontiguousarray(ids))
+
 
 def text(chars: Any) -> str:
-    """A string of C as Python's."""
+    """Return a string of C as a str."""
     string: bytes = ffi.string(chars)
     return string.decode()
 
@@ -56,17 +75,17 @@ def text(chars: Any) -> str:
 OPS = {(text(lib.pg_op_symbol(op)), lib.pg_op_arity(op)): op for op in range(lib.pg_op_count())}
 
 _ERRORS: dict[int, tuple[type[Exception], str]] = {
-    lib.PG_NO_MEMORY: (MemoryError, "there is no memory for another node; let go of some graphs"),
-    lib.PG_STALE: (ReferenceError, "a node that is gone; a Value was used after its __del__"),
-    lib.PG_ZERO_DIVISION: (ZeroDivisionError, "a division by zero"),
-    lib.PG_OVERFLOW: (OverflowError, "too large for a float"),
-    lib.PG_DOMAIN: (ValueError, "not defined there"),
-    lib.PG_COMPLEX: (ValueError, "a complex number, and a Value is real"),
+    lib.PG_NO_MEMORY: (MemoryError, "out of memory for nodes; delete Values and Arrays that are no longer needed"),
+    lib.PG_STALE: (ReferenceError, "the node was freed; a Value was used after its __del__"),
+    lib.PG_ZERO_DIVISION: (ZeroDivisionError, "division by zero"),
+    lib.PG_OVERFLOW: (OverflowError, "the result is too large for a float"),
+    lib.PG_DOMAIN: (ValueError, "the function is not defined for this number"),
+    lib.PG_COMPLEX: (ValueError, "the result is complex, but a Value must be real"),
 }
 
 
 def error(status: int, what: str) -> Exception:
-    """The exception for a status; `what` names the operation that failed."""
+    """Return the exception for a status; `what` names the operation that failed."""
     kind, why = _ERRORS[status]
     return kind(f"{what}: {why}")
 

@@ -9,9 +9,11 @@ from typing import Any, Callable
 import numpy as np
 import numpy.typing as npt
 
-from pygrad.array import Array, Ids, Numbers, _elements, _leaves
-from pygrad.engine import Value, _is_number
-from pygrad.lookup import Index, Lookups
+from pygrad._lib import Ids, Numbers
+from pygrad._numbers import is_number
+from pygrad.array import Array, as_elements, make_leaves
+from pygrad.engine import Value
+from pygrad.index import Index, Lookups
 
 Shape = tuple[int, ...]
 
@@ -73,7 +75,7 @@ def _shape_of(example: Any) -> Shape | None:
         return (len(example), *(shapes.pop() or ())) if shapes else (0,)
     if isinstance(example, Index) or (isinstance(example, np.ndarray) and example.dtype.kind in "biuf"):
         return tuple(example.shape)
-    if isinstance(example, np.ndarray) or not _is_number(example):
+    if isinstance(example, np.ndarray) or not is_number(example):
         what = f"an array of {example.dtype}" if isinstance(example, np.ndarray) else repr(type(example).__name__)
         raise TypeError(
             f"an example is a number, a NumPy array of numbers, a pygrad.index, or a list or tuple of these, not {what}"
@@ -122,7 +124,7 @@ class _Argument:
             inputs = self.first + np.arange(leaf.start, leaf.stop).reshape(leaf.shape)
             self.traced.append((leaf, Index(x._data, inputs, lookups)))
         elif isinstance(x, np.ndarray):
-            self.traced.append((leaf, _leaves(x.astype(np.float64))))
+            self.traced.append((leaf, make_leaves(x.astype(np.float64))))
         else:
             self.traced.append((leaf, Value(x)))
         return leaf
@@ -155,7 +157,7 @@ class _Argument:
 
     def _floats(self, x: Any, what: str) -> Numbers:
         try:
-            numbers = _elements(x)
+            numbers = as_elements(x)
         except ValueError as error:
             raise ValueError(self._refusal("this one makes no array", what)) from error
         except TypeError:

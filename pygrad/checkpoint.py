@@ -1,7 +1,7 @@
-"""Saving and loading what `state_dict()` returns, as NumPy's .npz.
+"""Save and load what `state_dict()` returns, in NumPy's .npz format.
 
-A file may come from anywhere, so nothing in it is trusted: one that was damaged, or made to do harm, is a ValueError,
-runs no code, and takes memory in proportion to its own size.
+Files are not trusted. A damaged or malicious one raises ValueError, runs no code, and takes memory in proportion to its
+own size.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ PathLike = Union[str, "os.PathLike[str]"]
 Arrays = dict[str, npt.NDArray[Any]]
 
 _SEPARATOR = "/"
-_DEPTH = 32  # of dicts in dicts
+_DEPTH = 32  # of nested dicts
 _SUFFIX = ".npy"
-_LONGEST = 0xFFFF - len(_SUFFIX)  # bytes of a name, as many as a zip file can have
-_UTF8 = 0x800  # the flag of a zip file's member whose name is not ASCII; we write no other
-_END, _END64 = 22, 98  # bytes of what ends a zip file, and of what ends one with too many members for that
-# As NumPy writes the header of an array of numbers, in version 1.0 of its format: the length of what follows, that.
+_LONGEST = 0xFFFF - len(_SUFFIX)  # bytes of a name: a zip file's limit
+_UTF8 = 0x800  # the flag of a zip member whose name is not ASCII; we write no other flag
+_END, _END64 = 22, 98  # bytes of a zip file's end record, and of one for more members than that can count
+# The header that NumPy writes for an array of numbers, in version 1.0 of its format: a length, then so many bytes.
 _HEADER = re.compile(
     rb"\x93NUMPY\x01\x00(..)"
     rb"\{'descr': '([<>|][biuf]\d{1,2})', 'fortran_order': (True|False), 'shape': \(([0-9, ]{0,1000})\), \} *\n",
@@ -40,7 +40,7 @@ _HEADER = re.compile(
 
 @contextlib.contextmanager
 def replacing(path: PathLike) -> Iterator[BinaryIO]:
-    """Give a file to write to, which takes the path's place once it is complete; until then it lies beside it."""
+    """Open a temporary file beside a path; it replaces the path once it is complete."""
     path = Path(path)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -55,18 +55,17 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
 
 
 def save(path: PathLike, state: Mapping[str, Any]) -> None:
-    """Write numbers and arrays by name, or such dicts by name, to a .npz file.
+    """Write numbers and arrays by name, or dicts of these by name, to a .npz file.
 
-    The file is written beside its place and then renamed: whatever happens meanwhile, there is the old file or the
-    new one.
+    A temporary file is written and then renamed: whenever the program stops, the old file or the new one exists.
 
     Raises
     ------
     TypeError
-        if it is no dict, or anything in it is not made of numbers
+        if `state` is not a dict, or anything in it is not made of numbers
     ValueError
-        if a name has a slash or a NUL in it, or names in each other are too long for a file, or there are more than
-        32 dicts in each other, or one that is empty, which the file could not say
+        if a name contains a slash or a NUL, is too long for the file together with the names of the dicts around it, or
+        if a dict is empty or more than 32 levels deep
 
     Examples
     --------
@@ -77,19 +76,27 @@ def save(path: PathLike, state: Mapping[str, Any]) -> None:
     {'model': {'w': array([1., 1.])}, 'step': array(3)}
     """
     if not isinstance(state, Mapping):
-        raise TypeError(f"a state is a dict of numbers and arrays, not {type(state).__name__!r}")
+        raise TypeError(f"a state must be a dict of numbers and arrays, not {type(state).__name__!r}")
     write(path, dict(_flat("", state, _DEPTH)))
 
 
 def load(path: PathLike) -> dict[str, Any]:
-    """Read what `save` has written.
+    """Read what `save` has written: NumPy arrays by name, in the same nested dicts.
 
     Raises
     ------
     FileNotFoundError
         if there is no such file
     ValueError
-        if it is damaged, or something else
+        if it is damaged, or not a file that `save` wrote
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(f"{folder}/step.npz", {"step": 3})
+    ...     load(f"{folder}/step.npz")
+    {'step': array(3)}
     """
     with refused_as_damaged(repr(str(path)), "a file that pygrad.save wrote"):
         return _nested(unpack(Path(path).read_bytes()))
@@ -97,7 +104,7 @@ def load(path: PathLike) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def refused_as_damaged(what: str, kind: str) -> Iterator[None]:
-    """The ValueErrors of reading something say what it is, and what it should be."""
+    """Make each ValueError of reading something name it (`what`), and what it should be (`kind`)."""
     try:
         yield
     except (ValueError, RecursionError) as error:
@@ -109,20 +116,22 @@ def refused_as_damaged(what: str, kind: str) -> Iterator[None]:
 
 def _flat(prefix: str, state: Mapping[str, Any], depth: int) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     if depth == 0:
-        raise ValueError(f"there are more than {_DEPTH} dicts in each other, at {prefix!r}")
+        raise ValueError(f"dicts must not be nested more than {_DEPTH} deep, as at {prefix!r}")
     for name, item in state.items():
         if not isinstance(name, str) or _SEPARATOR in name or "\0" in name:
-            raise ValueError(f"names are strings without a {_SEPARATOR!r} or a NUL, not {name!r}")
+            raise ValueError(f"names must be strings without {_SEPARATOR!r} or NUL, not {name!r}")
         if len((prefix + name).encode(errors="surrogatepass")) > _LONGEST:
-            raise ValueError(f"{prefix + name[:30]!r}... is longer than {_LONGEST:,} bytes")
+            raise ValueError(
+                f"the name {prefix + name[:30]!r}... is longer than {_LONGEST:,} bytes, dicts' names included"
+            )
         if isinstance(item, Mapping):
             if not item:
-                raise ValueError(f"{prefix + name!r} is an empty dict, which a file would not have: leave it out")
+                raise ValueError(f"{prefix + name!r} is an empty dict, which a file cannot represent: leave it out")
             yield from _flat(f"{prefix}{name}{_SEPARATOR}", item, depth - 1)
             continue
         numbers = np.asarray(item)
         if numbers.dtype.kind not in "biuf":
-            raise TypeError(f"{prefix}{name} is not made of numbers, but of {numbers.dtype}")
+            raise TypeError(f"{prefix}{name} must be made of numbers, not {numbers.dtype}")
         yield f"{prefix}{name}", numbers
 
 
@@ -134,9 +143,9 @@ def _nested(arrays: Arrays) -> dict[str, Any]:
         for folder in folders:
             at = at.setdefault(folder, {})
             if not isinstance(at, dict):
-                raise ValueError(f"{name!r} would be in an array")
+                raise ValueError(f"{name!r} is inside an array")
         if last in at or _SEPARATOR in last:
-            raise ValueError(f"{name!r} is there twice, or in more than {_DEPTH} dicts")
+            raise ValueError(f"{name!r} occurs twice, or is more than {_DEPTH} dicts deep")
         at[last] = numbers
     return state
 
@@ -159,7 +168,7 @@ def pack(file: IO[bytes], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
 
 
 def unpack(data: bytes) -> Arrays:
-    """The arrays that pack() has written, by name. Whatever else it is raises ValueError."""
+    """Return the arrays that pack() has written, by name. Raise ValueError for anything else."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
@@ -170,18 +179,18 @@ def unpack(data: bytes) -> Arrays:
 
 
 def _check(members: list[zipfile.ZipInfo], data: bytes) -> None:
-    """Raise ValueError for what pack() does not write, and zipfile would read.
+    """Raise ValueError for files that zipfile reads but pack() does not write.
 
-    The checksums find damage to the arrays, and each name is there twice. This finds the rest: sizes by which members
-    are passed over, and members that share their bytes, of which the same few could make any number of arrays.
+    Checksums find damage to the arrays, and zipfile compares the two copies of each name. This finds the rest: sizes
+    that skip members, and members that share their bytes, by which a few bytes could make any number of arrays.
     """
     count = int.from_bytes(data[-_END:][10:12], "little")
     if count == 0xFFFF:
         count = int.from_bytes(data[-_END64:][32:40], "little")
     if len(members) != count or (members[0].header_offset if members else len(data) - _END) != 0:
-        raise ValueError("it does not begin with its first array, or not all are there")
+        raise ValueError("it does not begin with its first array, or some are missing")
     if len({member.filename for member in members}) < count:
-        raise ValueError("it has two arrays of one name")
+        raise ValueError("it has two arrays of the same name")
     if sum(member.file_size for member in members) > len(data):
         raise ValueError("its arrays are larger than the file")
     for member in members:
@@ -196,13 +205,13 @@ def _array(data: bytes) -> npt.NDArray[Any]:
     """The array of a .npy."""
     header = _HEADER.match(data)
     if not header or int.from_bytes(header[1], "little") != header.end() - header.end(1):
-        raise ValueError("what should be an array of numbers is none")
+        raise ValueError("it contains something other than arrays of numbers")
     shape = [int(size) for size in header[4].split(b",") if size.strip()]
     try:
         dtype = np.dtype(header[2].decode())
     except TypeError as error:
         raise ValueError(str(error)) from error
     if math.prod(shape) * dtype.itemsize != len(data) - header.end():
-        raise ValueError(f"an array of shape {tuple(shape)} is of another size")
+        raise ValueError(f"an array of shape {tuple(shape)} has the wrong number of bytes")
     order: Any = "F" if header[3] == b"True" else "C"
     return np.frombuffer(data, dtype, offset=header.end()).reshape(shape, order=order).copy(order="K")

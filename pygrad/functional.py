@@ -1,6 +1,6 @@
-"""Functions on Arrays, under torch.nn.functional's names and with its argument order.
+"""Functions on Arrays, with the names and the argument order of torch.nn.functional.
 
-Each takes Arrays, or what `pygrad.array` makes one of: lists of Values, Values, numbers.
+Each takes Arrays, or whatever `pygrad.array` accepts: Values, numbers, NumPy arrays, nested lists.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any, Callable, Literal
 import numpy as np
 import numpy.typing as npt
 
-from pygrad._lib import ffi, lib
-from pygrad.array import _NONE, Array, Operand, _axes, _elements, _from_buffer, _made, _matmul, _pointer, array
+from pygrad._lib import NULL, c_ids, c_ids_of, ffi, lib
+from pygrad.array import Array, Operand, array, as_elements, built, matmul, normalize_axes
 from pygrad.engine import Value
-from pygrad.lookup import Index, as_indices
+from pygrad.index import Index, as_indices
 
 Reduction = Literal["mean", "sum", "none"]
 
 
 def relu(input: Operand) -> Array:
-    """Each number if it is not negative, else 0 (Fukushima, 1969).
+    """Return each number if it is positive, else 0 (Fukushima, 1969).
 
     Examples
     --------
@@ -32,12 +32,24 @@ def relu(input: Operand) -> Array:
 
 
 def tanh(input: Operand) -> Array:
-    """The hyperbolic tangents."""
+    """Return the hyperbolic tangent of each number.
+
+    Examples
+    --------
+    >>> tanh([0.0])
+    Array([0.])
+    """
     return array(input).tanh()
 
 
 def sigmoid(input: Operand) -> Array:
-    """The logistic function of each number, 1 / (1 + exp(-x))."""
+    """Return the logistic function of each number, 1 / (1 + exp(-x)).
+
+    Examples
+    --------
+    >>> sigmoid([0.0])
+    Array([0.5])
+    """
     return array(input).sigmoid()
 
 
@@ -51,7 +63,12 @@ def linear(input: Operand, weight: Operand, bias: Operand | None = None) -> Arra
     weight
         of shape (out, in)
     bias
-        of shape (out,). Each sum begins with it, as micrograd's neurons do.
+        of shape (out,). Each sum starts from it, as in micrograd's neurons.
+
+    Raises
+    ------
+    ValueError
+        if a shape is different
 
     Examples
     --------
@@ -62,14 +79,21 @@ def linear(input: Operand, weight: Operand, bias: Operand | None = None) -> Arra
     b = None if bias is None else array(bias)
     if w.ndim != 2 or x.ndim not in (1, 2) or x.shape[-1] != w.shape[1] or (b is not None and b.shape != w.shape[:1]):
         raise ValueError(
-            "linear: takes an input of shape (..., in), a weight of shape (out, in) and a bias of shape (out,); got "
+            "linear: needs an input of shape (..., in), a weight of shape (out, in) and a bias of shape (out,); got "
             f"{x.shape}, {w.shape} and {None if b is None else b.shape}"
         )
-    return _matmul(x, w.T, b)
+    return matmul(x, w.T, b)
 
 
 def embedding(input: npt.ArrayLike, weight: Operand) -> Array:
-    """Return the rows of weight that the indices name: an Array of shape (*input.shape, *weight.shape[1:]).
+    """Return the rows of weight that the indices choose: an Array of shape (*input.shape, *weight.shape[1:]).
+
+    Raises
+    ------
+    IndexError
+        if an index is negative, or not below the number of rows
+    TypeError
+        if the indices are not integers
 
     Examples
     --------
@@ -78,9 +102,10 @@ def embedding(input: npt.ArrayLike, weight: Operand) -> Array:
     """
     w, indices = array(weight), _indices(input, "embedding")
     if isinstance(indices, Index):
-        return w[indices]  # type: ignore[no-any-return]
+        rows: Array = w[indices]
+        return rows
     if (indices < 0).any():
-        raise IndexError(f"embedding: indices count from 0, and one is {indices.min()}")
+        raise IndexError(f"embedding: an index must be at least 0, not {indices.min()}")
     return w._like(w._ids[indices, ...])
 
 
@@ -92,40 +117,40 @@ def softmax(input: Operand, dim: int = -1) -> Array:
     >>> softmax([0.0, 0.0])
     Array([0.5, 0.5])
     """
-    x = array(input)
-    if lib.pg_tracing():
-        exps = _shifted(x, dim).exp()
-        return exps / exps.sum(dim, keepdims=True)
-    return _along(lib.pg_softmax, x, dim)
+    return _along(lib.pg_softmax, _traced_softmax, array(input), dim)
 
 
 def log_softmax(input: Operand, dim: int = -1) -> Array:
-    """The logarithm of `softmax`, exact also where that is too small for a float."""
-    x = array(input)
-    if lib.pg_tracing():
-        shifted = _shifted(x, dim)
-        return shifted - shifted.exp().sum(dim, keepdims=True).log()
-    return _along(lib.pg_log_softmax, x, dim)
+    """Return the logarithm of `softmax`, which is accurate even where the softmax underflows to 0.
+
+    Examples
+    --------
+    >>> log_softmax([0.0, 1000.0])
+    Array([-1000.,     0.])
+    """
+    return _along(lib.pg_log_softmax, _traced_log_softmax, array(input), dim)
 
 
 def rms_norm(
     input: Operand, normalized_shape: int | Sequence[int], weight: Operand | None = None, eps: float | None = None
 ) -> Array:
-    """Return x / sqrt(mean(x**2) + eps), times a weight each, over the last axes (Zhang & Sennrich, 2019).
+    """Return x / sqrt(mean(x**2) + eps) over the last axes, times the weights (Zhang & Sennrich, 2019).
 
     Parameters
     ----------
     normalized_shape
         the sizes of those axes
     weight
-        of that shape
+        of that shape; without it there are no weights
     eps
-        by default the smallest number that can be added to 1: 2**-52
+        not negative; by default 2**-52, the distance from 1 to the next float
 
     Raises
     ------
     ZeroDivisionError
-        if all of x is 0 and so is eps
+        if x is 0 everywhere and so is eps
+    ValueError
+        if a shape does not fit, or eps is negative
 
     Examples
     --------
@@ -136,32 +161,40 @@ def rms_norm(
     axes = tuple(map(operator.index, np.atleast_1d(normalized_shape)))
     eps = float(np.finfo(float).eps) if eps is None else eps
     if not eps >= 0:
-        raise ValueError(f"rms_norm: eps must not be negative, and is {eps}")
+        raise ValueError(f"rms_norm: eps must not be negative, got {eps}")
     if not axes or x.shape[-len(axes) :] != axes:
-        raise ValueError(f"rms_norm: the last axes of shape {x.shape} are not {axes}")
+        raise ValueError(f"rms_norm: an input of shape {x.shape} does not end in axes of the sizes {axes}")
     w = None if weight is None else array(weight)
     if w is not None and w.shape != axes:
-        raise ValueError(f"rms_norm: the weight has shape {w.shape}, not {axes}")
+        raise ValueError(f"rms_norm: the weight must not have shape {w.shape}, but {axes}")
     n = int(np.prod(axes))
     out = np.empty(x.shape, dtype=np.uint32)
     status = lib.pg_rms_norm(
-        x.size // max(n, 1), n, _pointer(x._ids), _NONE if w is None else _pointer(w._ids), eps,
-        _from_buffer("pg_id[]", out),
+        x.size // max(n, 1), n, c_ids_of(x._ids), NULL if w is None else c_ids_of(w._ids), eps, c_ids(out)
     )  # fmt: skip
-    return _made(status, out, lambda at: f"rms_norm with eps={eps}, of numbers whose squares are all 0,", x, w)
+    return built(status, out, lambda at: f"rms_norm with eps={eps} of numbers whose squares are all 0", x, w)
 
 
 def cross_entropy(input: Operand, target: npt.ArrayLike, reduction: Reduction = "mean") -> Array:
-    """Return -log(softmax(input)[target]), the cost of scores for classes when one class is right.
+    """Return -log(softmax(input)[target]), the cost of a model's scores for classes, of which one is right.
 
     Parameters
     ----------
     input
         the scores, of shape (classes,) or (N, classes)
     target
-        the right class, an int, or N of them
+        the right class, an int from 0 to classes - 1, or N of them
     reduction
-        what becomes of the N costs
+        "mean" or "sum" of the N costs, or "none" for an Array of them
+
+    Raises
+    ------
+    ValueError
+        if the shapes do not fit together, or the reduction is unknown
+    IndexError
+        if a target is not a class
+    TypeError
+        if a target is not an integer
 
     Examples
     --------
@@ -171,25 +204,22 @@ def cross_entropy(input: Operand, target: npt.ArrayLike, reduction: Reduction = 
     x, targets = array(input), _indices(target, "cross_entropy")
     if x.ndim not in (1, 2) or targets.shape != x.shape[:-1]:
         raise ValueError(
-            "cross_entropy: takes scores of shape (classes,) or (N, classes) and a target of shape () or (N,); got "
+            "cross_entropy: needs scores of shape (classes,) or (N, classes) and a target of shape () or (N,); got "
             f"{x.shape} and {targets.shape}"
         )
     classes = x.shape[-1]
     if not isinstance(targets, Index) and ((targets < 0) | (targets >= classes)).any():
-        raise IndexError(f"cross_entropy: targets are from 0 to {classes - 1}, not {targets.min()} to {targets.max()}")
-    if lib.pg_tracing():
-        rows = -log_softmax(x.reshape(-1, classes))[np.arange(targets.size), targets.ravel()]
-        return _reduced(rows.reshape(targets.shape), reduction)
-    out = np.empty(targets.shape, dtype=np.uint32)
-    status = lib.pg_cross_entropy(
-        out.size, classes, _pointer(x._ids), _from_buffer("uint32_t[]", targets.astype(np.uint32)),
-        ffi.new("pg_id[]", classes), _from_buffer("pg_id[]", out),
-    )  # fmt: skip
-    return _reduced(_made(status, out, str, x), reduction)
+        raise IndexError(f"cross_entropy: targets must be 0 to {classes - 1}, not {targets.min()} to {targets.max()}")
+    return _reduced((_traced_costs if lib.pg_tracing() else _costs)(x, targets), reduction)
 
 
 def mse_loss(input: Operand, target: Operand, reduction: Reduction = "mean") -> Array:
-    """Return (input - target)**2.
+    """Return the squared differences (input - target)**2: their mean, their sum, or an Array of them.
+
+    Raises
+    ------
+    ValueError
+        if broadcasting would pair each input with each target, as for shapes (4, 1) and (4,)
 
     Examples
     --------
@@ -201,7 +231,12 @@ def mse_loss(input: Operand, target: Operand, reduction: Reduction = "mean") -> 
 
 
 def hinge_loss(input: Operand, target: Operand, margin: float = 1.0, reduction: Reduction = "mean") -> Array:
-    """Return relu(margin - target * input) for targets of -1 and 1: micrograd's demo's max-margin loss.
+    """Return relu(margin - target * input) for targets of -1 and 1: the max-margin loss of micrograd's demo.
+
+    Raises
+    ------
+    ValueError
+        if broadcasting would pair each input with each target, as for shapes (4, 1) and (4,)
 
     Examples
     --------
@@ -215,38 +250,74 @@ def hinge_loss(input: Operand, target: Operand, margin: float = 1.0, reduction: 
 def _reduced(costs: Array, reduction: str) -> Array:
     reductions: dict[str, Callable[[], Array]] = {"mean": costs.mean, "sum": costs.sum, "none": lambda: costs}
     if not isinstance(reduction, str) or reduction not in reductions:
-        raise ValueError(f"reduction is 'mean', 'sum' or 'none', not {reduction!r}")
+        raise ValueError(f"reduction must be 'mean', 'sum' or 'none', not {reduction!r}")
     return reductions[reduction]()
 
 
 def _pair(name: str, input: Operand, target: Operand) -> tuple[Array, Any]:
-    """Predictions and their targets: not such as broadcasting would pair each with each, (4, 1) and (4,) say."""
-    x, y = array(input), target if isinstance(target, (Array, Value)) else _elements(target)
+    """Predictions and their targets. Shapes such as (4, 1) and (4,), which broadcasting would combine, are refused."""
+    x, y = array(input), target if isinstance(target, (Array, Value)) else as_elements(target)
     shape = () if isinstance(y, Value) else y.shape
     if np.broadcast_shapes(x.shape, shape) not in (x.shape, shape):
-        raise ValueError(f"{name}: would pair each input with each target, of shapes {x.shape} and {shape}")
+        raise ValueError(f"{name}: shapes {x.shape} and {shape} would pair each input with each target; reshape one")
     return x, y
 
 
 def _indices(x: Any, name: str) -> Any:
-    """Integers as an array, or a traced Index as it is."""
+    """Integers as an array; a traced Index unchanged."""
     if isinstance(x, Index) and x.is_traced:
         return x
     return as_indices(f"{name}: an index", x)
 
 
-def _shifted(x: Array, dim: int) -> Array:
-    """x less the largest of each row: of numbers that a Program will be run with, not of those it is traced with."""
-    return x - x.max(operator.index(dim), keepdims=True).detach()
+# Rows ------------------------------------------------------------------------------------------------------------
 
 
-def _along(build: Callable[..., int], x: Array, dim: int) -> Array:
-    """A builder for rows, along any axis."""
-    (axis,) = _axes(operator.index(dim), x.ndim)
+def _along(build: Callable[..., int], traced: Callable[[Array, int], Array], x: Array, dim: int) -> Array:
+    """Apply a bulk builder for rows along any axis, or while a function is traced what stands in for it."""
+    if lib.pg_tracing():
+        return traced(x, dim)
+    (axis,) = normalize_axes(operator.index(dim), x.ndim)
     rows = x._ids.swapaxes(axis, -1)
     n = rows.shape[-1]
     out = np.empty(rows.shape, dtype=np.uint32)
-    status = build(out.size // n if n else 0, n, _pointer(rows), _from_buffer("pg_id[]", out)) if out.size else 0
-    made = _made(status, out, str, x)
-    made._ids = out.swapaxes(axis, -1)
-    return made
+    status = build(out.size // n if n else 0, n, c_ids_of(rows), c_ids(out)) if out.size else 0
+    result = built(status, out, str, x)
+    result._ids = out.swapaxes(axis, -1)
+    return result
+
+
+def _costs(x: Array, targets: Any) -> Array:
+    """The cross-entropy of each row."""
+    out = np.empty(targets.shape, dtype=np.uint32)
+    classes = x.shape[-1]
+    status = lib.pg_cross_entropy(
+        out.size, classes, c_ids_of(x._ids), ffi.from_buffer("uint32_t[]", targets.astype(np.uint32)),
+        ffi.new("pg_id[]", classes), c_ids(out),
+    )  # fmt: skip
+    return built(status, out, str, x)
+
+
+# The same while a function is traced. The builders in C avoid overflow by subtracting the largest number of a row, as a
+# constant. A Program runs on other numbers, with other maxima: so here the maximum is a node, detached. The results are
+# the same; the graph has the nodes of the maximum in addition.
+
+
+def _traced_softmax(x: Array, dim: int) -> Array:
+    exps = _shifted(x, dim).exp()
+    return exps / exps.sum(dim, keepdims=True)
+
+
+def _traced_log_softmax(x: Array, dim: int) -> Array:
+    shifted = _shifted(x, dim)
+    return shifted - shifted.exp().sum(dim, keepdims=True).log()
+
+
+def _traced_costs(x: Array, targets: Any) -> Array:
+    rows = _traced_log_softmax(x.reshape(-1, x.shape[-1]), -1)
+    costs: Array = -rows[np.arange(targets.size), targets.ravel()]
+    return costs.reshape(targets.shape)
+
+
+def _shifted(x: Array, dim: int) -> Array:
+    return x - x.max(operator.index(dim), keepdims=True).detach()

@@ -1,4 +1,4 @@
-"""Optimizers: PyTorch's names and update rules, one call of C a step.
+"""Optimizers with PyTorch's names and update rules; a step is one call of C.
 
 >>> from pygrad import array
 >>> w = array([1.0, -2.0])
@@ -21,16 +21,23 @@ from typing import Any, Callable, Union
 
 import numpy as np
 
-from pygrad._lib import check, ffi, lib
-from pygrad.array import Array, Numbers, _elements, _pointer, grads_of, is_leaf, node_ids, set_grads
-from pygrad.engine import Value, _is_number
+from pygrad._lib import NULL, Numbers, c_doubles, c_ids, check, ffi, lib
+from pygrad._numbers import is_number
+from pygrad._parameters import grads_of, is_leaf, node_ids, set_grads
+from pygrad.array import Array, as_elements
+from pygrad.engine import Value
 
 Schedule = Callable[[int], float]
 Parameters = Iterable[Union[Value, Array]]
 
 
 def linear(lr: float, steps: int, end: float = 0.0) -> Schedule:
-    """Make the learning rate go from `lr` to `end` in a straight line over `steps` steps, and stay there.
+    """Return a schedule that goes from `lr` to `end` in a straight line over `steps` steps, and then stays there.
+
+    Raises
+    ------
+    ValueError
+        if `steps` is not positive
 
     Examples
     --------
@@ -42,7 +49,14 @@ def linear(lr: float, steps: int, end: float = 0.0) -> Schedule:
 
 
 def cosine(lr: float, steps: int, end: float = 0.0) -> Schedule:
-    """Make the learning rate go from `lr` to `end` along half a cosine, and stay there (Loshchilov & Hutter, 2017).
+    """Return a schedule that goes from `lr` to `end` along half a cosine over `steps` steps, and then stays there.
+
+    See Loshchilov & Hutter (2017).
+
+    Raises
+    ------
+    ValueError
+        if `steps` is not positive
 
     Examples
     --------
@@ -69,38 +83,46 @@ def _positive(name: str, x: Any) -> Any:
 
 
 def _refuse_unless_number(name: str, x: Any) -> None:
-    if not _is_number(x):
-        raise TypeError(f"{name} is a number, not {type(x).__name__!r}")
+    if not is_number(x):
+        raise TypeError(f"{name} must be a number, not {type(x).__name__!r}")
 
 
 def _not_negative(**numbers: float) -> None:
     for name, x in numbers.items():
         _refuse_unless_number(name, x)
         if not x >= 0:
-            raise ValueError(f"{name} must not be negative, and is {x!r}")
+            raise ValueError(f"{name} must not be negative, got {x!r}")
 
 
 class Optimizer:
-    """What the optimizers share.
+    """The base class of the optimizers.
 
     Parameters
     ----------
     params
-        Values and Arrays, all leaves, as `model.parameters()` gives them
+        Values and Arrays, as from `model.parameters()`; all must be leaves
     lr
-        the learning rate: a number, or a function of the number of steps taken, such as `linear` and `cosine` make
+        the learning rate: a number, or a function of the number of steps taken, such as `linear` and `cosine` return
 
     Attributes
     ----------
     lr
-        may be assigned anew at any time
+        the learning rate of the next step; it may be assigned at any time
     steps
-        taken so far
+        the number of steps taken
 
     Raises
     ------
     ValueError
-        if there are no parameters, if one is no leaf, or if one comes twice
+        if there are no parameters, one is not a leaf, or one occurs twice
+    TypeError
+        if a parameter is neither a Value nor an Array
+
+    Examples
+    --------
+    >>> optimizer = SGD([Value(1.0)], lr=linear(0.5, 10))
+    >>> optimizer.lr, optimizer.steps, optimizer.params
+    (0.5, 0, [Value(data=1.0, grad=0.0)])
     """
 
     _RULE: str  # the struct of csrc/pygrad.h with the options
@@ -108,22 +130,22 @@ class Optimizer:
 
     def __init__(self, params: Parameters, lr: float | Schedule) -> None:
         if isinstance(params, (Value, Array)):
-            raise TypeError("the parameters come in a list or another iterable: [w], not w")
+            raise TypeError("parameters must be in a list or another iterable: pass [w], not w")
         self._params = tuple(params)  # they hold the nodes
         self._ids = node_ids(self._params)
         if not self._ids.size:
             raise ValueError("there are no parameters to optimize")
         if not all(map(is_leaf, self._params)):
-            raise ValueError("a parameter must be a leaf, and one of these was computed, or has a _backward of its own")
-        ids = np.sort(self._ids)  # np.unique, being C++, aborts where Python ends daemon threads: CPython's issue 87135
+            raise ValueError("every parameter must be a leaf, but one was computed or has a _backward of its own")
+        ids = np.sort(self._ids)  # np.unique, in C++, may abort when Python ends daemon threads: CPython issue 87135
         if (ids[1:] == ids[:-1]).any():
-            raise ValueError("a parameter comes twice")
+            raise ValueError("a parameter occurs twice; pass each once")
         self.lr = lr
         self.steps = 0
 
     @property
     def params(self) -> list[Value | Array]:
-        """The parameters."""
+        """The parameters, in a new list."""
         return list(self._params)
 
     @property
@@ -140,43 +162,55 @@ class Optimizer:
         self._lr = lr
 
     def zero_grad(self) -> None:
-        """Set the grad of every parameter to 0, as before each backward pass."""
+        """Set the grad of every parameter to 0, as is needed before each backward pass."""
         set_grads(self._ids, 0.0)
 
     def step(self) -> None:
-        """Update every parameter from its grad."""
+        """Update the data of every parameter from its grad."""
         raise NotImplementedError
 
     def _buffer(self) -> Numbers:
         return np.zeros(self._ids.size)
 
     def _buffers(self) -> dict[str, Numbers]:
-        """What is kept from step to step, a number a parameter."""
+        """The arrays kept from step to step, with one number for each parameter."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what is kept from step to step: `steps`, and copies of the buffers, under PyTorch's names for them."""
+        """Return what is kept from step to step: `steps`, and copies of the buffers under PyTorch's names.
+
+        >>> Adam([Value(1.0)]).state_dict()
+        {'steps': 0, 'exp_avg': array([0.]), 'exp_avg_sq': array([0.])}
+        """
         return {"steps": self.steps, **{name: buffer.copy() for name, buffer in self._buffers().items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state_dict()` of the same kind of optimizer with as many parameters.
+        """Continue from a `state_dict()` of the same kind of optimizer with the same number of parameters.
 
         Raises
         ------
-        KeyError, ValueError
-            if a name is missing or unknown, or a shape is another; then nothing is changed
+        KeyError, ValueError, TypeError
+            if a name is missing or unknown, a shape differs, or an entry is not a number; then nothing has changed
+
+        Examples
+        --------
+        >>> one, other = Adam([Value(1.0)]), Adam([Value(1.0)])
+        >>> one.step()
+        >>> other.load_state_dict(one.state_dict())
+        >>> other.steps
+        1
         """
         buffers = self._buffers()
         if set(state) != {"steps", *buffers}:
-            raise KeyError(f"the state has {list(state)}; {type(self).__name__} has {['steps', *buffers]}")
-        new = {name: _elements(state[name]).astype(np.float64) for name in buffers}
+            raise KeyError(f"the state has {list(state)}, but {type(self).__name__} needs {['steps', *buffers]}")
+        new = {name: as_elements(state[name]).astype(np.float64) for name in buffers}
         for name, buffer in buffers.items():
             if new[name].shape != buffer.shape:
-                raise ValueError(f"{name} has shape {new[name].shape}, and the optimizer's has {buffer.shape}")
+                raise ValueError(f"{name} has shape {new[name].shape} in the state, but needs {buffer.shape}")
         steps = operator.index(np.asarray(state["steps"])[()])
         _not_negative(steps=steps)
         if steps >= 1 << 63:
-            raise ValueError(f"steps are fewer than 2**63, and not {steps}")
+            raise ValueError(f"steps must be below 2**63, not {steps}")
         self.steps = steps
         for name, buffer in buffers.items():
             buffer[...] = new[name]
@@ -190,7 +224,7 @@ class Optimizer:
 
 
 def _option(name: str, doc: str) -> property:
-    """An attribute that is a field of the rule in C."""
+    """An attribute that is stored in the struct of C."""
 
     def assign(self: Any, x: float) -> None:
         if name != "dampening":
@@ -201,7 +235,7 @@ def _option(name: str, doc: str) -> property:
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum (Polyak, 1964; Sutskever et al., 2013); see `torch.optim.SGD`.
+    """Stochastic gradient descent with momentum (Polyak, 1964; Sutskever et al., 2013); see `torch.optim.SGD`.
 
     Examples
     --------
@@ -232,18 +266,18 @@ class SGD(Optimizer):
             {"momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov},
         )
         self._velocity: Numbers | None = None
-        self._moving = False  # whether the velocity has begun
+        self._moving = False  # whether there was a step with momentum
 
-    momentum = _option("momentum", "How much of its velocity a parameter keeps; may be assigned.")
-    dampening = _option("dampening", "How much of the gradient the velocity leaves out; may be assigned.")
-    weight_decay = _option("weight_decay", "Times the parameter, a part of the gradient; may be assigned.")
+    momentum = _option("momentum", "The fraction of its velocity that a parameter keeps; may be assigned.")
+    dampening = _option("dampening", "The fraction of the gradient left out of the velocity; may be assigned.")
+    weight_decay = _option("weight_decay", "This times the parameter is added to the gradient; may be assigned.")
 
     def step(self) -> None:
         buffers = self._buffers()
-        velocity = ffi.from_buffer("double[]", buffers["momentum_buffer"]) if self.momentum else ffi.NULL
+        velocity = c_doubles(buffers["momentum_buffer"]) if self.momentum else NULL
         self._rule.lr = self.lr
         self._rule.first = not self._moving
-        check(lib.pg_sgd_step(self._rule, self._ids.size, _pointer(self._ids), velocity), "step()")
+        check(lib.pg_sgd_step(self._rule, self._ids.size, c_ids(self._ids), velocity), "step()")
         self._moving = self._moving or bool(self.momentum)
         self.steps += 1
 
@@ -258,7 +292,7 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Adam (Kingma & Ba, 2015); see `torch.optim.Adam`. `weight_decay` is a part of the gradient.
+    """Adam (Kingma & Ba, 2015); see `torch.optim.Adam`. `weight_decay` times the parameter is added to the gradient.
 
     Examples
     --------
@@ -283,7 +317,7 @@ class Adam(Optimizer):
         super().__init__(params, lr)
         _not_negative(eps=eps, weight_decay=weight_decay)
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"betas must be at least 0 and below 1, two of them, and are {betas}")
+            raise ValueError(f"betas must be at least 0 and below 1, two of them, got {betas}")
         self._rule = ffi.new(
             self._RULE,
             {
@@ -293,13 +327,13 @@ class Adam(Optimizer):
         )  # fmt: skip
         self._mean, self._square = self._buffer(), self._buffer()
 
-    weight_decay = _option("weight_decay", "Times the parameter: a part of the gradient, or with AdamW of the step.")
-    eps = _option("eps", "What keeps the step finite where the gradients are 0; may be assigned.")
+    weight_decay = _option("weight_decay", "This times the parameter is added to the gradient, by AdamW to the step.")
+    eps = _option("eps", "Added to the denominator, so that gradients of 0 cause no division by 0; may be assigned.")
 
     def step(self) -> None:
         self._rule.lr = self.lr
-        buffers = [ffi.from_buffer("double[]", buffer) for buffer in (self._mean, self._square)]
-        ids = _pointer(self._ids)
+        buffers = [c_doubles(buffer) for buffer in (self._mean, self._square)]
+        ids = c_ids(self._ids)
         check(lib.pg_adam_step(self._rule, self.steps + 1, self._ids.size, ids, *buffers), "step()")
         self.steps += 1
 
@@ -332,9 +366,9 @@ class AdamW(Adam):
 
 
 def clip_grad_norm_(parameters: Parameters | Value | Array, max_norm: float, norm_type: float = 2.0) -> float:
-    """Scale all grads, if need be, so that their norm as one vector is at most `max_norm`; return what it was.
+    """Scale all grads so that their norm as one vector is at most `max_norm`; return the norm before that.
 
-    As PyTorch does, the norm is taken 1e-6 too large. See `torch.nn.utils.clip_grad_norm_`.
+    Smaller gradients are left alone. As in PyTorch, 1e-6 is added to the norm; see `torch.nn.utils.clip_grad_norm_`.
 
     Examples
     --------

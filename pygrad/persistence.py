@@ -29,9 +29,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pygrad import __version__
-from pygrad._lib import ffi, lib, text
+from pygrad._lib import Ids, c_ids_of, ffi, lib, text
 from pygrad.arguments import _Argument, _IndexLeaf, _Leaf
-from pygrad.array import Ids, _leaves, _pointer
+from pygrad.array import make_leaves
 from pygrad.checkpoint import Arrays, PathLike, pack, refused_as_damaged, unpack, write
 from pygrad.program import Program
 
@@ -208,7 +208,7 @@ def _read(cls: type[Program], arrays: Arrays, description: dict[str, Any]) -> Pr
         raise ValueError(f"its result has {f._outputs} numbers, and its graph {arrays['outputs'].size}")
     arrays["ops"] = _ops(description["ops"], arrays["ops"])
     without = _number(description, "without", least=0)
-    parameters = _leaves(arrays["parameters"])
+    parameters = make_leaves(arrays["parameters"])
     f._take(_graph(arrays, parameters._ids, without), without)
     return f
 
@@ -284,7 +284,7 @@ def _graph(arrays: Arrays, parameters: Ids, without: int) -> Any:
             raise ValueError(f"its array {name!r} is of another size than those that go with it")
     parts = ffi.new("pg_parts *", counts)
     _point(parts, arrays)
-    parts.parameters = _pointer(parameters)
+    parts.parameters = c_ids_of(parameters)
     fault = ffi.new("const char **")
     program = lib.pg_program_of(parts, without, fault)
     if not program:

@@ -20,12 +20,14 @@ from typing import Any, Callable
 import numpy as np
 import numpy.typing as npt
 
-from pygrad._lib import check, error, ffi, lib, text
+from pygrad._handles import formula
+from pygrad._lib import Ids, Numbers, c_ids_of, check, error, ffi, lib, text
+from pygrad._numbers import is_number
 from pygrad.arguments import Shape, _Argument, _IndexLeaf, _Leaf, _map, _shape_of
-from pygrad.array import Array, Ids, Numbers, _elements, _holding, _pointer, array
+from pygrad.array import Array, array, as_elements, hold
 from pygrad.checkpoint import PathLike, replacing
-from pygrad.engine import Value, _in_words, _is_number
-from pygrad.lookup import Lookups
+from pygrad.engine import Value
+from pygrad.index import Lookups
 
 Kind = tuple[tuple[bool, ...], int]  # of a call: which of pg_compile's arguments are batches, and what is wanted
 
@@ -165,7 +167,7 @@ def _traced_result(name: str, x: Any) -> Value | Array:
         return x
     if isinstance(x, np.ndarray):
         return array(x)
-    if not _is_number(x):
+    if not is_number(x):
         raise TypeError(
             f"{name} must return Values, Arrays, numbers, or lists, tuples or dicts of these, not {type(x).__name__!r}"
         )
@@ -241,10 +243,10 @@ class Program:
         """Run this pg_program from now on."""
         self._program, self._without = program, without
         ids = np.empty(lib.pg_program_parameters(program, ffi.NULL), dtype=np.uint32)
-        lib.pg_program_parameters(program, _pointer(ids))
-        self._parameters = _holding(ids)
+        lib.pg_program_parameters(program, c_ids_of(ids))
+        self._parameters = hold(ids)
         self._ids = self._parameters._ids
-        self._id_pointer = _pointer(self._ids)
+        self._id_pointer = c_ids_of(self._ids)
         self._routines: dict[Kind, Any] = {}
         self._long_from: dict[Kind, float] = {}
 
@@ -666,7 +668,7 @@ class Program:
             raise error(count, f"the search for what is not finite in {self._name}")
         *operands, result = list(found)[:count] or [None]
         words = text(symbol[0]) if count else ""
-        return f"{_in_words(words, *operands) if operands else words} is {result}" if count else None
+        return f"{formula(words, *operands) if operands else words} is {result}" if count else None
 
     def to_c(self, path: PathLike, name: str | None = None) -> None:
         r"""Write a C file that computes what a call for one sample does, and the gradient if the result is one Value.
@@ -772,7 +774,7 @@ def _recorded(name: str, inputs: Ids, outputs: Ids, lookups: Lookups, without: i
     nodes, indices, tables, rows, elements = lookups.arrays()
     pointers = [_from_buffer("uint32_t[]", x) for x in (nodes, indices, tables, rows, elements)]
     described = ffi.new("pg_lookups *", [nodes.size, *pointers[:3], rows.size, *pointers[3:]])
-    program = _record(inputs.size, _pointer(inputs), outputs.size, _pointer(outputs), described, without)
+    program = _record(inputs.size, c_ids_of(inputs), outputs.size, c_ids_of(outputs), described, without)
     if not program:
         if not all(map(lib.pg_refs, outputs.tolist())):
             raise error(lib.PG_STALE, f"the result of {name}")
@@ -788,7 +790,7 @@ _LONG = 60e6  # ns: a run that may take longer must hear Ctrl-C, which costs it 
 def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run: Any) -> int:
     """A run in a thread of its own, while the main thread waits: only there Python hears signals, and not inside C."""
     if threading.current_thread() is not threading.main_thread():
-        return _run(*run)  # type: ignore[no-any-return]
+        return _run(*run)
     stop = ffi.new("bool *")
     status: list[int] = []
 
@@ -800,7 +802,7 @@ def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run:
         try:
             thread.start()
         except RuntimeError:  # there are no more threads, or none any more at interpreter exit
-            return _run(*run)  # type: ignore[no-any-return]
+            return _run(*run)
         thread.join()
     except BaseException:
         stop[0] = True
@@ -817,7 +819,7 @@ def _cotangent(x: npt.ArrayLike) -> tuple[Numbers, bool]:
     """The cotangent's numbers, and whether there is one a sample."""
     if type(x) is float:
         return np.array(x), False
-    weight = np.asarray(_elements(x), order="C")
+    weight = np.asarray(as_elements(x), order="C")
     if weight.ndim > 1 or weight.dtype != _FLOAT64:
         raise ValueError(f"a cotangent is a number, or an array with one a sample, not {x!r}")
     return weight, weight.ndim == 1

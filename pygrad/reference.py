@@ -1,7 +1,7 @@
-"""pygrad in plain Python: the specification that can be run, kept for differential testing.
+"""pygrad in plain Python: a specification that runs, kept for differential testing.
 
-The same API and the same results, bit for bit, as `pygrad.engine` and `pygrad.nn`, at about micrograd's speed. It is
-micrograd made deterministic: numbers are floats, and the backward pass takes the nodes from the newest to the oldest,
+It has the same API as `pygrad.engine` and `pygrad.nn` and gives the same bits, at about micrograd's speed. It is
+micrograd made deterministic: numbers are floats, and the backward pass visits the nodes from the newest to the oldest,
 in a loop, where micrograd recurses through sets.
 
 After micrograd by Andrej Karpathy (MIT), https://github.com/karpathy/micrograd.
@@ -39,7 +39,7 @@ class Value:
 
     def __init__(self, data: Any, _children: Iterable[Value] = (), _op: str = "", label: Any = "") -> None:
         if hasattr(data, "backward") and not isinstance(data, Value):
-            raise TypeError(f"a Value's data is a number, not a {type(data).__name__} of another engine")
+            raise TypeError(f"data must be a real number, not a {type(data).__name__!r} of another engine")
         self.data = float(data)
         self.grad = 0.0
         self._backward: Callable[[], object] = _nothing
@@ -93,7 +93,7 @@ class Value:
 
     def backward(self) -> None:
         if getattr(_this_thread, "in_backward", False):
-            raise RuntimeError("backward() was called by a _backward function; it must end before another begins")
+            raise RuntimeError("backward() was called by a _backward function; return from that function first")
         graph = {self}
         found = [self]
         while found:
@@ -136,7 +136,7 @@ class Value:
     def __repr__(self) -> str:
         return f"Value(data={self.data}, grad={self.grad})"
 
-    # More than micrograd: one line an op, the numbers and the slope (x, y: the operands, z: the result).
+    # More ops than micrograd has. One line an op: its number, and its slope by x and y, where z is the result.
 
     def exp(self) -> Value:
         return self._unary("exp", math.exp(self.data), lambda x, z: z)
@@ -209,12 +209,12 @@ class Value:
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._prev or self._backward is not _nothing:
-            raise TypeError(f"only a leaf can be pickled or copied, and this Value was made by {self._op!r}")
+            raise TypeError(f"only a leaf can be pickled or copied, but {self._op!r} made this Value")
         return _leaf_again, (self.data, self.grad, self._op, self.label)
 
 
 def _nothing() -> None:
-    """A leaf's backward step."""
+    """The backward step of a leaf."""
 
 
 def _leaf_again(data: float, grad: float, op: str, label: Any) -> Value:
@@ -226,7 +226,7 @@ def _leaf_again(data: float, grad: float, op: str, label: Any) -> Value:
 def _power(x: float, y: float) -> float:
     z = x**y
     if isinstance(z, complex):
-        raise ValueError(f"{x} ** {y}: a complex number, and a Value is real")
+        raise ValueError(f"{x} ** {y}: the result is complex, but a Value must be real")
     return float(z)
 
 
@@ -248,12 +248,12 @@ def _minimum(x: float, y: float) -> float:
 
 
 def _share(x: float, y: float) -> float:
-    """The larger's share of the gradient of a maximum: equals go halves."""
+    """The share of the gradient of a maximum that x gets: equal operands get half each."""
     return 1.0 if x > y else 0.5 if x == y else 0.0
 
 
 class Module:
-    """Something with parameters; see `pygrad.nn`."""
+    """A part of a model, with parameters; see `pygrad.nn.Module`."""
 
     def zero_grad(self) -> None:
         for p in self.parameters():

@@ -1,5 +1,6 @@
 """The bulk builders build the scalar loop's graph, node for node: `loops.py` says which loop."""
 
+import gc
 import math
 
 import numpy as np
@@ -117,11 +118,11 @@ def test_a_builder_gives_the_loop_s_nodes_over_many_blocks(name):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda x: x.log(), r"log\(-1\.0\) at index \(1, 0\): not defined there"),
-        (lambda x: 1 / (x + 1), r"1\.0 / 0\.0 at index \(1, 0\): a division by zero"),
-        (lambda x: x / (x + 1), r"-1\.0 / 0\.0 at index \(1, 0\): a division by zero"),
+        (lambda x: x.log(), r"log\(-1\.0\) at index \(1, 0\): the function is not defined"),
+        (lambda x: 1 / (x + 1), r"1\.0 / 0\.0 at index \(1, 0\): division by zero"),
+        (lambda x: x / (x + 1), r"-1\.0 / 0\.0 at index \(1, 0\): division by zero"),
         (lambda x: (x * -800).exp(), r"exp\(800\.0\) at index \(1, 0\)"),
-        (lambda x: x**0.5, r"-1\.0 \*\* 0\.5 at index \(1, 0\): a complex number"),
+        (lambda x: x**0.5, r"-1\.0 \*\* 0\.5 at index \(1, 0\): the result is complex"),
         (lambda x: pygrad.functional.rms_norm(x * [[1], [0]], 2, eps=0), r"rms_norm with eps=0.* at index \(1, 0\)"),
     ],
 )
@@ -148,12 +149,12 @@ def test_a_closure_below_an_array_is_run_and_kept(no_leak):
     b = ((a * a) @ (a * 1e-3)).tanh().sum() * 2
     c = b[()]
     del a, b
-    pygrad.engine.gc.collect()
+    gc.collect()
     c.backward()
     assert x.grad != 0
     (product,) = (v for v in c._prev if v._prev)
     del c
     x.grad = 0
-    pygrad.engine.gc.collect()
+    gc.collect()
     product.backward()
     assert x.grad != 0

@@ -351,10 +351,10 @@ def test_a_state_that_does_not_fit_is_refused_and_nothing_is_changed():
     before = model.state_dict()
     with pytest.raises(KeyError, match=r"lacks \['bias'\].*lacks \['bais'\]"):
         model.load_state_dict({"weight": np.zeros((3, 2)), "bais": np.zeros(3)})
-    with pytest.raises(ValueError, match=r"bias has shape \(3,\), and the state's has \(2,\)"):
+    with pytest.raises(ValueError, match=r"bias has shape \(3,\), but \(2,\) in the state"):
         model.load_state_dict({"weight": np.zeros((3, 2)), "bias": np.zeros(2)})
     for wrong in (np.zeros(3) * 1j, [None] * 3, ["1", "2", "3"]):
-        with pytest.raises(TypeError, match="bias is not made of real numbers in the state"):
+        with pytest.raises(TypeError, match="bias must be real numbers in the state"):
             model.load_state_dict({"weight": np.zeros((3, 2)), "bias": wrong})
     assert all(np.array_equal(numbers, before[name]) for name, numbers in model.state_dict().items())
 

@@ -33,33 +33,15 @@ typedef struct {
   PyObject *symbol;  /* the _op of a node that was made in Python */
 } pg_rare;
 
-/* The methods of the Python class that the C type calls for what is not its own. */
-enum pg_inherited {
-  PG_PY_ADD,
-  PG_PY_RADD,
-  PG_PY_MUL,
-  PG_PY_RMUL,
-  PG_PY_SUB,
-  PG_PY_RSUB,
-  PG_PY_TRUEDIV,
-  PG_PY_RTRUEDIV,
-  PG_PY_POW,
-  PG_PY_RPOW,
-  PG_PY_NEG,
-  PG_PY_FLOAT,
-  PG_PY_INIT,
-  PG_PY_SET_DATA,
-  PG_PY_SET_GRAD,
-  PG_PY_OPERATORS /* as many as these; then come the methods of the op table, in its order */
-};
-enum { PG_PY_OPS = 64, PG_PY_INHERITED = PG_PY_OPERATORS + PG_PY_OPS };
+enum { PG_METHODS = 64 }; /* room for the methods of the op table */
 
 /* All state of the module. There is one: the arena, too, is one a process (see module.c). */
 typedef struct {
-  PyTypeObject *type;                   /* Value */
-  PyObject *inherited[PG_PY_INHERITED]; /* functions of the Python class */
-  PyMethodDef methods[PG_PY_OPS + 2];   /* of the type */
-  char method_names[PG_PY_OPS][16];
+  PyTypeObject *type; /* Value */
+  PyObject *class;    /* the Python class that it is derived from */
+  PyMethodDef methods[PG_METHODS + 2];
+  size_t method_count;
+  char method_names[PG_METHODS][16];
   pg_value *freed; /* objects for reuse, chained by weak_references */
   size_t freed_count;
   PyObject ***living;                           /* by node id, in chunks: the Value of a node, not held */

@@ -1,6 +1,6 @@
 /* value.c: the C type of Value, for what programs do all the time.
  *
- * It is derived from the Python class in pygrad/engine.py, which says what each method does, and does whatever
+ * It is derived from the Python class in pygrad/engine.py, name says what each method does, and does whatever
  * is rare: operands of other types, errors, ops written in Python. Where a method here meets something it was
  * not made for, it calls the method of that class, having changed nothing: so the two agree.
  */
@@ -31,18 +31,21 @@ static PyObject *pinned(pg_id id, PyObject *a, PyObject *b) {
   return out;
 }
 
-static PyObject *inherited(int which, PyObject *a, PyObject *b) {
-  return b ? PyObject_CallFunctionObjArgs(P->inherited[which], a, b, NULL)
-           : PyObject_CallFunctionObjArgs(P->inherited[which], a, NULL);
+/* The method of the Python class; b may be NULL. */
+static PyObject *inherited(const char *name, PyObject *a, PyObject *b) {
+  PyObject *method = PyObject_GetAttrString(P->class, name);
+  PyObject *out = method ? PyObject_CallFunctionObjArgs(method, a, b, NULL) : NULL;
+  Py_XDECREF(method);
+  return out;
 }
 
-/* The Value for what a maker returned, of operands a and b (which may be NULL); or, where it failed, what the
+/* The Value for what a maker returned, of operands a and b (name may be NULL); or, where it failed, what the
  * inherited method makes of them: the exception. */
-static inline PyObject *result(pg_made made, int which, PyObject *a, PyObject *b) {
+static inline PyObject *result(pg_made made, const char *name, PyObject *a, PyObject *b) {
   if (__builtin_expect(made > 0, 1)) {
     return pg_value_new((pg_id)made);
   }
-  return made <= -PG_FIRST_ID ? pinned((pg_id)-made, a, b) : inherited(which, a, b);
+  return made <= -PG_FIRST_ID ? pinned((pg_id)-made, a, b) : inherited(name, a, b);
 }
 
 /* Operands ----------------------------------------------------------------------------------------------- */
@@ -87,10 +90,11 @@ typedef pg_made maker_1(pg_id a);
 typedef pg_made maker_2(pg_id a, pg_id b);
 typedef pg_made maker_number(pg_id a, double y);
 
-/* a op b, where one of them is a Value. An operator that does not care which of its operands comes first has
+/* a op b, where one of them is a Value. An operator that does not care name of its operands comes first has
  * makers that take the Value first. */
-static inline __attribute__((always_inline)) PyObject *
-binary(PyObject *a, PyObject *b, maker_2 *of_values, maker_number *with_number, int method, int reflected) {
+static inline __attribute__((always_inline)) PyObject *binary(PyObject *a, PyObject *b, maker_2 *of_values,
+                                                              maker_number *with_number, const char *method,
+                                                              const char *reflected) {
   double y;
   if (pg_is_value(a)) {
     if (pg_is_exact_value(b)) {
@@ -109,29 +113,29 @@ binary(PyObject *a, PyObject *b, maker_2 *of_values, maker_number *with_number, 
 }
 
 static PyObject *add(PyObject *a, PyObject *b) {
-  return binary(a, b, pg_make_ADD, pg_make_ADD_number, PG_PY_ADD, PG_PY_RADD);
+  return binary(a, b, pg_make_ADD, pg_make_ADD_number, "__add__", "__radd__");
 }
 
 static PyObject *multiply(PyObject *a, PyObject *b) {
-  return binary(a, b, pg_make_MUL, pg_make_MUL_number, PG_PY_MUL, PG_PY_RMUL);
+  return binary(a, b, pg_make_MUL, pg_make_MUL_number, "__mul__", "__rmul__");
 }
 
 static PyObject *power(PyObject *a, PyObject *b, PyObject *modulus) {
   double y;
   if (modulus != Py_None) {
-    return PyObject_CallFunctionObjArgs(P->inherited[pg_is_value(a) ? PG_PY_POW : PG_PY_RPOW], a, b, modulus,
-                                        NULL);
+    return pg_is_value(a) ? PyObject_CallMethod(P->class, "__pow__", "OOO", a, b, modulus)
+                          : Py_NewRef(Py_NotImplemented);
   }
   if (!pg_is_value(a)) {
-    return inherited(PG_PY_RPOW, b, a);
+    return inherited("__rpow__", b, a);
   }
   if (plain_number(b, &y)) {
-    return result(pg_make_POWER(pg_value_id(a), y, !PyFloat_CheckExact(b)), PG_PY_POW, a, b);
+    return result(pg_make_POWER(pg_value_id(a), y, !PyFloat_CheckExact(b)), "__pow__", a, b);
   }
   if (pg_is_value(b)) {
-    return result(pg_make_POW(pg_value_id(a), pg_value_id(b)), PG_PY_POW, a, b);
+    return result(pg_make_POW(pg_value_id(a), pg_value_id(b)), "__pow__", a, b);
   }
-  return inherited(PG_PY_POW, a, b);
+  return inherited("__pow__", a, b);
 }
 
 /* The operators below are made of those above, in the way of the Python class. They are C only for operands of
@@ -144,9 +148,9 @@ static bool is_original(int slot, const void *function) { return PyType_GetSlot(
 
 static PyObject *negative(PyObject *a) {
   if (!pg_is_exact_value(a) || !IS_ORIGINAL(Py_nb_multiply, multiply)) {
-    return inherited(PG_PY_NEG, a, NULL);
+    return inherited("__neg__", a, NULL);
   }
-  return result(pg_make_MUL_number(pg_value_id(a), -1.0), PG_PY_NEG, a, NULL);
+  return result(pg_make_MUL_number(pg_value_id(a), -1.0), "__neg__", a, NULL);
 }
 
 /* -0 is 0, where it was an int. */
@@ -179,14 +183,14 @@ static pg_made with_number(maker_number *make, pg_made step, double y) {
 }
 
 /* The same of an operator made of others: where a closure is below it, the Python method pins each step. */
-static inline PyObject *derived(pg_made made, int which, PyObject *a, PyObject *b) {
+static inline PyObject *derived(pg_made made, const char *name, PyObject *a, PyObject *b) {
   if (__builtin_expect(made > 0, 1)) {
     return pg_value_new((pg_id)made);
   }
   if (made <= -PG_FIRST_ID) {
     pg_release((pg_id)-made);
   }
-  return inherited(which, a, b);
+  return inherited(name, a, b);
 }
 
 static PyObject *subtract(PyObject *a, PyObject *b) {
@@ -195,16 +199,16 @@ static PyObject *subtract(PyObject *a, PyObject *b) {
                      IS_ORIGINAL(Py_nb_negative, negative);
   if (plain && pg_is_exact_value(a) && pg_is_exact_value(b)) {
     const pg_made minus_b = pg_make_MUL_number(pg_value_id(b), -1.0);
-    return derived(of_values(pg_make_ADD, pg_value_id(a), minus_b), PG_PY_SUB, a, b);
+    return derived(of_values(pg_make_ADD, pg_value_id(a), minus_b), "__sub__", a, b);
   }
   if (plain && pg_is_exact_value(a) && plain_number(b, &y)) {
-    return derived(pg_make_ADD_number(pg_value_id(a), negated(b, y)), PG_PY_SUB, a, b);
+    return derived(pg_make_ADD_number(pg_value_id(a), negated(b, y)), "__sub__", a, b);
   }
   if (plain && pg_is_exact_value(b) && plain_number(a, &y)) {
     const pg_made minus_b = pg_make_MUL_number(pg_value_id(b), -1.0);
-    return derived(with_number(pg_make_ADD_number, minus_b, y), PG_PY_RSUB, b, a);
+    return derived(with_number(pg_make_ADD_number, minus_b, y), "__rsub__", b, a);
   }
-  return pg_is_value(a) ? inherited(PG_PY_SUB, a, b) : inherited(PG_PY_RSUB, b, a);
+  return pg_is_value(a) ? inherited("__sub__", a, b) : inherited("__rsub__", b, a);
 }
 
 /* Whether 1 / y is what Python makes of y**-1 without an exception. */
@@ -218,47 +222,47 @@ static PyObject *divide(PyObject *a, PyObject *b) {
   const bool plain = IS_ORIGINAL(Py_nb_multiply, multiply) && IS_ORIGINAL(Py_nb_power, power);
   if (plain && pg_is_exact_value(a) && pg_is_exact_value(b)) {
     const pg_made inverse_b = pg_make_POWER(pg_value_id(b), -1.0, true);
-    return derived(of_values(pg_make_MUL, pg_value_id(a), inverse_b), PG_PY_TRUEDIV, a, b);
+    return derived(of_values(pg_make_MUL, pg_value_id(a), inverse_b), "__truediv__", a, b);
   }
   if (plain && pg_is_exact_value(a) && plain_number(b, &y) && has_inverse(y, &inverse)) {
-    return derived(pg_make_MUL_number(pg_value_id(a), inverse), PG_PY_TRUEDIV, a, b);
+    return derived(pg_make_MUL_number(pg_value_id(a), inverse), "__truediv__", a, b);
   }
   if (plain && pg_is_exact_value(b) && plain_number(a, &y)) {
     const pg_made inverse_b = pg_make_POWER(pg_value_id(b), -1.0, true);
-    return derived(with_number(pg_make_MUL_number, inverse_b, y), PG_PY_RTRUEDIV, b, a);
+    return derived(with_number(pg_make_MUL_number, inverse_b, y), "__rtruediv__", b, a);
   }
-  return pg_is_value(a) ? inherited(PG_PY_TRUEDIV, a, b) : inherited(PG_PY_RTRUEDIV, b, a);
+  return pg_is_value(a) ? inherited("__truediv__", a, b) : inherited("__rtruediv__", b, a);
 }
 
 static PyObject *get_data(PyObject *self, void *unused);
 
 static PyObject *as_float(PyObject *a) {
   if (!pg_is_exact_value(a) || !pg_value_id(a)) {
-    return inherited(PG_PY_FLOAT, a, NULL);
+    return inherited("__float__", a, NULL);
   }
   return get_data(a, NULL);
 }
 
 /* The methods of the op table ---------------------------------------------------------------------------- */
 
-/* Their inherited methods are behind those of the operators. */
+/* Their names, in small letters, once the type was made. */
 enum {
-  METHODS_BEGIN = PG_PY_OPERATORS - 1,
 #define PG_UNARY(name, ...) METHOD_##name,
 #define PG_BINARY(name, ...) METHOD_##name,
 #include "ops.def"
-  METHODS_END
+  METHOD_COUNT
 };
-_Static_assert((int)METHODS_END <= (int)PG_PY_INHERITED, "there is room for all ops");
+_Static_assert((int)METHOD_COUNT <= (int)PG_METHODS, "there is room for all");
+#define NAME(op) P->method_names[METHOD_##op]
 
 #define PG_UNARY(name, ...)                                                                                    \
   static PyObject *call_##name(PyObject *self, PyObject *unused) {                                             \
     (void)unused;                                                                                              \
-    return result(pg_make_##name(pg_value_id(self)), METHOD_##name, self, NULL);                               \
+    return result(pg_make_##name(pg_value_id(self)), NAME(name), self, NULL);                                  \
   }
 #define PG_BINARY(name, ...)                                                                                   \
   static PyObject *call_##name(PyObject *self, PyObject *other) {                                              \
-    return binary(self, other, pg_make_##name, pg_make_##name##_number, METHOD_##name, METHOD_##name);         \
+    return binary(self, other, pg_make_##name, pg_make_##name##_number, NAME(name), NAME(name));               \
   }
 #define PG_CONSTANT(...)
 #include "ops.def"
@@ -266,7 +270,7 @@ _Static_assert((int)METHODS_END <= (int)PG_PY_INHERITED, "there is room for all 
 static const struct {
   const char *name;
   PyCFunction function;
-  int flags, inherited;
+  int flags, index;
 } METHODS[] = {
 #define PG_UNARY(name, ...) {#name, call_##name, METH_NOARGS, METHOD_##name},
 #define PG_BINARY(name, ...) {#name, call_##name, METH_O, METHOD_##name},
@@ -298,7 +302,7 @@ static int set_id(PyObject *self, PyObject *id, void *unused) {
 }
 
 /* data and grad are read and written without the arena's lock, half of the time that takes. A Value holds its
- * node, so that is there. Where another thread's backward pass, which has no GIL, is at the same node in this
+ * node, so that is there. Where another thread's backward pass, name has no GIL, is at the same node in this
  * moment, what is read is the number before or after, and what is written may come before or after;
  * ThreadSanitizer knows no such race.
  */
@@ -312,16 +316,20 @@ RACE static double read_number(const double *number) {
 
 RACE static void write_number(double *number, double y) { __atomic_store(number, &y, __ATOMIC_RELAXED); }
 
+/* See pg_note_read: its numbers are used outside the graph. */
+static void note_read(pg_id id) {
+  if (__builtin_expect(pg_trace_flag(), 0)) {
+    pg_note_read(pg_flags_of(id));
+  }
+}
+
 static PyObject *get_number(PyObject *self, size_t offset) {
   const pg_id id = pg_value_id(self);
   if (__builtin_expect(!id, 0)) {
     return no_attribute("_id");
   }
-  pg_node *node = pg_node_at(id);
-  if (__builtin_expect(pg_trace_flag(), 0)) {
-    pg_note_read(pg_flags_of(id));
-  }
-  return PyFloat_FromDouble(read_number((const double *)((const char *)node + offset)));
+  note_read(id);
+  return PyFloat_FromDouble(read_number((const double *)((const char *)pg_node_at(id) + offset)));
 }
 
 static PyObject *get_data(PyObject *self, void *unused) {
@@ -334,33 +342,41 @@ static PyObject *get_grad(PyObject *self, void *unused) {
   return get_number(self, offsetof(pg_node, grad));
 }
 
-static int set_number(PyObject *self, PyObject *number, size_t offset, int which) {
-  const pg_id id = pg_value_id(self);
-  double y;
-  if (!number) {
-    no_attribute("data and grad cannot be deleted");
-    return -1;
-  }
-  if (id && is_number(number, &y)) {
-    if (__builtin_expect(pg_trace_flag(), 0) && which == PG_PY_SET_DATA) {
-      pg_note_read(pg_flags_of(id));
-    }
-    write_number((double *)((char *)pg_node_at(id) + offset), y);
-    return 0;
-  }
-  PyObject *none = inherited(which, self, number);
+static void write_field(pg_id id, size_t offset, double y) {
+  write_number((double *)((char *)pg_node_at(id) + offset), y);
+}
+
+/* Whatever else float() takes, and what it refuses, is for the setter of the Python class. */
+static int set_otherwise(PyObject *self, const char *name, PyObject *to) {
+  PyObject *property = PyObject_GetAttrString(P->class, name);
+  PyObject *none =
+      property ? PyObject_CallMethod(property, to ? "__set__" : "__delete__", to ? "OO" : "O", self, to) : NULL;
+  Py_XDECREF(property);
   Py_XDECREF(none);
   return none ? 0 : -1;
 }
 
-static int set_data(PyObject *self, PyObject *number, void *unused) {
+static int set_data(PyObject *self, PyObject *to, void *unused) {
   (void)unused;
-  return set_number(self, number, offsetof(pg_node, data), PG_PY_SET_DATA);
+  const pg_id id = pg_value_id(self);
+  double y;
+  if (!id || !to || !is_number(to, &y)) {
+    return set_otherwise(self, "data", to);
+  }
+  note_read(id);
+  write_field(id, offsetof(pg_node, data), y);
+  return 0;
 }
 
-static int set_grad(PyObject *self, PyObject *number, void *unused) {
+static int set_grad(PyObject *self, PyObject *to, void *unused) {
   (void)unused;
-  return set_number(self, number, offsetof(pg_node, grad), PG_PY_SET_GRAD);
+  const pg_id id = pg_value_id(self);
+  double y;
+  if (!id || !to || !is_number(to, &y)) {
+    return set_otherwise(self, "grad", to);
+  }
+  write_field(id, offsetof(pg_node, grad), y);
+  return 0;
 }
 
 /* Sets data and grad without a look at the type's attributes, in half the time. To get attributes in a way of
@@ -435,8 +451,10 @@ static int init(PyObject *self, PyObject *args, PyObject *kwargs) {
       return pg_value_set_id(pg_value_of(self), (pg_id)made);
     }
   }
-  PyObject *bound = PyObject_CallMethod(P->inherited[PG_PY_INIT], "__get__", "O", self);
+  PyObject *method = PyObject_GetAttrString(P->class, "__init__");
+  PyObject *bound = method ? PyObject_CallMethod(method, "__get__", "O", self) : NULL;
   PyObject *none = bound ? PyObject_Call(bound, args, kwargs) : NULL;
+  Py_XDECREF(method);
   Py_XDECREF(bound);
   Py_XDECREF(none);
   return none ? 0 : -1;
@@ -453,38 +471,6 @@ static PyObject *compare(PyObject *a, PyObject *b, int op) {
 static Py_hash_t hash(PyObject *self) { return (Py_hash_t)pg_value_id(self); }
 
 /* The type ----------------------------------------------------------------------------------------------- */
-
-static const struct {
-  int inherited;
-  const char *name;
-} OPERATORS[] = {
-    {PG_PY_ADD, "__add__"},         {PG_PY_RADD, "__radd__"},         {PG_PY_MUL, "__mul__"},
-    {PG_PY_RMUL, "__rmul__"},       {PG_PY_SUB, "__sub__"},           {PG_PY_RSUB, "__rsub__"},
-    {PG_PY_TRUEDIV, "__truediv__"}, {PG_PY_RTRUEDIV, "__rtruediv__"}, {PG_PY_POW, "__pow__"},
-    {PG_PY_RPOW, "__rpow__"},       {PG_PY_NEG, "__neg__"},           {PG_PY_FLOAT, "__float__"},
-    {PG_PY_INIT, "__init__"},
-};
-
-/* The setter of a property of the class. */
-static PyObject *setter_of(PyObject *class, const char *name) {
-  PyObject *property = PyObject_GetAttrString(class, name);
-  PyObject *function = property ? PyObject_GetAttrString(property, "fset") : NULL;
-  Py_XDECREF(property);
-  return function;
-}
-
-static bool inherit(PyObject *class) {
-  for (size_t i = 0; i < sizeof OPERATORS / sizeof *OPERATORS; i++) {
-    PyObject *method = PyObject_GetAttrString(class, OPERATORS[i].name);
-    if (!method) {
-      return false;
-    }
-    P->inherited[OPERATORS[i].inherited] = method;
-  }
-  P->inherited[PG_PY_SET_DATA] = setter_of(class, "data");
-  P->inherited[PG_PY_SET_GRAD] = setter_of(class, "grad");
-  return P->inherited[PG_PY_SET_DATA] && P->inherited[PG_PY_SET_GRAD];
-}
 
 /* A text in memory that stays, for a type refers to it. Takes over the reference. NULL with an exception set.
  */
@@ -508,37 +494,49 @@ static char *documented(const char *name, const char *signature, PyObject *as) {
   return copy;
 }
 
-static bool add_method(PyMethodDef *method, const char *name, PyCFunction function, int flags, PyObject *as) {
-  const char *doc = documented(name, flags == METH_O ? "($self, other, /)" : "($self, /)", as);
-  *method = (PyMethodDef){name, function, flags, doc};
+/* Adds a method, documented as that of the Python class; false with an exception set if that has none. */
+static bool add_method(const char *name, PyCFunction function, int flags) {
+  PyObject *method = PyObject_GetAttrString(P->class, name);
+  const char *signature = flags == METH_O ? "($self, other, /)" : "($self, /)";
+  const char *doc = method ? documented(name, signature, method) : NULL;
+  Py_XDECREF(method);
+  if (doc) {
+    P->methods[P->method_count++] = (PyMethodDef){name, function, flags, doc};
+  }
   return doc != NULL;
 }
 
+static void copy_in_small_letters(char *to, size_t size, const char *name) {
+  for (size_t i = 0; name[i] && i + 1 < size; i++) {
+    to[i] = (char)tolower(name[i]);
+  }
+}
+
 /* A method for each row of the op table for which the class has one: the others are operators. */
-static bool add_methods(PyObject *class) {
-  PyMethodDef *method = P->methods;
-  PyObject *backward = PyObject_GetAttrString(class, "backward");
-  if (!backward || !add_method(method++, "backward", pg_value_backward, METH_NOARGS, backward)) {
-    Py_XDECREF(backward);
-    return false;
-  }
-  Py_DECREF(backward);
+static bool add_methods(void) {
   for (size_t i = 0; i < sizeof METHODS / sizeof *METHODS; i++) {
-    char *name = P->method_names[i];
-    for (size_t c = 0; METHODS[i].name[c] && c + 1 < sizeof P->method_names[i]; c++) {
-      name[c] = (char)tolower(METHODS[i].name[c]);
-    }
-    PyObject *inherited = PyObject_GetAttrString(class, name);
-    if (!inherited) {
+    char *name = P->method_names[METHODS[i].index];
+    copy_in_small_letters(name, sizeof *P->method_names, METHODS[i].name);
+    if (!add_method(name, METHODS[i].function, METHODS[i].flags)) {
+      if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        return false;
+      }
       PyErr_Clear();
-      continue;
-    }
-    P->inherited[METHODS[i].inherited] = inherited;
-    if (!add_method(method++, name, METHODS[i].function, METHODS[i].flags, inherited)) {
-      return false;
     }
   }
-  return true;
+  return add_method("backward", pg_value_backward, METH_NOARGS);
+}
+
+static bool document_attributes(void) {
+  for (PyGetSetDef *attribute = ATTRIBUTES; attribute->name; attribute++) {
+    PyObject *property = PyObject_GetAttrString(P->class, attribute->name);
+    PyObject *doc = property ? PyObject_GetAttrString(property, "__doc__") : NULL;
+    PyErr_Clear(); /* those that begin with an underscore have none */
+    Py_XDECREF(property);
+    attribute->doc = doc && doc != Py_None ? lasting(Py_NewRef(doc)) : NULL;
+    Py_XDECREF(doc);
+  }
+  return !PyErr_Occurred();
 }
 
 static PyType_Slot SLOTS[] = {
@@ -607,9 +605,10 @@ PyObject *pg_value_derive(PyObject *module, PyObject *args) {
     PyErr_SetString(PyExc_RuntimeError, "there is one C type of Value, and it was made before");
     return NULL;
   }
+  P->class = Py_NewRef(class);
   char *name = full_name(class);
   char *doc = name ? documented("Value", signature, class) : NULL;
-  if (!doc || !inherit(class) || !add_methods(class)) {
+  if (!doc || !add_methods() || !document_attributes()) {
     return NULL;
   }
   P->data = PyUnicode_InternFromString("data");

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Callable
 import numpy as np
 import numpy.typing as npt
 
-from pygrad.array import Array, Numbers
-from pygrad.engine import Value, _is_number
+from pygrad._lib import Numbers
+from pygrad._numbers import is_number
+from pygrad.array import Array
+from pygrad.engine import Value
 from pygrad.program import TraceWarning, compile
 
 if TYPE_CHECKING:
@@ -112,6 +114,6 @@ def _only(result: Any) -> Any:
         if len(result) != 1:
             raise ValueError(f"the model must return one score, not {len(result)}; pass a function that picks one")
         result = result[0]
-    if not isinstance(result, Value) and not _is_number(result):
+    if not isinstance(result, Value) and not is_number(result):
         raise TypeError(f"the model must return a Value, or a list or Array of one, not {type(result).__name__!r}")
     return result

@@ -1,22 +1,25 @@
-"""index: an integer that stays an index when a function is compiled, for embeddings, targets, and other lookups."""
+"""index: an integer that stays an index when a function is compiled, for embeddings, targets and other look-ups.
+
+`table[i]` with a traced Index makes nodes that stand for whichever elements the index chooses at a call. This module
+works out from node ids which ones these may be; `Array.__getitem__` makes the nodes.
+"""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from pygrad.array import Array, Ids
+from pygrad._lib import Ids
 
 Integers = npt.NDArray[np.intp]
 
 
 class Lookups:
-    """The lookups of a trace: nodes that stand for an element of a table, which an index chooses at each run."""
+    """The look-ups of one trace: nodes that stand for an element of a table, which an index chooses at each run."""
 
     def __init__(self) -> None:
         self.ended = False
@@ -29,8 +32,8 @@ class Lookups:
         self._count = 0
         self._held: list[Any] = []
 
-    def add(self, table: Array, nodes: Any, ids: Ids, inputs: Integers, candidates: Ids) -> None:
-        """Nodes with these ids, each chosen by an input from its column of candidates, which are of the table."""
+    def add(self, ids: Ids, inputs: Integers, candidates: Ids, held: tuple[Any, ...]) -> None:
+        """Add nodes with these ids: an input chooses each from its column of candidates. `held` holds all of them."""
         columns, which = np.unique(candidates, axis=1, return_inverse=True)
         self._nodes.append(ids)
         self._indices.append(inputs)
@@ -38,12 +41,12 @@ class Lookups:
         self._rows.append(np.full(columns.shape[1], len(columns)))
         self._elements.append(columns.T.ravel())
         self._count += columns.shape[1]
-        self._held += [table, nodes]
+        self._held += held
         for i in inputs.tolist():
             self.limits[i] = min(len(columns), self.limits.get(i, len(columns)))
 
     def arrays(self) -> list[npt.NDArray[np.uint32]]:
-        """The nodes, their inputs, their tables, the sizes of the tables, and their elements."""
+        """Return the nodes, their inputs, their tables, the sizes of the tables, and their elements."""
         parts: list[list[Any]] = [self._nodes, self._indices, self._tables, self._rows, self._elements]
         return [np.concatenate([[], *part]).astype(np.uint32) for part in parts]
 
@@ -54,9 +57,15 @@ class Index:
     Attributes
     ----------
     data
-        the integers, as a NumPy array; not there while a function is traced, where only Programs know them
+        The integers, as a NumPy array. While a function is traced they are unknown: reading them is a TypeError.
     shape, ndim, size
-        as of that array
+        Those of that array.
+
+    Examples
+    --------
+    >>> i = index([2, 0])
+    >>> i.shape, i[0]
+    ((2,), Index(2))
     """
 
     __slots__ = ("_data", "_inputs", "_lookups")
@@ -67,7 +76,7 @@ class Index:
 
     @property
     def is_traced(self) -> bool:
-        """Whether it stands for integers that only the calls of a Program know."""
+        """Whether it stands for the integers of later calls of a Program."""
         return self._lookups is not None
 
     @property
@@ -76,7 +85,7 @@ class Index:
         if self.is_traced:
             raise TypeError(
                 "the number of an index is not known while a function is traced: index an Array with it, "
-                "pygrad.array(values)[i]"
+                "as in pygrad.array(values)[i]"
             )
         return self._data
 
@@ -109,7 +118,7 @@ class Index:
         return Index(self._data.reshape(*shape), inputs, self._lookups)
 
     def ravel(self) -> Index:
-        """The integers in one row."""
+        """The same integers on one axis."""
         return self.reshape(-1)
 
     def __repr__(self) -> str:
@@ -118,15 +127,17 @@ class Index:
 
 
 def index(data: npt.ArrayLike) -> Index:
-    """Make an Index of an integer, or of an array of integers.
+    """Make an Index of an integer, or of an array of integers of any shape.
 
-    An example of `pygrad.compile` that is one stays an index: `table[i]`, where `table` is an Array, chooses among its
-    elements at each call, by the integers that the call is given.
+    As an example argument of `pygrad.compile` it stays an index: `table[i]`, where `table` is an Array, chooses among
+    the elements of the table at each call, by the integers given to that call.
 
     Raises
     ------
     TypeError
-        if they are no integers
+        if the data are not integers
+    IndexError
+        if one does not fit into 64 bits with a sign
 
     Examples
     --------
@@ -140,48 +151,57 @@ def index(data: npt.ArrayLike) -> Index:
 
 
 def as_indices(name: str, x: Any) -> Integers:
-    """A copy, as integers of the kind that indexes arrays."""
+    """Return a copy of the integers, in the type that indexes arrays; `name` is for errors."""
     integers = np.asarray(x)
     if integers.dtype.kind not in "iu" and integers.size:
-        raise TypeError(f"{name} is made of integers of 64 bits, not of {integers.dtype}")
+        raise TypeError(f"{name} must be made of integers of at most 64 bits, not {integers.dtype}")
     if integers.dtype.kind == "u" and integers.size and integers.max() > np.iinfo(np.intp).max:
-        raise IndexError(f"{name} is at most {np.iinfo(np.intp).max}, not {integers.max()}")
+        raise IndexError(f"{name} must be at most {np.iinfo(np.intp).max}, not {integers.max()}")
     return integers.astype(np.intp)
 
 
 def has_index(key: Any) -> bool:
-    """Whether what stands in brackets behind an Array has an Index in it."""
+    """Whether there is an Index in a key, as in `array[key]`."""
     return isinstance(key, Index) or (isinstance(key, tuple) and any(isinstance(k, Index) for k in key))
 
 
-def look_up(table: Array, key: Any) -> Any:
-    """`table[key]`, where the key has an Index in it: the elements that NumPy would choose, whatever the integers."""
-    keys = key if isinstance(key, tuple) else (key,)
-    chosen = table[tuple(k._data if isinstance(k, Index) else k for k in keys)]
-    places = [at for at, k in enumerate(keys) if isinstance(k, Index) and k.is_traced]
-    if not places:
-        return chosen
-    if len(places) > 1:
-        raise TypeError("only one traced index at a time: table[i][j], not table[i, j]")
-    (at,) = places
-    traced: Index = keys[at]
-    if traced._lookups.ended:  # type: ignore[union-attr]
-        raise TypeError("an index was used after the trace that it belongs to")
-    nodes = chosen.detach()
-    ids = np.asarray(getattr(nodes, "_ids", None) if hasattr(nodes, "_ids") else nodes._id, dtype=np.uint32)
+def plain_key(key: Any) -> tuple[Any, ...]:
+    """The key with integers for each Index: of a traced one, those of the example."""
+    return tuple(k._data if isinstance(k, Index) else k for k in _keys(key))
 
-    def candidates(ids: Any, integers: Any) -> Any:
+
+def traced_index(key: Any) -> int | None:
+    """The place of the traced Index in a key; None if there is none."""
+    keys = _keys(key)
+    places = [at for at, k in enumerate(keys) if isinstance(k, Index) and k.is_traced]
+    if len(places) > 1:
+        raise TypeError("only one traced index at a time: write table[i][j], not table[i, j]")
+    if places and keys[places[0]]._lookups.ended:
+        raise TypeError("an index was used after the trace that it belongs to; use it only in the traced function")
+    return places[0] if places else None
+
+
+def record_look_up(table: Ids, key: Any, at: int, nodes: Ids, held: tuple[Any, ...]) -> None:
+    """Note what `table[key]`, with a traced Index at a place of the key, may choose for each of the nodes."""
+    keys = _keys(key)
+    traced: Index = keys[at]
+
+    def choose(ids: Any, integers: Any) -> Any:
         return ids[tuple(integers if k is traced else k._data if isinstance(k, Index) else k for k in keys)]
 
     axis = _axis(keys, at, table.ndim)
-    elements = [candidates(table._ids, np.full(traced.shape, i)) for i in range(table.shape[axis])]
-    # Which integer chooses which element: the key takes out of this array the numbers of the integers themselves.
+    elements = [choose(table, np.full(traced.shape, i)) for i in range(table.shape[axis])]
+    # Which integer chooses which element: the key picks the numbers of the integers themselves out of this array.
     sizes = (*table.shape[:axis], traced.size, *table.shape[axis + 1 :])
     numbers = np.arange(traced.size).reshape(-1, *(1,) * (table.ndim - axis - 1))
-    which = candidates(np.broadcast_to(numbers, sizes), np.arange(traced.size).reshape(traced.shape))
+    which = choose(np.broadcast_to(numbers, sizes), np.arange(traced.size).reshape(traced.shape))
     inputs = np.asarray(traced._inputs).ravel()[np.ravel(which)]
-    traced._lookups.add(table, nodes, ids.ravel(), inputs, np.reshape(elements, (len(elements), ids.size)))  # type: ignore[union-attr]
-    return nodes
+    lookups: Any = traced._lookups
+    lookups.add(nodes.ravel(), inputs, np.reshape(elements, (len(elements), nodes.size)), held)
+
+
+def _keys(key: Any) -> tuple[Any, ...]:
+    return key if isinstance(key, tuple) else (key,)
 
 
 def _axis(keys: tuple[Any, ...], at: int, ndim: int) -> int:

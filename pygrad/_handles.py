@@ -1,0 +1,287 @@
+"""Handles: which Value stands for a node, and what Python keeps for one: labels, closures, operands.
+
+A node lives in C while something holds it; a Value is a handle that holds one node, an Array holds many. The modules of
+this package share the attributes of both that begin with an underscore (`value._id`, `array._ids`, `_pins`).
+
+This module does not import the class of Values: engine registers it here.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+import threading
+import weakref
+from collections.abc import Iterable
+from typing import Any, Callable, TypeVar
+
+import numpy as np
+
+from pygrad._lib import check, error, fast, lib, text
+
+_handle_type: type[Any]  # engine.Value
+_new: Callable[[type[Any]], Any] = object.__new__  # makes a handle without calling __init__
+
+_lock = threading.RLock()  # guards the tables below
+
+
+class Handle:
+    """What Value derives from: it has the attributes of a handle, and releases its node.
+
+    Where there is a C type of Value (csrc/python/), the type does both, and this class is empty.
+
+    `_closure` and `_symbol` are the `_backward` and the `_op` of a node made in Python. For `_pins` see below, for
+    `_keeper` see `_make_findable`.
+    """
+
+    __slots__ = () if fast else ("__weakref__", "_closure", "_id", "_keeper", "_pins", "_symbol")
+
+    _id: int
+    _keeper: object
+    _pins: tuple[object, ...]  # Values and Arrays
+    _symbol: str
+    _closure: Callable[[], object]
+
+    if not fast:
+        # `release` is a default argument because globals may be gone at interpreter exit.
+        def __del__(self, release: Callable[[int], int] = lib.pg_release) -> None:
+            try:
+                if not release(self._id):
+                    self._id = 0  # "no node", in case this is called again
+            except AttributeError:  # __init__ raised: there is no node
+                pass
+
+
+Class = TypeVar("Class", bound=type[Handle])
+
+
+def register(cls: Class) -> Class:
+    """Return the class whose instances handles are from now on: this one, or the C type derived from it."""
+    global _handle_type
+    _handle_type = fast.derive(cls, "(data, _children=(), _op='', label='')") if fast else cls
+    return _handle_type  # type: ignore[return-value]
+
+
+def new_handle(id: int) -> Any:
+    """Return a Value for a node, which takes over one hold on it from the caller."""
+    if fast:
+        return fast.new_handle(id)
+    value = _new(_handle_type)
+    value._id = id
+    return value
+
+
+# Nodes with a Python function as their backward step ---------------------------------------------------------------
+#
+# Such a function (a closure) mostly refers to its own Value. That is a reference cycle, which Python's collector can
+# free only if it sees all of it. So wherever a closure is at or below a node (PG_PINNED), handles keep their operands'
+# handles alive in `_pins`, as all of micrograd's Values do. Other handles need no pins: the arena holds the nodes.
+
+
+def init_custom(value: Any, data: float, children: tuple[Any, ...], op: str) -> None:
+    """Make the node of an op written in Python, and give it to a new handle."""
+    for child in children:
+        if not isinstance(child, _handle_type):
+            raise TypeError(f"_children must be Values, not {type(child).__name__!r}")
+    made = lib.pg_custom(data, [child._id for child in children], len(children))
+    if made > -lib.PG_FIRST_ID:
+        raise error(made, f"Value(..., _op={op!r})")
+    value._id = -made
+    value._pins = children
+    value._symbol = op
+
+
+def pins(operands: Iterable[Any]) -> tuple[Any, ...]:
+    """Those operands of an op that are handles."""
+    return tuple(x for x in operands if isinstance(x, _handle_type))
+
+
+def set_closure(value: Any, closure: Callable[[], object]) -> None:
+    """Let a backward pass call a Python function at this Value's node."""
+    if not callable(closure):
+        raise TypeError(f"_backward must be a function without arguments, not {type(closure).__name__!r}")
+    value._closure = closure
+    was_pinned = lib.pg_flags_of(value._id) & lib.PG_PINNED
+    lib.pg_set_flags(value._id, lib.PG_PINNED)  # from here on, results keep this Value
+    _make_findable(value)  # the backward pass looks for it
+    if not was_pinned:
+        late_closures.add_if_used(value)
+    lib.pg_set_flags(value._id, lib.PG_CLOSURE | lib.PG_INTERIOR)
+
+
+class _LateClosures:
+    """Values whose _backward was assigned after results had been computed from them.
+
+    Those results do not pin them, so they are kept here until a backward pass finds the results gone. A closure that
+    refers to a result keeps it, and itself, for good: Python's collector cannot see that cycle. The same holds for a
+    closure that refers to another element of an Array which keeps the Array.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[int, Any] = {}
+
+    def add_if_used(self, value: Any) -> None:
+        if lib.pg_refs(value._id) > 1:
+            self.values[value._id] = value
+
+    def drop_unused(self) -> None:
+        for id in reversed(list(self.values)):  # mostly results before their operands
+            if lib.pg_refs(id) == 1:  # its own hold
+                self.values.pop(id, None)
+
+
+late_closures = _LateClosures()
+
+
+# Finding the Value of a node --------------------------------------------------------------------------------------
+
+# The Values that something had to find by id: those with a closure, and those that _prev has returned.
+_findable: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+
+
+def hidden(x: object) -> Any:
+    """x in a NumPy array without axes, whose contents Python's cyclic collector does not visit.
+
+    If it did, it would finalize x together with a cycle of objects whose own finalizers may still use, or even
+    resurrect, what x holds nodes for.
+    """
+    box = np.empty((), dtype=object)
+    box[()] = x
+    return box
+
+
+class _Keeper:
+    """Owns the hold of a findable Value, and releases it after the last reference to the Value."""
+
+    __slots__ = ("_id",)
+
+    def __init__(self, id: int) -> None:
+        self._id = id
+
+    def __del__(self, release: Callable[[int], int] = lib.pg_release_kept) -> None:
+        release(self._id)
+
+
+def _make_findable(value: Any) -> None:
+    """Enter a Value in the table, unless it has released its node.
+
+    While one thread runs a Value's __del__, another can still find it in the table, and resurrect it. So its __del__
+    must not release the node; the keeper does. It goes with the Value's slots, after the last reference, weak ones
+    included. (The C type enters each Value in a table of its own, and releases the node after all that.)
+    """
+    if fast:
+        return
+    with _lock:
+        if not hasattr(value, "_keeper"):
+            if lib.pg_keep(value._id):
+                return
+            value._keeper = hidden(_Keeper(value._id))
+        _findable[value._id] = value
+
+
+_GENERATIONS: list[tuple[int, ...]] = [()] if platform.python_implementation() == "PyPy" else [(0,), (1,), (2,)]
+
+
+def value_of(id: int, pins: tuple[object, ...] = ()) -> Any:
+    """The Value of a node: the existing one, or else a new one, which keeps the pins if a closure is below it.
+
+    Ops in Python do not enter their results in the table: that would be a quarter of their cost, and the question is rare. A node
+    knows whether a handle holds it; if so, the handle is searched for among all objects, the newest first. (Objects
+    that gc.freeze() has hidden are not found: such a node gets a second Value, equal to the first.)
+    """
+    with _lock:
+        value = fast.living(id) if fast else _findable.get(id)
+        if value is None and not fast and lib.pg_flags_of(id) & lib.PG_HELD:
+            value = _search(id)
+        if value is None:
+            check(lib.pg_hold(id), "_prev")
+            value = new_handle(id)
+            if pins and lib.pg_flags_of(id) & lib.PG_PINNED:
+                value._pins = pins
+            _make_findable(value)
+        return value
+
+
+def _search(id: int) -> Any:
+    for generation in _GENERATIONS:
+        for thing in gc.get_objects(*generation):
+            if issubclass(type(thing), _handle_type) and hasattr(thing, "_id") and thing._id not in _findable:
+                _make_findable(thing)
+        if value := _findable.get(id):
+            return value
+    return None
+
+
+def closure_of(id: int) -> Callable[[], object]:
+    """The `_backward` of a node that has one in Python."""
+    closure: Callable[[], object] = _findable[id]._closure
+    return closure
+
+
+def operands(value: Any) -> set[Any]:
+    """The Values that a Value was computed from: the same objects as elsewhere in the program, while these exist."""
+    pins = getattr(value, "_pins", ())
+    near = {pin._id: pin for pin in pins if isinstance(pin, _handle_type)}
+    if hasattr(value, "_symbol"):
+        return set(near.values())
+    ids = [lib.pg_operand(value._id, which) for which in range(lib.pg_op_arity(lib.pg_op(value._id)))]
+    return {near.get(id) or value_of(id, pins) for id in ids}
+
+
+# What a node is called --------------------------------------------------------------------------------------------
+
+
+class _Labels:
+    """Labels by node id. An id may be reused after its node is freed: the node's PG_LABELLED flag decides."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[int, str] = {}
+        self.full = 64
+
+    def get(self, id: int) -> str:
+        return self.by_id.get(id, "") if lib.pg_flags_of(id) & lib.PG_LABELLED else ""
+
+    def set(self, id: int, label: str) -> None:
+        with _lock:
+            lib.pg_set_flags(id, lib.PG_LABELLED)
+            self.by_id[id] = label
+            if len(self.by_id) > self.full:
+                for old in list(self.by_id):
+                    if not lib.pg_flags_of(old) & lib.PG_LABELLED:
+                        del self.by_id[old]
+                self.full = 64 + 2 * len(self.by_id)
+
+
+labels = _Labels()
+
+
+def symbol_of(id: int) -> str:
+    """The op that made a node, as micrograd writes it: '+', '**3', 'ReLU'; '' for a leaf."""
+    op = lib.pg_op(id)
+    symbol, constant = text(lib.pg_op_symbol(op)), lib.pg_operand(id, 1)
+    if lib.pg_op_arity(op) != 1 or not constant:
+        return symbol
+    y = lib.pg_data(constant)
+    return f"{symbol}{int(y) if lib.pg_flags_of(constant) & lib.PG_INTEGRAL else y}"
+
+
+def formula(symbol: str, *operands: Any) -> str:
+    """An op and its numbers, for messages: "exp(1000.0)", "2.0 / 0.0"."""
+    numbers = [str(float(x)) for x in operands]
+    return f"{symbol}({', '.join(numbers)})" if symbol.isidentifier() else f" {symbol} ".join(numbers)
+
+
+def formula_of(id: int) -> str:
+    """The op that made a node, and the numbers its operands have now."""
+    numbers = [lib.pg_data(operand) for operand in (lib.pg_operand(id, 0), lib.pg_operand(id, 1)) if operand]
+    return formula(text(lib.pg_op_symbol(lib.pg_op(id))), *numbers)
+
+
+def _after_fork_in_child() -> None:
+    """Replace a lock that another thread of the parent may have held: that thread does not exist here."""
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

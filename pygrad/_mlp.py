@@ -1,0 +1,180 @@
+"""One call of C for a whole call of a Neuron, a Layer or an MLP: when that is possible, and how it is done.
+
+A module keeps a plan of its call: the parameters and sizes that C needs. The plan holds until something is edited:
+modules call `edited` whenever an attribute is set, and keep their parts in a WatchedList, which calls it, too.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Callable, TypeVar
+
+import numpy as np
+
+from pygrad._handles import new_handle
+from pygrad._lib import NULL, check, ffi, lib
+from pygrad._numbers import is_number
+from pygrad.array import Array
+from pygrad.engine import Value
+
+Call = TypeVar("Call", bound=Callable[..., Any])
+
+PLAN = "_plan"  # the attribute of a module that keeps its plan; no parameter, and not pickled
+
+_edits = 0  # counts the edits of all modules and watched lists
+
+
+def edited() -> None:
+    """Note that a module or a list of modules or parameters has changed."""
+    global _edits
+    _edits += 1
+
+
+class WatchedList(list):  # type: ignore[type-arg]
+    """A list that notes its edits."""
+
+
+def _noted(name: str) -> Callable[..., Any]:
+    edit = getattr(list, name)
+
+    @functools.wraps(edit)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return edit(self, *args, **kwargs)
+        finally:
+            edited()
+
+    return method
+
+
+_EDITS = ["append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"]
+for _name in [*_EDITS, "__delitem__", "__iadd__", "__imul__", "__setitem__"]:
+    setattr(WatchedList, _name, _noted(_name))
+
+
+# Calls ------------------------------------------------------------------------------------------------------------
+
+# What each of these is a list of, and where.
+_PARTS = {"mlp": ("layers", "layer"), "layer": ("neurons", "neuron")}
+_kinds: dict[Any, str] = {}  # of the __call__ methods that one_call has made: "mlp", "layer" or "neuron"
+
+
+def one_call(kind: str) -> Callable[[Call], Call]:
+    """Decorate a module's `__call__`, written as in micrograd: it runs only where one call of C does not do."""
+
+    def decorate(step_by_step: Call) -> Call:
+        @functools.wraps(step_by_step)
+        def call(self: Any, x: Any) -> Any:
+            plan = self.__dict__.get(PLAN)
+            if plan is None or not plan.holds():
+                plan = self.__dict__[PLAN] = _Plan(self, kind)
+            out = plan(x) if plan.neurons else None
+            if out is None:
+                return step_by_step(self, x)
+            return out[0] if len(out) == 1 else out
+
+        _kinds[call] = kind
+        return call  # type: ignore[return-value]
+
+    return decorate
+
+
+class _Plan:
+    """What C needs to know of a module while the module stays as it is.
+
+    Lists that replaced watched ones are compared with what they were, by `==`, which is quick where the elements are
+    the same objects.
+
+    There are no `neurons` unless the module is a plain stack of layers: no __call__ overridden, all weights Values, and
+    more than one neuron in each inner layer, as the result of one neuron is not a list.
+    """
+
+    def __init__(self, module: Any, kind: str) -> None:
+        self.edits = _edits
+        self.calls: dict[type[Any], Any] = {}  # the __call__ of each class here
+        self.unwatched: list[tuple[list[Any], list[Any]]] = []  # lists, and what they contain
+        self.parameters: list[Value] = []
+        self.neurons = 0
+        self.inputs: list[int] = []
+        layers = self._layers(module, kind)
+        neurons = [n for layer in layers for n in layer]
+        if neurons and all(len(layer) > 1 for layer in layers[:-1]) and all(map(self._add, neurons)):
+            self.neurons, self.width = len(neurons), len(layers[-1])
+            self.arrays = [  # `mlp` has only their addresses
+                ffi.new("uint32_t[]", [len(layer) for layer in layers]),
+                ffi.new("uint32_t[]", self.inputs),
+                ffi.new("bool[]", [bool(n.nonlin) for n in neurons]),
+                ffi.new("pg_id[]", [p._id for p in self.parameters]),
+            ]
+            self.mlp = ffi.new("pg_mlp *", [len(layers), *self.arrays])
+
+    def holds(self) -> bool:
+        """Whether nothing has changed."""
+        if self.edits != _edits:
+            return False
+        for cls, call in self.calls.items():
+            if cls.__call__ is not call:
+                return False
+        return all(items == before for items, before in self.unwatched)
+
+    def _layers(self, module: Any, kind: str) -> list[list[Any]]:
+        """The neurons of each layer; none if a __call__ is overridden or a part is something else."""
+        if kind == "neuron":
+            return [[module]]
+        if kind == "layer":
+            return [self._parts(module, kind)]
+        return [self._parts(layer, "layer") for layer in self._parts(module, kind)]
+
+    def _parts(self, module: Any, kind: str) -> list[Any]:
+        name, part = _PARTS[kind]
+        items = vars(module).get(name)
+        plain = self._is_plain(module, kind) and isinstance(items, list) and all(self._is_plain(i, part) for i in items)
+        return self._watched(items) if plain else []
+
+    def _is_plain(self, module: Any, kind: str) -> bool:
+        if not callable(module):
+            return False
+        call = self.calls[type(module)] = type(module).__call__
+        return _kinds.get(call) == kind
+
+    def _watched(self, items: Any) -> list[Any]:
+        """What is in a list now."""
+        now = list(items)
+        if type(items) is not WatchedList:
+            self.unwatched.append((items, now))
+        return now
+
+    def _add(self, neuron: Any) -> bool:
+        """Add the parameters of a neuron; False if they are not what C needs."""
+        attributes = vars(neuron)
+        w, b = attributes.get("w"), attributes.get("b")
+        if not self._is_plain(neuron, "neuron") or not isinstance(w, list) or "nonlin" not in attributes:
+            return False
+        now = self._watched(w)
+        self.inputs.append(len(now))
+        self.parameters += [*now, b]
+        return bool(now) and all(type(p) is Value for p in (*now, b))
+
+    def __call__(self, x: Any) -> list[Value] | None:
+        """The results for one sample x; None if an input is neither a Value nor a number."""
+        if isinstance(x, (list, tuple)):
+            x = tuple(x)  # a list may change meanwhile
+        elif isinstance(x, (Array, np.ndarray)) and x.ndim == 1:
+            x = tuple(x.tolist())
+        else:
+            return None
+        ids = [xi._id if type(xi) is Value else 0 for xi in x]
+        numbers: Any = NULL
+        if 0 in ids:
+            if not all(xi._id if type(xi) is Value else is_number(xi) for xi in x):
+                return None
+            numbers = [0.0 if type(xi) is Value else float(xi) for xi in x]
+        if not x:
+            return None
+        out = ffi.new("pg_id[]", self.neurons)
+        status = check(lib.pg_mlp_forward(self.mlp, len(ids), ids, numbers, out), "a model's call")
+        results = [new_handle(id) for id in out[self.neurons - self.width : self.neurons]]
+        if status:  # PG_SOME_PINNED
+            for result in results:
+                result._pins = (*x, *self.parameters)
+        return results

@@ -1,0 +1,32 @@
+"""What pygrad accepts as a real number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeGuard
+
+Number = Union[float, int]  # or anything else with __float__ or __index__, such as NumPy's scalars
+
+
+def is_number(x: Any) -> TypeGuard[Number]:
+    """Whether x is one real number: no array, no text, and no Value or tensor of another engine."""
+    return (hasattr(x, "__float__") or hasattr(x, "__index__")) and not (
+        getattr(x, "ndim", 0) or hasattr(x, "backward") or getattr(getattr(x, "dtype", None), "kind", "f") not in "biuf"
+    )
+
+
+def to_python(x: Any) -> Any:
+    """Convert a NumPy scalar to Python's type: -np.uint8(1) is 255, and an integer of NumPy's has no inverse."""
+    return x.item() if isinstance(x, (np.generic, np.ndarray)) and x.ndim == 0 else x
+
+
+def to_float(x: Any) -> float:
+    """Convert what is assigned to a Value's data or grad: a number, or text such as "1.5", as `float()` takes it."""
+    try:
+        return float(x)
+    except TypeError:
+        raise TypeError(f"data and grad must be real numbers, not {type(x).__name__!r}") from None

@@ -1,0 +1,80 @@
+"""The backward pass: sweeps over the graph in C, which stop wherever a Python function does a node's step."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from pygrad._handles import closure_of, formula_of, late_closures
+from pygrad._lib import check, error, fast, ffi, lib
+
+_SLICE = 1 << 18  # nodes a call, 1 to 2 ms: between calls other threads use the arena, and Python handles Ctrl-C
+_run_sweep = ffi.addressof(lib, "pg_sweep_run")  # releases the GIL: see build_ffi.py
+
+
+class _OneSweep:
+    """The right to sweep: only one thread at a time has it, and not twice."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.owner: int | None = None
+
+
+_one_sweep = _OneSweep()
+
+
+def backward_from(root: int) -> None:
+    """Run the backward pass from a node, which the caller must hold until it ends.
+
+    Raises
+    ------
+    RuntimeError
+        when called by a `_backward` function of the pass that this thread is running
+    """
+    if fast:
+        fast.backward_from(root)
+        return
+    me = threading.get_ident()
+    if _one_sweep.owner == me:
+        raise RuntimeError("backward() was called by a _backward function; return from that function first")
+    with _one_sweep.lock:
+        try:
+            _one_sweep.owner = me
+            _sweep_from(root)
+        finally:
+            _one_sweep.owner = None
+
+
+def _sweep_from(root: int) -> None:
+    late_closures.drop_unused()
+    sweep = ffi.new("pg_sweep *")
+    check(lib.pg_sweep_begin(sweep, root), "backward()")
+    while stop := _run_sweep(sweep, _SLICE):
+        if stop < 0:
+            _fail(stop, sweep.at)
+        if stop > lib.PG_MORE:
+            closure_of(stop)()
+
+
+def _fail(status: int, id: int) -> None:
+    raise error(status, f"the backward step of {formula_of(id)}")
+
+
+def backward_step(id: int) -> None:
+    """Run one node's step of the backward pass: add its share to the grads of its operands."""
+    if status := lib.pg_backward_one(id):
+        _fail(status, id)
+
+
+def _after_fork_in_child() -> None:
+    """Replace a lock that another thread of the parent may have held: that thread does not exist here."""
+    global _one_sweep
+    if _one_sweep.owner != threading.get_ident():
+        _one_sweep = _OneSweep()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+if fast:
+    fast.set_hooks(late_closures.values, late_closures.drop_unused, _fail)
+    os.register_at_fork(after_in_child=fast.after_fork)
