@@ -11,7 +11,9 @@ import figures
 import pytest
 
 import pygrad
-from pygrad._lib import ffi, lib
+from pygrad._lib import fast, ffi, lib
+
+on_cffi = pytest.mark.skipif(fast is not None, reason="of the class in Python only: the C type releases nodes without")
 
 # Sanitizers map most of the address space, and keep what is freed for a while.
 on_limited_memory = pytest.mark.skipif("PYGRAD_SANITIZED" in os.environ, reason="a sanitizer needs memory of its own")

@@ -10,7 +10,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import live_nodes, on_cpython, on_limited_memory
+from conftest import live_nodes, on_cffi, on_cpython, on_limited_memory
 
 import pygrad
 from pygrad import MLP, Value, reference
@@ -348,6 +348,7 @@ def test_values_outlive_the_interpreter_s_exit(python):
     assert python("from pygrad import Value; a = Value(1); b = [a * 2]; b.append(b); print('ok')") == "ok\n"
 
 
+@on_cffi
 @on_cpython("PyPy's gc has no freeze()")
 def test_a_second_value_of_a_node_does_not_take_the_place_of_the_first():
     v, other = Value(3), Value(1)
@@ -501,6 +502,7 @@ def test_numbers_that_are_no_op_have_no_name():
         assert lib.pg_op_arity(op) == 0
 
 
+@on_cffi
 @at_once
 def test_a_value_used_after_its_del_is_a_reference_error():
     v = Value(1)

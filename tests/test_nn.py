@@ -10,7 +10,7 @@ from unittest import mock
 import micrograd.nn
 import numpy as np
 import pytest
-from conftest import live_nodes
+from conftest import live_nodes, on_cffi
 from programs import bits, shape
 
 import pygrad
@@ -244,6 +244,7 @@ def test_an_input_that_changes_the_list_it_is_in_does_no_harm():
         neuron(x)
 
 
+@on_cffi
 def test_an_input_used_after_its_del_is_a_reference_error():
     v = Value(1.0)
     v.__del__()

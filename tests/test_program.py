@@ -16,7 +16,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import live_nodes, on_cpython
+from conftest import live_nodes, on_cffi, on_cpython
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loops import LOOPS
@@ -640,6 +640,7 @@ def test_the_parameters_cannot_be_assigned():
     assert f.parameters.tolist() == [w]
 
 
+@on_cffi
 def test_a_result_that_is_gone_is_a_reference_error(no_leak):
     def fn(x):
         y = x * 2

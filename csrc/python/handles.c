@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "graph/arena.h"
 #include "memory.h"
 
 pg_python pg_the_python;
@@ -10,43 +11,68 @@ static pg_python *const P = &pg_the_python;
 
 /* The Values of nodes ------------------------------------------------------------------------------------- */
 
-/* A table with an entry for each node id there may be, in chunks that are allocated when a Value first comes
- * there. A page of a chunk takes memory only if something was written to it: 8 bytes a node, where nodes have
- * Values. */
-enum { CHUNK = 1 << 16, CHUNKS = 1 << 15 };
+/* The Values of the nodes of one block. A block has this as long as one of its nodes has a Value: 8 bytes a
+ * node, where nodes have Values. */
+struct pg_block_values {
+  uint32_t count;
+  PyObject *values[PG_BLOCK_NODES]; /* not held */
+};
 
-static bool allocate_chunk(pg_id id) {
-  if (!P->living) {
-    P->living = pg_may_allocate() ? calloc(CHUNKS, sizeof *P->living) : NULL;
-    if (!P->living) {
-      return false;
-    }
-  }
-  P->living[id / CHUNK] = pg_may_allocate() ? calloc(CHUNK, sizeof **P->living) : NULL;
-  return P->living[id / CHUNK] != NULL;
+static bool make_table(void) {
+  P->living = pg_may_allocate() ? calloc(pg_the_arena.capacity, sizeof *P->living) : NULL;
+  return P->living != NULL;
 }
+
+/* One that has become empty is kept for the next block: Values come and go in few blocks at a time. */
+static pg_block_values *add_block(pg_block_id block) {
+  if (!P->living && !make_table()) {
+    return NULL;
+  }
+  pg_block_values *values = P->empty;
+  P->empty = NULL;
+  if (!values) {
+    values = pg_may_allocate() ? calloc(1, sizeof *values) : NULL;
+  }
+  P->living[block] = values;
+  return values;
+}
+
+static __attribute__((noinline)) void remove_block(pg_block_id block) {
+  free(P->empty);
+  P->empty = P->living[block];
+  P->living[block] = NULL;
+}
+
+static inline pg_block_values *values_of(pg_block_id block) { return P->living ? P->living[block] : NULL; }
 
 /* Makes a Value the one that is found for its node. False if there is no memory. */
 static inline bool enter(pg_value *v) {
-  if (__builtin_expect(!P->living || !P->living[v->id / CHUNK], 0) && !allocate_chunk(v->id)) {
+  pg_block_values *block = values_of(pg_block_of(v->id));
+  if (__builtin_expect(!block, 0) && !(block = add_block(pg_block_of(v->id)))) {
     return false;
   }
-  P->living[v->id / CHUNK][v->id % CHUNK] = (PyObject *)v;
+  PyObject **entry = &block->values[v->id % PG_BLOCK_NODES];
+  block->count += !*entry;
+  *entry = (PyObject *)v;
   return true;
 }
 
 /* The node may have got a second Value while the first was being deallocated. */
 static inline void leave(const pg_value *v) {
-  PyObject **entry = &P->living[v->id / CHUNK][v->id % CHUNK];
-  if (*entry == (const PyObject *)v) {
+  pg_block_values *block = P->living[pg_block_of(v->id)];
+  PyObject **entry = block ? &block->values[v->id % PG_BLOCK_NODES] : NULL;
+  if (entry && *entry == (const PyObject *)v) {
     *entry = NULL;
+    if (--block->count == 0) {
+      remove_block(pg_block_of(v->id));
+    }
   }
 }
 
 /* While a Value is deallocated, Python code may run that asks for it: a finalizer of one of its attributes. */
 PyObject *pg_value_living(pg_id id) {
-  PyObject **chunk = P->living ? P->living[id / CHUNK % CHUNKS] : NULL;
-  PyObject *value = chunk ? chunk[id % CHUNK] : NULL;
+  const pg_block_values *block = id < pg_the_arena.fresh * PG_BLOCK_NODES ? values_of(pg_block_of(id)) : NULL;
+  PyObject *value = block ? block->values[id % PG_BLOCK_NODES] : NULL;
   return value && Py_REFCNT(value) > 0 ? Py_NewRef(value) : NULL;
 }
 
@@ -123,10 +149,18 @@ static inline pg_value *reuse(void) {
   return (pg_value *)PyObject_Init((PyObject *)v, P->type);
 }
 
+/* Tests make allocations fail. */
+static bool may_allocate(void) {
+  if (__builtin_expect(pg_tests.allocations < 0, 1) || pg_may_allocate()) {
+    return true;
+  }
+  PyErr_NoMemory();
+  return false;
+}
+
 /* An object of the type itself, not tracked; NULL with MemoryError set. */
 static inline pg_value *new_object(void) {
-  if (__builtin_expect(pg_tests.allocations >= 0, 0) && !pg_may_allocate()) {
-    PyErr_NoMemory();
+  if (!may_allocate()) {
     return NULL;
   }
   pg_value *v = P->freed ? reuse() : PyObject_GC_New(pg_value, P->type);
@@ -142,7 +176,7 @@ PyObject *pg_value_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
   if (type == P->type) {
     return (PyObject *)new_object();
   }
-  return (__extension__(allocfunc) PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+  return may_allocate() ? (__extension__(allocfunc) PyType_GetSlot(type, Py_tp_alloc))(type, 0) : NULL;
 }
 
 PyObject *pg_value_new(pg_id id) {

@@ -35,6 +35,8 @@ typedef struct {
 
 enum { PG_METHODS = 64 }; /* room for the methods of the op table */
 
+typedef struct pg_block_values pg_block_values;
+
 /* All state of the module. There is one: the arena, too, is one a process (see module.c). */
 typedef struct {
   PyTypeObject *type; /* Value */
@@ -44,7 +46,8 @@ typedef struct {
   char method_names[PG_METHODS][16];
   pg_value *freed; /* objects for reuse, chained by weak_references */
   size_t freed_count;
-  PyObject ***living;                           /* by node id, in chunks: the Value of a node, not held */
+  pg_block_values **living;                     /* by block: see handles.c */
+  pg_block_values *empty;                       /* one for reuse */
   PyObject *data, *grad;                        /* names */
   PyThread_type_lock sweep_lock;                /* whoever sweeps has it; see backward.c */
   unsigned long sweep_owner;                    /* the thread that has it */

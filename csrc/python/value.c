@@ -282,14 +282,18 @@ static PyObject *absolute(PyObject *self) { return call_ABS(self, NULL); }
 
 /* Attributes --------------------------------------------------------------------------------------------- */
 
-static PyObject *no_attribute(const char *name) {
-  PyErr_SetString(PyExc_AttributeError, name);
+static PyObject *no_attribute(PyObject *self, const char *name) {
+  PyObject *type = PyType_GetName(Py_TYPE(self));
+  if (type) {
+    PyErr_Format(PyExc_AttributeError, "%R object has no attribute '%s'", type, name);
+    Py_DECREF(type);
+  }
   return NULL;
 }
 
 static PyObject *get_id(PyObject *self, void *unused) {
   (void)unused;
-  return pg_value_id(self) ? PyLong_FromUnsignedLong(pg_value_id(self)) : no_attribute("_id");
+  return pg_value_id(self) ? PyLong_FromUnsignedLong(pg_value_id(self)) : no_attribute(self, "_id");
 }
 
 static int set_id(PyObject *self, PyObject *id, void *unused) {
@@ -326,7 +330,7 @@ static void note_read(pg_id id) {
 static PyObject *get_number(PyObject *self, size_t offset) {
   const pg_id id = pg_value_id(self);
   if (__builtin_expect(!id, 0)) {
-    return no_attribute("_id");
+    return no_attribute(self, "_id");
   }
   note_read(id);
   return PyFloat_FromDouble(read_number((const double *)((const char *)pg_node_at(id) + offset)));
@@ -407,7 +411,7 @@ static PyObject **rare_entry(pg_rare *rare, const void *attribute) {
 static PyObject *get_rare(PyObject *self, void *attribute) {
   pg_rare *rare = pg_value_rare(pg_value_of(self));
   PyObject *object = rare ? *rare_entry(rare, attribute) : NULL;
-  return object ? Py_NewRef(object) : no_attribute(((const rare_attribute *)attribute)->name);
+  return object ? Py_NewRef(object) : no_attribute(self, ((const rare_attribute *)attribute)->name);
 }
 
 static int set_rare(PyObject *self, PyObject *object, void *attribute) {
