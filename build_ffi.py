@@ -131,6 +131,8 @@ ffibuilder.set_source(
         "-fno-math-errno",
         "-fvisibility=hidden",
     ],
+    # Assertions are for the tests of csrc/: see tests/c/Makefile.
+    define_macros=[("NDEBUG", None)],
     libraries=["m", "pthread"],
 )
 

@@ -1,4 +1,4 @@
-"""The build: see pyproject.toml for what the package is, build_ffi.py for what is compiled."""
+"""Builds the package: pyproject.toml describes it, and build_ffi.py lists what is compiled."""
 
 import platform
 import sys
@@ -9,8 +9,8 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CCompilerError, ExecError, PlatformError
 
 NO_COMPILER = """
-pygrad's core is C, and it could not be compiled (the message above says why).
-If it names a missing compiler or a missing Python.h, install them, then try again:
+pygrad's C core could not be compiled; the message above says why.
+If a compiler or Python.h is missing, install it and try again:
 
   Debian, Ubuntu    apt install gcc libc6-dev python3-dev
   Fedora, RHEL      dnf install gcc python3-devel
@@ -20,7 +20,7 @@ If it names a missing compiler or a missing Python.h, install them, then try aga
 
 
 class BuildExt(build_ext):
-    """build_ext that says what to install when there is no compiler."""
+    """A build_ext that says what to install when the compiler fails."""
 
     def build_extension(self, ext):
         try:
@@ -29,7 +29,7 @@ class BuildExt(build_ext):
             raise SystemExit(f"{error}\n{NO_COMPILER}") from error
 
 
-# One binary for every CPython from 3.11 on; PyPy and free-threaded CPython have no stable ABI.
+# One binary serves every CPython from 3.11 on. PyPy and free-threaded CPython have no stable ABI.
 abi3 = (
     platform.python_implementation() == "CPython"
     and sys.version_info >= (3, 11)

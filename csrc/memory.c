@@ -5,7 +5,7 @@
 
 #include "pygrad.h"
 
-pg_test_settings pg_tests = {.allocations = -1};
+pg_test_settings pg_tests = {.allocations = -1, .instruction_set = -1};
 
 bool pg_may_allocate(void) {
   int64_t left = pg_tests.allocations;

@@ -1,7 +1,9 @@
-/* pymath.h: Python's float arithmetic in C: the same libm calls, and where Python raises, a status.
+/* pymath.h: Python's float arithmetic in C: the same libm calls, and a status where Python raises.
  *
- * After Objects/floatobject.c (float_pow) and Modules/mathmodule.c (math_1) of CPython, whose special cases
- * are those of C99 Annex F.
+ * These are the functions that rows of ops.def call. A function with a `status` sets it where Python raises an
+ * exception, and leaves it alone otherwise. They follow Objects/floatobject.c (float_pow) and
+ * Modules/mathmodule.c (math_1) of CPython, whose special cases are those of C99 Annex F. program/ieee.h
+ * replaces them where no exceptions are wanted.
  */
 #ifndef PYGRAD_PYMATH_H
 #define PYGRAD_PYMATH_H
@@ -43,8 +45,8 @@ static inline double pg_div(double x, double y, int *status) {
   return x / y;
 }
 
-/* x ** y. For inf and nan, Annex F is Python's rule, too (of signalling nans it says nothing, hence the first
- * line); finite numbers Python refuses in three cases. */
+/* x ** y. For inf and nan Python follows Annex F, too (which does not cover signalling nans, hence the first
+ * test). For finite numbers Python raises in three cases. */
 static inline double pg_pow(double x, double y, int *status) {
   if (y == 0 || x == 1) {
     return 1;
@@ -62,7 +64,7 @@ static inline double pg_pow(double x, double y, int *status) {
   return z;
 }
 
-/* d(x ** y)/dy, where z = x ** y: the limit 0 for a base of 0, none for a negative one. */
+/* d(x ** y)/dy, where z = x ** y. For a base of 0 it is the limit, 0; a negative base is a domain error. */
 static inline double pg_pow_slope(double x, double z, int *status) {
   return x == 0 ? 0 : z * pg_log(x, status);
 }

@@ -1,4 +1,4 @@
-/* text.c: text that grows as it is printed. open_memstream() would do, but allocates behind the core's back. */
+/* text.c: text that grows as it is printed. Not open_memstream(), whose allocations tests cannot make fail. */
 #include "text.h"
 
 #include <assert.h>
@@ -8,7 +8,7 @@
 
 #include "memory.h"
 
-/* Makes room for so many more characters and the final 0. */
+/* Makes room for so many more characters and the final 0. False, for good, if there is no memory. */
 static bool grow(pg_text *out, size_t more) {
   if (out->length + more < out->room) {
     return true;

@@ -1,4 +1,5 @@
-/* text.h: text that grows as it is printed, for listings. Private to the core. */
+/* text.h: text that grows as it is printed, for listings and C source. Private to the core. The caller owns a
+ * pg_text and begins with {0}; it needs no lock. */
 #ifndef PYGRAD_TEXT_H
 #define PYGRAD_TEXT_H
 
@@ -11,10 +12,11 @@ typedef struct {
   bool failed; /* memory has run out */
 } pg_text;
 
-/* As printf does. */
+/* Appends, as printf() formats. After memory has run out it does nothing. */
 __attribute__((format(printf, 2, 3))) void pg_print(pg_text *out, const char *format, ...);
 
-/* What was printed, to be freed with pg_text_free; NULL if there was no memory for all of it. */
+/* What was printed, owned by the caller and freed with pg_text_free(); NULL if there was no memory for all of
+ * it. */
 char *pg_text_of(pg_text *out);
 
 #endif

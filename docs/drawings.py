@@ -1,6 +1,6 @@
-"""The drawings and tables of the documentation, made of the code when it is built: see mkdocs.yml.
+"""Generates the drawings and tables of the documentation from the code, when mkdocs builds the pages (see mkdocs.yml).
 
-A line `<!-- drawn: name -->` of a page becomes what the function of that name returns.
+A line `<!-- drawn: name -->` of a page is replaced by the result of the function of that name.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ ARENA = (CSRC / "graph" / "arena.h").read_text(encoding="utf-8")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the drawings into a page; mkdocs calls this for each."""
+    """Insert the drawings into a page. mkdocs calls this for each page."""
     return re.sub(r"^<!-- drawn: (\w+) -->$", lambda match: DRAWN[match[1]](), markdown, flags=re.MULTILINE)
 
 
-def _svg(width: float, height: float, title: str, parts: list[str]) -> str:
+def _svg(width: float, height: float, title: str, elements: list[str]) -> str:
     return (
         f'<figure class="drawing"><svg viewBox="0 0 {width:g} {height:g}" style="width: {width:g}px" role="img">'
-        f"<title>{escape(title)}</title>{''.join(parts)}</svg></figure>"
+        f"<title>{escape(title)}</title>{''.join(elements)}</svg></figure>"
     )
 
 
-def _text(x: float, y: float, text: object, kind: str = "") -> str:
-    return f'<text x="{x:g}" y="{y:g}" class="{kind}">{escape(str(text))}</text>'
+def _text(x: float, y: float, content: object, kind: str = "") -> str:
+    return f'<text x="{x:g}" y="{y:g}" class="{kind}">{escape(str(content))}</text>'
 
 
 def _box(x: float, y: float, width: float, height: float, kind: str) -> str:
@@ -51,10 +51,10 @@ MEANINGS = {
     "grad": "its gradient",
     "a": "id of an operand",
     "b": "id of another",
-    "refs": "how many hold it",
-    "op": "a row",
+    "refs": "reference count",
+    "op": "table row",
     "flags": "bits",
-    "mark": "of a sweep",
+    "mark": "sweep",
 }
 
 
@@ -63,16 +63,16 @@ def node() -> str:
     (struct,) = re.findall(r"typedef struct \{(?:(?!\n\}).)*\n\} pg_node;", ARENA, re.DOTALL)
     ffi = FFI()
     ffi.cdef(f"typedef uint32_t pg_id; {struct}")
-    parts = []
+    elements = []
     fields = {field.offset: (name, ffi.sizeof(field.type)) for name, field in reversed(ffi.typeof("pg_node").fields)}
-    for at, (name, size) in fields.items():  # of the union, the first
+    for at, (name, size) in fields.items():  # reversed, so that the first member of a union wins
         left, top = 30 + at % PER_ROW * BYTE, 1 + at // PER_ROW * ROW
         middle = left + size / 2 * BYTE
-        parts += [_box(left, top, size * BYTE, ROW, name), _text(middle, top + 22, name, "code")]
-        parts += [_text(middle, top + 40, MEANINGS[name], "small")]
+        elements += [_box(left, top, size * BYTE, ROW, name), _text(middle, top + 22, name, "code")]
+        elements += [_text(middle, top + 40, MEANINGS[name], "small")]
     size = ffi.sizeof("pg_node")
-    parts += [_text(14, 1 + at // PER_ROW * ROW + 30, at, "small") for at in range(0, size, PER_ROW)]
-    return _svg(32 + PER_ROW * BYTE, size // PER_ROW * ROW + 2, f"A node: {size} bytes", parts)
+    elements += [_text(14, 1 + at // PER_ROW * ROW + 30, at, "small") for at in range(0, size, PER_ROW)]
+    return _svg(32 + PER_ROW * BYTE, size // PER_ROW * ROW + 2, f"A node: {size} bytes", elements)
 
 
 # Blocks -----------------------------------------------------------------------------------------------------------
@@ -84,40 +84,40 @@ KINDS = {"parameter": "parameter", "LEAF": "other leaf", "ADD": "+", "MUL": "*",
 
 
 def blocks() -> str:
-    """The arena's blocks during a step of training, and after it."""
+    """The arena's blocks during a training step and after it."""
     random.seed(1337)
     model = MLP(2, [4, 4, 1])
     samples = [(random.uniform(-1, 1), random.uniform(-1, 1)) for _ in range(8)]
     loss = sum((1 - model([x, y])).relu() for x, y in samples)
     parameters = {p._id for p in model.parameters()}
     span = range(min(parameters) // BLOCK, loss._id // BLOCK + 1)
-    parts = _row_of_blocks(0, "While a loss is held", span, parameters)
+    elements = _row_of_blocks(0, "While the loss is alive", span, parameters)
     del loss
     below = SIDE * CELL + 44
-    parts += _row_of_blocks(below, "When it was let go", span, parameters)
+    elements += _row_of_blocks(below, "After the loss is deleted", span, parameters)
     for i, (kind, name) in enumerate(KINDS.items()):
-        parts += [_box(1 + i * 100, 2 * below, CELL, CELL, kind), _text(16 + i * 100, 2 * below + 9, name, "start")]
-    return _svg(len(span) * (SIDE * CELL + 16), 2 * below + 16, f"Blocks of {BLOCK} nodes", parts)
+        elements += [_box(1 + i * 100, 2 * below, CELL, CELL, kind), _text(16 + i * 100, 2 * below + 9, name, "start")]
+    return _svg(len(span) * (SIDE * CELL + 16), 2 * below + 16, f"Blocks of {BLOCK} nodes", elements)
 
 
 def _row_of_blocks(y: float, title: str, span: range, parameters: set[int]) -> list[str]:
-    parts = [_text(1, y + 14, title, "start")]
+    elements = [_text(1, y + 14, title, "start")]
     for column, block in enumerate(span):
         left, top = 1 + column * (SIDE * CELL + 16), y + 24
-        parts.append(_box(left - 1, top - 1, SIDE * CELL + 1, SIDE * CELL + 1, "block"))
+        elements.append(_box(left - 1, top - 1, SIDE * CELL + 1, SIDE * CELL + 1, "block"))
         for i in range(BLOCK):
             id = block * BLOCK + i
             if lib.pg_refs(id):
                 kind = "parameter" if id in parameters else text(lib.pg_op_name(lib.pg_op(id)))
-                parts.append(_box(left + i % SIDE * CELL, top + i // SIDE * CELL, CELL - 1, CELL - 1, kind))
-    return parts
+                elements.append(_box(left + i % SIDE * CELL, top + i // SIDE * CELL, CELL - 1, CELL - 1, kind))
+    return elements
 
 
 # A graph ----------------------------------------------------------------------------------------------------------
 
 
 def _example() -> tuple[Value, dict[int, str]]:
-    """The graph that the page speaks of, after its backward pass, and the names of its nodes."""
+    """The root of the page's example graph, after its backward pass, and the names of its nodes by id."""
     a, b = Value(2.0, label="a"), Value(-3.0, label="b")
     c = a * b + b**2
     c.label = "c"
@@ -133,30 +133,30 @@ def graph() -> str:
     return f'<figure class="graph">{svg[svg.index("<svg") :]}</figure>'
 
 
-STEP = 104  # from one node to the next
+STEP = 104  # the distance between nodes
 
 
 def sweep() -> str:
-    """The example's nodes in the order of their creation, with edges to operands, and the way of the sweep."""
+    """The example's nodes in creation order, with edges to their operands and the direction of the sweep."""
     c, names = _example()
     ids = _below(c._id)
     x = {id: 52 + i * STEP for i, id in enumerate(ids)}
-    parts = [
+    elements = [
         f'<path d="M {x[id]:g} 84 C {x[id]:g} {84 - height:g}, {x[operand]:g} {84 - height:g}, {x[operand]:g} 84"/>'
         for id in ids
         for operand in _operands(id)
         for height in [20 + 0.28 * (x[id] - x[operand])]
     ]
     for i, id in enumerate(ids):
-        parts += [_box(x[id] - 44, 84, 88, 66, "")]
+        elements += [_box(x[id] - 44, 84, 88, 66, "")]
         op = symbol_of(id) or "leaf"
-        parts += [_text(x[id], 102, f"{names[id]}: {op}" if id in names else op, "code")]
-        parts += [_text(x[id], 121, f"data {lib.pg_data(id):g}"), _text(x[id], 139, f"grad {lib.pg_grad(id):g}")]
-        parts += [_text(x[id], 168, f"node {i}", "small")]
+        elements += [_text(x[id], 102, f"{names[id]}: {op}" if id in names else op, "code")]
+        elements += [_text(x[id], 121, f"data {lib.pg_data(id):g}"), _text(x[id], 139, f"grad {lib.pg_grad(id):g}")]
+        elements += [_text(x[id], 168, f"node {i}", "small")]
     right, left = x[ids[-1]], x[ids[0]]
-    parts += [f'<path class="arrow" d="M {right:g} 184 H {left:g} m 9 -5 l -9 5 l 9 5"/>']
-    parts += [_text((left + right) / 2, 204, "the backward sweep")]
-    return _svg(len(ids) * STEP, 212, "The backward sweep", parts)
+    elements += [f'<path class="arrow" d="M {right:g} 184 H {left:g} m 9 -5 l -9 5 l 9 5"/>']
+    elements += [_text((left + right) / 2, 204, "the backward sweep")]
+    return _svg(len(ids) * STEP, 212, "The backward sweep", elements)
 
 
 def _operands(id: int) -> list[int]:
@@ -164,7 +164,7 @@ def _operands(id: int) -> list[int]:
 
 
 def _below(root: int) -> list[int]:
-    """A node and all that it was made of, the oldest first; in one block, the order of ids is that of creation."""
+    """The ids of a node and all its ancestors, oldest first. Within one block, ids are in creation order."""
     found, path = {root}, [root]
     while path:
         more = set(_operands(path.pop())) - found
@@ -177,7 +177,7 @@ def _below(root: int) -> list[int]:
 
 
 def ops() -> str:
-    """The op table, for readers: the rows of ops.def."""
+    """The rows of ops.def as a table."""
     rows = re.findall(r"^PG_[A-Z]+ *\((.*)\)$", (CSRC / "ops.def").read_text(encoding="utf-8"), re.MULTILINE)
     lines = ["| name | symbol | forward | adjoint of x | adjoint of y |", "| --- | --- | --- | --- | --- |"]
     for row in rows:
@@ -188,12 +188,12 @@ def ops() -> str:
 
 
 def value_ops() -> str:
-    """The methods of Value that are rows of the op table, which documentation by source does not find."""
+    """The methods of Value that the op table defines; mkdocstrings reads source code and does not find them."""
     return _methods(Value)
 
 
 def array_ops() -> str:
-    """Those of Array, and its operators."""
+    """The methods and operators of Array that functions create."""
     return _methods(Array)
 
 

@@ -1,9 +1,10 @@
-"""The price of an Asian call option and all its Greeks, by Monte Carlo: one compiled function of scalars, many paths.
+"""Computes the price of an Asian call option and all its Greeks by Monte Carlo, with one compiled function of scalars.
 
 python examples/asian_option.py [--paths 100000] [--threads 1] [--seed 0] [--out asian_option.png]
 
-The option pays what the mean of a year's daily prices is above the strike. Its Greeks are the gradient of its price: by
-the spot price (delta), by the interest rate (rho), and by each of the 252 volatilities of a curve (vegas).
+The option pays the amount by which the mean of a year's daily prices exceeds the strike. Its Greeks are the gradient of
+its price with respect to the spot price (delta), the interest rate (rho), and each of the 252 volatilities of a curve
+(vegas).
 """
 
 import argparse
@@ -23,15 +24,15 @@ DAYS = 252
 DT = 1 / DAYS
 STRIKE = 100.0
 SPOT, RATE = 100.0, 0.03
-VOLS = 0.2 + 0.1 * np.exp(-(((np.arange(DAYS) - 90) / 30) ** 2))  # a season of unrest in a calm year
-BATCH = 10_000  # paths at a time: their normals take 20 MB
+VOLS = 0.2 + 0.1 * np.exp(-(((np.arange(DAYS) - 90) / 30) ** 2))  # calm, with one turbulent season
+BATCH = 10_000  # paths per call: their normals take 20 MB
 
 
 # The simulation, on scalars ---------------------------------------------------------------------------------------
 
 
 def log_prices(spot, rate, vols, normals):
-    """The logarithm of the price on each day of one path, a geometric Brownian motion."""
+    """Yield the logarithm of the price on each day of one path, a geometric Brownian motion."""
     x = spot.log()
     for vol, normal in zip(vols, normals):
         x = x + (rate - vol * vol / 2) * DT + vol * math.sqrt(DT) * normal
@@ -39,39 +40,39 @@ def log_prices(spot, rate, vols, normals):
 
 
 def discounted_payoff(mean, rate):
-    """What the option pays after a year, in today's money."""
+    """The option's payoff after a year, discounted to today."""
     return (mean - STRIKE).relu() * (-rate).exp()
 
 
 def asian_call(spot, rate, vols, normals):
-    """The option to be priced, on one path."""
+    """The discounted payoff of the option on one path."""
     mean = sum(x.exp() for x in log_prices(spot, rate, vols, normals)) / DAYS
     return discounted_payoff(mean, rate)
 
 
 def geometric_call(spot, rate, vols, normals):
-    """The same with the geometric mean. It checks the simulation, for there is a closed form of its price."""
+    """The same with the geometric mean. Its price has a closed form, which checks the simulation."""
     mean = (sum(log_prices(spot, rate, vols, normals)) / DAYS).exp()
     return discounted_payoff(mean, rate)
 
 
 def nodes_of_a_path():
-    """How many scalar nodes the graph of asian_call has on one path, its arguments among them."""
+    """The number of scalar nodes in the graph of asian_call on one path, arguments included."""
     before = pygrad.memory_stats().live_nodes
     arguments = pygrad.Value(SPOT), pygrad.Value(RATE), pygrad.array(VOLS), pygrad.array(np.zeros(DAYS))
-    payoff = asian_call(*arguments)  # a name, which holds the graph until it is counted
+    payoff = asian_call(*arguments)  # keeps the graph alive until it is counted
     nodes = pygrad.memory_stats().live_nodes - before
     del payoff
     return nodes
 
 
-# What it is checked against ---------------------------------------------------------------------------------------
+# Checks ---------------------------------------------------------------------------------------------------------
 
 
 def closed_form(spot, rate, vols):
     """The price of geometric_call, after Kemna & Vorst (1990), but exact for daily prices and a curve of volatilities.
 
-    The logarithm of the mean is normal. Day i's normal is in the prices of that day and all later ones: of 252 - i.
+    The logarithm of the mean is normally distributed. The normal of day i enters 252 - i prices: those from day i on.
     """
     weight = (DAYS - np.arange(DAYS)) / DAYS
     m = math.log(spot) + np.sum(weight * (rate - vols**2 / 2)) * DT
@@ -82,9 +83,9 @@ def closed_form(spot, rate, vols):
 
 
 def central_differences(price, h=1e-7):
-    """Delta, rho and vegas of any function of spot, rate and volatilities, which it calls 508 times.
+    """Delta, rho and vegas of a function of spot, rate and volatilities, which is called 508 times.
 
-    A small h makes it unlikely that a path of the simulation pays on one side only; floats have digits enough for it.
+    With a small h it is unlikely that a simulated path pays on one side only. Floats are precise enough for it.
     """
     bumps = h * np.eye(DAYS)
     delta = (price(SPOT + h, RATE, VOLS) - price(SPOT - h, RATE, VOLS)) / (2 * h)
@@ -104,7 +105,7 @@ def check_greeks(f, z, console):
         table.add_row(name, f"{np.sum(greek):.8f}", f"{np.sum(difference):.8f}", f"{off:.1e}")
         worst = max(worst, off)
     console.print(table)
-    console.print("Of the vegas: their sum, and the worst of them, as a part of the largest.")
+    console.print("The row of the vegas shows their sum, and the largest error relative to the largest vega.")
     return worst < 1e-5
 
 
@@ -123,19 +124,23 @@ def check_price(payoffs, console):
 
 
 def mean_and_error(payoffs):
-    """The price that payoffs amount to, and its standard error."""
+    """The mean of the payoffs, which estimates the price, and its standard error."""
     return payoffs.mean(), payoffs.std(ddof=1) / math.sqrt(len(payoffs))
 
 
 def timed(f, *args, **kwargs):
-    """What f returns, and the seconds it took."""
+    """The result of f, and the seconds it took."""
     start = time.perf_counter()
     result = f(*args, **kwargs)
     return result, time.perf_counter() - start
 
 
 def simulate(f, geometric, paths, rng, advance):
-    """Payoffs of both options on each path; Greeks of f; seconds a path for its price and Greeks, and for its price."""
+    """Simulate both options on all paths.
+
+    Returns the payoffs of both options, the Greeks of f, and the median seconds per path of f: with all Greeks, and for
+    the price alone.
+    """
     payoffs, geometric_payoffs, seconds = [], [], []
     delta, rho, vegas = 0.0, 0.0, np.zeros(DAYS)
     for start in range(0, paths, BATCH):
@@ -151,24 +156,24 @@ def simulate(f, geometric, paths, rng, advance):
 
 
 def plot(payoffs, vegas, file):
-    """Draw the curve of volatilities, the vega of each, and how often the option pays what."""
+    """Draw the curve of volatilities, the vega of each day, and a histogram of the payoffs."""
     _, _, geometric_vegas = central_differences(closed_form, h=1e-4)
     fig, axes = plt.subplot_mosaic(
         [["vols", "payoffs"], ["vegas", "payoffs"]], figsize=(11, 5), height_ratios=[1, 2], layout="constrained"
     )
     axes["vols"].plot(VOLS, color="0.3")
     axes["vols"].set(title="The curve", ylabel="volatility", ylim=(0, None), xticklabels=[])
-    axes["vegas"].plot(vegas, ".", color="tab:blue", label="of the Asian call, simulated")
-    axes["vegas"].plot(geometric_vegas, color="tab:orange", label="of the geometric Asian call, closed form")
-    axes["vegas"].set(title="Vega of each day", xlabel="day", ylabel="change of price by volatility")
+    axes["vegas"].plot(vegas, ".", color="tab:blue", label="Asian call, simulated")
+    axes["vegas"].plot(geometric_vegas, color="tab:orange", label="geometric Asian call, closed form")
+    axes["vegas"].set(title="Vega of each day", xlabel="day", ylabel="d price / d volatility")
     axes["vegas"].axhline(0, color="0.8", linewidth=0.8, zorder=0)
     axes["vegas"].legend(frameon=False)
     axes["payoffs"].hist(payoffs[payoffs > 0], bins=60, color="tab:blue")
     axes["payoffs"].axvline(
-        payoffs.mean(), color="tab:orange", label=f"the price: the mean of all, {payoffs.mean():.2f}"
+        payoffs.mean(), color="tab:orange", label=f"the price: the mean of all payoffs, {payoffs.mean():.2f}"
     )
-    worthless = f"Payoffs: {np.mean(payoffs == 0):.0%} of the paths pay nothing, the others:"
-    axes["payoffs"].set(title=worthless, xlabel="payoff, discounted", ylabel="paths", xlim=(0, None))
+    title = f"Payoffs above 0; {np.mean(payoffs == 0):.0%} of the paths pay nothing"
+    axes["payoffs"].set(title=title, xlabel="payoff, discounted", ylabel="paths", xlim=(0, None))
     axes["payoffs"].legend(frameon=False)
     fig.savefig(file, dpi=150)
 
@@ -178,10 +183,10 @@ def main():
     parser.add_argument("--paths", type=int, default=100_000)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", default="asian_option.png", help="where the picture goes")
+    parser.add_argument("--out", default="asian_option.png", help="the file for the plot")
     options = parser.parse_args()
     if options.paths < 2:
-        parser.error("a standard error takes 2 paths or more")
+        parser.error(f"--paths must be at least 2 for a standard error, got {options.paths}")
 
     console = Console()
     rng = np.random.default_rng(options.seed)
@@ -205,10 +210,10 @@ def main():
     console.print(
         f"[bold]A path takes {both * 1e6:.2f} microseconds, with all 254 Greeks, on {options.threads} "
         f"thread{'s' * (options.threads > 1)}.[/bold]\n"
-        f"The price alone takes {alone * 1e6:.2f} microseconds, so the Greeks make it {both / alone:.1f} times."
+        f"The price alone takes {alone * 1e6:.2f} microseconds. The Greeks make it {both / alone:.1f} times as long."
     )
     plot(payoffs, vegas, options.out)
-    console.print(f"The vegas along the curve are in {options.out}")
+    console.print(f"The plot is in {options.out}")
     if not greeks_agree:
         raise SystemExit("the Greeks and the finite differences do not agree")
     if not price_agrees:

@@ -1,9 +1,9 @@
-"""A diffusion model on scalars: an MLP learns to find the noise in points, and so makes two moons of pure noise.
+"""Trains a diffusion model on scalars: an MLP learns to predict the noise in points and generates two moons from noise.
 
 python examples/diffusion2d.py [--steps 6000] [--samples 500] [--seed 0] [--out diffusion2d.png]
 
-After "Denoising Diffusion Probabilistic Models" (Ho, Jain & Abbeel, 2020). Times are as there: at 0 a point is data,
-and at T it is nothing but noise.
+After "Denoising Diffusion Probabilistic Models" (Ho, Jain & Abbeel, 2020). Times are as in the paper: at time 0 a point
+is data, and at time T it is pure noise.
 """
 
 import argparse
@@ -21,31 +21,32 @@ import pygrad.functional as F
 from pygrad.optim import Adam, cosine
 
 T = 100
-STAGES = [100, 50, 30, 15, 0]  # the times to be drawn
+STAGES = [100, 50, 30, 15, 0]  # the times to draw
 HIDDEN = [64, 64]
 BATCH = 64
 
-# How much of a point's variance is still data at each time: half a cosine (Nichol & Dhariwal, 2021), cut off above 0.
+# The fraction of a point's variance that is data, for each time: a cosine schedule (Nichol & Dhariwal, 2021) that stays
+# above 0.
 ALPHA_BARS = np.cos(np.linspace(0, 0.99 * np.pi / 2, T + 1)) ** 2
 
 
 def two_moons(n, seed):
-    """The data, standardised: n points, and which moon each is on."""
+    """The data, standardised: n points, and the moon (0 or 1) of each."""
     points, moon = make_moons(n, noise=0.05, random_state=seed)
     return (points - [0.5, 0.25]) / [0.87, 0.5], moon
 
 
 def features(x, t):
-    """What the model sees: points and times, and sines and cosines of all three numbers.
+    """The model's inputs: points and times, and the sines and cosines of all three numbers.
 
-    The sines and cosines let so small an MLP tell apart what is close together (Tancik et al., 2020).
+    The sines and cosines let a small MLP distinguish points that are close together (Tancik et al., 2020).
     """
     z = np.column_stack([x, t / T])
     return np.hstack([z, np.sin(np.pi * z), np.cos(np.pi * z)])
 
 
 def new_model(rng):
-    """The weight and the bias of each layer."""
+    """A new model: the weight and the bias of each layer."""
     sizes = [features(np.zeros((1, 2)), np.zeros(1)).size, *HIDDEN, 2]
     return [
         (pygrad.array(rng.normal(0, (2 / nin) ** 0.5, (nout, nin))), pygrad.array(np.zeros(nout)))
@@ -54,7 +55,7 @@ def new_model(rng):
 
 
 def predict_noise(model, x, t):
-    """The noise that the model finds in the points x, which are as they are at the times t."""
+    """The noise that the model predicts in the points x at the times t."""
     h = features(x, t)
     for weight, bias in model[:-1]:
         h = F.linear(h, weight, bias).relu()
@@ -62,9 +63,9 @@ def predict_noise(model, x, t):
 
 
 def train_step(model, optimizer, x0, rng):
-    """Train on the points x0, each at a random time; return the loss, and how many scalar nodes its graph had.
+    """Train on the points x0, each at a random time. Return the loss and the number of scalar nodes in its graph.
 
-    When this returns, nothing holds that graph any more, and its memory is there for the next one.
+    When this function returns, nothing refers to the graph, so the next step reuses its memory.
     """
     t = rng.integers(1, T + 1, len(x0))
     noise = rng.standard_normal(x0.shape)
@@ -81,16 +82,16 @@ def train_step(model, optimizer, x0, rng):
 
 
 def noise_in(model, x, t):
-    """What predict_noise() says of any number of points at one time, as numbers.
+    """The predicted noise of any number of points at one time, as numbers.
 
-    In batches: one graph of them all would take more memory than training ever needs.
+    It is computed in batches: one graph of all points would need more memory than training does.
     """
     batches = [x[i : i + BATCH] for i in range(0, len(x), BATCH)]
     return np.concatenate([predict_noise(model, batch, np.full(len(batch), t)).data for batch in batches])
 
 
 def sample(model, n, rng, advance):
-    """Take the noise off n points little by little; return where they were at each time, path[T] to path[0]."""
+    """Remove the noise from n points step by step. Return their positions at each time, path[T] to path[0]."""
     path = np.empty((T + 1, n, 2))
     path[T] = rng.standard_normal((n, 2))
     for t in range(T, 0, -1):
@@ -104,12 +105,12 @@ def sample(model, n, rng, advance):
 
 
 def distances(a, b):
-    """How far each point of a is from each point of b."""
+    """The distance of each point of a from each point of b."""
     return np.linalg.norm(a[:, None] - b, axis=-1)
 
 
 def plot(model, path, data, moon, file):
-    """Draw the data, the samples on their way, and arrows that say which way the model sends a point."""
+    """Draw the data, the samples at several times, and arrows for the direction in which the model moves a point."""
     ends_on = moon[distances(path[0], data).argmin(1)]
     axis = np.linspace(-2.5, 2.5, 17)
     grid = np.array([(x, y) for x in axis for y in axis])
@@ -124,16 +125,16 @@ def plot(model, path, data, moon, file):
         ax.set_title({T: f"t = {T}: noise", 0: "t = 0: samples"}.get(t, f"t = {t}"))
     for ax in axes:
         ax.set(xlim=(-2.8, 2.8), ylim=(-2.8, 2.8), xticks=[], yticks=[], aspect="equal")
-    fig.supxlabel("A sample has the colour of the moon it ends on. Arrows: which way the model takes noise off.")
+    fig.supxlabel("Colour: the moon on which a sample ends. Arrows: the direction in which the model moves a point.")
     fig.savefig(file, dpi=150)
 
 
 def main():
     parser = argparse.ArgumentParser(description="a diffusion model of two moons, scalar by scalar")
-    parser.add_argument("--steps", type=int, default=6000, help="of training")
+    parser.add_argument("--steps", type=int, default=6000, help="the number of training steps")
     parser.add_argument("--samples", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", default="diffusion2d.png", help="where the picture goes")
+    parser.add_argument("--out", default="diffusion2d.png", help="the file for the plot")
     options = parser.parse_args()
 
     rng = np.random.default_rng(options.seed)
@@ -144,7 +145,7 @@ def main():
 
     console = Console()
     size = sum(p.size for p in parameters)
-    console.print(f"An MLP of {size:,} parameters learns to find the noise in points of two moons:")
+    console.print(f"An MLP of {size:,} parameters learns to predict the noise in points of two moons:")
     columns = [
         TextColumn("{task.description}"),
         BarColumn(),
@@ -165,7 +166,7 @@ def main():
         path = sample(model, options.samples, rng, lambda: progress.advance(task))
 
     median = float(np.median(seconds))
-    console.print(f"One step, on {BATCH} points: a graph of {nodes:,} scalar nodes, made, swept and freed")
+    console.print(f"One step on {BATCH} points builds a graph of {nodes:,} scalar nodes, runs it backward and frees it")
     console.print(f"in {median:.4f} seconds (median): {median / nodes * 1e9:.1f} nanoseconds a node.")
 
     fresh, _ = two_moons(options.samples, options.seed + 1)
@@ -179,7 +180,7 @@ def main():
     ratio = means["samples"] / means["fresh data"]
     console.print(f"[bold]Samples are {ratio:.2f} times as far from the data as fresh data are.[/bold]")
     plot(model, path, data, moon, options.out)
-    console.print(f"The way from noise to moons is in {options.out}")
+    console.print(f"The plot of the samples, from noise to moons, is in {options.out}")
 
 
 if __name__ == "__main__":

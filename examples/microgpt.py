@@ -1,10 +1,10 @@
-"""A GPT whose every number is a scalar node, in one file: it reads names and invents new ones.
+"""Trains a GPT in which every number is a scalar node: it learns from names and generates new ones.
 
 python examples/microgpt.py [FILE] [--steps 2000] [--compile] [--samples 20] [--temperature 0.5]
 
-FILE is any text with one document a line; by default the 1,000 given names beside this script. After Andrej Karpathy's
-microgpt: RMSNorm in place of LayerNorm, no biases, ReLU in place of GELU; one document a step. With --compile there is
-a Program for each length of a document, which looks up its tokens; the first document of a length is recorded.
+FILE is a text file with one document per line; the default is names.txt, 1,000 given names. The model follows Andrej
+Karpathy's microgpt: RMSNorm instead of LayerNorm, no biases, ReLU instead of GELU, one document per step. With
+--compile, the first document of each length is recorded as a Program, which then runs for all documents of that length.
 """
 
 import argparse
@@ -24,7 +24,7 @@ WIDTH, HEADS, LAYERS, CONTEXT = 16, 4, 1, 16
 
 
 class Tokens:
-    """Documents as lists of tokens: one for each character there is, and one that begins and ends a document."""
+    """Converts documents to lists of tokens and back: a token for each character, and one for the start and the end."""
 
     def __init__(self, documents):
         self.characters = sorted(set("".join(documents)))
@@ -39,7 +39,7 @@ class Tokens:
 
 
 def matrix(rows, columns):
-    """Leaves to be learnt, small at first."""
+    """A matrix of parameters with small random values."""
     return pygrad.array([[random.gauss(0, 0.08) for _ in range(columns)] for _ in range(rows)])
 
 
@@ -48,7 +48,7 @@ def norm(x):
 
 
 class Block(nn.Module):
-    """Attention, by which positions exchange what they know, then an MLP, by which each thinks it over."""
+    """A transformer block: attention, which mixes positions, and an MLP, which transforms each position."""
 
     def __init__(self):
         self.query, self.key, self.value, self.output = (matrix(WIDTH, WIDTH) for _ in range(4))
@@ -60,7 +60,7 @@ class Block(nn.Module):
 
     def attend(self, x):
         query, key, value = (F.linear(x, w) for w in (self.query, self.key, self.value))
-        future = np.triu(np.full((len(x), len(x)), -np.inf), 1)  # what comes later gets no weight
+        future = np.triu(np.full((len(x), len(x)), -np.inf), 1)  # later positions get weight 0
         heads = []
         for columns in np.split(np.arange(WIDTH), HEADS):
             scores = query[:, columns] @ key[:, columns].T / len(columns) ** 0.5 + future
@@ -69,7 +69,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """From the tokens of a document's beginning to scores for the one after each of them."""
+    """Maps the tokens of a document to scores for the token after each of them."""
 
     def __init__(self, vocabulary):
         self.token, self.position = matrix(vocabulary, WIDTH), matrix(CONTEXT, WIDTH)
@@ -84,12 +84,12 @@ class GPT(nn.Module):
 
 
 def cost(model, document):
-    """How badly the model foresees each token of a document from those before it."""
+    """The mean cross-entropy of the model's prediction of each token from the tokens before it."""
     return F.cross_entropy(model(document[:-1]), document[1:])
 
 
 def train(model, tokens, documents, steps, advance, compiled=False):
-    """One document a step; `advance` is told each loss."""
+    """Train on one document per step, and call `advance(loss)` after each."""
     optimizer = optim.Adam(model.parameters(), lr=optim.linear(0.01, steps), betas=(0.85, 0.99))
     programs = {}
     for step in range(steps):
@@ -107,8 +107,8 @@ def train(model, tokens, documents, steps, advance, compiled=False):
         advance(loss)
 
 
-def invent(model, tokens, temperature):
-    """A document, token by token: the lower the temperature, the likelier each."""
+def generate(model, tokens, temperature):
+    """Sample a document token by token. A lower temperature prefers likelier tokens."""
     document = [tokens.end]
     while len(document) <= CONTEXT:
         probabilities = F.softmax(model(document)[-1] / temperature)
@@ -120,10 +120,10 @@ def invent(model, tokens, temperature):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="train a GPT made of scalars, and let it invent names")
+    parser = argparse.ArgumentParser(description="train a GPT made of scalars and generate names")
     parser.add_argument("file", nargs="?", type=Path, default=Path(__file__).with_name("names.txt"))
     parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--compile", action="store_true", help="record the graphs, and run them without Python")
+    parser.add_argument("--compile", action="store_true", help="record the graphs and run them without Python")
     parser.add_argument("--samples", type=int, default=20)
     parser.add_argument("--temperature", type=float, default=0.5)
     parser.add_argument("--seed", type=int, default=42)
@@ -132,7 +132,7 @@ def main():
     random.seed(options.seed)
     documents = [line.strip() for line in options.file.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not documents:
-        raise SystemExit(f"{options.file} has no documents in it: it should have one a line")
+        raise SystemExit(f"{options.file} has no documents; it must have one per line")
     random.shuffle(documents)
     tokens = Tokens(documents)
     model = GPT(tokens.end + 1)
@@ -154,14 +154,16 @@ def main():
     seconds = time.perf_counter() - start
     nodes = pygrad.memory_stats().peak_live_nodes - size
     console.print(
-        f"{1e3 * seconds / options.steps:.2f} ms a step, of up to {nodes:,} nodes; loss of the last "
-        f"{len(recent[-100:])} steps {np.mean(recent[-100:]):.3f}, where guessing has {np.log(tokens.end + 1):.3f}"
+        f"{1e3 * seconds / options.steps:.2f} ms per step of up to {nodes:,} nodes; mean loss of the last "
+        f"{len(recent[-100:])} steps {np.mean(recent[-100:]):.3f} (random guessing: {np.log(tokens.end + 1):.3f})"
     )
 
     known = set(documents)
-    console.print(f"\n{options.samples} inventions (those in [dim]grey[/dim] it has read):", highlight=False)
+    console.print(
+        f"\n{options.samples} generated names (those in [dim]grey[/dim] are in the training data):", highlight=False
+    )
     for _ in range(options.samples):
-        document = invent(model, tokens, options.temperature)
+        document = generate(model, tokens, options.temperature)
         console.print(document, style="dim" if document in known else "bold", highlight=False, markup=False)
 
 

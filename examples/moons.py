@@ -1,4 +1,4 @@
-"""micrograd's own demo, on the plain-Python engine and on C: two moons, a 2-16-16-1 MLP, max-margin loss.
+"""Runs micrograd's own demo in plain Python and in C, and compares them: two moons, a 2-16-16-1 MLP, max-margin loss.
 
 python examples/moons.py [--steps 100] [--compile] [--out moons.png]
 """
@@ -19,11 +19,11 @@ import pygrad.nn
 import pygrad.reference
 import pygrad.viz
 
-ALPHA = 1e-4  # of the weight decay
+ALPHA = 1e-4  # the weight decay
 
 
 def loss(Value, model, X, y):
-    """The demo's loss: a margin of 1 for every sample, and a little weight decay. Also the accuracy."""
+    """The demo's loss (a margin of 1 for every sample, and a small weight decay), and the accuracy."""
     inputs = [list(map(Value, xrow)) for xrow in X]
     scores = list(map(model, inputs))
     losses = [(1 + -yi * scorei).relu() for yi, scorei in zip(y, scores)]
@@ -34,7 +34,7 @@ def loss(Value, model, X, y):
 
 
 def eager_step(Value, model, X, y):
-    """What makes a gradient, as in the demo: builds the graph, and goes back through it. Returns loss and accuracy."""
+    """A function that computes the gradient as the demo does, and returns the loss and the accuracy."""
 
     def step():
         total_loss, accuracy = loss(Value, model, X, y)
@@ -46,7 +46,7 @@ def eager_step(Value, model, X, y):
 
 
 def compiled_step(Value, model, X, y):
-    """The same as a Program for one sample, which is run on all of them at a time."""
+    """The same, computed by a Program of one sample that runs on all samples at once."""
 
     def margin_loss(x, yi):
         return (1 + -yi * model([x[0], x[1]])).relu() + ALPHA * sum(p * p for p in model.parameters())
@@ -57,13 +57,13 @@ def compiled_step(Value, model, X, y):
         model.zero_grad()
         losses, _ = program.value_and_grad(X, y.astype(float), cotangent=1 / len(X))
         decay = ALPHA * np.square(program.parameters.data).sum()
-        return losses.mean(), np.mean(losses - decay < 1)  # a loss of 1 is a score of 0
+        return losses.mean(), np.mean(losses - decay < 1)  # a loss below 1 means a score of the right sign
 
     return step
 
 
 def train(new_step, Value, MLP, X, y, steps, advance):
-    """Train a new model; return it, and for each step the loss, the accuracy and the seconds it took."""
+    """Train a new model. Return it, and the loss, the accuracy and the seconds of each step."""
     random.seed(1337)
     model = MLP(2, [16, 16, 1])
     step = new_step(Value, model, X, y)
@@ -80,10 +80,10 @@ def train(new_step, Value, MLP, X, y, steps, advance):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="micrograd's demo on the plain-Python engine and on C")
+    parser = argparse.ArgumentParser(description="micrograd's demo in plain Python and in C")
     parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--compile", action="store_true", help="a third run, of the recorded graph")
-    parser.add_argument("--out", default="moons.png", help="where the picture goes")
+    parser.add_argument("--compile", action="store_true", help="also run the demo as a compiled function")
+    parser.add_argument("--out", default="moons.png", help="the file for the plot")
     options = parser.parse_args()
 
     np.random.seed(1337)
@@ -122,23 +122,23 @@ def main():
     losses = {name: [loss for loss, *_ in history] for name, (_, history) in runs.items()}
     plain = losses["plain Python"]
     off = [abs(loss / true - 1) for loss, true in zip(losses.get("compiled", []), plain)]
-    table = Table("step", "loss, plain Python", "loss, C", "accuracy", title="The runs, step by step")
+    table = Table("step", "loss, plain Python", "loss, C", "accuracy", title="Losses by step")
     if off:
-        table.add_column("compiled, off by")
+        table.add_column("compiled, error")
     for k in sorted({*range(0, options.steps, 10), options.steps - 1}):
         row = str(k), repr(plain[k]), repr(losses["C"][k]), f"{fast[k][1]:.0%}"
         table.add_row(*row, *(f"{x:.1e}" for x in off[k : k + 1]))
     console.print(table)
     differ = [k for k in range(options.steps) if plain[k] != losses["C"][k]]
     if differ:
-        raise SystemExit(f"the losses differ, first at step {differ[0]}")
+        raise SystemExit(f"error: the losses of plain Python and C differ, first at step {differ[0]}")
     console.print(f"The losses are equal at every one of the {options.steps} steps, to the last bit.")
     if off:
         console.print(
-            f"Those of the compiled run are off by {max(off):.1e} at most: rounding, which training magnifies."
+            f"Those of the compiled run are off by at most {max(off):.1e}: rounding errors, which training amplifies."
         )
     if off and max(off) > 1e-6:
-        raise SystemExit("the compiled run goes another way")
+        raise SystemExit(f"error: the losses of the compiled run differ by {max(off):.1e}, more than 1e-6")
 
     seconds = {name: float(np.median([s for *_, s in history])) for name, (_, history) in runs.items()}
     for name, s in seconds.items():
@@ -146,7 +146,7 @@ def main():
         console.print(f"{name:>12}: {s:.6f} seconds a step (median){faster}")
     fig, ax = plt.subplots(figsize=(6, 5))
     pygrad.viz.plot_decision_boundary(model, X, y, ax)
-    ax.set(title="Two moons, as the trained MLP 2-16-16-1 divides the plane", xlabel="x", ylabel="y")
+    ax.set(title="Two moons and the decision boundary of the trained MLP 2-16-16-1", xlabel="x", ylabel="y")
     fig.savefig(options.out, dpi=120, bbox_inches="tight")
     console.print(f"The decision boundary is in {options.out}")
 

@@ -1,10 +1,10 @@
-"""The experiments that made back-propagation known, on Arrays of scalars: mirror symmetry, and two family trees.
+"""Repeats the experiments that made back-propagation known, on Arrays of scalars: mirror symmetry and two family trees.
 
 python examples/rumelhart1986.py [--seed 0] [--sweeps N] [--out rumelhart1986.png]
 
 After D. E. Rumelhart, G. E. Hinton & R. J. Williams, "Learning representations by back-propagating errors", Nature 323
-(1986), 533-536. A sweep goes through all cases; then every weight changes by -epsilon dE/dw and alpha times its last
-change, where E is half the sum of the squared errors. Where this departs from the paper, a comment says so and why.
+(1986), 533-536. A sweep presents all cases. Then every weight changes by -epsilon dE/dw plus alpha times its last
+change, where E is half the sum of the squared errors. Comments say where this script departs from the paper, and why.
 """
 
 import argparse
@@ -23,19 +23,20 @@ import pygrad
 from pygrad import functional as F
 from pygrad import nn, optim
 
-# The paper shows one net of each kind and does not say how many random starts it took. Here all starts are counted.
+# The paper shows one net of each kind and does not say how many random starts it needed. This script reports all
+# starts.
 SYMMETRY_STARTS, SYMMETRY_SWEEPS = 20, 3000
 FAMILY_STARTS, FAMILY_SWEEPS = 5, 6000
 PAPER_SWEEPS = 1500
 
-# With the epsilon that the paper has for the family trees no fact is learned, in 1,500 sweeps or in 5,000: the weights
-# decay faster than they grow. With ten times as much all are, or all but one, in 6,000; with twenty times as much some
-# starts blow up.
+# With the paper's epsilon for the family trees, the net learns no fact in 1,500 sweeps or in 5,000: the weights decay
+# faster than they grow. With ten times that epsilon it learns all facts, or all but one, in 6,000 sweeps. With twenty
+# times, some starts diverge.
 PAPER_EPSILON, EPSILON = 0.01, 0.1
 
 
 class Layer(nn.Module):
-    """Logistic units with biases, each connected to every input. The weights start uniform in -0.3 to 0.3."""
+    """Logistic units with biases, each connected to every input. The weights start uniform between -0.3 and 0.3."""
 
     def __init__(self, rng, inputs, units):
         self.weight = pygrad.array(rng.uniform(-0.3, 0.3, (units, inputs)))
@@ -45,7 +46,7 @@ class Layer(nn.Module):
         return F.linear(x, self.weight, self.bias).sigmoid()
 
     def one_on(self, which):
-        """The same where only one input is on: to look its weights up is quicker than to multiply all by 0 or 1."""
+        """The output if only the input `which` is on. It looks up the weights, which is faster than multiplying."""
         return (F.embedding(which, self.weight.T) + self.bias).sigmoid()
 
 
@@ -59,7 +60,7 @@ def descend(optimizer, error):
 
 
 class SymmetryNet(nn.Module):
-    """Tells whether six bits are their own mirror image."""
+    """Decides whether six bits are their own mirror image."""
 
     def __init__(self, rng):
         self.hidden, self.output = Layer(rng, 6, 2), Layer(rng, 2, 1)
@@ -68,13 +69,13 @@ class SymmetryNet(nn.Module):
         return self.output(self.hidden(bits))
 
     def ratio(self):
-        """How large the weights are on either side of the middle, from the smallest, which counts as 1."""
+        """The sizes of the weights on one side of the middle, in increasing order, relative to the smallest."""
         sizes = np.sort(np.abs(self.hidden.weight.data[:, :3]).mean(axis=0))
         return sizes / sizes[0]
 
 
 def learn_symmetry(seed, sweeps, advance):
-    """Train a net on all 64 rows of bits; return it, and the sweep since which it has all of them right, or None."""
+    """Train a net on all 64 rows of bits. Return it, and the sweep from which on all rows are right, or None."""
     bits = np.array(list(product([0, 1], repeat=6)))
     symmetric = (bits == bits[:, ::-1]).all(axis=1, keepdims=True)
     inputs = pygrad.array(bits)
@@ -92,7 +93,7 @@ def learn_symmetry(seed, sweeps, advance):
 
 
 def report_symmetry(console, runs):
-    """Print how the starts did beside what the paper says; return the net to be shown."""
+    """Print the results beside those of the paper. Return the net to draw."""
     learned = [(net, sweep) for net, sweep in runs if sweep]
     like_paper = [(net, sweep) for net, sweep in learned if np.allclose(net.ratio(), [1, 2, 4], rtol=0.1)]
     others = [(net, sweep) for net, sweep in learned if np.allclose(net.ratio(), [1, 1.5, 2], rtol=0.1)]
@@ -103,23 +104,23 @@ def report_symmetry(console, runs):
     table = Table("", "the paper", "here", title="Mirror symmetry: six inputs, two hidden units, all 64 rows of bits")
     table.add_row("all 64 right after", "1,425 sweeps", f"{sweep:,} sweeps" if sweep else "not learned")
     table.add_row("sizes of the weights", "1 : 2 : 4", " : ".join(f"{size:.2f}" for size in net.ratio()))
-    table.add_row("mirror weights add up to", "0", f"{mirror:.2%} of the largest, at most")
-    table.add_row("the units' weights add up to", "0", f"{units:.2%} of the largest, at most")
+    table.add_row("sum of mirrored weights", "0", f"at most {mirror:.2%} of the largest")
+    table.add_row("sum of both units' weights", "0", f"at most {units:.2%} of the largest")
     console.print(table)
     sweeps = [sweep for _, sweep in learned]
     console.print(
         f"{len(learned)} of {len(runs)} random starts learned it"
         + (f", after {min(sweeps):,} to {max(sweeps):,} sweeps" if sweeps else "")
-        + f": {len(like_paper)} with 1 : 2 : 4, and {len(others)} with 2 : 3 : 4, which tells the rows apart as well. "
-        "The rest got stuck, or are slow. (The paper met bad local minima only in nets with just enough connections for"
-        " their task; this is one.)\n"
+        + f": {len(like_paper)} with 1 : 2 : 4, and {len(others)} with 2 : 3 : 4, which also solves the task. "
+        "The others are in a local minimum, or need more sweeps. (The paper found bad local minima only in nets with"
+        " just enough connections for their task; this is such a net.)\n"
     )
     return net
 
 
 # Family trees -----------------------------------------------------------------------------------------------------
 
-# Two families of one shape: five husbands, each before his wife, then a brother and his sister.
+# Two families with the same tree: five couples, husband first, then a brother and his sister.
 ENGLISH = [
     "Christopher", "Penelope", "Andrew", "Christine", "Arthur", "Margaret",
     "James", "Victoria", "Charles", "Jennifer", "Colin", "Charlotte",
@@ -129,14 +130,14 @@ ITALIAN = [
     "Marco", "Lucia", "Tomaso", "Angela", "Alfonso", "Sophia",
 ]  # fmt: skip
 PEOPLE = ENGLISH + ITALIAN
-CHILDREN = {0: (4, 7), 2: (6, 9), 6: (10, 11)}  # places in either list: of a father, and of his son and daughter
+CHILDREN = {0: (4, 7), 2: (6, 9), 6: (10, 11)}  # indices in both lists: a father, and his son and daughter
 RELATIONS = [
     "father", "mother", "husband", "wife", "son", "daughter",
     "uncle", "aunt", "brother", "sister", "nephew", "niece",
 ]  # fmt: skip
 
-# What the paper finds in the units that see the people. Who marries into a branch is counted with it, and the youngest,
-# who come from both, as a third.
+# The traits that the paper finds in the units connected to the people. People who marry into a branch count as part of
+# it. The youngest descend from both branches and count as a third.
 TRAITS = {
     "nationality": [0] * 12 + [1] * 12,
     "generation": [0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 2] * 2,
@@ -145,7 +146,7 @@ TRAITS = {
 
 
 def facts_of(family):
-    """Who is what to whom: {(person, relation): everyone who is that}. Uncles and aunts may be so by marriage."""
+    """All facts of a family: {(person, relation): set of relatives}. Uncles and aunts include those by marriage."""
 
     def all_of(kin, people):
         return {relative for person in people for relative in kin[person]}
@@ -176,14 +177,14 @@ def facts_of(family):
 
 
 def all_facts():
-    """The facts of both families. With two answers, as of Colin's two aunts, it is one fact."""
+    """The facts of both families. A question with two answers, such as Colin's two aunts, is one fact."""
     facts = {**facts_of(ENGLISH), **facts_of(ITALIAN)}
-    assert len(facts) == 104, f"the paper has 104 facts, not {len(facts)}"
+    assert len(facts) == 104, f"the paper has 104 facts, this script {len(facts)}"
     return facts
 
 
 class FamilyNet(nn.Module):
-    """Answers a person and a relation with the people who are that: five layers, 24 + 12, 6 + 6, 12, 6 and 24 units."""
+    """Maps a person and a relation to the relatives, in five layers of 24 + 12, 6 + 6, 12, 6 and 24 units."""
 
     def __init__(self, rng):
         self.person, self.relation = Layer(rng, 24, 6), Layer(rng, 12, 6)
@@ -195,15 +196,15 @@ class FamilyNet(nn.Module):
 
 
 class FamilyRun(NamedTuple):
-    """What came of a start."""
+    """The result of one random start."""
 
     net: FamilyNet
     taught_right: int
-    held_out: dict  # for each question not taught, everyone whose unit is above 0.5: {question: {name: activity}}
+    held_out: dict  # {question: {name: activity}} of the questions not taught, for activities above 0.5
 
 
 def learn_families(facts, seed, sweeps, epsilon, advance):
-    """Train a net on all facts but four, drawn at random, and ask it about those."""
+    """Train a net on all facts but four random ones, and test it on those."""
     questions = list(facts)
     person = np.array([PEOPLE.index(name) for name, _ in questions])
     relation = np.array([RELATIONS.index(name) for _, name in questions])
@@ -214,16 +215,16 @@ def learn_families(facts, seed, sweeps, epsilon, advance):
     weights = net.parameters()
     optimizer = optim.SGD(weights, lr=epsilon / 2, momentum=0.5)
     for sweep in range(sweeps):
-        if sweep == 20:  # an optimizer's momentum is for good; the new one starts at rest
+        if sweep == 20:  # an optimizer's momentum is fixed; the new optimizer starts without velocity
             optimizer = optim.SGD(weights, lr=epsilon, momentum=0.9)
         y = net(person[taught], relation[taught])
-        # There is no error above 0.8 where a unit should be on, nor below 0.2 where it should be off. The paper leaves
-        # open what it is elsewhere: here it is counted from 0.8 and 0.2, so that it does not jump.
+        # A unit has no error above 0.8 if it should be on, or below 0.2 if it should be off. The paper does not define
+        # the error elsewhere. Here it is the distance to 0.8 or 0.2, so that it is continuous.
         target = np.where(on[taught], np.maximum(y.data, 0.8), np.minimum(y.data, 0.2))
         error = F.mse_loss(y, target, reduction="sum") / 2
         descend(optimizer, error)
         for w in weights:
-            w.data *= 1 - 0.002  # the paper's weight decay, which leaves the momentum as it is
+            w.data *= 1 - 0.002  # the paper's weight decay, which does not affect the momentum
         advance(error.item())
 
     y = net(person, relation).data
@@ -233,7 +234,7 @@ def learn_families(facts, seed, sweeps, epsilon, advance):
 
 
 def trait_of(weights):
-    """The trait that explains most of the variance of the weights from the 24 people, and the share it explains."""
+    """The trait that explains the largest share of the variance of the weights from the 24 people, and that share."""
     shares = {}
     for trait, groups in TRAITS.items():
         means = [weights[np.equal(groups, group)].mean() for group in groups]
@@ -243,7 +244,7 @@ def trait_of(weights):
 
 
 def report_families(console, facts, as_printed, runs, sweeps):
-    """Print how the starts did beside what the paper says; return the net to be shown."""
+    """Print the results beside those of the paper. Return the net to draw."""
 
     def held_out_right(run):
         return sum(set(reply) == facts[question] for question, reply in run.held_out.items())
@@ -274,11 +275,11 @@ def report_families(console, facts, as_printed, runs, sweeps):
         table.add_row(f"{trait} in unit", unit, "", ", ".join(traits[trait]) or "none")
     console.print(table)
     console.print(
-        "An answer is right if everyone who belongs to it is above 0.5, and no one else. The last three rows are of the"
-        " net that has most of the held out facts right; it is drawn, too.\n"
+        "An answer is right if exactly the people who belong to it are above 0.5. The last three rows describe the net"
+        " with the most held out facts right, which is also drawn.\n"
     )
 
-    table = Table("question", "answer", "above 0.5", title="What that net was not taught")
+    table = Table("question", "answer", "above 0.5", title="The facts held out from that net")
     for (person, relation), reply in best.held_out.items():
         table.add_row(
             f"{person}'s {relation}",
@@ -293,7 +294,7 @@ def report_families(console, facts, as_printed, runs, sweeps):
 
 
 def squares(ax, weights, largest):
-    """A square for each weight, as in the paper: white for positive, black for negative, its area for its size."""
+    """Draw a square for each weight, as in the paper: white if positive, black if negative; the area is its size."""
     rows, columns = weights.shape
     ax.set(xlim=(-0.6, columns - 0.4), ylim=(rows - 0.4, -0.6), facecolor="0.6", aspect="equal", xticks=[], yticks=[])
     for (row, column), w in np.ndenumerate(weights):
@@ -302,7 +303,7 @@ def squares(ax, weights, largest):
 
 
 def draw(symmetry_net, family_net, path):
-    """Draw what leads from the inputs to the first hidden units, of either net."""
+    """Draw the weights from the inputs to the first hidden units of both nets."""
     fig = plt.figure(figsize=(12, 8), layout="constrained")
     above, below = fig.subfigures(2, 1, height_ratios=[1, 3])
 
@@ -315,7 +316,7 @@ def draw(symmetry_net, family_net, path):
         ax.axvline(2.5, color="black", linestyle=":")
 
     below.suptitle("Family trees: weights from the people to their six units", fontweight="bold")
-    below.supxlabel("White is positive, black negative; the area is the size.", fontsize=10)
+    below.supxlabel("White: positive. Black: negative. Area: size of the weight.", fontsize=10)
     w = family_net.person.weight.data
     panels = below.subplots(3, 2)
     for unit, ax in enumerate(panels.flat):
@@ -332,9 +333,11 @@ def draw(symmetry_net, family_net, path):
 
 def main():
     parser = argparse.ArgumentParser(description="the experiments of Rumelhart, Hinton & Williams, 1986")
-    parser.add_argument("--seed", type=int, default=0, help="of the first random start; the next have the next ones")
-    parser.add_argument("--sweeps", type=int, help="at most so many a start, to see it work quickly")
-    parser.add_argument("--out", default="rumelhart1986.png", help="where the picture goes")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="the seed of the first random start; later starts use the next integers"
+    )
+    parser.add_argument("--sweeps", type=int, help="at most this many sweeps per start, for a quick look")
+    parser.add_argument("--out", default="rumelhart1986.png", help="the file for the plot")
     options = parser.parse_args()
 
     def at_most(sweeps):

@@ -1,4 +1,4 @@
-"""The command line: `pygrad run script.py [args]`, `pygrad bench [options]`; or `python -m pygrad ...`."""
+"""Implements the commands `pygrad run script.py [args]` and `pygrad bench [options]`, also as `python -m pygrad`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pygrad import dropin
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the arguments say; return the exit status."""
+    """Run the command with these arguments and return the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(prog="pygrad", description="micrograd at the speed of C")
     parser.add_argument("--version", action="version", version=f"pygrad {pygrad.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="run a script that says `import micrograd` on pygrad")
-    run.add_argument("script")
-    run.add_argument("args", nargs=argparse.REMAINDER, help="the script's own arguments")
-    commands.add_parser("bench", help="compare speeds; `pygrad bench --help` says how", add_help=False)
-    if arguments[:1] == ["bench"]:  # whose options are its own
+    run = commands.add_parser("run", help="run a script that imports micrograd on pygrad instead")
+    run.add_argument("script", help="the path of the script")
+    run.add_argument("args", nargs=argparse.REMAINDER, help="the arguments of the script")
+    commands.add_parser("bench", help="compare speeds; `pygrad bench --help` lists the options", add_help=False)
+    if arguments[:1] == ["bench"]:  # it parses its own options
         from pygrad.bench.__main__ import main as bench
 
         return bench(arguments[1:])
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         dropin.run(options.script, options.args)
     except FileNotFoundError as error:
-        if error.errno is not None:  # the script's own, not ours
+        if error.errno is not None:  # raised by the script itself
             raise
         parser.error(str(error))
     return 0

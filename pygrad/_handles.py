@@ -60,7 +60,7 @@ def register(cls: Class) -> Class:
     """Return the class whose instances handles are from now on: this one, or the C type derived from it."""
     global _handle_type
     _handle_type = fast.derive(cls, "(data, _children=(), _op='', label='')") if fast else cls
-    return _handle_type  # type: ignore[return-value]
+    return _handle_type
 
 
 def new_handle(id: int) -> Any:
@@ -186,9 +186,10 @@ _GENERATIONS: list[tuple[int, ...]] = [()] if platform.python_implementation() =
 def value_of(id: int, pins: tuple[object, ...] = ()) -> Any:
     """The Value of a node: the existing one, or else a new one, which keeps the pins if a closure is below it.
 
-    Ops in Python do not enter their results in the table: that would be a quarter of their cost, and the question is rare. A node
-    knows whether a handle holds it; if so, the handle is searched for among all objects, the newest first. (Objects
-    that gc.freeze() has hidden are not found: such a node gets a second Value, equal to the first.)
+    The C type finds the existing one in a table that it keeps. Ops in Python do not enter their results in one: that
+    would be a quarter of their cost, and the question is rare. There a node knows whether a handle holds it; if so, the
+    handle is searched for among all objects, the newest first. (Objects that gc.freeze() has hidden are not found: such
+    a node gets a second Value, equal to the first.)
     """
     with _lock:
         value = fast.living(id) if fast else _findable.get(id)

@@ -24,7 +24,21 @@ try:
 except ImportError as missing:
     raise ImportError("pygrad's C core is not built: run `pip install .` or `pip install -e .` first") from missing
 
-__all__ = ["NULL", "OPS", "Ids", "Numbers", "c_doubles", "c_ids", "c_ids_of", "check", "error", "fast", "ffi", "lib", "text"]
+__all__ = [
+    "NULL",
+    "OPS",
+    "Ids",
+    "Numbers",
+    "c_doubles",
+    "c_ids",
+    "c_ids_of",
+    "check",
+    "error",
+    "fast",
+    "ffi",
+    "lib",
+    "text",
+]
 
 
 def _load_fast() -> Any:

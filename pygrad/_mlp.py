@@ -11,11 +11,12 @@ from typing import Any, Callable, TypeVar
 
 import numpy as np
 
-from pygrad._handles import new_handle
 from pygrad._lib import NULL, check, ffi, lib
 from pygrad._numbers import is_number
 from pygrad.array import Array
 from pygrad.engine import Value
+
+_new: Callable[..., Value] = Value.__new__
 
 Call = TypeVar("Call", bound=Callable[..., Any])
 
@@ -55,7 +56,7 @@ for _name in [*_EDITS, "__delitem__", "__iadd__", "__imul__", "__setitem__"]:
 # Calls ------------------------------------------------------------------------------------------------------------
 
 # What each of these is a list of, and where.
-_PARTS = {"mlp": ("layers", "layer"), "layer": ("neurons", "neuron")}
+_SUBMODULES = {"mlp": ("layers", "layer"), "layer": ("neurons", "neuron")}
 _kinds: dict[Any, str] = {}  # of the __call__ methods that one_call has made: "mlp", "layer" or "neuron"
 
 
@@ -126,7 +127,7 @@ class _Plan:
         return [self._parts(layer, "layer") for layer in self._parts(module, kind)]
 
     def _parts(self, module: Any, kind: str) -> list[Any]:
-        name, part = _PARTS[kind]
+        name, part = _SUBMODULES[kind]
         items = vars(module).get(name)
         plain = self._is_plain(module, kind) and isinstance(items, list) and all(self._is_plain(i, part) for i in items)
         return self._watched(items) if plain else []
@@ -173,8 +174,11 @@ class _Plan:
             return None
         out = ffi.new("pg_id[]", self.neurons)
         status = check(lib.pg_mlp_forward(self.mlp, len(ids), ids, numbers, out), "a model's call")
-        results = [new_handle(id) for id in out[self.neurons - self.width : self.neurons]]
-        if status:  # PG_SOME_PINNED
-            for result in results:
+        results = []
+        for id in out[self.neurons - self.width : self.neurons]:
+            result = _new(Value)
+            result._id = id
+            if status:  # PG_SOME_PINNED: see _handles
                 result._pins = (*x, *self.parameters)
+            results.append(result)
         return results

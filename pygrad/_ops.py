@@ -62,7 +62,8 @@ def value_op(cls: type[Any]) -> Callable[[str, str, int], FunctionType]:
 
 
 def _unary(cls: type[Any], symbol: str) -> Any:
-    make, new, finish = _maker(symbol, 1), cls.__new__, functools.partial(_finish, symbol)
+    make, finish = _maker(symbol, 1), functools.partial(_finish, symbol)
+    new: Callable[..., Any] = cls.__new__
 
     def method(self: Any) -> Any:
         made = make(self._id)
@@ -77,8 +78,9 @@ def _unary(cls: type[Any], symbol: str) -> Any:
 
 def _binary(cls: type[Any], symbol: str) -> Any:
     """The method of an op of two operands; a plain number becomes a leaf, or the constant of `**`."""
-    make, new, finish = _maker(symbol, 2), cls.__new__, functools.partial(_finish, symbol)
-    make_with_number = _power if symbol == "**" else _maker(symbol, 2, "_number")
+    make, finish = _maker(symbol, 2), functools.partial(_finish, symbol)
+    new: Callable[..., Any] = cls.__new__
+    make_with_number = _make_power if symbol == "**" else _maker(symbol, 2, "_number")
     is_plain, refuse = is_number, functools.partial(_refuse, symbol)
 
     def method(self: Any, other: Any) -> Any:
@@ -103,7 +105,7 @@ def _maker(symbol: str, arity: int, with_number: str = "") -> Callable[..., int]
     return make
 
 
-def _power(base: int, exponent: Number) -> int:
+def _make_power(base: int, exponent: Number) -> int:
     return lib.pg_make_POWER(base, exponent, isinstance(exponent, int))
 
 

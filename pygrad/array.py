@@ -159,14 +159,14 @@ def _loop(name: str, x: Array, y: npt.NDArray[Any]) -> Array:
     """The scalar loop of a method: "__sub__", "__rsub__", "maximum", ..."""
     values = np.empty(x.size, dtype=object)
     values[:] = x.ravel().tolist()
-    op = getattr(Value, name)
+    scalar_op = getattr(Value, name)
     if name.startswith("__r"):
         forward = getattr(operator, name.strip("_")[1:])
 
-        def op(a: Value, b: Any) -> Any:
+        def scalar_op(a: Value, b: Any) -> Any:
             return forward(b, a)
 
-    return array(np.frompyfunc(op, 2, 1)(values.reshape(x.shape), y))
+    return array(np.frompyfunc(scalar_op, 2, 1)(values.reshape(x.shape), y))
 
 
 class Array:
@@ -223,7 +223,7 @@ class Array:
 
     @op("ReLU")
     def relu(self) -> Array:
-        """Return each number if it is positive, else 0.
+        """Return each number, or 0 where it is negative.
 
         >>> array([-1.0, 2.0]).relu()
         Array([0., 2.])

@@ -85,7 +85,7 @@ class Value(Handle):
 
     @op("ReLU")
     def relu(self) -> Value:
-        """Return the number if it is positive, else 0.
+        """Return the number, or 0 if it is negative.
 
         >>> Value(-2.0).relu().data, Value(2.0).relu().data
         (0.0, 2.0)

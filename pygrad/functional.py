@@ -21,7 +21,7 @@ Reduction = Literal["mean", "sum", "none"]
 
 
 def relu(input: Operand) -> Array:
-    """Return each number if it is positive, else 0 (Fukushima, 1969).
+    """Return each number, or 0 where it is negative (Fukushima, 1969).
 
     Examples
     --------

@@ -160,7 +160,13 @@ class Value:
         return self._unary("cos", math.cos(self.data), lambda x, z: -math.sin(x))
 
     def detach(self) -> Value:
-        return self._unary("detach", self.data, lambda x, z: 0.0)
+        out = Value(self.data, (self,), "detach")
+
+        def _backward() -> None:
+            self.grad += 0.0  # and not 0.0 * out.grad, which may be nan
+
+        out._backward = _backward
+        return out
 
     def abs(self) -> Value:
         return self._unary("abs", abs(self.data), lambda x, z: (x > 0) - (x < 0))

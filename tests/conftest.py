@@ -1,32 +1,24 @@
-"""What the tests share."""
+"""Fixtures and options of the tests."""
 
 import gc
-import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
 
-import figures
 import pytest
 
-import pygrad
-from pygrad._lib import fast, ffi, lib
-
-on_cffi = pytest.mark.skipif(fast is not None, reason="of the class in Python only: the C type releases nodes without")
-
-# Sanitizers map most of the address space, and keep what is freed for a while.
-on_limited_memory = pytest.mark.skipif("PYGRAD_SANITIZED" in os.environ, reason="a sanitizer needs memory of its own")
+from pygrad._lib import ffi, lib
+from support import figures, live_nodes
 
 
 def pytest_addoption(parser):
-    parser.addoption("--full", action="store_true", help="tests/trust at full length, and a page of figures")
-    parser.addoption("--page", metavar="FILE", help="where to write the page of figures, if all tests pass")
+    parser.addoption("--full", action="store_true", help="run tests/trust at full length and print a page of figures")
+    parser.addoption("--page", metavar="FILE", help="write the page of figures to FILE if all tests pass")
 
 
 @pytest.fixture
 def full(request) -> bool:
-    """Whether to test at the length that `make trust` does."""
+    """Whether to run the long form of a test, as `make trust` does."""
     return request.config.getoption("--full")
 
 
@@ -38,14 +30,9 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config):
         Path(config.getoption("--page")).write_text(figures.page(), encoding="utf-8")
 
 
-def on_cpython(reason: str) -> pytest.MarkDecorator:
-    """Skip a test elsewhere, for a reason that is not ours to mend."""
-    return pytest.mark.skipif(platform.python_implementation() != "CPython", reason=reason)
-
-
 @pytest.fixture(autouse=True, scope="module")
 def few_objects():
-    """What a file's tests collect is their own garbage: with all that was there before, it takes 20 times as long."""
+    """Freeze the objects made before a file's tests: collecting garbage among all of them takes 20 times as long."""
     if not hasattr(gc, "freeze"):  # PyPy
         yield
         return
@@ -55,19 +42,9 @@ def few_objects():
     gc.unfreeze()
 
 
-def live_nodes() -> int:
-    """Nodes alive once all that can be collected is (PyPy runs a `__del__` only in a later collection)."""
-    live = -1
-    while live != pygrad.memory_stats().live_nodes:
-        live = pygrad.memory_stats().live_nodes
-        for _ in range(3):
-            gc.collect()
-    return live
-
-
 @pytest.fixture(autouse=True)
 def sound_arena():
-    """After each test the whole arena is as it should be."""
+    """Check the invariants of the whole arena after each test."""
     yield
     broken = lib.pg_check()
     assert not broken, "the arena breaks the rule that " + ffi.string(broken).decode()
@@ -75,7 +52,7 @@ def sound_arena():
 
 @pytest.fixture
 def no_leak():
-    """The test leaves as many live nodes as it found."""
+    """Check that the test leaks no node."""
     before = live_nodes()
     yield
     assert live_nodes() == before
@@ -83,7 +60,7 @@ def no_leak():
 
 @pytest.fixture
 def python(tmp_path):
-    """A function that runs Python code in a process of its own and returns what it printed; it must succeed."""
+    """A function that runs Python code in a new process, which must succeed, and returns its output."""
 
     def run(code: str, **options: object) -> str:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The Asian option, in a short form: its Greeks and its price are those that they are checked against."""
+"""The example of the Asian option, in a short form: its price and its Greeks."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ EXAMPLE = Path(__file__).parent.parent / "examples" / "asian_option.py"
 
 
 def run(folder, threads):
-    """What it prints of 15,000 paths: a whole batch and half of one."""
+    """The example's output for 15,000 paths, a batch and a half."""
     options = ["--paths", "15000", "--threads", str(threads), "--seed", "1", "--out", "asian.png"]
     done = subprocess.run([sys.executable, EXAMPLE, *options], capture_output=True, text=True, timeout=120, cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -29,7 +29,7 @@ def printed(folder):
 
 
 def row(printed, name, columns):
-    """The numbers in the row that begins so."""
+    """The numbers in the row that begins with `name`."""
     return [float(x) for x in re.search(rf"│ {name} +" + r"│ +([\d.e+-]+) +" * columns, printed).groups()]
 
 

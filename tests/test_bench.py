@@ -1,4 +1,4 @@
-"""The speed comparisons: what is checked, what is shown, and what is refused."""
+"""The speed comparisons: their checks, their output and their errors."""
 
 import dataclasses
 import itertools
@@ -14,7 +14,7 @@ import pytest
 
 import pygrad
 from pygrad.bench import __main__ as bench
-from pygrad.bench import bars, compare, engines, limit, measure, report
+from pygrad.bench import compare, engines, limit, measure, report, targets
 from pygrad.bench.engines import ENGINES, Engine, MissingError
 from pygrad.bench.results import Failed, Measured, Missing, Results, Table
 from pygrad.bench.work import Work, Workload
@@ -46,7 +46,7 @@ def rows_of(workload, names=ENGINES):
 
 
 def run(*arguments):
-    """The command's exit status, argparse's errors among them."""
+    """The exit status of the command, also after argparse's errors."""
     try:
         return bench.main([str(argument) for argument in arguments])
     except SystemExit as error:
@@ -55,7 +55,7 @@ def run(*arguments):
 
 @pytest.fixture
 def with_toy(monkeypatch):
-    """Have the toy workload among the others."""
+    """A function that adds a toy workload."""
 
     def put(**works):
         monkeypatch.setitem(WORKLOADS, "toy", toy(**works))
@@ -64,7 +64,7 @@ def with_toy(monkeypatch):
 
 
 class TestTheCheck:
-    def test_lets_an_engine_in_that_agrees(self):
+    def test_accepts_an_engine_that_agrees(self):
         rows = rows_of(toy(value=lambda: (1.0, np.array([2.0, 3.0 + 1e-12]))))
         assert isinstance(rows["value"], Measured)
         assert rows["value"].samples > 1
@@ -73,23 +73,25 @@ class TestTheCheck:
     @pytest.mark.parametrize(
         ("result", "reason"),
         [
-            ([1.0 + 1e-8, 2.0, 3.0], "its value is 1.00000001, and reference's 1.0"),
-            ([1.0, 2.0, 3.1], "its gradient's number 2 is 3.1, and reference's 3.0"),
-            ([1.0, float("nan"), 3.0], "its gradient's number 1 is nan, and reference's 2.0"),
-            ([1.0, 2.0], "it gives 2 numbers, and reference 3"),
+            ([1.0 + 1e-8, 2.0, 3.0], "its value is 1.00000001, but the reference's is 1.0"),
+            ([1.0, 2.0, 3.1], "element 2 of its gradient is 3.1, but the reference's is 3.0"),
+            ([1.0, float("nan"), 3.0], "element 1 of its gradient is nan, but the reference's is 2.0"),
+            ([1.0, 2.0], "it returns 2 numbers, but the reference 3"),
         ],
     )
-    def test_refuses_one_that_does_not(self, result, reason):
+    def test_refuses_an_engine_that_disagrees(self, result, reason):
         assert rows_of(toy(value=lambda: result))["value"] == Failed(reason)
 
-    def test_looks_at_the_second_result_too(self):
+    def test_checks_the_second_result_too(self):
         results = itertools.cycle([[1.0, 2.0, 3.0], [0.0, 2.0, 3.0]])
-        assert rows_of(toy(value=lambda: next(results)))["value"] == Failed("its value is 0.0, and reference's 1.0")
+        assert rows_of(toy(value=lambda: next(results)))["value"] == Failed(
+            "its value is 0.0, but the reference's is 1.0"
+        )
 
     def test_does_not_ask_for_the_gradient_of_a_value_alone(self):
         rows = rows_of(toy(value=Work(lambda: 1.0, value_alone=True), array=Work(lambda: 1.1, value_alone=True)))
         assert isinstance(rows["value"], Measured)
-        assert rows["array"] == Failed("its value is 1.1, and reference's 1.0")
+        assert rows["array"] == Failed("its value is 1.1, but the reference's is 1.0")
 
     def test_says_how_an_engine_failed(self):
         def fail():
@@ -97,7 +99,7 @@ class TestTheCheck:
 
         assert rows_of(toy(value=fail))["value"] == Failed("ZeroDivisionError: by naught")
 
-    def test_says_so_of_an_engine_that_fails_while_it_is_timed(self):
+    def test_reports_an_engine_that_fails_while_it_is_timed(self):
         calls = itertools.count()
 
         def fail():
@@ -124,11 +126,11 @@ class TestTheClock:
         rows = rows_of(toy(value=lambda: numbers, array=Work(lambda: numbers, units=1000)))
         assert 100 < rows["value"].median / rows["array"].median < 10_000
 
-    def test_takes_a_work_s_own_measure(self):
+    def test_uses_the_work_s_own_measure(self):
         rows = rows_of(toy(value=Work(lambda: [1.0, 2.0, 3.0], sample=lambda: 42.0)))
         assert (rows["value"].lower, rows["value"].median, rows["value"].upper) == (42.0,) * 3
 
-    def test_measures_once_what_does_not_vary(self):
+    def test_measures_constant_figures_once(self):
         calls = itertools.count()
         work = Work(lambda: [1.0, 2.0, 3.0], sample=lambda: float(next(calls)))
         assert rows_of(toy(value=work)._replace(once=True))["value"].samples == 1
@@ -144,7 +146,7 @@ class TestTheClock:
         entry.rounds = 3
         assert [i for i in range(12) if entry.is_due(i, 12)] == [3, 7, 11]
 
-    def test_leaves_the_collector_as_it_was(self):
+    def test_restores_the_garbage_collector(self):
         frozen = measure.gc.get_freeze_count() if hasattr(measure.gc, "get_freeze_count") else 0
         rows_of(toy())
         assert measure.gc.isenabled()
@@ -180,27 +182,27 @@ class TestAnEngineThatIsMissing:
         with pytest.raises(RuntimeError, match="nothing_of_the_kind"):
             ENGINES["c"].load()
 
-    def test_leaves_its_bar_unmeasured(self, capsys):
+    def test_leaves_its_target_unmeasured(self, capsys):
         results = Results({}, {}, {"dots": Table("dots", "a call", "s", {"casadi": Missing("pip install casadi")})})
         results.tables["dots"].rows["compile"] = Measured(1.0, 1.0, 1.0, 1)
-        report.console().print(report.bars(results))
+        report.console().print(report.targets(results))
         assert "not measured: CasADi Function is not installed" in capsys.readouterr().out
 
 
 class TestTheCommand:
-    def test_prints_a_table_and_the_bars(self, capsys):
+    def test_prints_a_table_and_the_targets(self, capsys):
         assert run("--only", "expression,dots", "--engines", "reference,value,compile", "--engines", "c") == 0
         out = capsys.readouterr().out
         for text in ["README expression", "pygrad Value", "pygrad compile", "times the limit", "-O3 -march=native"]:
             assert text in out
         assert "not measured: micrograd did not run" in out
-        assert "PyTorch" not in out.split("README expression")[1].split("What must")[0]
+        assert "PyTorch" not in out.split("README expression")[1].split("Targets")[0]
 
     def test_shows_what_failed_and_why(self, with_toy, capsys):
         with_toy(value=lambda: [1.5, 2.0, 3.0], array=lambda: [1.0, 2.0, 3.0])
         assert run("--only", "toy") == 0
         out = capsys.readouterr().out
-        assert "pygrad Value failed: its value is 1.5, and reference's 1.0" in out
+        assert "pygrad Value failed: its value is 1.5, but the reference's is 1.0" in out
         assert out.index("pygrad Array") < out.index("pygrad Value")
 
     def test_writes_json_that_can_be_read_again(self, with_toy, tmp_path):
@@ -210,7 +212,7 @@ class TestTheCommand:
         assert results.options == {"effort": "quick", "seed": 3}
         assert results.machine["versions"]["pygrad"] == pygrad.__version__
         assert {"processor", "cpus", "python", "compiler", "flags"} <= set(results.machine)
-        assert results.tables["toy"].rows["value"] == Failed("its value is 1.5, and reference's 1.0")
+        assert results.tables["toy"].rows["value"] == Failed("its value is 1.5, but the reference's is 1.0")
         assert results.tables["toy"].measured("reference").samples > 1
         assert Results.from_json(results.to_json()) == results
 
@@ -239,7 +241,7 @@ class TestTheCommand:
         assert tables["toy"].measured("value").median == 0.01
         assert (tmp_path / "run.png").exists()
 
-    def test_has_nothing_to_draw_if_interrupted_at_once(self, with_toy, tmp_path):
+    def test_draws_nothing_if_interrupted_at_once(self, with_toy, tmp_path):
         def interrupted():
             raise KeyboardInterrupt
 
@@ -247,20 +249,20 @@ class TestTheCommand:
         assert run("--only", "toy", "--engines", "value", "--chart", tmp_path / "run.png") == bench.INTERRUPTED
         assert not (tmp_path / "run.png").exists()
 
-    def test_lists_what_there_is(self, capsys):
+    def test_lists_workloads_and_engines(self, capsys):
         assert run("--list") == 0
         out = capsys.readouterr().out
         for name in [*WORKLOADS, *ENGINES]:
             assert name in out
 
     @pytest.mark.parametrize("module", [["pygrad.bench"], ["pygrad", "bench"]])
-    def test_is_there_as_a_module_and_as_a_subcommand(self, module):
+    def test_runs_as_a_module_and_as_a_subcommand(self, module):
         done = subprocess.run([sys.executable, "-m", *module, "--help"], capture_output=True, text=True, timeout=100)
         assert done.returncode == 0, done.stderr
         assert "usage: pygrad bench" in done.stdout
         assert "--chart FILE" in done.stdout
 
-    def test_is_there_on_the_console(self):
+    def test_runs_from_the_console(self):
         (script,) = (s for s in _console_scripts() if s.name == "pygrad" and s.value.startswith("pygrad."))
         assert script.load() is pygrad.__main__.main
 
@@ -274,11 +276,11 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["--only", "dotts"], "there is no workload 'dotts'; did you mean 'dots'?"),
-            (["--only", "dots,zzz"], "there is no workload 'zzz'; there are expression, dots"),
-            (["--engines", "micrograde"], "there is no engine 'micrograde'; did you mean 'micrograd'?"),
-            (["--chart", "chart.bmp"], "a chart's name ends in .png or .svg, and 'chart.bmp' does not"),
-            (["--seed", "-1"], "a seed is 0 or more, not -1"),
+            (["--only", "dotts"], "unknown workload 'dotts'; did you mean 'dots'?"),
+            (["--only", "dots,zzz"], "unknown workload 'zzz'; choose from expression, dots"),
+            (["--engines", "micrograde"], "unknown engine 'micrograde'; did you mean 'micrograd'?"),
+            (["--chart", "chart.bmp"], "--chart must be a file that ends in .png or .svg, got 'chart.bmp'"),
+            (["--seed", "-1"], "--seed must be 0 or more, got -1"),
             (["--quick", "--full"], "not allowed with"),
         ],
     )
@@ -291,7 +293,7 @@ class TestBadInput:
         monkeypatch.setattr(bench, "_run", None)
         path = tmp_path / "nowhere" / "out.png"
         assert run(option, path) == 2
-        assert f"{path} cannot be written: No such file or directory" in " ".join(capsys.readouterr().err.split())
+        assert f"cannot write {path}: No such file or directory" in " ".join(capsys.readouterr().err.split())
 
     def test_a_path_that_can_be_written_is_left_alone_until_the_end(self, tmp_path):
         old, new = tmp_path / "old.json", tmp_path / "new.json"
@@ -322,7 +324,7 @@ class TestComparing:
             "value": "slower", "array": "faster", "compile": "noise", "xad": "only before", "jax": "only after",
         }  # fmt: skip
 
-    def test_takes_a_small_change_for_noise_however_narrow_the_quartiles(self):
+    def test_treats_a_small_change_as_noise_however_narrow_the_quartiles(self):
         before, after = (Measured(x, x, x, 9) for x in (1.0, 1.04))
         assert compare.Change("dots", "value", "s", before, after).verdict == "noise"
 
@@ -339,7 +341,7 @@ class TestComparing:
         assert run("compare", tmp_path / "a.json", tmp_path / "b.json") == 0
         out = " ".join(capsys.readouterr().out.split())
         assert "2 rows: 1 faster, 1 noise." in out
-        assert "Other engines than pygrad took 1.10 of the time before" in out
+        assert "Engines other than pygrad took 1.10 times as long as before" in out
         assert "processor: a before, b after" in out
         assert "pygrad: 1 before, 2 after" in out
 
@@ -348,50 +350,50 @@ class TestComparing:
         [
             ("not JSON", "Expecting value"),
             ("[1]", "a list"),
-            ('{"format": "other"}', "says 'other'"),
-            (json.dumps({"format": "pygrad bench 1", "machine": {}}), "it is damaged"),
-            (json.dumps({**json.loads(run_with(value=1.0).to_json()), "workloads": {"dots": 1}}), "it is damaged"),
-            (run_with(value=1.0).to_json().replace("median", "middle"), "it is damaged"),
-            (run_with(value=1.0).to_json().replace("measured", "guessed"), "it is damaged"),
+            ('{"format": "other"}', "got 'other'"),
+            (json.dumps({"format": "pygrad bench 1", "machine": {}}), "damaged"),
+            (json.dumps({**json.loads(run_with(value=1.0).to_json()), "workloads": {"dots": 1}}), "damaged"),
+            (run_with(value=1.0).to_json().replace("median", "middle"), "damaged"),
+            (run_with(value=1.0).to_json().replace("measured", "guessed"), "damaged"),
         ],
     )
-    def test_refuses_a_file_that_is_something_else(self, text, message, tmp_path, capsys):
+    def test_refuses_a_file_of_another_format(self, text, message, tmp_path, capsys):
         (tmp_path / "a.json").write_text(text)
         assert run("compare", tmp_path / "a.json", tmp_path / "a.json") == 2
         error = " ".join(capsys.readouterr().err.split())
-        assert "a.json is not a file that `pygrad bench --json` wrote" in error
+        assert "a.json is not a file written by `pygrad bench --json`" in error
         assert message in error
 
-    def test_names_a_file_that_is_not_there(self, tmp_path, capsys):
+    def test_names_a_missing_file(self, tmp_path, capsys):
         assert run("compare", tmp_path / "a.json", tmp_path / "b.json") == 2
         assert "a.json: No such file or directory" in capsys.readouterr().err
 
 
-class TestBars:
+class TestTargets:
     @pytest.mark.parametrize(("ours", "verdict"), [(0.2, "met"), (0.21, "missed")])
     def test_of_a_ratio(self, ours, verdict, capsys):
-        report.console().print(report.bars(run_with(value=ours, micrograd=1.0)))
+        report.console().print(report.targets(run_with(value=ours, micrograd=1.0)))
         assert verdict in capsys.readouterr().out.split("on Values")[1].split("\n")[0]
 
     def test_of_a_peer_s_time(self, capsys):
-        (bar,) = (bar for bar in bars.BARS if bar.within)
-        results = run_with(**{bar.engine: 1.5, bar.peer: 1.0})
-        results.tables = {bar.workload: results.tables["dots"]}
-        assert bar.ratio(results) == pytest.approx(bar.least)
-        report.console().print(report.bars(results))
+        (target,) = (target for target in targets.TARGETS if target.within)
+        results = run_with(**{target.engine: 1.5, target.peer: 1.0})
+        results.tables = {target.workload: results.tables["dots"]}
+        assert target.ratio(results) == pytest.approx(target.least)
+        report.console().print(report.targets(results))
         assert re.search(r" 1\.5x │ +at most 1\.5x │ met", capsys.readouterr().out)
 
     def test_of_a_figure(self):
-        bar = bars.Bar("dots", "dots", "value", at_most=2.0)
-        assert bar.ratio(run_with(value=1.0)) == 2.0
-        assert bar.ratio(run_with(value=4.0)) < bar.least
+        target = targets.Target("dots", "dots", "value", at_most=2.0)
+        assert target.ratio(run_with(value=1.0)) == 2.0
+        assert target.ratio(run_with(value=4.0)) < target.least
 
-    def test_are_of_workloads_and_engines_that_there_are(self):
-        for bar in bars.BARS:
-            assert set(bar.engines) <= {*WORKLOADS[bar.workload].engines, "compile-threads"}
+    def test_name_existing_workloads_and_engines(self):
+        for target in targets.TARGETS:
+            assert set(target.engines) <= {*WORKLOADS[target.workload].engines, "compile-threads"}
 
 
-def test_a_noisy_machine_is_not_trusted():
+def test_a_noisy_machine_is_reported():
     results = run_with(value=1.0, array=1.0)
     assert report.noise(results) == ""
     results.tables["dots"].rows["value"] = dataclasses.replace(results.tables["dots"].rows["value"], upper=1.5)
@@ -400,24 +402,24 @@ def test_a_noisy_machine_is_not_trusted():
     assert "55%: dots, pygrad Value" in note
 
 
-def test_a_processor_that_others_use_is_not_trusted():
+def test_a_busy_processor_is_reported():
     results = run_with(value=1.0, array=1.0)
     results.tables["dots"].rows["value"] = dataclasses.replace(results.tables["dots"].rows["value"], busy=0.8)
     assert "at most 20%)" in report.noise(results)
 
 
-def test_waiting_is_seen_as_somebody_else_s_time():
+def test_waiting_counts_as_other_processes_time():
     entry = measure.Entry("value", Work(lambda: time.sleep(0.01)), BRIEF)
     entry.turn(0.05)
     assert entry.row.busy < 0.5
     assert entry.row.is_noisy
 
 
-def test_one_thread_is_all_that_pytorch_gets():
+def test_pytorch_gets_one_thread():
     torch = pytest.importorskip("torch")
     ENGINES["torch"].load()
     assert torch.get_num_threads() == 1
 
 
-def test_cpus_are_those_that_may_be_used():
+def test_cpus_counts_the_usable_processors():
     assert 1 <= engines.cpus() <= (engines.os.cpu_count() or 1)

@@ -1,4 +1,4 @@
-"""Every engine that is installed does the same work as the reference."""
+"""Every installed engine computes what the reference does."""
 
 import functools
 
@@ -28,7 +28,7 @@ def expected(name):
 
 
 @pytest.mark.parametrize(("name", "engine"), PAIRS)
-@pytest.mark.filterwarnings("ignore")  # those of other libraries
+@pytest.mark.filterwarnings("ignore")  # from other libraries
 def test_the_engine_agrees_with_the_reference(name, engine):
     try:
         ENGINES[engine].load()
@@ -53,26 +53,26 @@ def test_another_seed_gives_other_numbers(name):
 
 @pytest.mark.parametrize("name", ["moons", "gpt", "adam"])
 def test_a_training_step_changes_the_next_one(name):
-    first, second, *_ = expected(name)  # a slow machine has no time for more
+    first, second, *_ = expected(name)  # a slow machine makes only two
     assert not np.allclose(first, second)
 
 
-def test_the_gpt_has_as_many_parameters_as_it_says():
+def test_the_gpt_has_the_stated_number_of_parameters():
     problem = gpt.problem(np.random.default_rng(0), 8)
     assert sum(p.size for p in problem.parameters) == 4192
     assert len(problem.tokens) == 10
 
 
 @pytest.mark.parametrize("name", ["value", "reference"])
-def test_the_memory_of_a_node_is_that_of_a_process_of_its_own(name):
+def test_the_memory_of_a_node_is_measured_in_a_separate_process(name):
     if not hasattr(memory.os, "sysconf") or not memory.os.path.exists("/proc/self/statm"):
         pytest.skip("resident memory is read from /proc")
     low, high = {"value": (32, 40), "reference": (200, 2000)}[name]
     assert low <= memory.bytes_a_node(name) <= high
 
 
-def test_memory_that_cannot_be_measured_says_why(monkeypatch):
-    monkeypatch.setattr(memory, "IN_A_PROCESS_OF_ITS_OWN", "raise SystemExit('it is full: {!r} {}')")
+def test_unmeasurable_memory_is_reported_with_the_reason(monkeypatch):
+    monkeypatch.setattr(memory, "CHILD_CODE", "raise SystemExit('it is full: {!r} {}')")
     with pytest.raises(RuntimeError, match="it is full: 'value' 1000000"):
         memory.bytes_a_node("value")
 

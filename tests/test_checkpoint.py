@@ -1,4 +1,4 @@
-"""What is saved can be loaded, and a failure leaves the file that was there."""
+"""Saving and loading states: round trips, failures, damaged and malicious files."""
 
 import io
 import random
@@ -8,11 +8,11 @@ import zipfile
 
 import numpy as np
 import pytest
-from hostile import damaged, entries, npy, zipped
 
 import pygrad
 from pygrad import nn, optim
 from pygrad.checkpoint import unpack
+from support.hostile import damaged, entries, npy, zipped
 
 STATE = {
     "w": np.array([[1.0, np.inf], [np.nan, -0.0]]),
@@ -35,14 +35,14 @@ def assert_equal(x, y):
         np.testing.assert_array_equal(x, y, strict=True)
 
 
-def test_a_state_comes_back_as_it_was(tmp_path):
+def test_a_state_is_loaded_as_it_was_saved(tmp_path):
     pygrad.save(tmp_path / "state", STATE)
     loaded = pygrad.load(tmp_path / "state")
     assert_equal({**STATE, "b": np.array(0.1), "step": np.array(3)}, loaded)
     assert [file.name for file in tmp_path.iterdir()] == ["state"]
 
 
-def test_a_model_and_its_optimizer_go_on_where_they_were(tmp_path):
+def test_a_model_and_its_optimizer_resume_exactly(tmp_path):
     def step(model, optimizer):
         optimizer.zero_grad()
         (model([1.0, 2.0]) ** 2).sum().backward()
@@ -94,7 +94,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, f
         ([1], TypeError),
     ],
 )
-def test_what_cannot_be_saved_is_refused(tmp_path, state, error):
+def test_unsupported_objects_are_refused(tmp_path, state, error):
     with pytest.raises(error):
         pygrad.save(tmp_path / "state", state)
     assert not list(tmp_path.iterdir())
@@ -142,13 +142,13 @@ def test_numbers_of_every_kind_come_back_writable(tmp_path, dtype, shape):
     loaded[...] = 1
 
 
-def test_there_may_be_more_arrays_than_a_zip_file_of_old_could_have(tmp_path):
+def test_a_file_may_have_more_than_65535_arrays(tmp_path):
     state = {str(i): i for i in range(66_000)}
     pygrad.save(tmp_path / "state", state)
     assert pygrad.load(tmp_path / "state") == state
 
 
-def test_numpy_reads_and_writes_such_files_too(tmp_path):
+def test_numpy_reads_and_writes_these_files_too(tmp_path):
     pygrad.save(tmp_path / "ours.npz", {"w": np.ones(3), "deep": {"b": 2.0}})
     with np.load(tmp_path / "ours.npz") as theirs:
         assert theirs["w"].tolist() == [1.0] * 3
@@ -166,7 +166,7 @@ def load_bytes(path, data):
 
 
 @pytest.mark.parametrize("state", [{"w": np.arange(6.0).reshape(2, 3), "größe": {"b": 1}}, {}])
-def test_a_damaged_file_is_refused_or_gives_what_was_saved(tmp_path, state):
+def test_a_damaged_file_is_refused_or_loads_what_was_saved(tmp_path, state):
     pygrad.save(tmp_path / "state", state)
     whole = (tmp_path / "state").read_bytes()
     saved, refused = unpack(whole), 0
@@ -228,8 +228,8 @@ def test_a_large_file_takes_little_more_memory_than_twice_its_size(tmp_path):
     assert peak < 2.3 * sum(w.nbytes for w in state.values())
 
 
-def test_an_end_that_leaves_out_members_is_refused(tmp_path):
-    """The sizes in a zip file's end have no checksum: one that is 0 makes an empty file of any."""
+def test_a_directory_that_omits_members_is_refused(tmp_path):
+    """The sizes at the end of a zip file have no checksum: a size of 0 makes any file look empty."""
     whole = bytearray(zipped({"x.npy": ONE}))
     at = whole.rindex(b"PK\5\6")
     struct.pack_into("<L", whole, at + 12, 0)

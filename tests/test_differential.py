@@ -3,11 +3,11 @@
 import math
 
 import micrograd.engine
-from conftest import on_cpython
 from hypothesis import given, settings
-from programs import EDGES, MICROGRAD_STEPS, STEPS, bits, programs, run, shape
 
 from pygrad import engine, reference
+from support import on_cpython
+from support.programs import EDGES, MICROGRAD_STEPS, STEPS, bits, programs, run, shape
 
 pytestmark = on_cpython("PyPy computes x ** 2 as x * x")
 
@@ -44,12 +44,12 @@ def test_a_program_gives_micrograd_s_graph_bits_and_gradients(program):
     ours, raised = run(engine.Value, program, MICROGRAD_STEPS)
     theirs, expected = run(micrograd.engine.Value, program, MICROGRAD_STEPS)
     assert raised == expected
-    # micrograd's relu gives the int 0, which has no negative: x + 0.0 makes -0.0 and 0 the same.
+    # micrograd's relu gives the int 0, which has no sign; adding 0.0 turns -0.0 into 0.0.
     assert [bits(v.data + 0.0) for v in ours] == [bits(v.data + 0.0) for v in theirs]
     assert shape(ours[-1]) == shape(theirs[-1])
     failed = fails(ours[-1].backward)
     assert fails(theirs[-1].backward) == failed
-    # micrograd adds up in the order of a set, so sums differ in rounding: by 1e-12 of the largest number in them.
+    # micrograd sums in set order, so results differ by rounding: by 1e-12 of the largest term.
     scale = max(abs(v.grad) for v in theirs)
     if math.isfinite(scale) and not failed:
         for v, w in zip(ours, theirs):

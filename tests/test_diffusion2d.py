@@ -1,4 +1,4 @@
-"""The diffusion example, in a short form: it runs, it learns, and a seed gives one picture."""
+"""The diffusion example, in a short form: it runs, learns, and draws the same picture for the same seed."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ EXAMPLE = Path(__file__).parent.parent / "examples" / "diffusion2d.py"
 
 
 def run(folder):
-    """What it prints, and the picture that it draws."""
+    """The output of the example and its picture."""
     done = subprocess.run(
         [sys.executable, EXAMPLE, "--steps", "120", "--samples", "50", "--seed", "1", "--out", "moons.png"],
         capture_output=True, text=True, timeout=120, cwd=folder,
@@ -25,7 +25,7 @@ def first(tmp_path_factory):
     return run(tmp_path_factory.mktemp("first"))
 
 
-def test_120_steps_bring_the_samples_nearer_to_the_data_than_noise_is(first):
+def test_120_steps_bring_the_samples_nearer_to_the_data_than_noise(first):
     printed, picture = first
     samples, fresh, noise = (
         float(re.search(rf"{name} +│ ([\d.]+) ", printed)[1]) for name in ("samples", "fresh data", "noise")
@@ -40,5 +40,5 @@ def test_the_graph_of_a_step_has_a_product_and_a_sum_for_each_point_and_weight(f
     assert products_and_sums < nodes < products_and_sums * 1.02
 
 
-def test_a_seed_gives_one_picture(first, tmp_path):
+def test_a_seed_always_gives_the_same_picture(first, tmp_path):
     assert run(tmp_path)[1] == first[1]

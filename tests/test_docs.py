@@ -1,4 +1,4 @@
-"""What the documentation shows is what happens."""
+"""The examples in the documentation give the output that it shows."""
 
 import doctest
 import importlib
@@ -24,8 +24,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_page_s_python_prints_what_it_says(page, capsys, tmp_path, monkeypatch):
-    """In a comment behind each print(), or in a block of text below."""
+def test_the_python_on_a_page_prints_what_the_page_shows(page, capsys, tmp_path, monkeypatch):
+    """The page shows it in a comment behind each print(), or in a block of text below."""
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", page.read_text(encoding="utf-8"), re.DOTALL)
     names: dict = {}

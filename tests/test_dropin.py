@@ -1,4 +1,4 @@
-"""Scripts that say `import micrograd` run on pygrad, unmodified."""
+"""Scripts that import micrograd run on pygrad unmodified."""
 
 import subprocess
 import sys
@@ -43,7 +43,7 @@ def test_an_unmodified_script_runs_on_pygrad(script, tmp_path):
     assert done.stdout == "pygrad.engine __main__ ['--steps', '3'] True True\n"
 
 
-def test_a_script_that_fails_fails_as_under_python(script):
+def test_a_failing_script_fails_as_it_does_under_python(script):
     script.write_text("import micrograd\nraise SystemExit(7)")
     assert pygrad_run("run", script).returncode == 7
     script.write_text("open('missing')")
@@ -52,7 +52,7 @@ def test_a_script_that_fails_fails_as_under_python(script):
     assert "Traceback" in done.stderr
 
 
-def test_a_script_that_is_not_there_is_named(tmp_path):
+def test_a_missing_script_is_named(tmp_path):
     done = pygrad_run("run", tmp_path / "nowhere.py")
     assert done.returncode == 2
     assert "there is no script" in done.stderr

@@ -17,13 +17,13 @@ import weakref
 
 import numpy as np
 import pytest
-from conftest import live_nodes, on_limited_memory
 from hypothesis import given, settings
-from programs import EDGES, STEPS, bits, programs, run, shape
 
 import pygrad
 from pygrad import Value, engine
 from pygrad._lib import fast, lib
+from support import live_nodes, on_limited_memory
+from support.programs import EDGES, STEPS, bits, programs, run, shape
 
 pytestmark = pytest.mark.skipif(fast is None, reason="there is no C type of Value here")
 

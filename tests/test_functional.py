@@ -1,4 +1,4 @@
-"""pygrad.functional: every function against its formula in NumPy, forward and gradient, at torch's argument order."""
+"""pygrad.functional: each function and its gradient against a formula in NumPy, with torch's order of arguments."""
 
 import inspect
 import re
@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from test_array import check, elements
 
 from pygrad import Array, Value, array, memory_stats
 from pygrad import functional as F
+from support import ops
+from support.arrays import check, elements
 
 rng = np.random.default_rng(1)
 X, Y, W = rng.normal(size=(4, 3)), rng.normal(size=(4, 3)), rng.normal(size=(5, 3))
@@ -38,10 +39,8 @@ REDUCE = {"mean": np.mean, "sum": np.sum, "none": lambda x: x}
 
 # name: (the function, its formula, operands)
 FORMULAS = {
-    "relu": (F.relu, lambda x: np.maximum(x, 0), X),
+    **{case.name: (getattr(F, case.method), case.numpy, CUBE * 5) for case in ops.FUNCTIONS},
     "relu of one": (F.relu, lambda x: np.maximum(x, 0), np.array(-0.5)),
-    "tanh": (F.tanh, np.tanh, CUBE),
-    "sigmoid": (F.sigmoid, lambda x: 1 / (1 + np.exp(-x)), CUBE * 5),
     "linear": (F.linear, lambda x, w: x @ w.T, X, W),
     "linear with a bias": (F.linear, lambda x, w, b: x @ w.T + b, X, W, np.arange(5.0)),
     "linear of a vector": (F.linear, lambda x, w, b: x @ w.T + b, X[0], W, np.arange(5.0)),
@@ -117,7 +116,7 @@ FORMULAS = {
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-def test_a_function_is_its_formula_and_its_gradient_the_slope(name):
+def test_a_function_equals_its_formula_and_its_gradient_the_slope(name):
     f, formula, *operands = FORMULAS[name]
     check(f, formula, *operands, rtol=1e-11)
 
@@ -136,7 +135,7 @@ def test_operands_may_be_views_lists_values_numbers_and_mixtures_of_them(name):
         out = f(*map(made, operands))
         assert type(out) is Array
         np.testing.assert_allclose(out.data, expected, rtol=1e-14)
-    if all(x.size for x in operands):  # tolist() forgets axes
+    if all(x.size for x in operands):  # tolist() of an empty array loses its axes
         np.testing.assert_array_equal(f(*(x.tolist() for x in operands)).data, expected)
 
 
@@ -222,7 +221,7 @@ def test_a_masked_score_gets_no_gradient_from_attention():
 
 
 @pytest.mark.parametrize("x", [INF, -INF, NAN, 1e308, -1e308, 5e-324, 0.0, -0.0])
-def test_functions_of_extreme_numbers_are_numpy_s(x):
+def test_functions_of_extreme_numbers_match_numpy(x):
     with np.errstate(all="ignore"):
         np.testing.assert_array_equal(F.relu(x).data, np.maximum(x, 0))
         np.testing.assert_array_equal(F.tanh(x).data, np.tanh(x))
@@ -257,12 +256,12 @@ def test_rms_norm_of_zeros_needs_an_eps():
 
 
 def test_rms_norm_of_extreme_numbers():
-    np.testing.assert_array_equal(F.rms_norm([1e200, 1.0], 2).data, [0, 0])  # as torch's: the squares overflow
+    np.testing.assert_array_equal(F.rms_norm([1e200, 1.0], 2).data, [0, 0])  # as in torch: the squares overflow
     assert np.isnan(F.rms_norm([NAN, 1.0], 2).data).all()
     np.testing.assert_array_equal(F.rms_norm([INF, 1.0], 2).data, [NAN, 0])
 
 
-def test_functions_of_no_numbers_have_no_results():
+def test_functions_of_empty_arrays_give_empty_arrays():
     for f in [F.softmax, F.log_softmax, F.relu, lambda x: F.rms_norm(x, x.shape[1])]:
         for shape in [(0, 3), (3, 0), (0, 0)]:
             assert f(np.empty(shape)).shape == shape
@@ -281,7 +280,7 @@ def test_functions_of_no_numbers_have_no_results():
 # Together --------------------------------------------------------------------------------------------------------
 
 
-def test_a_step_of_training_goes_down():
+def test_a_training_step_lowers_the_loss():
     w, b = array(rng.normal(size=(3, 3))), array(np.zeros(3))
     costs = []
     for _ in range(20):
@@ -359,7 +358,7 @@ def test_a_step_of_training_goes_down():
         (lambda: F.hinge_loss(X, Y, margin="a"), TypeError, "str"),
     ],
 )
-def test_wrong_operands_are_refused_with_a_message_and_leave_nothing_behind(f, error, message):
+def test_wrong_operands_are_refused_with_a_message_and_leak_nothing(f, error, message):
     before = memory_stats().live_nodes
     with pytest.raises(error, match=message):
         f()
@@ -378,11 +377,11 @@ def test_an_embedding_of_one_number_is_an_array_without_axes():
     assert out.shape == ()
 
 
-def test_the_shape_to_be_normalized_may_be_a_numpy_int():
+def test_normalized_shape_may_be_a_numpy_int():
     assert F.rms_norm(X, np.int64(3)).shape == (4, 3)
 
 
-def test_the_shape_to_be_normalized_is_of_ints():
+def test_normalized_shape_must_be_of_ints():
     with pytest.raises((TypeError, ValueError)):
         F.rms_norm(X, 3.0)
 
@@ -393,12 +392,12 @@ def test_a_loss_does_not_pair_each_prediction_with_each_target(loss):
         loss(np.ones((4, 1)), np.ones(4))
 
 
-def test_a_mean_loss_of_nothing_says_so():
+def test_the_error_for_the_mean_loss_of_nothing_says_mean():
     with pytest.raises(ZeroDivisionError, match="mean"):
         F.cross_entropy(np.empty((0, 3)), [])
 
 
-def test_a_negative_eps_is_refused_for_what_it_is():
+def test_a_negative_eps_is_refused_by_name():
     with pytest.raises(ValueError, match="eps must not be negative"):
         F.rms_norm([0.0, 3.0], 2, eps=-10.0)
 
@@ -407,7 +406,7 @@ def test_a_negative_eps_is_refused_for_what_it_is():
     ("f", "error"),
     [(lambda: F.softmax(X, (0, 1)), TypeError), (lambda: F.mse_loss(X, Y, reduction=["mean"]), ValueError)],
 )
-def test_a_list_where_one_is_wanted_is_refused(f, error):
+def test_a_list_in_place_of_one_number_is_refused(f, error):
     with pytest.raises(error):
         f()
 
@@ -418,9 +417,7 @@ def test_a_list_where_one_is_wanted_is_refused(f, error):
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [
-        ("relu", "input"),
-        ("tanh", "input"),
-        ("sigmoid", "input"),
+        *[(case.method, "input") for case in ops.FUNCTIONS],
         ("linear", "input weight bias=None"),
         ("embedding", "input weight"),
         ("softmax", "input dim=-1"),

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_program import WITHOUT
 
 import pygrad
 from pygrad import Value, array
 from pygrad import functional as F
+from support.optimizations import WITHOUT, disabled
 
 KEYS = {
     "a row": lambda i: i,
@@ -43,7 +43,8 @@ def test_a_lookup_gives_the_values_and_gradients_of_the_same_key_without_compile
     def fn(i, x):
         return array(((table * x).tanh() + table)[KEYS[key](i)] * weights).sum()
 
-    f = pygrad.compile(fn, pygrad.index(np.zeros(shape, dtype=int)), x, _without=without)
+    with disabled(without):
+        f = pygrad.compile(fn, pygrad.index(np.zeros(shape, dtype=int)), x)
     for _ in range(3):
         i = rng.integers(0, 4, shape)
         table.grad = 0.0
@@ -71,7 +72,8 @@ def test_a_batch_of_lookups_gives_each_sample_s(batch, without, seed, shared):
         scores = w @ x
         return F.cross_entropy(scores, j) * scores[i].sum() + (scores[i[0]] - w[i[1], 0]) ** 2
 
-    f = pygrad.compile(fn, pygrad.index([0, 0]), pygrad.index(0), np.zeros(2), _without=without)
+    with disabled(without):
+        f = pygrad.compile(fn, pygrad.index([0, 0]), pygrad.index(0), np.zeros(2))
     args = [rng.integers(0, 5, (batch, 2)), rng.integers(0, 5, batch), rng.normal(size=(batch, 2))]
     args = [x[0] if s else x for x, s in zip(args, shared)]
     values, (_, _, by_x) = f.value_and_grad(*args)
@@ -93,7 +95,8 @@ def test_a_batch_of_lookups_gives_each_sample_s(batch, without, seed, shared):
 @pytest.mark.parametrize("without", WITHOUT)
 def test_a_table_may_be_mixed_of_constants_parameters_and_arguments(without):
     w = Value(2.0)
-    f = pygrad.compile(lambda i, x: array([w * 3, 5.0, x * x, w])[i] * x, pygrad.index(0), 1.0, _without=without)
+    with disabled(without):
+        f = pygrad.compile(lambda i, x: array([w * 3, 5.0, x * x, w])[i] * x, pygrad.index(0), 1.0)
     x = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
     values, (_, by_x) = f.value_and_grad([0, 1, 2, 3, 2], x)
     assert values.tolist() == [6.0, 10.0, 27.0, 8.0, 125.0]
@@ -129,7 +132,7 @@ def test_an_index_may_be_part_of_an_argument():
     assert by_p[0].tolist() == [0.0, 0.0, 10.0]
     assert by_p[1:] == (None, [3.0])
     assert f((np.ones((2, 3)), [0, 1], [[1.0, 2.0]])).tolist() == [1.0, 2.0]
-    with pytest.raises(IndexError, match="argument 0 has an index from 0 to 2, as it was traced, not 3"):
+    with pytest.raises(IndexError, match="argument 0 must have indices between 0 and 2, got 3"):
         f(([1.0, 2.0, 3.0], 3, [10.0]))
 
 
@@ -183,15 +186,15 @@ def test_other_arguments_than_integers_in_range_are_refused():
     x = array(np.arange(4.0))
     f = pygrad.compile(lambda i: x[i].sum() + x[:3][i[0]], pygrad.index([0, 1]))
     assert f([2, 3]) == 7
-    with pytest.raises(IndexError, match="argument 0 has an index from 0 to 3, as it was traced, not 4"):
+    with pytest.raises(IndexError, match="argument 0 must have indices between 0 and 3, got 4"):
         f([0, 4])
-    with pytest.raises(IndexError, match="argument 0 has an index from 0 to 2, as it was traced, not 3"):
+    with pytest.raises(IndexError, match="argument 0 must have indices between 0 and 2, got 3"):
         f([[0, 0], [3, 0]])
-    with pytest.raises(IndexError, match="not -1"):
+    with pytest.raises(IndexError, match="got -1"):
         f([0, -1])
-    with pytest.raises(TypeError, match="argument 0 has an index, which is made of integers, not of float64"):
+    with pytest.raises(TypeError, match="argument 0 must have integers for an index, got float64"):
         f([0.0, 1.0])
-    with pytest.raises(ValueError, match=r"argument 0 must have shape \(2\), or \(B, 2\) for a batch of B"):
+    with pytest.raises(ValueError, match=r"argument 0 must have shape \(2,\), or for a batch \(B, 2\)"):
         f([0, 1, 2])
     with pytest.raises(ValueError, match=r"shape \(\)"):
         f(0)

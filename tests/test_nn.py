@@ -1,4 +1,4 @@
-"""`pygrad.nn` is micrograd's nn: the same weights from one seed, the same graph, the same training."""
+"""`pygrad.nn` behaves as micrograd's nn: the same weights for a seed, the same graph, the same training."""
 
 import abc
 import copy
@@ -10,11 +10,11 @@ from unittest import mock
 import micrograd.nn
 import numpy as np
 import pytest
-from conftest import live_nodes, on_cffi
-from programs import bits, shape
 
 import pygrad
 from pygrad import Value, functional, nn, reference
+from support import live_nodes, on_cffi
+from support.programs import bits, shape
 
 
 def train(module, steps=20):
@@ -44,7 +44,7 @@ def test_training_gives_micrograd_s_losses():
 
 
 @pytest.mark.parametrize("module", [nn, reference])
-def test_modules_read_as_micrograd_s(module):
+def test_modules_have_micrograd_s_repr(module):
     random.seed(5)
     ours = module.MLP(3, [4, 1])
     random.seed(5)
@@ -137,7 +137,7 @@ EDITS = {
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_what_is_replaced_counts_from_the_next_call_on(edit):
+def test_a_replaced_part_is_used_from_the_next_call(edit):
     def changed(module):
         model = module.MLP(3, [4, 4, 2])
         model([1.0, 2.0, 3.0])
@@ -147,7 +147,7 @@ def test_what_is_replaced_counts_from_the_next_call_on(edit):
     agree(*both(changed))
 
 
-def test_an_edit_of_a_list_that_was_put_in_place_counts_from_the_next_call_on():
+def test_an_edit_of_a_replaced_list_is_used_from_the_next_call():
     def changed(module):
         model = module.MLP(3, [4, 2])
         mine = [V(module, 1.0), V(module, 2.0), V(module, 3.0)]
@@ -212,7 +212,7 @@ def test_inputs_may_be_of_any_kind(x):
     assert layer(x(numbers)).data == expected.data
 
 
-def test_a_call_is_one_call_of_c_and_holds_the_nodes_of_its_graph():
+def test_a_call_is_one_c_call_and_holds_its_graph():
     random.seed(7)
     model = nn.MLP(3, [16, 16, 2])
     x = [Value(1.0), Value(2.0), Value(3.0)]
@@ -225,7 +225,7 @@ def test_a_call_is_one_call_of_c_and_holds_the_nodes_of_its_graph():
 
 
 @pytest.mark.parametrize("x", ["abc", [None, None, None], [[1.0], [2.0], [3.0]], 3.0, None])
-def test_what_is_no_input_raises_what_micrograd_raises(x):
+def test_wrong_inputs_raise_what_micrograd_raises(x):
     with pytest.raises(TypeError):
         micrograd.nn.MLP(3, [2, 1])(x)
     with pytest.raises(TypeError):
@@ -301,7 +301,7 @@ def test_other_classes_may_be_bases_of_a_module():
 
 
 class GPT(nn.Module):
-    """Modules in lists and dicts, Values, a shared module, a computed Array, and what is no parameter."""
+    """Modules in lists and dicts, Values, a shared module, a computed Array, and attributes that are not parameters."""
 
     def __init__(self):
         self.embedding = nn.Embedding(5, 4)

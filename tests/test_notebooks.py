@@ -1,10 +1,11 @@
-"""What the notebooks of docs/ show is what happens."""
+"""The notebooks of docs/ give the output that they show."""
 
 import shutil
 
 import nbformat
 import pytest
-from notebooks import DOCS, run, texts
+
+from support.notebooks import DOCS, run, texts
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="graphviz's dot is not installed")
 

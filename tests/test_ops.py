@@ -5,36 +5,16 @@ import struct
 import sys
 
 import pytest
-from conftest import on_cpython
-from programs import EDGES, bits
 
 from pygrad import engine, reference
+from support import on_cpython, ops
+from support.programs import EDGES, bits
 
 pows_as_in_c = on_cpython("PyPy computes x ** 2 as x * x")
 
-UNARY = {
-    "relu": [-1.5, 0.3, 2.0],
-    "exp": [-3.0, 0.0, 2.5],
-    "log": [0.1, 1.0, 30.0],
-    "tanh": [-2.0, 0.0, 0.7],
-    "sigmoid": [-40.0, -0.5, 0.0, 3.0, 40.0],
-    "sqrt": [0.01, 2.0, 1e6],
-    "sin": [-2.0, 0.0, 1.0],
-    "cos": [-2.0, 0.0, 1.0],
-    "abs": [-1.5, 2.5],
-    "__neg__": [-1.5, 0.0, 2.5],
-    "__abs__": [-1.5, 2.5],
-}
-BINARY = {
-    "__add__": [(1.5, -2.0), (0.0, 3.0)],
-    "__sub__": [(1.5, -2.0), (0.0, 3.0)],
-    "__mul__": [(1.5, -2.0), (0.0, 3.0)],
-    "__truediv__": [(1.5, -2.0), (0.0, 3.0)],
-    "__pow__": [(1.5, -2.0), (0.5, 3.0), (2.0, 0.5)],
-    "maximum": [(1.0, 2.0), (2.0, -1.0)],
-    "minimum": [(1.0, 2.0), (2.0, -1.0)],
-}
-WITH_NUMBER = ["__radd__", "__rsub__", "__rmul__", "__rtruediv__", "__rpow__", "__pow__", "__add__", "__truediv__"]
+WITH_NUMBER = [case.method for case in ops.BINARY]
+WITH_NUMBER += [f"__r{case.method[2:]}" for case in ops.OPERATORS]
+RAISING = [(case, xs) for case in ops.ALL for xs in case.raises]
 
 
 def slope(f, *xs, index):
@@ -46,7 +26,9 @@ def slope(f, *xs, index):
     return (f(*up) - f(*down)) / (2 * h)
 
 
-@pytest.mark.parametrize(("op", "x"), [(op, x) for op, xs in UNARY.items() for x in xs])
+@pytest.mark.parametrize(
+    ("op", "x"), [(case.method, x) for case in ops.UNARY if not case.stops for (x,) in case.samples]
+)
 def test_the_gradient_of_a_unary_op_is_the_finite_difference(op, x):
     v = engine.Value(x)
     getattr(v, op)().backward()
@@ -54,7 +36,7 @@ def test_the_gradient_of_a_unary_op_is_the_finite_difference(op, x):
     assert v.grad == pytest.approx(expected, rel=1e-6, abs=1e-8)
 
 
-@pytest.mark.parametrize(("op", "x", "y"), [(op, *xy) for op, pairs in BINARY.items() for xy in pairs])
+@pytest.mark.parametrize(("op", "x", "y"), [(case.method, *xs) for case in ops.BINARY for xs in case.samples])
 def test_the_gradient_of_a_binary_op_is_the_finite_difference(op, x, y):
     a, b = engine.Value(x), engine.Value(y)
     getattr(a, op)(b).backward()
@@ -89,14 +71,14 @@ NUMBERS = [*EDGES, *(-x for x in EDGES[4:9]), 709.0, 710.0, -745.0, -746.0, 2.0,
 NUMBERS += [2.0**-1022, 2.0**-1022 - 2.0**-1074, 1 - 2.0**-53, 2.0**53 - 1, 2.0**53, 1e5, -1e5]
 
 
-@pytest.mark.parametrize("op", UNARY)
+@pytest.mark.parametrize("op", [case.method for case in ops.UNARY])
 def test_a_unary_op_at_the_edges_gives_python_s_bits_or_error(op):
     for x in NUMBERS:
         assert outcome(engine.Value, op, x) == outcome(reference.Value, op, x), (op, x)
 
 
 @pows_as_in_c
-@pytest.mark.parametrize("op", BINARY)
+@pytest.mark.parametrize("op", [case.method for case in ops.BINARY])
 def test_a_binary_op_at_the_edges_gives_python_s_bits_or_error(op):
     for x in NUMBERS:
         for y in NUMBERS:
@@ -112,7 +94,7 @@ def test_an_op_with_a_number_at_the_edges_gives_python_s_bits_or_error(op):
 
 
 class Plain:
-    """Marks a number that must not become a Value first."""
+    """A number that the test must not turn into a Value."""
 
     def __init__(self, x):
         self.x = x
@@ -150,6 +132,13 @@ def test_an_op_raises_what_python_raises_and_leaves_no_node(V, f, error, no_leak
         f(V)
 
 
+@pytest.mark.parametrize(("case", "xs"), RAISING, ids=[f"{case.name}, {xs}" for case, xs in RAISING])
+@pytest.mark.parametrize("V", [engine.Value, reference.Value])
+def test_an_op_raises_where_its_cases_say_so_and_leaves_no_node(V, case, xs, no_leak):
+    with pytest.raises(case.raises[xs]):
+        case.write(*map(V, xs))
+
+
 def test_a_complex_result_is_an_error_that_says_so():
     with pytest.raises(ValueError, match=r"-8\.0 \*\* 0\.5: the result is complex, but a Value must be real"):
         engine.Value(-8) ** 0.5
@@ -176,7 +165,7 @@ def test_equal_operands_share_the_gradient_of_a_maximum():
     assert (a.grad, b.grad) == (0.5, 0.5)
 
 
-def test_a_signalling_nan_is_a_nan_like_others():
+def test_a_signalling_nan_is_treated_as_any_nan():
     (signalling,) = struct.unpack("d", (0x7FF0000000000001).to_bytes(8, sys.byteorder))
     assert (engine.Value(signalling) ** 0).data == signalling**0
     assert (1 ** engine.Value(signalling)).data == 1**signalling

@@ -16,20 +16,17 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import live_nodes, on_cffi, on_cpython
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loops import LOOPS
-from programs import EDGES, ERRORS, RECORDED, agree, evaluate, expected, function, possible, programs
 
 import pygrad
 from pygrad import TraceWarning, Value, nn, reference
 from pygrad import functional as F
-from pygrad._lib import lib
+from support import live_nodes, on_cffi, on_cpython, ops
+from support.loops import LOOPS
+from support.optimizations import WITHOUT, disabled
+from support.programs import EDGES, ERRORS, RECORDED, agree, evaluate, expected, function, possible, programs
 
-FLAGS = [lib.PG_WITHOUT_FOLDING, lib.PG_WITHOUT_SHARING, lib.PG_WITHOUT_REDUCTION]
-FLAGS += [lib.PG_WITHOUT_DOTS, lib.PG_WITHOUT_VECTORS, lib.PG_WITHOUT_REUSE]
-WITHOUT = [0, *FLAGS, sum(FLAGS)]
 BATCHES = [1, 7, 8, 9, 63, 64, 65]
 
 
@@ -82,7 +79,8 @@ def test_one_sample_gives_the_reference_s_value_and_gradients(without, steps, nu
     random.seed(seed)
     steps = possible(steps, numbers + parameters)
     rng = np.random.default_rng(seed)
-    check(function(steps), numbers, parameters, [False] * len(numbers), None, rng, _without=without)
+    with disabled(without):
+        check(function(steps), numbers, parameters, [False] * len(numbers), None, rng)
 
 
 @on_cpython("PyPy computes x ** 2 as x * x")
@@ -94,7 +92,8 @@ def test_a_batch_gives_the_reference_s_values_and_gradients(without, steps, numb
     steps = possible(steps[:40], numbers + parameters)
     rng = np.random.default_rng(seed)
     shared = [rng.random() < 0.3 for _ in numbers]
-    check(function(steps), numbers, parameters, shared, batch, rng, _without=without)
+    with disabled(without):
+        check(function(steps), numbers, parameters, shared, batch, rng)
 
 
 @on_cpython("PyPy computes x ** 2 as x * x")
@@ -118,17 +117,9 @@ class Ieee:
         return Ieee(f(self.x, *(o.x if isinstance(o, Ieee) else np.float64(o) for o in others)))
 
 
-IEEE = {
-    **{name: getattr(np, name) for name in ["exp", "log", "tanh", "sqrt", "sin", "cos", "abs", "maximum", "minimum"]},
-    **{"__add__": np.add, "__mul__": np.multiply, "__sub__": np.subtract, "__pow__": np.power, "__neg__": np.negative},
-    **{"__truediv__": np.divide, "__radd__": np.add, "__rmul__": np.multiply},
-    "__rsub__": lambda x, y: y - x,
-    "__rtruediv__": lambda x, y: y / x,
-    "__rpow__": lambda x, y: y**x,
-    "relu": lambda x: 0.0 if x < 0 else x,
-    "detach": lambda x: x,
-    "sigmoid": lambda x: np.exp(min(x, 0.0)) / (1 + np.exp(-abs(x))),
-}
+IEEE = {case.method: case.numpy for case in ops.UNARY + ops.BINARY}
+for _case in ops.OPERATORS:
+    IEEE[f"__r{_case.method[2:]}"] = lambda x, y, f=_case.numpy: f(y, x)
 for _name, _f in IEEE.items():
     setattr(Ieee, _name, lambda self, *others, f=_f: self._of(f, *others))
 
@@ -140,7 +131,8 @@ def test_an_op_gives_inf_and_nan_as_numpy_does(name, without):
     edges = [*EDGES, 2.0, -2.0, 3.0, 0.1, 710.0, -710.0, 1e10, 30.0]
     pairs = np.array([(x, y) for x in edges for y in edges])
     for c in [0.7, 2.0] if "x" in name or "n" in name else [0.7]:
-        f = pygrad.compile(lambda a, b, c=c: op(Value, a, b, c) + 0, 0.5, 0.5, _without=without)
+        with disabled(without):
+            f = pygrad.compile(lambda a, b, c=c: op(Value, a, b, c) + 0, 0.5, 0.5)
         with np.errstate(all="ignore"):
             true = [op(Ieee, Ieee(x), Ieee(y), c) for x, y in pairs]
             true = np.array([v.x + 0 for v in true])
@@ -168,7 +160,8 @@ def test_an_op_gives_the_reference_s_gradients_at_the_edges(name, without):
 
         truths = [evaluate(reference.Value, fn, [float(a), float(b)], 1.0) for a, b in zip(x, y)]
         with contextlib.suppress(*ERRORS):  # not defined for the example
-            f = pygrad.compile(lambda a, b: fn(Value, [a, b]), 0.5, 0.5, _without=without)
+            with disabled(without):
+                f = pygrad.compile(lambda a, b: fn(Value, [a, b]), 0.5, 0.5)
             values, grads = f.value_and_grad(x, y)
             for truth, *ours in zip(truths, values, *grads):
                 if truth is not None:
@@ -205,7 +198,8 @@ def test_a_model_of_nn_gives_its_own_values_and_gradients(batch, without):
     model = nn.MLP(2, [7, 5, 1])
     rng = np.random.default_rng(3)
     x, y = rng.uniform(-1, 1, (batch or 1, 2)), rng.choice([-1.0, 1.0], batch or 1)
-    f = pygrad.compile(lambda x, y: (1 - y * model(x)).relu(), np.zeros(2), 1.0, _without=without)
+    with disabled(without):
+        f = pygrad.compile(lambda x, y: (1 - y * model(x)).relu(), np.zeros(2), 1.0)
     losses = [(1 - yi * model(xi.tolist())).relu() for xi, yi in zip(x, y)]
     model.zero_grad()
     sum(losses).backward()
@@ -258,10 +252,12 @@ def test_arrays_give_what_the_loop_of_reference_values_does(name, without):
     loop, make = LOOPS[name]
     theirs = [[[reference.Value(v) for v in row] for row in rows] for rows in (x, y)]
     true = flat(loop(reference.Value, *theirs, 0.7))
-    f = pygrad.compile(lambda x, y: make(x, y, 0.7), x, y, _without=without)
+    with disabled(without):
+        f = pygrad.compile(lambda x, y: make(x, y, 0.7), x, y)
     np.testing.assert_allclose(np.ravel(f(x, y)), [v.data for v in true], rtol=1e-12)
     weights = rng.uniform(-1, 1, len(true))
-    g = pygrad.compile(lambda x, y: (make(x, y, 0.7).ravel() * weights).sum(), x, y, _without=without)
+    with disabled(without):
+        g = pygrad.compile(lambda x, y: (make(x, y, 0.7).ravel() * weights).sum(), x, y)
     sum(v * w for v, w in zip(true, weights)).backward()
     expected = [[[v.grad for v in row] for row in rows] for rows in theirs]
     value, grads = g.value_and_grad(x, y)
@@ -286,7 +282,8 @@ def test_a_model_of_arrays_gives_its_own_values_and_gradients(without):
     random.seed(6)
     model = nn.Sequential(nn.Linear(3, 9), nn.RMSNorm(9), F.tanh, nn.Linear(9, 2))
     x, y = np.random.default_rng(1).uniform(-1, 1, (2, 67, 3))
-    f = pygrad.compile(lambda x, y: F.mse_loss(model(x), y[:2]), x[0], y[0], _without=without)
+    with disabled(without):
+        f = pygrad.compile(lambda x, y: F.mse_loss(model(x), y[:2]), x[0], y[0])
     eager = [F.mse_loss(model(a), b[:2]) for a, b in zip(x, y)]
     sum(eager).backward()
     expected = [p.grad.copy() for p in model.parameters()]
@@ -469,9 +466,9 @@ def test_an_argument_of_no_regular_shape_keeps_its_structure():
         f(([1.0], (2.0, 3.0, 4.0), [0.0, 0.0]))
     with pytest.raises(ValueError, match="argument 0 must have the structure"):
         f((1.0, (2.0, 3.0), [0.0, 0.0]))
-    with pytest.raises(ValueError, match=r"of shapes \[\(2,\), \(\), \(\), \(2,\)\]"):
+    with pytest.raises(ValueError, match=r"got shapes \[\(2,\), \(\), \(\), \(2,\)\]"):
         f(([[1.0, 2.0]], (2.0, 3.0), [0.0, 0.0]))
-    with pytest.raises(ValueError, match="of shapes"):
+    with pytest.raises(ValueError, match="got shapes"):
         f(([[1.0, 2.0]], ([2.0] * 3, [3.0] * 3), [[0.0, 0.0]] * 3))
 
 
@@ -571,60 +568,60 @@ def test_results_are_the_caller_s_to_change():
 
 def test_other_arguments_than_those_traced_are_refused():
     f = pygrad.compile(lambda x, y: x.sum() * y, np.zeros(3), 1.0)
-    with pytest.raises(TypeError, match=r"with 2 arguments, of shapes \(3,\), \(\); 1 came"):
+    with pytest.raises(TypeError, match=r"<lambda>\(\) takes 2 arguments \(shapes \(3,\), \(\)\), got 1"):
         f([1.0, 2.0, 3.0])
-    with pytest.raises(TypeError, match="3 came"):
+    with pytest.raises(TypeError, match="got 3"):
         f.value_and_grad(1.0, 2.0, 3.0)
-    shape = r"argument 0 must have shape \(3\), or \(B, 3\) for a batch of B, as it was traced; this one is of shape "
+    shape = r"argument 0 must have shape \(3,\), or for a batch \(B, 3\); got shape "
     for x, s in [([1.0], r"\(1,\)"), (1.0, r"\(\)"), (np.zeros((2, 3, 1)), r"\(2, 3, 1\)"), ([], r"\(0,\)")]:
         with pytest.raises(ValueError, match=shape + s):
             f(x, 1.0)
-    with pytest.raises(ValueError, match=r"argument 1 must have shape \(\), or \(B\)"):
+    with pytest.raises(ValueError, match=r"argument 1 must have shape \(\), or for a batch \(B,\)"):
         f(np.zeros(3), [[1.0]])
     with pytest.raises(ValueError, match=r"argument 0 must have shape .* no array"):
         f([1.0, [2.0]], 1.0)
-    with pytest.raises(ValueError, match="argument 0 is a batch of 2, and argument 1 one of 4"):
+    with pytest.raises(ValueError, match="argument 0 is a batch of 2, argument 1 is a batch of 4"):
         f(np.zeros((2, 3)), np.zeros(4))
-    with pytest.raises(ValueError, match="the cotangent is of 3 samples, and the arguments of 2"):
+    with pytest.raises(ValueError, match="cotangent must have one number for each sample of the batch of 2, got 3"):
         f.value_and_grad(np.zeros((2, 3)), 1.0, cotangent=[1.0] * 3)
-    with pytest.raises(ValueError, match="a cotangent is"):
+    with pytest.raises(ValueError, match="cotangent must be a number"):
         f.value_and_grad(np.zeros(3), 1.0, cotangent=[[1.0]])
 
 
 @pytest.mark.parametrize("x", ["1.0", None, 1j, [1.0, "2", 3.0], Value(1.0), [Value(1.0)] * 3, {}, object()])
 def test_what_is_no_number_is_refused(x):
     f = pygrad.compile(lambda x: x[0], [0.0] * 3)
-    with pytest.raises(TypeError, match="argument 0 must be made of real numbers"):
+    with pytest.raises(TypeError, match="argument 0 must consist of real numbers"):
         f(x)
     g = pygrad.compile(lambda x: x[0], ([0.0], 1.0))
-    with pytest.raises(TypeError, match="argument 0 must be made of real numbers"):
+    with pytest.raises(TypeError, match="argument 0 must consist of real numbers"):
         pygrad.compile(lambda x: x[0][0], ([0.0], 1.0))(([x], 1.0))
     del g
 
 
 @pytest.mark.parametrize("x", ["1.0", None, 1j, [1.0, "2"], Value(1.0), {"a": 1.0}, np.array("x")])
 def test_what_is_no_example_is_refused(x):
-    with pytest.raises(TypeError, match="an example is a number"):
+    with pytest.raises(TypeError, match="an example must be a number"):
         pygrad.compile(lambda x: x, x)
 
 
 @pytest.mark.parametrize("x", ["1.0", None, [1.0, "2"], object(), 1j])
 def test_what_is_no_result_is_refused(x):
-    with pytest.raises(TypeError, match="<lambda> must return Values, Arrays, numbers, or lists"):
+    with pytest.raises(TypeError, match=r"<lambda>\(\) must return Values, Arrays, numbers, or lists"):
         pygrad.compile(lambda _: x, 1.0)
 
 
 @pytest.mark.parametrize("result", [lambda x: [x], lambda x: pygrad.array([x]), lambda x: {"x": x}, lambda x: []])
 def test_a_gradient_is_that_of_one_scalar(result):
     f = pygrad.compile(result, 1.0)
-    with pytest.raises(TypeError, match="is for a function with one scalar result; <lambda> returns"):
+    with pytest.raises(TypeError, match=r"needs a function with one scalar result; <lambda>\(\) returns"):
         f.value_and_grad(1.0)
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1 << 31, 1.5, "2", None])
 def test_threads_are_a_number_of_them(threads):
     error = TypeError if not isinstance(threads, int) else ValueError
-    with pytest.raises(error, match=f"threads are .* not {threads}|integer"):
+    with pytest.raises(error, match=f"threads must be between 1 and .*, got {threads}|integer"):
         pygrad.compile(lambda x: x, 1.0, threads=threads)
     f = pygrad.compile(lambda x: x, 1.0)
     with pytest.raises(error):
@@ -669,7 +666,7 @@ def test_a_value_with_a_python_backward_is_refused(no_leak):
         out._backward = lambda: None
         return out
 
-    with pytest.raises(TypeError, match="double uses Values with a _backward in Python"):
+    with pytest.raises(TypeError, match=r"double\(\) uses Values with a _backward in Python"):
         pygrad.compile(double, 3.0)
     hooked = Value(2.0)
     hooked._backward = lambda: None
@@ -773,7 +770,7 @@ def test_a_fork_in_the_middle_of_another_thread_s_trace_can_compile():
     ],
 )
 def test_reading_or_setting_a_traced_number_is_warned_of(fn):
-    with pytest.warns(TraceWarning, match="<lambda> read or set the numbers of [1-9]") as caught:
+    with pytest.warns(TraceWarning, match=r"<lambda>\(\) read or set the numbers of [1-9]") as caught:
         f = pygrad.compile(fn, 2.0, np.ones(2))
     assert len(caught) == 1
     assert caught[0].filename == __file__

@@ -1,28 +1,28 @@
-"""Random bytes as programs over the C API, each step compared with the reference: see replay.py."""
+"""Random bytes as programs over the C API, each step compared with the reference: see support/replay.py."""
 
 import pytest
-from conftest import on_cpython
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replay import STEPS, MismatchError, Replay
 
 from pygrad._lib import lib
+from support import on_cpython
+from support.replay import STEPS, MismatchError, Replay
 
 
 @on_cpython("PyPy computes x ** 2 as x * x")
 @settings(max_examples=500, deadline=None)
 @given(st.binary(max_size=600))
-def test_c_and_the_reference_agree_on_any_bytes(data):
+def test_the_core_and_the_reference_agree_on_any_bytes(data):
     Replay(data).run()
 
 
-def test_each_step_is_one_of_the_c_target_s(request):
+def test_the_steps_are_those_of_the_c_target(request):
     source = (request.config.rootpath / "tests" / "c" / "fuzz_graph.c").read_text(encoding="utf-8")
     table = source[source.index("STEPS[])(void) = {") :].split("{")[1].split("}")[0]
     assert [name.strip() for name in table.split(",") if name.strip()] == [step.__name__ for step in STEPS]
 
 
-def test_where_they_part_it_says_so():
+def test_a_mismatch_is_reported():
     class Wrong(Replay):
         def put(self, id, node):
             super().put(id, node)

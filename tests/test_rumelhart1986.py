@@ -58,7 +58,7 @@ class TestTheFamilyTrees:
     def test_say(self, facts, person, relation, answer):
         assert facts[person, relation] == answer
 
-    def test_say_nothing_of_relatives_whom_they_do_not_show(self, facts):
+    def test_omit_relatives_that_they_do_not_show(self, facts):
         for question in [("Christopher", "father"), ("Margaret", "brother"), ("Charles", "son"), ("Colin", "wife")]:
             assert question not in facts
 
@@ -86,7 +86,7 @@ class TestTheFamilyTrees:
         assert pairs(relations) == {(name, person) for person, name in pairs(inverses)}
 
 
-def test_a_layer_looks_up_what_it_would_compute_of_one_input(rumelhart):
+def test_a_layer_lookup_equals_its_product_with_a_one_hot_input(rumelhart):
     layer = rumelhart.Layer(np.random.default_rng(0), 4, 3)
     np.testing.assert_allclose(layer.one_on([2, 0]).data, layer(np.eye(4)[[2, 0]]).data, rtol=1e-15)
 
@@ -118,7 +118,7 @@ def test_a_trait_explains_weights_that_follow_it(rumelhart):
         assert (found, share) == (trait, pytest.approx(1))
 
 
-def test_a_short_run_says_what_it_did_and_draws_it(tmp_path):
+def test_a_short_run_prints_and_draws_its_results(tmp_path):
     picture = tmp_path / "rumelhart1986.png"
     done = subprocess.run(
         [sys.executable, SCRIPT, "--sweeps", "30", "--seed", "3", "--out", picture],

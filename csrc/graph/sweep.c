@@ -98,17 +98,19 @@ static __attribute__((noinline)) void enter_block(pg_block_id block, uint32_t sw
 }
 
 /* Marks a node, which is to be processed by the newest sweep. Leaves need no processing. True if the node was
- * not marked before. */
-PG_INLINE bool mark(pg_node *n, pg_id id, uint32_t sweep) {
+ * not marked before. (`blocks` is the arena's: as a local variable of the caller it stays in a register.) */
+PG_INLINE bool mark(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep) {
   if (!(n->flags & PG_INTERIOR)) {
     return false;
   }
-  if (__builtin_expect(pg_the_arena.blocks[pg_block_of(id)].swept != sweep, 0)) {
+  if (__builtin_expect(blocks[pg_block_of(id)].swept != sweep, 0)) {
     enter_block(pg_block_of(id), sweep);
   }
-  const bool is_new = n->mark != (uint8_t)sweep;
+  if (n->mark == (uint8_t)sweep) {
+    return false;
+  }
   n->mark = (uint8_t)sweep;
-  return is_new;
+  return true;
 }
 
 /* The sweep ------------------------------------------------------------------------------------------------ */
@@ -118,7 +120,7 @@ int pg_sweep_begin(pg_sweep *sweep, pg_id root) {
   bool live = pg_is_live(root);
   if (live) {
     pg_node_at(root)->grad = 1;
-    *sweep = (pg_sweep){.at = root, .pending = mark(pg_node_at(root), root, new_sweep())};
+    *sweep = (pg_sweep){.at = root, .pending = mark(pg_the_arena.blocks, pg_node_at(root), root, new_sweep())};
   }
   pg_unlock();
   return live ? PG_OK : PG_STALE;
@@ -129,6 +131,7 @@ int pg_sweep_begin(pg_sweep *sweep, pg_id root) {
 static int64_t sweep_block(pg_sweep *state, uint32_t *budget) {
   const uint32_t sweep = pg_the_arena.sweep;
   pg_node *const nodes = pg_the_arena.nodes;
+  const pg_block *const blocks = pg_the_arena.blocks;
   const pg_node *const first = nodes + pg_first_of(pg_block_of(state->at));
   pg_node *n = nodes + state->at + 1, *last = NULL;
   uint32_t pending = state->pending;
@@ -138,17 +141,19 @@ static int64_t sweep_block(pg_sweep *state, uint32_t *budget) {
       continue;
     }
     assert(n->flags & PG_INTERIOR);
+    const pg_id a_id = n->a, b_id = n->b;
+    const int op = n->op, closure = n->flags & PG_CLOSURE;
     n->mark = 0; /* so that the sweep may go on from this node */
     last = n;
-    pg_node *a = nodes + n->a, *b = nodes + n->b;
-    pending += (uint32_t)mark(a, n->a, sweep) + mark(b, n->b, sweep) - 1;
+    pg_node *a = nodes + a_id, *b = nodes + b_id;
+    pending += (uint32_t)mark(blocks, a, a_id, sweep) + mark(blocks, b, b_id, sweep) - 1;
     /* Most nodes are of these two ops. Inlined, they take half the time. */
-    if (n->op == PG_ADD && !(n->flags & PG_CLOSURE)) {
+    if (op == PG_ADD && !closure) {
       adjoint_of(PG_ADD, n, a, b);
-    } else if (n->op == PG_MUL && !(n->flags & PG_CLOSURE)) {
+    } else if (op == PG_MUL && !closure) {
       adjoint_of(PG_MUL, n, a, b);
     } else {
-      stop = n->flags & PG_CLOSURE ? n - nodes : adjoint(n, a, b);
+      stop = closure ? n - nodes : adjoint(n, a, b);
     }
   }
   state->pending = pending;

@@ -1,4 +1,6 @@
-/* os.h: what the core asks of the operating system. One file a system implements it: posix.c. */
+/* os.h: what the core needs of the operating system. Private to the core, which calls the system here only, but
+ * for the threads of pg_run(). Each system has one file that implements it: posix.c. Any thread may call these
+ * functions. */
 #ifndef PYGRAD_OS_H
 #define PYGRAD_OS_H
 
@@ -6,21 +8,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Address space without memory; NULL if refused. */
+/* Reserves address space without memory behind it. The caller owns it; NULL if the system refuses. */
 void *pg_os_reserve(size_t bytes);
 void pg_os_unreserve(void *at, size_t bytes);
-/* Makes a part of it readable and writable, and zero. False if memory has run out. */
+/* Makes a part of it readable and writable; what was not committed before reads as zero. False if memory has
+ * run out. */
 bool pg_os_commit(void *at, size_t bytes);
-/* Gives the memory back: the part stays readable and writable, and reads as zero. False, and nothing is
- * changed, if it is not made of whole pages. */
+/* Gives the memory of a part back to the system: the part stays readable and writable, and reads as zero.
+ * False, and nothing has changed, if it does not consist of whole pages. */
 bool pg_os_discard(void *at, size_t bytes);
 
 /* Lets another thread run. */
 void pg_os_yield(void);
-/* Which thread this is. */
+/* A number that no other running thread has. */
 uintptr_t pg_os_thread(void);
 
-/* Calls `before` in the parent before each fork, and `after` in the parent and in the child after it. */
+/* From now on `before` is called in the parent before each fork, and `after` in parent and child after it.
+ * False if there is no memory. */
 bool pg_os_at_fork(void (*before)(void), void (*after)(void));
 
 #endif

@@ -23,7 +23,7 @@ void pg_os_unreserve(void *at, size_t bytes) { munmap(at, bytes); }
 bool pg_os_commit(void *at, size_t bytes) { return mprotect(at, bytes, PROT_READ | PROT_WRITE) == 0; }
 
 bool pg_os_discard(void *at, size_t bytes) {
-  /* madvise would round the end up to a whole page, and take the neighbour's memory with it. */
+  /* madvise() would round the end up to a whole page, and discard what follows this part. */
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
   if ((uintptr_t)at % page || bytes % page) {
     return false;
@@ -31,7 +31,7 @@ bool pg_os_discard(void *at, size_t bytes) {
 #ifdef __linux__
   return madvise(at, bytes, MADV_DONTNEED) == 0;
 #else
-  /* Elsewhere MADV_DONTNEED may keep the contents; a fresh mapping in the same place does not. */
+  /* On other systems MADV_DONTNEED may keep the contents; a new mapping in the same place does not. */
   return mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
 #endif
 }

@@ -1,9 +1,31 @@
-/* program.h: a graph as a list of instructions. Private to the core.
+/* program.h: a program: a graph as a list of instructions. Private to the core.
  *
- * Instruction i computes the i-th value from earlier ones. A program keeps the graph as it was recorded
- * (record.c). Each kind of call gets a list of its own (derive.c), built by emitting, which simplifies
- * (program.c): whoever makes a list of another (the gradient, the tangents) just emits. lower.c turns a list
- * into code, kernels.c runs that.
+ * Instruction i computes value i from earlier values. There are two kinds of programs:
+ *
+ *   recorded      what pg_record() or deserializing makes: the graph as it is, one instruction a node.
+ *                 It is `verbatim`, and nobody changes it afterwards.
+ *   specialized   what pg_specialize() makes of a recorded one for one kind of call: simplified, equal
+ *                 instructions shared, with the gradient or the tangents if they are wanted. The files of
+ *                 routine/ turn it into a routine.
+ *
+ * One instruction, by op. The columns are the fields of pg_instruction; where a column is empty, `number` is 0
+ * and a ref is PG_NO_REF.
+ *
+ *   op             number     a              b              value
+ *   of the tables             instruction    instruction    op(a, b); b is empty for a unary op
+ *   PG_INPUT                  which                         the caller's number
+ *   PG_PARAMETER              which                         the data of the parameter's node
+ *   PG_CONSTANT    number                                   the number
+ *   PG_TOTAL                  instruction                   the sum of a over the samples of the batch
+ *   PG_LOOKUP                 instruction    table          the element of table b at the index a
+ *   PG_SCATTER                scatter        element        the sum of those pairs of scatter a with index b
+ *
+ * The op tables are ops.def and program.def. A table is a span of refs, its elements. A scatter is the
+ * transpose of all lookups in one table, and a span of pairs of refs: an index, and what belongs to the element
+ * there.
+ *
+ * Threads: whoever emits into a program must be the only one to use it. Any number of threads may read a
+ * program that nobody changes.
  */
 #ifndef PYGRAD_PROGRAM_H
 #define PYGRAD_PROGRAM_H
@@ -11,93 +33,116 @@
 #include "graph/arena.h"
 #include "memory.h"
 
-typedef uint32_t pg_ref; /* an instruction, by its place in the list */
+typedef uint32_t pg_ref; /* an instruction, by its number */
 
 #define PG_NO_REF UINT32_MAX
 
-/* More are refused as if there were no memory: so that no count of what is made of them can overflow. */
+/* A program that would be larger is refused as if there were no memory: then no count of anything made from it
+ * can overflow 32 bits. */
 enum { PG_MAX_INSTRUCTIONS = 1 << 29 };
 
 enum {
   PG_PROGRAM_OPS = PG_OP_COUNT - 1,
 #define PG_UNARY(name, symbol, forward, adjoint_x) PG_##name,
 #define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) PG_##name,
-#include "program.def"
-#undef PG_UNARY
-#undef PG_BINARY
-  PG_KERNELS,            /* all above compute one number from one or two */
-  PG_INPUT = PG_KERNELS, /* the a-th number that is given */
-  PG_PARAMETER,          /* the a-th */
-  PG_CONSTANT,           /* number */
-  PG_TOTAL,              /* a, added up over the batch */
-  PG_LOOKUP,             /* element a of table b */
-  PG_SCATTER,            /* element b of the transpose of lookups: what scatter a gives to it */
+#include "program/program.def"
+  PG_KERNELS, /* the ops above have rows in the tables, adjoints and kernels */
+  PG_INPUT = PG_KERNELS,
+  PG_PARAMETER,
+  PG_CONSTANT,
+  PG_TOTAL,
+  PG_LOOKUP,
+  PG_SCATTER,
   PG_INSTRUCTIONS
 };
 
 typedef struct {
   double number;
-  pg_ref a, b; /* operands; PG_NO_REF where there is none */
+  pg_ref a, b;
   uint8_t op;
-  bool batched; /* one value a sample, not one for all */
+  bool batched; /* one value a sample; else one for all samples */
 } pg_instruction;
 
-/* Some of the refs: of a table, its elements; of a scatter, pairs of an index and of what it gives to the
- * element of that index. */
+_Static_assert(PG_INSTRUCTIONS < 250, "routines number further ops behind these, in 8 bits");
+
+/* Consecutive entries of a program's refs. */
 typedef struct {
   uint32_t first, count;
 } pg_span;
 
+/* Each array is owned by the program, which pg_program_free() frees. */
 struct pg_program {
-  pg_instruction *list;
+  pg_instruction *instructions;
   uint32_t count, room;
-  pg_ref *refs; /* of the spans */
+  pg_ref *refs; /* what the spans are made of */
   uint32_t ref_count, ref_room;
   pg_span *tables, *scatters;
   uint32_t table_count, table_room, scatter_count, scatter_room;
-  uint32_t *buckets; /* to find equal instructions by */
+  uint32_t *buckets; /* a hash table of instructions: their number + 1, or 0 */
   uint32_t bucket_count;
   pg_ref *outputs;
   uint32_t output_count;
-  uint32_t inputs;
+  uint32_t inputs; /* how many */
   pg_id *parameters;
   uint32_t parameter_count;
-  pg_ref
-      gradient; /* where the gradient's instructions begin, which go from the last of the others to the first */
-  unsigned without; /* optimizations not wanted */
-  bool verbatim;    /* as it was recorded: nothing is simplified yet */
-  bool failed;      /* memory has run out: what is in the list is of no use */
+  pg_ref gradient;   /* the first instruction of the gradient, which visits those before it from last to first;
+                      * PG_NO_REF for no gradient */
+  unsigned disabled; /* pg_optimization: see pg_test_disable() */
+  bool verbatim;     /* emitting neither simplifies nor shares */
+  bool failed;       /* memory has run out: the contents are of no use */
 };
 
-/* An empty list; NULL if there is no memory for it. */
-pg_program *pg_new_program(unsigned without);
+/* program.c: memory, and the names of ops ---------------------------------------------------------------- */
 
-/* Makes room for more entries of an array that doubles. False, and the array is as it was, if there is no
- * memory. */
+/* An empty program, owned by the caller; NULL if there is no memory. */
+pg_program *pg_new_program(unsigned disabled);
+
+/* Makes room for `more` entries behind the first `count` of an array of entries of `size` bytes, at least
+ * doubling it. False, and the array is unchanged, if there is no memory. */
 bool pg_grow(void **array, uint32_t *room, uint32_t count, uint32_t more, size_t size);
 
-/* Emitting: each of these returns an instruction that is new at the end of the list, or an equal one that was
- * there before. Once p->failed, what they return is of no use; but all may still be called. */
+/* New memory for count + 1 entries; all zero; all PG_NO_REF. The caller owns it. NULL if there is no memory. */
+void *pg_room(size_t count, size_t size);
+void *pg_zeros(size_t count, size_t size);
+pg_ref *pg_no_refs(size_t count);
 
-/* An op of the tables, or something simpler; b: PG_NO_REF for a unary op. */
+/* The symbol of an op, "" for those that only routines have; and whether it has two operands. */
+const char *pg_symbol(int op);
+bool pg_is_binary(int op);
+
+/* What an op of the tables computes, as IEEE has it: without exceptions. */
+double pg_compute(int op, double x, double y);
+
+/* emit.c: emitting and simplifying ----------------------------------------------------------------------- */
+
+/* Each of these returns an instruction: a new one at the end of the program, or, unless it is verbatim, an
+ * equal or a simpler one. Operands must be instructions of the program. If memory runs out, p->failed is set;
+ * the functions may still be called then, and what they return must not be used. */
+
+/* An op of the tables; b is PG_NO_REF for a unary one. */
 pg_ref pg_emit(pg_program *p, int op, pg_ref a, pg_ref b);
+/* A PG_INPUT, PG_PARAMETER or PG_CONSTANT. */
 pg_ref pg_emit_leaf(pg_program *p, int op, pg_ref which, double number, bool batched);
 pg_ref pg_emit_constant(pg_program *p, double number);
 pg_ref pg_emit_total(pg_program *p, pg_ref a);
 pg_ref pg_emit_lookup(pg_program *p, pg_ref index, uint32_t table);
 pg_ref pg_emit_scatter(pg_program *p, uint32_t scatter, uint32_t element);
 
-/* Another ref of the span that is being made, which is the last; then the span's number. */
+/* Appends a ref to a span that ends where the program's refs end. */
 void pg_add_ref(pg_program *p, pg_span *span, pg_ref ref);
+/* Returns the number of the new table or scatter. */
 uint32_t pg_add_table(pg_program *p, pg_span span);
 uint32_t pg_add_scatter(pg_program *p, pg_span span);
 
 static inline bool pg_is_constant(const pg_program *p, pg_ref i, double number) {
-  return i != PG_NO_REF && p->list[i].op == PG_CONSTANT && p->list[i].number == number;
+  return i != PG_NO_REF && p->instructions[i].op == PG_CONSTANT && p->instructions[i].number == number;
 }
 
-/* The simplified list of what `wanted` of a program (see pg_compile) for inputs of which some are batched. NULL
- * if memory has run out. */
+/* specialize.c ------------------------------------------------------------------------------------------- */
+
+/* The specialized program of what is wanted (see pg_compile()) of a recorded one; `batched` says of each input,
+ * and for PG_TANGENTS of each input's tangent behind these, whether it is batched. The caller owns it. NULL if
+ * there is no memory. */
 pg_program *pg_specialize(const pg_program *p, const bool *batched, int wanted);
 
 #endif

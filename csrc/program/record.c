@@ -1,98 +1,127 @@
-/* record.c: a graph as a program. */
+/* record.c: makes a program of a graph: finds the ancestors of the outputs, sorts them by creation, and emits
+ * an instruction for each.
+ *
+ * Other threads may change nodes of the graph meanwhile (hold them, set their data): so nodes are read under
+ * the arena's lock, which is given up now and then, since nobody may wait long for it.
+ */
 #include <stdlib.h>
 #include <string.h>
 
 #include "program/program.h"
 
-/* What is known of the nodes of a graph while it is recorded: places in a hash table by id. */
+enum { NODES_A_LOCK = 256 };
+
+/* What is known of a node. The entries are a hash table by id. */
 typedef struct {
   pg_id id;
-  pg_ref place;           /* in the list; PG_NO_REF at first */
-  uint32_t input, lookup; /* its number + 1; 0: no such thing */
-  uint64_t age;           /* nodes made later are larger */
-} found;
+  pg_ref ref;             /* its instruction; PG_NO_REF before it is emitted */
+  uint32_t input, lookup; /* which input or lookup it is, + 1; 0 for none */
+  uint64_t age;           /* larger for nodes made later */
+} entry;
 
 typedef struct {
-  found *table;
-  uint32_t size, count; /* a power of 2 */
-  pg_id *stack;         /* of nodes whose operands are to be entered */
-  uint32_t waiting, room;
-  bool failed;
-} found_nodes;
+  entry *table;
+  uint32_t size, count; /* size is a power of 2 */
+  pg_id *stack;         /* nodes whose operands are still to be entered */
+  uint32_t depth, room;
+  bool failed; /* memory has run out */
+} entries;
 
-static found *find(const found_nodes *f, pg_id id) {
+/* The entry of a node, or the empty one where it belongs. */
+static entry *find(const entries *e, pg_id id) {
   uint32_t at = id * 0x9E3779B1U;
-  while (f->table[at & (f->size - 1)].id && f->table[at & (f->size - 1)].id != id) {
+  while (e->table[at & (e->size - 1)].id && e->table[at & (e->size - 1)].id != id) {
     at++;
   }
-  return &f->table[at & (f->size - 1)];
+  return &e->table[at & (e->size - 1)];
 }
 
-/* The entry of a node, new or not. */
-static found *enter(found_nodes *f, pg_id id) {
-  if (2 * (uint64_t)f->count >= f->size) {
-    found_nodes larger = *f;
-    larger.size = f->size ? 2 * f->size : 1024;
-    larger.table = pg_resize(NULL, larger.size * sizeof *larger.table);
-    if (!larger.table) {
-      f->failed = true;
-      return NULL;
-    }
-    memset(larger.table, 0, larger.size * sizeof *larger.table);
-    for (uint32_t i = 0; i < f->size; i++) {
-      if (f->table[i].id) {
-        *find(&larger, f->table[i].id) = f->table[i];
-      }
-    }
-    free(f->table);
-    *f = larger;
-  }
-  found *entry = find(f, id);
-  if (!entry->id) {
-    f->count++;
-    *entry = (found){.id = id, .place = PG_NO_REF};
-  }
-  return entry;
+static pg_ref ref_of(const entries *e, pg_id id) {
+  const pg_ref ref = find(e, id)->ref;
+  assert(ref != PG_NO_REF);
+  return ref;
 }
 
-/* Enters a node if it is new, to be looked at. */
-static void visit(found_nodes *f, pg_id id) {
-  const uint32_t before = f->count;
-  if (!id || f->failed || !enter(f, id) || f->count == before) {
+/* Keeps at least half of the table empty. False if there is no memory. */
+static bool grow_table(entries *e) {
+  if (2 * (uint64_t)e->count < e->size) {
+    return true;
+  }
+  entries larger = *e;
+  larger.size = e->size ? 2 * e->size : 1024;
+  larger.table = pg_resize(NULL, larger.size * sizeof *larger.table);
+  if (!larger.table) {
+    e->failed = true;
+    return false;
+  }
+  memset(larger.table, 0, larger.size * sizeof *larger.table);
+  for (uint32_t i = 0; i < e->size; i++) {
+    if (e->table[i].id) {
+      *find(&larger, e->table[i].id) = e->table[i];
+    }
+  }
+  free(e->table);
+  *e = larger;
+  return true;
+}
+
+/* The entry of a node, new or not. NULL if there is no memory. */
+static entry *enter(entries *e, pg_id id) {
+  if (!grow_table(e)) {
+    return NULL;
+  }
+  entry *found = find(e, id);
+  if (!found->id) {
+    e->count++;
+    *found = (entry){.id = id, .ref = PG_NO_REF};
+  }
+  return found;
+}
+
+/* Ancestors ---------------------------------------------------------------------------------------------- */
+
+/* Enters a node, unless it is "no node", and puts it on the stack if it is new. */
+static void visit(entries *e, pg_id id) {
+  const uint32_t before = e->count;
+  if (!id || e->failed || !enter(e, id) || e->count == before) {
     return;
   }
-  if (pg_grow((void **)&f->stack, &f->room, f->waiting, 1, sizeof *f->stack)) {
-    f->stack[f->waiting++] = id;
+  if (pg_grow((void **)&e->stack, &e->room, e->depth, 1, sizeof *e->stack)) {
+    e->stack[e->depth++] = id;
   } else {
-    f->failed = true;
+    e->failed = true;
   }
 }
 
-static void visit_ancestors(found_nodes *f, size_t outputs, const pg_id *ids) {
+static void visit_ancestors(entries *e, size_t outputs, const pg_id *ids) {
   for (size_t i = 0; i < outputs; i++) {
-    visit(f, ids[i]);
+    visit(e, ids[i]);
   }
-  while (f->waiting && !f->failed) {
-    const pg_node *n = pg_node_at(f->stack[--f->waiting]);
-    visit(f, n->a);
-    if (n->op != PG_POWER) { /* its exponent is a part of the op */
-      visit(f, n->b);
+  while (e->depth && !e->failed) {
+    pg_lock();
+    for (int k = 0; k < NODES_A_LOCK && e->depth && !e->failed; k++) {
+      const pg_node *n = pg_node_at(e->stack[--e->depth]);
+      visit(e, n->a);
+      if (n->op != PG_POWER) { /* the exponent belongs to the op */
+        visit(e, n->b);
+      }
     }
+    pg_unlock();
   }
 }
 
 static int by_age(const void *a, const void *b) {
-  const uint64_t x = ((const found *)a)->age, y = ((const found *)b)->age;
+  const uint64_t x = ((const entry *)a)->age, y = ((const entry *)b)->age;
   return (x > y) - (x < y);
 }
 
-/* The entries, oldest node first, in a table of their own. NULL: no memory. */
-static found *by_creation(const found_nodes *f) {
+/* A copy of the entries, the oldest node first; the caller owns it. NULL if there is no memory. */
+static entry *by_creation(const entries *e) {
   pg_lock();
-  const uint32_t fresh = pg_the_arena.fresh; /* what others open from now on, none of these nodes is in */
+  const uint32_t fresh = pg_the_arena.fresh; /* blocks opened from now on have none of these nodes */
   pg_unlock();
-  uint32_t *turn = pg_resize(NULL, fresh * sizeof *turn); /* of a block on the list */
-  found *sorted = pg_resize(NULL, (f->count + 1) * sizeof *sorted);
+  uint32_t *turn = pg_resize(NULL, fresh * sizeof *turn); /* a block on the list: larger for younger ones */
+  entry *sorted = pg_room(e->count, sizeof *sorted);
   if (turn && sorted) {
     uint32_t blocks = UINT32_MAX;
     pg_lock();
@@ -103,13 +132,14 @@ static found *by_creation(const found_nodes *f) {
     }
     pg_unlock();
     uint32_t count = 0;
-    for (uint32_t i = 0; i < f->size; i++) {
-      found entry = f->table[i];
-      if (entry.id) {
-        entry.age = (uint64_t)turn[pg_block_of(entry.id)] << 32 | entry.id;
-        sorted[count++] = entry;
+    for (uint32_t i = 0; i < e->size; i++) {
+      entry found = e->table[i];
+      if (found.id) {
+        found.age = (uint64_t)turn[pg_block_of(found.id)] << 32 | found.id;
+        sorted[count++] = found;
       }
     }
+    assert(count == e->count);
     qsort(sorted, count, sizeof *sorted, by_age);
   } else {
     free(sorted);
@@ -119,97 +149,103 @@ static found *by_creation(const found_nodes *f) {
   return sorted;
 }
 
-static pg_ref emit_recorded_lookup(pg_program *p, const found_nodes *f, const pg_lookups *l, uint32_t k) {
+/* Emitting ----------------------------------------------------------------------------------------------- */
+
+static pg_ref emit_lookup_node(pg_program *p, const entries *e, const pg_lookups *l, uint32_t k) {
   const uint32_t table = l->tables[k];
-  if (p->tables[table].count == 0) {
+  if (p->tables[table].count == 0) { /* its elements have instructions by now, being older */
     const pg_id *elements = l->elements + p->tables[table].first;
     p->tables[table].first = p->ref_count;
     for (uint32_t i = 0; i < l->rows[table] && !p->failed; i++) {
-      pg_add_ref(p, &p->tables[table], find(f, elements[i])->place);
+      pg_add_ref(p, &p->tables[table], ref_of(e, elements[i]));
     }
   }
   return pg_emit_lookup(p, pg_emit_leaf(p, PG_INPUT, l->indices[k], 0, false), table);
 }
 
-/* Emits a node whose operands are in the list. */
-static pg_ref emit_node(pg_program *p, const found_nodes *f, const pg_lookups *lookups, const found *entry) {
-  const pg_node *n = pg_node_at(entry->id);
-  if (entry->input) {
-    return pg_emit_leaf(p, PG_INPUT, entry->input - 1, 0, false);
+/* Emits the instruction of a node whose operands have theirs. The caller holds the lock. */
+static pg_ref emit_node(pg_program *p, const entries *e, const pg_lookups *lookups, const entry *x) {
+  const pg_node *n = pg_node_at(x->id);
+  if (x->input) {
+    return pg_emit_leaf(p, PG_INPUT, x->input - 1, 0, false);
   }
-  if (entry->lookup) {
-    return emit_recorded_lookup(p, f, lookups, entry->lookup - 1);
+  if (x->lookup) {
+    return emit_lookup_node(p, e, lookups, x->lookup - 1);
   }
   if (n->op == PG_LEAF && n->flags & PG_TRACED) {
     return pg_emit_constant(p, n->data);
   }
   if (n->op == PG_LEAF) {
-    p->parameters[p->parameter_count] = entry->id;
+    p->parameters[p->parameter_count] = x->id;
     return pg_emit_leaf(p, PG_PARAMETER, p->parameter_count++, 0, false);
   }
-  const pg_ref a = find(f, n->a)->place;
+  const pg_ref a = ref_of(e, n->a);
   if (n->op == PG_POWER) {
     return pg_emit(p, PG_POWER, a, pg_emit_constant(p, pg_node_at(n->b)->data));
   }
-  return pg_emit(p, n->op, a, n->b ? find(f, n->b)->place : PG_NO_REF);
+  return pg_emit(p, n->op, a, n->b ? ref_of(e, n->b) : PG_NO_REF);
 }
 
-/* Enters the nodes that are not made of their operands in the graph. */
-static void enter_inputs(pg_program *p, found_nodes *f, size_t inputs, const pg_id *ids,
+/* Emits all, then makes the nodes untraced: in the next trace they are nodes that existed before. */
+static void emit_all(pg_program *p, entries *e, const entry *sorted, const pg_lookups *lookups) {
+  for (uint32_t i = 0; i < e->count && !p->failed;) {
+    pg_lock();
+    for (int k = 0; k < NODES_A_LOCK && i < e->count && !p->failed; k++, i++) {
+      find(e, sorted[i].id)->ref = emit_node(p, e, lookups, &sorted[i]);
+    }
+    pg_unlock();
+  }
+  pg_lock();
+  for (uint32_t i = 0; i < e->count; i++) {
+    pg_node_at(sorted[i].id)->flags &= (uint16_t)~PG_TRACED;
+  }
+  pg_unlock();
+}
+
+/* Enters inputs and lookups, which are not computed from their nodes' operands, and the tables' elements. */
+static void enter_inputs(pg_program *p, entries *e, size_t inputs, const pg_id *ids,
                          const pg_lookups *lookups) {
-  for (size_t i = 0; i < inputs && !f->failed; i++) {
-    found *entry = ids[i] ? enter(f, ids[i]) : NULL;
-    if (entry) {
-      entry->input = (uint32_t)i + 1;
+  for (size_t i = 0; i < inputs && !e->failed; i++) {
+    entry *found = ids[i] ? enter(e, ids[i]) : NULL;
+    if (found) {
+      found->input = (uint32_t)i + 1;
     }
   }
-  for (size_t k = 0; k < lookups->count && !f->failed; k++) {
-    found *entry = enter(f, lookups->nodes[k]);
-    if (entry) {
-      entry->lookup = (uint32_t)k + 1;
+  for (size_t k = 0; k < lookups->count && !e->failed; k++) {
+    entry *found = enter(e, lookups->nodes[k]);
+    if (found) {
+      found->lookup = (uint32_t)k + 1;
     }
   }
-  uint32_t elements = 0; /* until a table is in the program, its span says where its ids begin */
+  uint32_t elements = 0; /* until emit_lookup_node() fills it, a span says where the table's ids begin */
   for (size_t t = 0; t < lookups->table_count; t++) {
     pg_add_table(p, (pg_span){.first = elements});
     elements += lookups->rows[t];
   }
   for (uint32_t i = 0; i < elements; i++) {
-    visit(f, lookups->elements[i]);
+    visit(e, lookups->elements[i]);
   }
 }
 
-/* To the next trace these are nodes that were there before. */
-static void end_trace_of(uint32_t count, const found *nodes) {
-  pg_lock();
-  for (uint32_t i = 0; i < count; i++) {
-    pg_node_at(nodes[i].id)->flags &= (uint16_t)~PG_TRACED;
-  }
-  pg_unlock();
-}
-
-static void record(pg_program *p, found_nodes *f, size_t outputs, const pg_id *output_ids,
+static void record(pg_program *p, entries *e, size_t outputs, const pg_id *output_ids,
                    const pg_lookups *lookups) {
-  visit_ancestors(f, outputs, output_ids);
-  found *sorted = f->failed ? NULL : by_creation(f);
-  p->parameters = pg_resize(NULL, (f->count + 1) * sizeof *p->parameters);
-  p->outputs = pg_resize(NULL, (outputs + 1) * sizeof *p->outputs);
+  visit_ancestors(e, outputs, output_ids);
+  entry *sorted = e->failed ? NULL : by_creation(e);
+  p->parameters = pg_room(e->count, sizeof *p->parameters);
+  p->outputs = pg_room(outputs, sizeof *p->outputs);
   if (!sorted || !p->parameters || !p->outputs) {
     p->failed = true;
   } else {
-    for (uint32_t i = 0; i < f->count && !p->failed; i++) {
-      find(f, sorted[i].id)->place = emit_node(p, f, lookups, &sorted[i]);
-    }
+    emit_all(p, e, sorted, lookups);
     for (size_t i = 0; i < outputs; i++) {
-      p->outputs[i] = find(f, output_ids[i])->place;
+      p->outputs[i] = find(e, output_ids[i])->ref;
     }
-    end_trace_of(f->count, sorted);
     p->output_count = (uint32_t)outputs;
   }
   free(sorted);
 }
 
-/* Whether all ids name live nodes, but for the inputs that are 0. */
+/* Whether all ids name live nodes; an input may be 0. */
 static bool are_live(size_t inputs, const pg_id *input_ids, size_t outputs, const pg_id *output_ids,
                      const pg_lookups *lookups) {
   size_t elements = 0;
@@ -227,19 +263,20 @@ static bool are_live(size_t inputs, const pg_id *input_ids, size_t outputs, cons
 }
 
 pg_program *pg_record(size_t inputs, const pg_id *input_ids, size_t outputs, const pg_id *output_ids,
-                      const pg_lookups *lookups, unsigned without) {
-  pg_program *p = are_live(inputs, input_ids, outputs, output_ids, lookups) ? pg_new_program(without) : NULL;
+                      const pg_lookups *lookups) {
+  pg_program *p =
+      are_live(inputs, input_ids, outputs, output_ids, lookups) ? pg_new_program(pg_tests.disabled) : NULL;
   if (!p) {
     return NULL;
   }
   p->verbatim = true;
   p->inputs = (uint32_t)inputs;
-  found_nodes f = {0};
-  enter_inputs(p, &f, inputs, input_ids, lookups);
-  record(p, &f, outputs, output_ids, lookups);
-  free(f.table);
-  free(f.stack);
-  if (p->failed || f.failed) {
+  entries e = {0};
+  enter_inputs(p, &e, inputs, input_ids, lookups);
+  record(p, &e, outputs, output_ids, lookups);
+  free(e.table);
+  free(e.stack);
+  if (p->failed || e.failed) {
     pg_program_free(p);
     return NULL;
   }

@@ -1,4 +1,4 @@
-"""The command: `pygrad bench [options]`, and `pygrad bench compare A.json B.json`."""
+"""Implements the commands `pygrad bench [options]` and `pygrad bench compare A.json B.json`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ try:
     from rich.markup import escape
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 except ImportError as error:
-    raise SystemExit(f"{error}; the comparisons need `pip install 'pygrad[bench]'`") from error
+    raise SystemExit(f"{error}; pygrad bench needs `pip install 'pygrad[bench]'`") from error
 
 from pygrad.bench import chart, compare, measure, report
 from pygrad.bench.engines import ENGINES
@@ -24,18 +24,18 @@ from pygrad.bench.results import Results, Table
 from pygrad.bench.workloads import WORKLOADS
 
 CHARTS = (".png", ".svg")
-INTERRUPTED = 130  # what shells say of a program that Ctrl-C ended
+INTERRUPTED = 130  # the exit status for Ctrl-C, by the convention of shells
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the arguments say; return the exit status."""
+    """Run the command with these arguments and return the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     if arguments[:1] == ["compare"]:
         return _compare(arguments[1:])
     options = _options(arguments)
     console = report.console()
     if options.list:
-        for grid in report.choices(WORKLOADS):
+        for grid in report.lists(WORKLOADS):
             console.print(grid)
         return 0
     return _run(options, console)
@@ -45,33 +45,38 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="pygrad bench",
         description="Compare the speed of pygrad, of other libraries and of hand-written C on the same work.",
-        epilog="`pygrad bench compare A.json B.json` says what changed between two runs.",
+        epilog="`pygrad bench compare A.json B.json` shows what changed between two runs.",
     )
-    parser.add_argument("--list", action="store_true", help="show the workloads and the engines, and end")
-    parser.add_argument("--only", type=_names, action="extend", metavar="NAME,...", help="these workloads")
-    parser.add_argument("--engines", type=_names, action="extend", metavar="NAME,...", help="these engines")
+    parser.add_argument("--list", action="store_true", help="list the workloads and the engines, and exit")
+    parser.add_argument("--only", type=_names, action="extend", metavar="NAME,...", help="run only these workloads")
+    parser.add_argument("--engines", type=_names, action="extend", metavar="NAME,...", help="run only these engines")
     effort = parser.add_mutually_exclusive_group()
     effort.add_argument(
-        "--quick", dest="effort", action="store_const", const="quick", default="quick", help="about a minute (default)"
+        "--quick",
+        dest="effort",
+        action="store_const",
+        const="quick",
+        default="quick",
+        help="take a minute (default)",
     )
-    effort.add_argument("--full", dest="effort", action="store_const", const="full", help="several minutes")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there")
-    parser.add_argument("--chart", metavar="FILE", help="draw them there: a PNG or SVG")
-    parser.add_argument("--seed", type=int, default=0, help="of the numbers, and of the order of turns (default 0)")
+    effort.add_argument("--full", dest="effort", action="store_const", const="full", help="take several minutes")
+    parser.add_argument("--json", metavar="FILE", help="write the results to this file")
+    parser.add_argument("--chart", metavar="FILE", help="draw the results to this PNG or SVG file")
+    parser.add_argument("--seed", type=int, default=0, help="the seed of numbers and order of turns (default 0)")
     options = parser.parse_args(arguments)
     options.only = _known(parser, "workload", options.only, WORKLOADS)
     options.engines = _known(parser, "engine", options.engines, ENGINES)
     if options.seed < 0:
-        parser.error(f"a seed is 0 or more, not {options.seed}")
+        parser.error(f"--seed must be 0 or more, got {options.seed}")
     if options.chart and Path(options.chart).suffix.lower() not in CHARTS:
-        parser.error(f"a chart's name ends in {' or '.join(CHARTS)}, and {options.chart!r} does not")
+        parser.error(f"--chart must be a file that ends in {' or '.join(CHARTS)}, got {options.chart!r}")
     if options.chart and importlib.util.find_spec("matplotlib") is None:
-        parser.error(f"a chart needs matplotlib: {sys.executable} -m pip install matplotlib")
+        parser.error(f"--chart needs matplotlib; install it with {sys.executable} -m pip install matplotlib")
     for path in filter(None, (options.json, options.chart)):
         try:
             _try_to_write(Path(path))
         except OSError as error:
-            parser.error(f"{path} cannot be written: {error.strerror}")
+            parser.error(f"cannot write {path}: {error.strerror}")
     return options
 
 
@@ -80,21 +85,21 @@ def _names(text: str) -> list[str]:
 
 
 def _known(parser: argparse.ArgumentParser, kind: str, names: Iterable[str] | None, known: Iterable[str]) -> list[str]:
-    """The names, each once, in the order of what is known; all if none are given."""
+    """The given names in the order of `known`, without duplicates; all known names if none are given."""
     chosen = set(known) if names is None else set(names)
     for name in sorted(chosen.difference(known)):
         near = difflib.get_close_matches(name, list(known), 1, 0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-        parser.error(f"there is no {kind} {name!r}; {hint} --list shows them all")
+        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}."
+        parser.error(f"unknown {kind} {name!r}; {hint} --list describes them all")
     return [name for name in known if name in chosen]
 
 
 def _try_to_write(path: Path) -> None:
-    """Raise OSError if it cannot be written; leave what is there."""
-    there = path.exists()
+    """Raise OSError if the file cannot be written. Do not change it."""
+    existed = path.exists()
     with path.open("ab"):
         pass
-    if not there:
+    if not existed:
         path.unlink()
 
 
@@ -106,15 +111,15 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     try:
         _measure(options, console, results)
     except KeyboardInterrupt:
-        console.print("[yellow]Interrupted; this is what was measured so far.")
+        console.print("[yellow]Interrupted. These are the results so far.")
         status = INTERRUPTED
     for table in results.tables.values():
         console.print(f"\n[bold]{escape(table.title)}")
         console.print(report.table(table))
         for failure in report.failures(table):
             console.print(failure)
-    console.print("\n[bold]What must be reached")
-    console.print(report.bars(results))
+    console.print("\n[bold]Targets")
+    console.print(report.targets(results))
     for note in (report.noise(results), report.missing(results)):
         if note:
             console.print(note)
@@ -136,14 +141,14 @@ def _measure(options: argparse.Namespace, console: Console, results: Results) ->
             table = results.tables[name] = Table(workload.title, workload.unit, workload.quantity)
             measure.measure(
                 workload, options.engines, options.seed, effort, table.rows,
-                lambda what: progress.update(task, description=f"{what:32}"),
+                lambda activity: progress.update(task, description=f"{activity:32}"),
             )  # fmt: skip
             progress.advance(task)
 
 
 def _compare(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
-        prog="pygrad bench compare", description="Say what changed between two runs of `pygrad bench --json FILE`."
+        prog="pygrad bench compare", description="Show what changed between two runs of `pygrad bench --json FILE`."
     )
     parser.add_argument("before", metavar="A.json")
     parser.add_argument("after", metavar="B.json")
@@ -158,10 +163,10 @@ def _compare(arguments: Sequence[str]) -> int:
     console.print(compare.summary(found))
     console.print(
         f"Noise: the middle halves of the timings overlap, or the medians differ by less than {compare.SMALL:.0%}. "
-        "~: the machine was too noisy to trust the figure. Repeat what matters."
+        "~: the machine was too noisy to trust the figure. Repeat the runs that matter."
     )
     for difference in compare.differences(before, after):
-        console.print(f"[yellow]The runs differ in {difference}")
+        console.print(f"[yellow]The machines of the runs differ in {difference}")
     return 0
 
 

@@ -1,7 +1,8 @@
-"""Engines that take whole arrays: pygrad's Array and compile, and libraries with NumPy's manners.
+"""Adapts the engines that take whole arrays: pygrad's Array and compile, and libraries with NumPy's interface.
 
-A function for them is written once, as `f(ops, *arrays)`: with operators, `@`, and `ops.exp(x)`, `ops.sum(x)` and the
-like. `functions(f)` gives each engine's Work of it. What is no number in the problem is an array of doubles.
+A workload writes its function once, as `f(ops, *arrays)`, with operators, `@`, and methods of `ops` such as
+`ops.exp(x)` and `ops.sum(x)`. `functions(f)` returns the Work of each engine. An input of the problem is a number or an
+array of doubles.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Function = Callable[..., Any]
 
 
 class Arrays:
-    """An engine, by what its functions are called."""
+    """An engine: its functions, under common names."""
 
     exp: Function
     log: Function
@@ -28,16 +29,16 @@ class Arrays:
     sum: Function = methodcaller("sum")
 
     def function(self, f: Function, arrays: Sequence[Any], constants: Sequence[Any] = ()) -> Work:
-        """The value of f(ops, *arrays, *constants), and its gradient by the arrays."""
+        """The value of f(ops, *arrays, *constants) and its gradient with respect to the arrays."""
         raise NotImplementedError
 
     def training(self, loss: Function, arrays: Sequence[Any], rule: Rule, constants: Sequence[Any] = ()) -> Work:
-        """A step of training: loss(ops, *arrays, *constants), its gradient, and an update of the arrays."""
+        """A training step: loss(ops, *arrays, *constants), its gradient, and an update of the arrays."""
         raise NotImplementedError
 
 
 class PygradArray(Arrays):
-    """pygrad's Array; a number is a Value."""
+    """pygrad's Array. A number becomes a Value."""
 
     def __init__(self) -> None:
         self.exp, self.log, self.relu = map(methodcaller, ("exp", "log", "relu"))
@@ -72,7 +73,7 @@ class PygradArray(Arrays):
 
 
 class Compiled(PygradArray):
-    """A Program; what is traced is what PygradArray does."""
+    """pygrad.compile: a Program traced from the code that PygradArray runs."""
 
     def function(self, f: Function, arrays: Sequence[Any], constants: Sequence[Any] = ()) -> Work:
         program = pygrad.compile(lambda *leaves: f(self, *leaves, *constants), *arrays)
@@ -134,7 +135,7 @@ class Torch(Arrays):
 
 
 class Jax(Arrays):
-    """JAX, compiled by its jit. Arrays are on its device before, and results are waited for."""
+    """JAX, compiled by its jit. Inputs are on its device beforehand, and each call waits for the results."""
 
     def __init__(self) -> None:
         import jax
@@ -143,7 +144,7 @@ class Jax(Arrays):
         self.exp, self.log, self.relu = self.np.exp, self.np.log, jax.nn.relu
 
     def gradient(self, f: Function, arrays: int) -> Function:
-        """The function with its gradient by the first arrays."""
+        """The function with its gradient with respect to the first `arrays` arguments."""
         return self.jax.value_and_grad(lambda *x: f(self, *x), argnums=tuple(range(arrays)))  # type: ignore[no-any-return]
 
     def function(self, f: Function, arrays: Sequence[Any], constants: Sequence[Any] = ()) -> Work:
@@ -184,7 +185,7 @@ class Autograd(Arrays):
         self.relu = lambda x: self.np.maximum(x, 0.0)
 
     def gradient(self, f: Function, arrays: int) -> Function:
-        """The function with its gradient by the first arrays."""
+        """The function with its gradient with respect to the first `arrays` arguments."""
         return self.value_and_grad(lambda *x: f(self, *x), argnum=tuple(range(arrays)))  # type: ignore[no-any-return]
 
     def function(self, f: Function, arrays: Sequence[Any], constants: Sequence[Any] = ()) -> Work:
@@ -206,7 +207,7 @@ class Autograd(Arrays):
 
 
 class Casadi(Arrays):
-    """CasADi: an SX Function with the value and the gradient, called through its buffers, which is its quickest way."""
+    """CasADi: an SX Function of value and gradient, called through its buffers, which is its fastest interface."""
 
     def __init__(self) -> None:
         import casadi
@@ -220,15 +221,15 @@ class Casadi(Arrays):
         return x
 
     def largest(self, xs: Sequence[Any]) -> float:
-        """Nothing: exponents are small here, and what is taken from all of them changes no softmax."""
+        """0: the exponents are small here, and a softmax does not depend on what is subtracted from all of them."""
         return 0.0
 
     def call(self, inputs: Sequence[Any], symbols: Sequence[Any], outputs: Sequence[Any]) -> Function:
-        """What computes the outputs of the symbols and returns them, when the inputs are these arrays."""
+        """A function that computes and returns the outputs for these input arrays."""
         return self.bound(self.casadi.Function("f", symbols, outputs), inputs)
 
     def bound(self, f: Any, inputs: Sequence[Any]) -> Function:
-        """What calls a Function; its inputs are what these arrays hold at each call, column by column."""
+        """A function that calls a CasADi Function. Each call reads the inputs, column by column, from these arrays."""
         buffer, run = f.buffer()
         results: list[Any] = [np.empty(f.nnz_out(i)) for i in range(f.n_out())]
         for i, x in enumerate(inputs):
@@ -236,7 +237,7 @@ class Casadi(Arrays):
         for i, result in enumerate(results):
             buffer.set_res(i, memoryview(result))
 
-        kept = buffer, f, inputs  # what `run` has only pointers to
+        kept = buffer, f, inputs  # `run` holds only pointers to these
 
         def call(kept: Any = kept) -> list[Any]:
             run()
@@ -258,7 +259,7 @@ class Casadi(Arrays):
         return Work(call, read)
 
     def training_of_numbers(self, loss: Function, numbers: Sequence[float], rule: Rule) -> Work:
-        """A step of training, with a loss that is written number by number, as for `scalars.Scalars.training`."""
+        """A training step with a loss written scalar by scalar, as for `scalars.Scalars.training`."""
         x = self.casadi.SX.sym("x", len(numbers))
         value = loss(self, *self.casadi.vertsplit(x))
         parameters = np.array(numbers)
@@ -287,5 +288,5 @@ USUAL = ("array", "compile", "torch", "jax", "autograd", "casadi")
 
 
 def functions(f: Function, engines: Sequence[str] = USUAL) -> dict[str, Factory]:
-    """The function of a problem's arrays, on each engine."""
+    """The Work of a function of the problem's arrays, for each engine."""
     return each(engines, lambda engine, problem: ARRAYS[engine]().function(f, problem))

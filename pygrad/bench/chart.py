@@ -1,4 +1,4 @@
-"""The picture: a panel a workload, a bar an engine, on a logarithmic scale."""
+"""Draws the results of a run: a panel for each workload, a bar for each engine, on a logarithmic scale."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pygrad.bench.results import Measured, Results, Table
 
 COLORS = {"pygrad": "#d1495b", "yardstick": "#5f6f80", "peer": "#b4bec9", "limit": "#30638e"}
 COLUMNS = 3
-ROW, AROUND = 0.24, 2.6  # inches of an engine, and rows that a panel takes beside its engines
+ROW, AROUND = 0.24, 2.6  # inches per engine, and extra rows per panel
 
 
 def draw(found: Results, path: str) -> None:
-    """Write the picture of a run, as PNG or SVG by the path's ending."""
+    """Write the chart of a run as PNG or SVG, by the path's extension."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
@@ -25,7 +25,7 @@ def draw(found: Results, path: str) -> None:
         min(stacks, key=_rows).append(table)
     tallest = max(map(_rows, stacks))
     fig = Figure(figsize=(max(6.2 * len(stacks), 8), ROW * tallest + 1.3), layout="constrained")
-    fig.suptitle("Best on top: the shorter the bar, the better. Each line to the right is 10 times the one before.")
+    fig.suptitle("Best on top. Shorter bars are better. Each grid line is 10 times the one to its left.")
     for part, stack in zip(fig.subfigures(1, len(stacks), squeeze=False)[0], stacks):
         heights = [*(_rows([table]) for table in stack), tallest - _rows(stack) + 0.01]
         grid = part.add_gridspec(len(heights), 1, height_ratios=heights)
@@ -35,7 +35,7 @@ def draw(found: Results, path: str) -> None:
     fig.legend(
         handles=[Patch(color=COLORS[family], label=label) for family, label in families.items()],
         title=f"{found.machine['cpus']} x {found.machine['processor']}, {found.machine['python']}; "
-        "medians, and 5x: five times better than micrograd",
+        "medians; 5x means five times better than micrograd",
         loc="outside lower center",
         ncols=len(families),
         frameon=False,

@@ -1,4 +1,4 @@
-"""`pygrad bench compare A.json B.json`: what changed between two runs, row by row."""
+"""Compares two runs row by row: `pygrad bench compare A.json B.json`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pygrad.bench.engines import ENGINES
 from pygrad.bench.report import figure
 from pygrad.bench.results import Measured, Results
 
-SMALL = 0.05  # a change of less is none
+SMALL = 0.05  # a smaller relative change counts as noise
 
 
 class Change(NamedTuple):
@@ -27,12 +27,12 @@ class Change(NamedTuple):
 
     @property
     def ratio(self) -> float | None:
-        """How much of what it was the figure is now."""
+        """The figure after, divided by the figure before."""
         return self.after.median / self.before.median if self.before and self.after else None
 
     @property
     def verdict(self) -> str:
-        """Whether it changed. Noise: the middle halves of both runs' timings overlap, or the medians hardly differ."""
+        """How the row changed. It is "noise" if the middle halves overlap or the medians differ by less than SMALL."""
         if not self.before or not self.after:
             return "only after" if self.after else "only before"
         apart = self.after.lower > self.before.upper or self.after.upper < self.before.lower
@@ -43,23 +43,23 @@ class Change(NamedTuple):
 
 
 def read(path: str) -> Results:
-    """The run in a file.
+    """Read a run from a file.
 
     Raises
     ------
     ValueError
-        which names the file, if it cannot be read, or is not what `--json` writes
+        if the file cannot be read or was not written by `--json`; the message names the file
     """
     try:
         return Results.from_json(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from error
     except ValueError as error:
-        raise ValueError(f"{path} is not a file that `pygrad bench --json` wrote: {error}") from error
+        raise ValueError(f"{path} is not a file written by `pygrad bench --json`: {error}") from error
 
 
 def changes(before: Results, after: Results) -> Iterator[Change]:
-    """All rows that were measured in one of the runs or in both."""
+    """All rows that were measured in at least one of the runs."""
     for workload in dict.fromkeys([*before.tables, *after.tables]):
         tables = [run.tables.get(workload) for run in (before, after)]
         (quantity, *_) = [table.quantity for table in tables if table]
@@ -69,12 +69,12 @@ def changes(before: Results, after: Results) -> Iterator[Change]:
 
 
 def differences(before: Results, after: Results) -> list[str]:
-    """In what the machines of the runs differ."""
+    """The differences between the machines of the runs."""
     keys = [key for key in before.machine if key not in ("load", "versions")]
     pairs = [(key, before.machine[key], after.machine.get(key)) for key in keys]
     old, new = before.machine["versions"], after.machine["versions"]
     pairs += [(package, old.get(package), new.get(package)) for package in dict.fromkeys([*old, *new])]
-    return [f"{what}: {old} before, {new} after" for what, old, new in pairs if old != new]
+    return [f"{name}: {old} before, {new} after" for name, old, new in pairs if old != new]
 
 
 def table(found: list[Change]) -> Grid:
@@ -93,14 +93,15 @@ def table(found: list[Change]) -> Grid:
 
 
 def summary(found: list[Change]) -> str:
-    """How many rows say what; and how much slower all that is not pygrad's has become, which is the machine's doing."""
+    """The number of rows by verdict, and the change of the other engines' times, which is due to the machine."""
     verdicts = [change.verdict for change in found]
     counts = [f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts)]
     others = [change.ratio for change in found if change.ratio and _is_a_peer(change)]
     text = f"{len(found)} rows: {', '.join(counts)}."
     if others:
         text += (
-            f" Other engines than pygrad took {statistics.median(others):.2f} of the time before: that is the machine."
+            f" Engines other than pygrad took {statistics.median(others):.2f} times as long as before:"
+            " that is the effect of the machine."
         )
     return text
 

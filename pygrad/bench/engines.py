@@ -1,4 +1,4 @@
-"""The engines that are compared: what each is called, and how it comes into the environment."""
+"""Lists the engines to compare: their names, the packages they need, and how to install and prepare them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,29 @@ from pygrad.bench import limit
 
 
 class MissingError(Exception):
-    """An engine is not installed; the message is the command that installs it."""
+    """An engine is not installed. The message is the command that installs it."""
 
 
 def cpus() -> int:
-    """How many processors this process may use."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Engine(NamedTuple):
-    """One way of doing the work.
+    """An engine to compare.
 
-    `package` is what it needs beyond pygrad, as pip calls it and as Python imports it; `prepare` is called with the
-    module, once. If it `makes_garbage`, its nodes are objects of Python's collector, whose time is a part of its own.
+    Attributes
+    ----------
+    package
+        the package it needs besides pygrad, under the name for both pip and import
+    prepare
+        called once with the imported module
+    remark
+        a comment on the command that installs it
+    makes_garbage
+        whether Python's garbage collector tracks its nodes, so that collections count as part of its time
+    family
+        "peer", "pygrad", "yardstick" or "limit", which selects the colour in the chart
     """
 
     name: str
@@ -35,15 +45,15 @@ class Engine(NamedTuple):
     prepare: Callable[[Any], object] = lambda module: None
     remark: str = ""
     makes_garbage: bool = False
-    family: str = "peer"  # or "pygrad", "yardstick", "limit": the colours of the chart
+    family: str = "peer"
 
     def load(self) -> None:
-        """Import what it needs.
+        """Import the package and prepare it.
 
         Raises
         ------
         MissingError
-            with the command that installs it
+            if it is not installed
         """
         if self.name in LIMITS:
             if limit.compiler() is None:
@@ -64,7 +74,7 @@ class Engine(NamedTuple):
 @functools.lru_cache(None)
 def _prepared(package: str, prepare: Callable[[Any], object], command: str) -> None:
     if package == "jax":
-        os.environ.setdefault("NPROC", "1")  # what XLA asks for the number of its threads
+        os.environ.setdefault("NPROC", "1")  # XLA reads its number of threads from here
     try:
         module = importlib.import_module(package)
     except ModuleNotFoundError as error:
@@ -83,7 +93,7 @@ def _one_thread(torch: Any) -> None:
 
 
 LIMITS = ("c", "c-value")
-_TORCH = "the default on Linux brings gigabytes for GPUs; see pytorch.org for a CPU build"
+_TORCH = "the default build for Linux downloads gigabytes for GPUs; see pytorch.org for a CPU build"
 
 ENGINES = {
     engine.name: engine

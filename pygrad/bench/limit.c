@@ -1,36 +1,36 @@
-/* limit.c: the workloads with their gradients, written by hand: the speed that an engine can hope for.
+/* limit.c: the workloads and their gradients, written by hand. Their speed is the limit for an engine.
  *
- * Plain scalar C, without intrinsics and without -ffast-math, as someone writes it who knows both the
- * derivatives and the compiler: sums are split into parts where order is all that keeps the compiler from
- * vector instructions. */
+ * This is plain scalar C, without intrinsics and without -ffast-math, as an expert would write it. Sums are
+ * split into PARTIAL_SUMS independent sums, because the order of additions would otherwise prevent the compiler
+ * from using vector instructions. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "limit.h"
 
-enum { PARTS = 8 };
+enum { PARTIAL_SUMS = 8 };
 
-static double total(const double *parts) {
+static double total(const double *sums) {
   double sum = 0;
-  for (int i = 0; i < PARTS; i++) {
-    sum += parts[i];
+  for (int i = 0; i < PARTIAL_SUMS; i++) {
+    sum += sums[i];
   }
   return sum;
 }
 
 static double dot(int n, const double *x, const double *y) {
-  double parts[PARTS] = {0};
+  double sums[PARTIAL_SUMS] = {0};
   int i = 0;
-  for (; i + PARTS <= n; i += PARTS) {
-    for (int j = 0; j < PARTS; j++) {
-      parts[j] += x[i + j] * y[i + j];
+  for (; i + PARTIAL_SUMS <= n; i += PARTIAL_SUMS) {
+    for (int j = 0; j < PARTIAL_SUMS; j++) {
+      sums[j] += x[i + j] * y[i + j];
     }
   }
   for (; i < n; i++) {
-    parts[0] += x[i] * y[i];
+    sums[0] += x[i] * y[i];
   }
-  return total(parts);
+  return total(sums);
 }
 
 static void add_scaled(int n, double *restrict y, double scale, const double *restrict x) {
@@ -128,7 +128,8 @@ static void layer(int inputs, const double (*w)[HIDDEN], const double *b, const 
   }
 }
 
-/* dh: the gradient by the layer's results, from here on by what they were before the ReLU. */
+/* dh is the gradient with respect to the layer's outputs. The function changes it to the gradient with respect
+ * to the inputs of the ReLU. */
 static void layer_backward(int inputs, const double *x, const double *h, double *dh, double (*dw)[HIDDEN],
                            double *db) {
   for (int j = 0; j < HIDDEN; j++) {
@@ -140,7 +141,7 @@ static void layer_backward(int inputs, const double *x, const double *h, double 
   add_scaled(HIDDEN, db, 1, dh);
 }
 
-/* The hinge loss of one point, whose part in the gradient is added up. */
+/* The hinge loss of one point. Adds its gradient to g. */
 static double hinge(const mlp *p, const double *point, double label, double scale, mlp *g) {
   double h1[HIDDEN], h2[HIDDEN], dh1[HIDDEN], dh2[HIDDEN];
   layer(2, p->w1, p->b1, point, h1);
@@ -200,8 +201,8 @@ typedef struct {
   double widen[WIDE][WIDTH], narrow[WIDTH][WIDE], logits[VOCABULARY][WIDTH];
 } transformer;
 
-/* What the forward pass of one position leaves to the backward pass; the keys and values of all positions are
- * what later ones look at. */
+/* The activations of one position, which the forward pass stores for the backward pass. Later positions attend
+ * to the keys and values of all earlier ones. */
 typedef struct {
   double embedded[WIDTH], x[WIDTH], h[WIDTH], query[WIDTH], key[WIDTH], value[WIDTH], attended[WIDTH];
   double middle[WIDTH], h2[WIDTH], wide[WIDE], last[WIDTH], probabilities[VOCABULARY];
@@ -267,7 +268,7 @@ static void attend(activations *all, int at) {
   }
 }
 
-/* The gradients by the keys and values of this position and those before are added up in dkeys and dvalues. */
+/* Adds the gradients with respect to the keys and values of this and earlier positions to dkeys and dvalues. */
 static void attend_backward(const activations *all, int at, const double *dattended, double *dquery,
                             double (*dkeys)[WIDTH], double (*dvalues)[WIDTH]) {
   const activations *a = &all[at];
@@ -314,7 +315,7 @@ static double forward(const transformer *p, int at, int token, int next, activat
   return -log(a->probabilities[next]);
 }
 
-/* dkeys, dvalues: what the later positions have added so far. */
+/* dkeys and dvalues hold the contributions of the later positions. */
 static void backward(const transformer *p, int at, int token, int next, double scale, const activations *all,
                      double (*dkeys)[WIDTH], double (*dvalues)[WIDTH], transformer *g) {
   const activations *a = &all[at];
@@ -360,7 +361,7 @@ double gpt(int n, const int *tokens, const double *parameters, double *gradient)
 /* The Asian option ------------------------------------------------------------------------------------------
  */
 
-/* A day's logarithm of the price grows by drift + deviation * normal; both are the same on all paths. */
+/* The logarithm of the price grows by drift + deviation * normal each day. Both are the same on all paths. */
 static void curve(int days, double rate, const double *vols, double *drift, double *deviation) {
   const double dt = 1.0 / days;
   for (int day = 0; day < days; day++) {
@@ -396,8 +397,8 @@ double asian(int n, int days, double strike, double spot, double rate, const dou
   if (!drift) {
     return NAN;
   }
-  /* Of each day: the price, the sum over paths of the gradient by the day's growth, and of that times the
-   * normal. */
+  /* For each day: the price, and the sums over all paths of the gradients with respect to drift and deviation.
+   */
   double *deviation = drift + days, *price = drift + 2 * days, *by_drift = drift + 3 * days;
   double *by_deviation = drift + 4 * days;
   curve(days, rate, vols, drift, deviation);
@@ -414,7 +415,7 @@ double asian(int n, int days, double strike, double spot, double rate, const dou
     }
     payoffs += mean - strike;
     for (int day = days - 1; day >= 0; day--) {
-      dx += price[day]; /* the growth of a day is in the prices of all later ones */
+      dx += price[day]; /* a day's growth affects the prices of that day and all later days */
       by_drift[day] += dx;
       by_deviation[day] += dx * normals[day];
     }

@@ -1,6 +1,6 @@
-"""Hand-written C, limit.c: compiled by the system's compiler when it is needed, and called through cffi.
+"""Compiles the hand-written C of limit.c with the system's compiler when it is needed, and calls it through cffi.
 
-Its times are those of calls from Python, as all others are: 0.2 to 1 microseconds of each are the call.
+Its times include the call from Python, as for all engines: 0.2 to 1 microseconds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cffi import FFI
 
 from pygrad.bench.work import Factory, Work
 
-FLAGS = ["-O3", "-march=native", "-fno-math-errno"]  # the last so that sqrt() may be an instruction; nobody reads errno
+FLAGS = ["-O3", "-march=native", "-fno-math-errno"]  # without errno, sqrt() can be one instruction
 NO_COMPILER = "apt install gcc  # Fedora: dnf install gcc, macOS: xcode-select --install"
 SOURCE = Path(__file__).with_name("limit.c")
 
@@ -27,12 +27,12 @@ ffi.cdef(SOURCE.with_suffix(".h").read_text(encoding="utf-8"))
 
 
 def compiler() -> str | None:
-    """The path of the C compiler, if there is one."""
+    """The path of the C compiler, or None."""
     return shutil.which("cc")
 
 
 def compiler_version() -> str:
-    """What the compiler says of itself, in one line."""
+    """The first line of the compiler's version, or "none"."""
     path = compiler()
     if path is None:
         return "none"
@@ -47,9 +47,9 @@ def library() -> Any:
     Raises
     ------
     RuntimeError
-        with the compiler's message, if it refuses
+        with the compiler's message, if compilation fails
     """
-    with tempfile.TemporaryDirectory() as directory:  # a loaded library needs its file no more
+    with tempfile.TemporaryDirectory() as directory:  # a loaded library does not need its file
         path = f"{directory}/limit.so"
         command = [compiler() or "cc", *FLAGS, "-std=c11", "-shared", "-fPIC", "-o", path, str(SOURCE), "-lm"]
         done = subprocess.run(command, capture_output=True, text=True)
@@ -59,12 +59,12 @@ def library() -> Any:
 
 
 def pointer(x: Any) -> Any:
-    """To the numbers of an array, which it keeps alive."""
+    """A C pointer to the data of an array. It keeps the array alive."""
     return ffi.from_buffer("int[]" if x.dtype == np.int32 else "double[]", x)
 
 
 def function(name: str, size: Callable[[Any], int] | None = None) -> Factory:
-    """A function of limit.c that takes its size, if it has one, the inputs, and where their gradients go."""
+    """The factory of a function of limit.c that takes a size (if given), inputs, and pointers for their gradients."""
 
     def factory(problem: Any) -> Work:
         inputs = [np.ascontiguousarray(x, dtype=float) for x in problem]

@@ -1,4 +1,4 @@
-"""What the figures depend on beside the code: the machine, the compiler, and the versions of all engines."""
+"""Describes what the figures depend on besides the code: the machine, the compiler, and the versions of the engines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pygrad.bench.engines import ENGINES, cpus
 
 
 def processor() -> str:
-    """The processor's name, where Linux tells it."""
+    """The name of the processor, in detail on Linux."""
     if sys.platform == "linux":
         with open("/proc/cpuinfo") as cpuinfo:
             names = [line.split(":")[1].strip() for line in cpuinfo if line.startswith("model name")]
@@ -23,7 +23,7 @@ def processor() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of pygrad, NumPy, and the engines that are installed."""
+    """The versions of pygrad, NumPy and the installed engines."""
     packages = {"pygrad", "numpy", *(engine.package for engine in ENGINES.values() if engine.package)}
     found = {}
     for package in sorted(packages):
@@ -35,6 +35,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
+    """The description of this machine, stored with a run."""
     return {
         "processor": processor(),
         "cpus": cpus(),

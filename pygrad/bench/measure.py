@@ -1,4 +1,4 @@
-"""The check and the clock: how a workload's engines are measured, in turn. The package's docstring says why so."""
+"""Checks the engines of a workload and times them in turn. The package's docstring explains the method."""
 
 from __future__ import annotations
 
@@ -20,17 +20,26 @@ from pygrad.bench.results import Failed, Measured, Missing, Row
 from pygrad.bench.work import Work, Workload
 
 Numbers = npt.NDArray[np.float64]
-Tell = Callable[[str], None]  # what is being done; for the progress display
+Report = Callable[[str], None]  # takes the current activity, for the progress display
 
-CHECKS = 3  # calls whose results must be right; of very long ones, two
-MANY = {False: 1e-3, True: 0.05}  # seconds that a timing takes at least, the latter with Python's collector in between
-LONG, VERY_LONG = 0.1, 0.3  # seconds: if calls are longer, those of the check count, but for the first
+CHECKS = 3  # the calls whose results are checked; two if they are very long
+LEAST_TIMING = {False: 1e-3, True: 0.05}  # the shortest timing in seconds, by whether the engine makes garbage
+LONG, VERY_LONG = 0.1, 0.3  # seconds; if calls are longer, those of the check count as measurements, except the first
 
 
 class Effort(NamedTuple):
-    """How much is measured: in how many rounds, and for how many seconds in each.
+    """How much to measure.
 
-    An engine whose call lasts longer is measured for so many `seconds` in all and misses rounds, but for the `fewest`.
+    Attributes
+    ----------
+    rounds
+        the number of rounds
+    turn
+        the shortest turn of an engine, in seconds
+    seconds
+        the total time of an engine; if its calls are long, it skips rounds to stay within this time
+    fewest
+        the smallest number of measurements, even if they take longer
     """
 
     rounds: int
@@ -45,24 +54,24 @@ ONCE = Effort(rounds=1, turn=0.0, seconds=0.0, fewest=1)
 
 
 class Entry:
-    """An engine among those that take turns."""
+    """An engine that takes part in a measurement."""
 
     def __init__(self, name: str, work: Work, effort: Effort) -> None:
         self.name, self.work = name, work
-        self.samples: list[float] = []  # seconds, or what else is measured, of one unit
+        self.samples: list[float] = []  # seconds or bytes per unit
         self.rounds = effort.rounds
-        self.calls = 1  # that are timed at a time
-        self.wall = self.processor = 0.0  # seconds that all timings took, and in which this program had the processor
+        self.calls = 1  # the number of calls in a timing
+        self.wall = self.processor = 0.0  # seconds of wall time and of processor time of all timings
 
     def disagreement(self, expected: Sequence[Numbers]) -> str:
-        """What is wrong with its first results, if anything is."""
+        """How its first results differ from the expected ones, or an empty string."""
         for found, right in zip(self.first_results(), expected):
             if wrong := disagreement(found, right[:1] if self.work.value_alone else right):
                 return wrong
         return ""
 
     def first_results(self) -> list[Numbers]:
-        """What the first calls give. If they are long, they are measurements, too."""
+        """The results of the first calls. If the calls are long, their times count as measurements."""
         results = []
         for call in range(CHECKS):
             with self._watched():
@@ -83,7 +92,7 @@ class Entry:
         return seconds(self.work.run, self.calls) / self.calls / self.work.units
 
     def get_ready(self, effort: Effort) -> None:
-        """Find out how long a call takes, and from that how many are timed at a time, and in how many rounds."""
+        """Time a call, and choose from that the calls per timing and the number of rounds."""
         if self.samples:
             self.rounds = max(0, effort.fewest - (CHECKS - 1))
             return
@@ -93,14 +102,14 @@ class Entry:
         took = time.perf_counter() - start
         if took > LONG and self.work.sample:
             self.samples.append(first)
-        while not self.work.sample and took < MANY[ENGINES[self.name].makes_garbage]:
+        while not self.work.sample and took < LEAST_TIMING[ENGINES[self.name].makes_garbage]:
             self.calls *= 2
             took = seconds(self.work.run, self.calls)
         share = max(effort.fewest - len(self.samples), int(effort.seconds / max(took, effort.turn)))
         self.rounds = min(effort.rounds, share)
 
     def turn(self, least: float) -> None:
-        """Measure for as long, at least once, after a call that does not count."""
+        """Measure for at least this many seconds and at least once, after a warm-up call."""
         end = time.perf_counter() + least
         if not self.work.sample:
             self.work.run()
@@ -111,14 +120,14 @@ class Entry:
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
-        """See whether others want the processor, too."""
+        """Record wall and processor time, to detect whether other programs use the processor."""
         wall, processor = time.perf_counter(), time.process_time()
         yield
         self.wall += time.perf_counter() - wall
         self.processor += time.process_time() - processor
 
     def is_due(self, round: int, rounds: int) -> bool:
-        """Whether it takes part in this round: an engine that takes part in some takes part at even intervals."""
+        """Whether it takes part in this round. Its rounds are evenly spaced among all rounds."""
         return round * self.rounds // rounds < (round + 1) * self.rounds // rounds
 
     @property
@@ -129,7 +138,7 @@ class Entry:
 
 
 def seconds(work: Callable[[], object], calls: int = 1) -> float:
-    """How long so many calls take."""
+    """The time in seconds of this many calls."""
     start = time.perf_counter()
     for _ in itertools.repeat(None, calls):
         work()
@@ -137,7 +146,7 @@ def seconds(work: Callable[[], object], calls: int = 1) -> float:
 
 
 def quartiles(samples: Sequence[float]) -> tuple[float, float, float]:
-    """A quarter, half, and three quarters of the samples are at most as large."""
+    """The lower quartile, the median and the upper quartile."""
     if len(samples) == 1:
         return (samples[0],) * 3
     lower, median, upper = statistics.quantiles(samples, n=4, method="inclusive")
@@ -145,38 +154,38 @@ def quartiles(samples: Sequence[float]) -> tuple[float, float, float]:
 
 
 def numbers(result: Any) -> Numbers:
-    """All numbers of nested lists, tuples and arrays, in a row."""
+    """All numbers in nested lists, tuples and arrays, as a flat array."""
     if isinstance(result, (list, tuple)):
         return np.concatenate([np.empty(0), *map(numbers, result)])
-    return np.array(result, dtype=float).ravel()  # a copy: arrays are overwritten by later calls
+    return np.array(result, dtype=float).ravel()  # a copy, because later calls overwrite arrays
 
 
 def disagreement(found: Numbers, expected: Numbers) -> str:
-    """Where numbers differ from the expected ones, if they do."""
+    """The first difference from the expected numbers, or an empty string."""
     if found.shape != expected.shape:
-        return f"it gives {found.size:,} numbers, and reference {expected.size:,}"
+        return f"it returns {found.size:,} numbers, but the reference {expected.size:,}"
     for i, (x, y) in enumerate(zip(found.tolist(), expected.tolist())):
         if not math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-12):
-            what = f"its gradient's number {i:,}" if i else "its value"
-            return f"{what} is {x!r}, and reference's {y!r}"
+            name = f"element {i:,} of its gradient" if i else "its value"
+            return f"{name} is {x!r}, but the reference's is {y!r}"
     return ""
 
 
 def measure(
-    workload: Workload, names: Sequence[str], seed: int, effort: Effort, rows: dict[str, Row], tell: Tell
+    workload: Workload, names: Sequence[str], seed: int, effort: Effort, rows: dict[str, Row], report: Report
 ) -> None:
-    """Check the engines, measure those that are right, and fill in the rows, even if a KeyboardInterrupt ends it."""
+    """Check the engines, measure those that agree, and fill in the rows, even if Ctrl-C interrupts the measurement."""
     check_size = workload.check_size or workload.size
     problem, small = (workload.problem(np.random.default_rng(seed), size) for size in (workload.size, check_size))
-    tell(f"{workload.name}: reference")
+    report(f"{workload.name}: reference")
     reference = Entry("reference", (workload.reference or workload.engines["reference"])(small), effort)
-    _set_aside()
+    _freeze_garbage_collection()
     expected = reference.first_results()
     entries: list[Entry] = []
 
     def attempt(name: str, action: Callable[[], str | None]) -> bool:
-        """Do it; if it fails, or tells what is wrong, that is the engine's row."""
-        tell(f"{workload.name}: {ENGINES[name].label}")
+        """Run the action. If it raises or returns a complaint, store that as the engine's row."""
+        report(f"{workload.name}: {ENGINES[name].label}")
         try:
             wrong = action()
         except MissingError as missing:
@@ -190,11 +199,11 @@ def measure(
         return False
 
     def admit(name: str) -> str:
-        """Check an engine, and let it take part if nothing is wrong."""
+        """Check an engine. If its results are right, it takes part."""
         ENGINES[name].load()
         make = workload.engines[name]
         entry = Entry(name, make(small), effort) if name != "reference" else reference
-        _set_aside()
+        _freeze_garbage_collection()
         if entry is not reference and (wrong := entry.disagreement(expected)):
             return wrong
         entries.append(entry if check_size == workload.size else Entry(name, make(problem), effort))
@@ -204,10 +213,10 @@ def measure(
         for name in workload.engines:
             if name in names:
                 attempt(name, functools.partial(admit, name))
-        _set_aside()
+        _freeze_garbage_collection()
         _take_turns(entries, seed, ONCE if workload.once else effort, attempt)
     finally:
-        _take_back()
+        _unfreeze_garbage_collection()
         rows.update({entry.name: entry.row for entry in entries if entry.samples and entry.name not in rows})
 
 
@@ -227,14 +236,14 @@ def _take_turns(
                 gc.collect()
 
 
-def _set_aside() -> None:
-    """Keep what is in memory now from Python's collector: what the engines need beside their own garbage."""
+def _freeze_garbage_collection() -> None:
+    """Hide the objects that exist now from Python's collector, so that it scans only the engines' garbage."""
     gc.collect()
-    if hasattr(gc, "freeze"):  # PyPy has none
+    if hasattr(gc, "freeze"):  # PyPy does not have it
         gc.freeze()
-        gc.collect()  # counts what is left, on which depends how often all is looked at
+        gc.collect()  # update the collector's object counts, which determine how often it runs
 
 
-def _take_back() -> None:
+def _unfreeze_garbage_collection() -> None:
     if hasattr(gc, "unfreeze"):
         gc.unfreeze()

@@ -1,6 +1,6 @@
 """A minimal Value in plain Python, with slots and without closures: the yardstick for the GPT step.
 
-Each node keeps its operands and the derivative by each; there is nothing left to take away but the recursion limit.
+Each node stores its operands and the derivative with respect to each.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import math
 
 
 class Value:
-    """A number that remembers its operands and the derivatives by them."""
+    """A number with its operands and the derivative with respect to each."""
 
     __slots__ = ("data", "derivatives", "grad", "operands")
 

@@ -1,4 +1,4 @@
-"""What is printed: a table a workload, the bars, and what there is to choose from."""
+"""Formats what `pygrad bench` prints: a table for each workload, the targets, and the lists for --list."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from pygrad.bench import results
-from pygrad.bench.bars import BARS, Bar
 from pygrad.bench.engines import ENGINES, MissingError
 from pygrad.bench.results import Failed, Measured, Missing, Results, Table
+from pygrad.bench.targets import TARGETS, Target
 from pygrad.bench.work import Workload
 
 _PREFIXES = [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")]
@@ -20,13 +20,13 @@ _STYLES = {"pygrad": "bold", "limit": "cyan"}
 
 
 def console() -> Console:
-    """Where everything goes; wide enough for the tables where it is a file or a pipe."""
+    """The console for all output. If it is a file or a pipe, it is wide enough for the tables."""
     found = Console(highlight=False)
     return found if found.is_terminal else Console(highlight=False, width=max(found.width, 120))
 
 
 def figure(x: float, quantity: str) -> str:
-    """Seconds or bytes, with three digits and a unit.
+    """Format seconds or bytes with three digits and a unit.
 
     >>> figure(0.0012345, "s"), figure(32.04, "B"), figure(1234, "s")
     ('1.23 ms', '32 B', '1230 s')
@@ -38,7 +38,7 @@ def figure(x: float, quantity: str) -> str:
 
 
 def digits(x: float) -> str:
-    """Three digits at least, and no exponent.
+    """Format a number with at least three significant digits and no exponent.
 
     >>> digits(0.12345), digits(12.345), digits(39876.5)
     ('0.123', '12.3', '39,900')
@@ -48,6 +48,7 @@ def digits(x: float) -> str:
 
 
 def machine(found: dict[str, Any]) -> str:
+    """The description of the machine, in three lines."""
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     return escape(
         f"{found['cpus']} x {found['processor']}, {found['python']}, {found['system']}, load {found['load']}\n"
@@ -56,7 +57,7 @@ def machine(found: dict[str, Any]) -> str:
 
 
 def missing(results: Results) -> RenderableType | None:
-    """The engines that are not installed, and what installs them."""
+    """The engines that are not installed, and the commands that install them."""
     commands = {
         row.command: ENGINES[engine].label.partition(",")[0]
         for table in results.tables.values()
@@ -66,11 +67,11 @@ def missing(results: Results) -> RenderableType | None:
     if not commands:
         return None
     lines = [f"  {label:16}{escape(command)}" for command, label in commands.items()]
-    return "\n".join(["Not installed, so not measured:", *lines])
+    return "\n".join(["Not installed and therefore not measured:", *lines])
 
 
 def table(found: Table) -> Grid:
-    """A workload's engines, best first; those that failed, and those that are not installed, below."""
+    """The engines of a workload, best first. Engines that failed or are not installed come last."""
     micrograd, limit = found.measured("micrograd"), found.measured("c")
     grid = Grid("engine")
     grid.add_column(found.unit, justify="right")
@@ -103,7 +104,7 @@ def table(found: Table) -> Grid:
 
 
 def failures(found: Table) -> list[str]:
-    """Why engines failed, in one line each."""
+    """Why each failed engine failed, in one line."""
     return [
         f"[red]{ENGINES[engine].label} failed:[/red] {escape(row.reason)}"
         for engine, row in found.rows.items()
@@ -111,60 +112,60 @@ def failures(found: Table) -> list[str]:
     ]
 
 
-def bars(found: Results) -> Grid:
-    """What must be reached, and whether it is."""
+def targets(found: Results) -> Grid:
+    """The targets, and whether they are met."""
     grid = Grid("work", "peer")
-    for heading in ("peer's", "pygrad's", "ratio", "must reach"):
+    for heading in ("peer's", "pygrad's", "ratio", "target"):
         grid.add_column(heading, justify="right")
     grid.add_column("")
-    for bar in BARS:
-        if bar.workload in found.tables:
-            grid.add_row(bar.work, ENGINES[bar.peer].label if bar.peer else "", *_bar(bar, found))
+    for target in TARGETS:
+        if target.workload in found.tables:
+            grid.add_row(target.work, ENGINES[target.peer].label if target.peer else "", *_target(target, found))
     return grid
 
 
-def _bar(bar: Bar, found: Results) -> list[str]:
-    table, ratio = found.tables[bar.workload], bar.ratio(found)
+def _target(target: Target, found: Results) -> list[str]:
+    table, ratio = found.tables[target.workload], target.ratio(found)
     ours, theirs = (
         figure(row.median, table.quantity) if (row := table.measured(engine)) else ""
-        for engine in (bar.engine, bar.peer)
+        for engine in (target.engine, target.peer)
     )
-    if bar.faster:
-        wanted = f"{bar.faster:g}x"
+    if target.faster:
+        wanted = f"{target.faster:g}x"
     else:
-        wanted = f"at most {f'{bar.within:g}x' if bar.within else figure(bar.at_most, table.quantity)}"
+        wanted = f"at most {f'{target.within:g}x' if target.within else figure(target.at_most, table.quantity)}"
     if ratio is None:
-        return [theirs, ours, "", wanted, f"[yellow]not measured: {_why(bar, table)}"]
-    shown = f"{digits(1 / ratio if bar.within else ratio)}x" if bar.peer else ""
-    return [theirs, ours, shown, wanted, "[green]met" if ratio >= bar.least else "[red]missed"]
+        return [theirs, ours, "", wanted, f"[yellow]not measured: {_why_not_measured(target, table)}"]
+    shown = f"{digits(1 / ratio if target.within else ratio)}x" if target.peer else ""
+    return [theirs, ours, shown, wanted, "[green]met" if ratio >= target.least else "[red]missed"]
 
 
-def _why(bar: Bar, table: Table) -> str:
-    for engine in bar.engines:
+def _why_not_measured(target: Target, table: Table) -> str:
+    for engine in target.engines:
         row = table.rows.get(engine)
         if not isinstance(row, Measured):
-            what = {Missing: "is not installed", Failed: "failed"}.get(type(row), "did not run")
-            return f"{ENGINES[engine].label} {what}"
-    raise AssertionError("a bar whose engines were measured has a ratio")
+            reason = {Missing: "is not installed", Failed: "failed"}.get(type(row), "did not run")
+            return f"{ENGINES[engine].label} {reason}"
+    raise AssertionError("a target whose engines were all measured has a ratio")
 
 
 def noise(found: Results) -> str:
-    """A note, if the machine was too noisy to trust."""
+    """A note if some measurements are too noisy to trust, or an empty string."""
     noisy, rows = found.noisy(), sum(len(table.best_first()) for table in found.tables.values())
     if not noisy:
         return ""
     workload, engine, widest = noisy[0]
     taken = 1 - min(row.busy for *_, row in noisy)
     return (
-        f"[yellow]The machine was too noisy to trust {len(noisy)} of {rows} rows, marked ~: the middle half of the "
-        f"timings spreads over more than {results.NOISE:.0%} of the median (at most {widest.spread:.0%}: {workload}, "
-        f"{ENGINES[engine].label}), or other programs had more than {1 - results.BUSY:.0%} of the processor's time "
-        f"(at most {taken:.0%}). Run it again when nothing else runs."
+        f"[yellow]The machine was too noisy to trust {len(noisy)} of {rows} rows, marked ~. Either the middle half of "
+        f"the timings spreads over more than {results.NOISE:.0%} of the median (at most {widest.spread:.0%}: "
+        f"{workload}, {ENGINES[engine].label}), or other programs used more than {1 - results.BUSY:.0%} of the "
+        f"processor's time (at most {taken:.0%}). Run it again when no other program is running."
     )
 
 
-def choices(workloads: dict[str, Workload]) -> list[RenderableType]:
-    """What --only and --engines take."""
+def lists(workloads: dict[str, Workload]) -> list[RenderableType]:
+    """The workloads and the engines that --only and --engines accept."""
     work = Grid("--only", "work", "engines", title="Workloads", title_justify="left")
     for workload in workloads.values():
         work.add_row(workload.name, workload.title, " ".join(workload.engines))
@@ -172,10 +173,10 @@ def choices(workloads: dict[str, Workload]) -> list[RenderableType]:
     for engine in ENGINES.values():
         try:
             engine.load()
-            state = f"version {engine.version}" if engine.package else "here"
+            state = f"version {engine.version}" if engine.package else "included"
         except MissingError as missing:
             state = f"not installed: {escape(str(missing))}"
         except Exception as error:
-            state = f"[red]does not load: {escape(str(error))}"
+            state = f"[red]cannot be loaded: {escape(str(error))}"
         engines.add_row(engine.name, engine.label, state)
     return [work, engines]

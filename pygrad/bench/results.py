@@ -1,4 +1,4 @@
-"""What was measured, and how it is kept: as JSON, for people's own plots and for `pygrad bench compare`."""
+"""Stores the results of a run, and converts them to and from JSON for `pygrad bench compare` and other tools."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Union
 
 FORMAT = "pygrad bench 1"
-NOISE = 0.25  # a middle half as wide as this part of the median is not to be trusted
-BUSY = 0.9  # nor is what was measured with less of the processor's time than this part
+NOISE = 0.25  # a measurement is noisy if its middle half is wider than this fraction of the median
+BUSY = 0.9  # or if the program had the processor for less than this fraction of the time
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Median and quartiles of the measurements of one unit, seconds or bytes.
+    """The median and the quartiles of the measurements of one unit, in seconds or bytes.
 
-    `busy` is the part of the time in which this program had the processor, and no other.
+    `busy` is the fraction of the time in which this program had the processor.
     """
 
     median: float
@@ -26,7 +26,7 @@ class Measured:
 
     @property
     def spread(self) -> float:
-        """The width of the middle half, as a part of the median."""
+        """The interquartile range, as a fraction of the median."""
         return (self.upper - self.lower) / self.median
 
     @property
@@ -36,7 +36,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Failed:
-    """An engine that raised an exception or gave other numbers."""
+    """An engine that raised an exception or returned wrong numbers."""
 
     reason: str
 
@@ -54,7 +54,7 @@ _KINDS: dict[str, type[Row]] = {"measured": Measured, "failed": Failed, "missing
 
 @dataclass
 class Table:
-    """A workload's rows, by engine."""
+    """The rows of a workload, by engine."""
 
     title: str
     unit: str
@@ -72,14 +72,14 @@ class Table:
 
 @dataclass
 class Results:
-    """A run: the machine, the options, and a table for each workload, by its name."""
+    """A run: the machine, the options, and a table for each workload by name."""
 
     machine: dict[str, Any]
     options: dict[str, Any]
     tables: dict[str, Table] = field(default_factory=dict)
 
     def noisy(self) -> list[tuple[str, str, Measured]]:
-        """Workload, engine and row of what is not to be trusted, the widest spread first."""
+        """The workload, the engine and the row of each noisy measurement, the widest spread first."""
         found = [
             (workload, engine, row)
             for workload, table in self.tables.items()
@@ -109,17 +109,17 @@ class Results:
 
     @staticmethod
     def from_json(text: str) -> Results:
-        """The run that `to_json` wrote.
+        """Read the text that `to_json` wrote.
 
         Raises
         ------
         ValueError
-            if the text is something else
+            if `to_json` did not write the text
         """
         found = json.loads(text)
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             given = found.get("format", "no format") if isinstance(found, dict) else f"a {type(found).__name__}"
-            raise ValueError(f"it must say format {FORMAT!r}, and says {given!r}")
+            raise ValueError(f"its format must be {FORMAT!r}, got {given!r}")
         try:
             tables = {
                 name: Table(
@@ -132,7 +132,7 @@ class Results:
             }
             return Results(found["machine"], found["options"], tables)
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"it is damaged: {type(error).__name__} {error}") from error
+            raise ValueError(f"it is incomplete or damaged: {type(error).__name__} {error}") from error
 
 
 def _row_to_json(row: Row) -> dict[str, Any]:

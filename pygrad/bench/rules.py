@@ -1,4 +1,4 @@
-"""How training steps update parameters, for engines that bring no optimizer: SGD and Adam."""
+"""Implements SGD and Adam for engines without an optimizer, and selects the optimizers of those that have one."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class SGD(NamedTuple):
     rate: float
 
     def start(self, p: Any) -> Any:
-        """The state that the first update begins with."""
+        """The optimizer state before the first update."""
         return ()
 
     def update(self, p: Any, grad: Any, state: Any) -> tuple[Any, Any]:
-        """New parameters and state, of arrays of NumPy's kind."""
+        """The new parameters and state, for arrays with NumPy's interface."""
         return p - self.rate * grad, state
 
     def on_numbers(self, p: Numbers) -> Callable[[Numbers], None]:
@@ -45,7 +45,7 @@ class SGD(NamedTuple):
 
 
 class Adam(NamedTuple):
-    """Kingma & Ba, 2015."""
+    """Adam (Kingma & Ba, 2015)."""
 
     rate: float = 0.01
     beta1: float = 0.85
@@ -67,7 +67,7 @@ class Adam(NamedTuple):
         return _in_place(self, p)
 
     def on_values(self, leaves: list[Any]) -> Callable[[], None]:
-        """One parameter at a time."""
+        """A function that updates one leaf after the other."""
         means, squares = [0.0] * len(leaves), [0.0] * len(leaves)
         steps = 0
 

@@ -1,7 +1,7 @@
-"""Engines that are used number by number, as micrograd is.
+"""Adapts the engines that are used scalar by scalar, like micrograd.
 
-A function for them is written once, as `f(ops, *leaves)`: with Python's operators, and with `ops.exp(x)` and the like
-for what is not an operator. `functions(f)` gives each engine's Work of it.
+A workload writes its function once, as `f(ops, *leaves)`, with Python's operators and methods of `ops` such as
+`ops.exp(x)`. `functions(f)` returns the Work of each engine.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from pygrad.bench.rules import Rule
 from pygrad.bench.work import Factory, Work, each
 
 Function = Callable[..., Any]
-DEEP = 1 << 20 if sys.version_info >= (3, 11) else 12_000  # calls; before 3.11 each of them takes some of C's stack
+DEEP = 1 << 20 if sys.version_info >= (3, 11) else 12_000  # calls; before 3.11 each uses some of the C stack
 
 
 class Scalars:
-    """An engine whose Values are used as micrograd's are."""
+    """An engine with a class like micrograd's Value."""
 
-    cyclic = False  # whether its nodes hold themselves, so that only the collector frees them
+    cyclic = False  # whether nodes form reference cycles, which only the garbage collector frees
     leaf: Function
     constant: Function
     exp: Function
@@ -41,7 +41,7 @@ class Scalars:
         self.exp, self.log, self.relu = Value.exp, Value.log, Value.relu
 
     def largest(self, xs: Sequence[Any]) -> Any:
-        """The largest number, without a derivative."""
+        """The largest of the numbers, as a constant."""
         return max(x.data for x in xs)
 
     def number(self, x: Any) -> Any:
@@ -52,14 +52,14 @@ class Scalars:
             leaf.grad = 0.0
 
     def build(self, f: Function, leaves: Sequence[Any]) -> Any:
-        """The root of the function's graph."""
+        """Build the function's graph and return its root."""
         return f(self, *leaves)
 
     def backward(self, root: Any) -> None:
         root.backward()
 
     def gradient(self, f: Function, leaves: Sequence[Any]) -> Any:
-        """The function's number; afterwards the leaves have its gradient."""
+        """Return the function's value and leave its gradient in the leaves."""
         self.zero(leaves)
         root = self.build(f, leaves)
         self.backward(root)
@@ -69,16 +69,16 @@ class Scalars:
         return [leaf.grad for leaf in leaves]
 
     def updater(self, rule: Rule, leaves: list[Any]) -> Callable[[], None]:
-        """What updates the leaves by their gradients, in plain Python."""
+        """A function that updates the leaves by their gradients, in plain Python."""
         return rule.on_values(leaves)
 
     def function(self, f: Function, numbers: Sequence[float]) -> Work:
-        """The function's value and gradient."""
+        """The Work of the function's value and gradient."""
         leaves = [self.leaf(x) for x in numbers]
         return Work(lambda: self.gradient(f, leaves), lambda value: [value, self.grads(leaves)])
 
     def training(self, loss: Function, numbers: Sequence[float], rule: Rule) -> Work:
-        """A step of training: the loss, its gradient, and an update of the parameters, which begin as the numbers."""
+        """The Work of a training step: loss, gradient and update. The numbers are the initial parameters."""
         leaves = [self.leaf(x) for x in numbers]
         update = self.updater(rule, leaves)
 
@@ -90,7 +90,7 @@ class Scalars:
         return Work(step, lambda value: [value, self.grads(leaves)])
 
     def building(self, f: Function, numbers: Sequence[float], nodes: int) -> Work:
-        """The function's value alone: its graph is built, and freed."""
+        """The Work of building the function's graph and freeing it."""
         leaves = [self.leaf(x) for x in numbers]
 
         def build() -> Any:
@@ -112,7 +112,7 @@ class Reference(Scalars):
 
 
 class Micrograd(Scalars):
-    """micrograd, with exp and log added in the way of its lecture."""
+    """micrograd, with exp and log added as in its lecture."""
 
     cyclic = True
 
@@ -147,7 +147,7 @@ class Micrograd(Scalars):
 
 @contextlib.contextmanager
 def deep_recursion() -> Iterator[None]:
-    """As micrograd's backward() needs it: it recurses as deep as the graph is."""
+    """Raise the recursion limit, because micrograd's backward() recurses as deep as the graph."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(DEEP)
     try:
@@ -157,7 +157,7 @@ def deep_recursion() -> Iterator[None]:
 
 
 class TorchScalars(Scalars):
-    """PyTorch, with a tensor for each number."""
+    """PyTorch, with one tensor per number."""
 
     def __init__(self) -> None:
         import torch
@@ -181,7 +181,7 @@ class TorchScalars(Scalars):
 
 
 class Xad(Scalars):
-    """XAD, whose tape is recorded anew each time."""
+    """XAD, which records its tape at each call."""
 
     def __init__(self) -> None:
         import xad.adj_1st
@@ -199,7 +199,7 @@ class Xad(Scalars):
         return x.value
 
     def _activate(self) -> None:
-        """Make this the one tape that is active in this thread, until another engine's is."""
+        """Activate this tape. Only one tape can be active in a thread."""
         active = type(self.tape).getActive()
         if active is not self.tape:
             if active is not None:
@@ -207,7 +207,7 @@ class Xad(Scalars):
             self.tape.activate()
 
     def zero(self, leaves: Sequence[Any]) -> None:
-        """A new recording begins with gradients of 0."""
+        """Do nothing: a new recording starts with gradients of 0."""
 
     def build(self, f: Function, leaves: Sequence[Any]) -> Any:
         self._activate()
@@ -224,7 +224,7 @@ class Xad(Scalars):
         return [leaf.derivative for leaf in leaves]
 
     def training(self, loss: Function, numbers: Sequence[float], rule: Rule) -> Work:
-        """A step whose update makes new leaves, as a Real cannot be assigned to."""
+        """The Work of a training step. The update creates new leaves, because a Real is immutable."""
         parameters = np.array(numbers)
         update = rule.on_numbers(parameters)
         leaves = [self.leaf(x) for x in numbers]
@@ -251,10 +251,10 @@ USUAL = ("reference", "value", "micrograd", "torch-scalars", "xad")
 
 
 def functions(f: Function) -> dict[str, Factory]:
-    """The function of all numbers of a problem's arrays, on each engine."""
+    """The Work of a function of all numbers in the problem's arrays, for each engine."""
     return each(USUAL, lambda engine, problem: SCALARS[engine]().function(f, flat(problem)))
 
 
 def flat(arrays: Sequence[Any]) -> list[float]:
-    """The numbers of all arrays, in a row."""
+    """The numbers in all arrays, as a flat list."""
     return [number for x in arrays for number in np.ravel(x).tolist()]

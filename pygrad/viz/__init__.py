@@ -1,4 +1,4 @@
-"""Pictures: of graphs, as micrograd's notebook draws them or as a page to explore, and of what a model has learnt."""
+"""Draws graphs, as micrograd's notebook does or as a page to explore, and the decision boundary of a model."""
 
 from pygrad.viz.boundary import plot_decision_boundary
 from pygrad.viz.dot import draw_dot, to_dot

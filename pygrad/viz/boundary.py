@@ -1,4 +1,4 @@
-"""What a classifier has learnt, in a picture: the plane as it divides it."""
+"""Draws the decision boundary of a classifier."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pygrad.program import TraceWarning, compile
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_POINTS = 100  # on each axis of the grid; the boundary is drawn by interpolation between them
+_POINTS = 100  # grid points on each axis; the boundary is interpolated between them
 
 
 def plot_decision_boundary(
@@ -29,38 +29,38 @@ def plot_decision_boundary(
     margin: float = 1.0,
     cmap: str = "Spectral",
 ) -> Axes:
-    """Draw the plane as the model divides it, and the samples, as micrograd's demo does.
+    """Draw the decision boundary of a model, and the samples, as micrograd's demo does.
 
     Parameters
     ----------
     model
-        Takes a list of two Values, and returns the score: a Value, or a list or Array of one. A sample with a score
-        above 0 belongs to the second class.
+        Takes a list of two Values and returns the score: a Value, or a list or Array that holds one. A score above 0
+        means the second class.
     X
-        The samples, of shape (n, 2).
+        The samples, an array of shape (n, 2).
     y
-        Their classes, of shape (n,): numbers to be coloured by, such as -1 and 1.
+        The classes of the samples, an array of shape (n,). The numbers, such as -1 and 1, determine the colours.
     ax
-        Where to draw; by default on the current matplotlib axes.
+        The axes to draw on. The default is the current matplotlib axes.
     margin
-        How far to draw beyond the samples, in the units of X.
+        The width of the border around the samples, in the units of X.
     cmap
-        A name of a matplotlib colormap: its first colour is for scores of at most 0, its last for those above.
+        The name of a matplotlib colormap. Its first colour marks scores of at most 0, its last colour scores above 0.
 
     Returns
     -------
     matplotlib.axes.Axes
-        where it was drawn
+        The axes with the drawing.
 
     Raises
     ------
     ValueError
-        if X is not of shape (n, 2), y not of shape (n,), there is no sample or one that is not finite, or the model
-        returns more than one score
+        If X does not have shape (n, 2) or y shape (n,), if there are no samples, if a sample is not finite, or if the
+        model returns more than one score.
     TypeError
-        if the model returns something else
+        If the model does not return a score.
     ImportError
-        without matplotlib
+        If matplotlib is not installed.
 
     Examples
     --------
@@ -69,11 +69,11 @@ def plot_decision_boundary(
     """
     X, y = np.asarray(X, dtype=np.float64), np.asarray(y)
     if X.ndim != 2 or X.shape[1] != 2 or not len(X):
-        raise ValueError(f"X must have shape (n, 2), a row for each sample and at least one; its shape is {X.shape}")
+        raise ValueError(f"X must have shape (n, 2) with n > 0, got shape {X.shape}")
     if y.shape != X.shape[:1]:
-        raise ValueError(f"y must have a number for each of the {len(X)} samples of X; its shape is {y.shape}")
+        raise ValueError(f"y must have a number for each of the {len(X)} samples of X, got shape {y.shape}")
     if not np.isfinite(X).all():
-        raise ValueError("X must be finite; leave the samples out that have a nan or an inf")
+        raise ValueError("X must be finite; remove the samples with a nan or an inf")
     try:
         import matplotlib
         import matplotlib.pyplot as plt
@@ -84,7 +84,7 @@ def plot_decision_boundary(
     scores = _scores(model, np.column_stack([xx.ravel(), yy.ravel()])).reshape(xx.shape)
     ax = plt.gca() if ax is None else ax
     colours = matplotlib.colormaps[cmap]
-    scores = np.clip(scores, -1e300, 1e300)  # an inf is on a side, too; a nan is on neither, and left blank
+    scores = np.clip(scores, -1e300, 1e300)  # an inf has a sign, too; a nan has none and is left blank
     ax.contourf(xx, yy, scores, levels=[-np.inf, 0, np.inf], colors=[colours(0.0), colours(1.0)], alpha=0.8)
     ax.scatter(X[:, 0], X[:, 1], c=y, s=40, cmap=cmap, edgecolors="k", linewidths=0.5)
     ax.set(xlim=sides[0][[0, -1]], ylim=sides[1][[0, -1]])
@@ -92,10 +92,10 @@ def plot_decision_boundary(
 
 
 def _scores(model: Callable[[list[Value]], Any], points: Numbers) -> Numbers:
-    """The model's score at each point: by a Program, or by calls if what the model does depends on the numbers."""
+    """The model's score at each point, by a Program, or by a call for each point if the model cannot be compiled."""
 
     def score(x: list[Value]) -> Any:
-        return _only(model(x))
+        return _single_score(model(x))
 
     try:
         with warnings.catch_warnings():
@@ -106,13 +106,13 @@ def _scores(model: Callable[[list[Value]], Any], points: Numbers) -> Numbers:
     return np.asarray(program(points))
 
 
-def _only(result: Any) -> Any:
-    """The one score in what a model returned."""
+def _single_score(result: Any) -> Any:
+    """The score in a model's result."""
     if isinstance(result, Array):
         result = result.ravel()
     if isinstance(result, (Array, list, tuple)):
         if len(result) != 1:
-            raise ValueError(f"the model must return one score, not {len(result)}; pass a function that picks one")
+            raise ValueError(f"the model must return one score, not {len(result)}; pass a function that selects one")
         result = result[0]
     if not isinstance(result, Value) and not is_number(result):
         raise TypeError(f"the model must return a Value, or a list or Array of one, not {type(result).__name__!r}")

@@ -1,4 +1,4 @@
-"""Pictures of graphs, as micrograd's trace_graph notebook draws them."""
+"""Draws graphs with graphviz, as micrograd's trace_graph notebook does."""
 
 from __future__ import annotations
 
@@ -10,25 +10,32 @@ from pygrad.engine import Value
 if TYPE_CHECKING:
     import graphviz
 
-_MAX_NODES = 2000  # beyond that, graphviz takes minutes and nobody can read the picture
+_MAX_NODES = 2000  # for larger graphs graphviz takes minutes and the picture is unreadable
 
 
 def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> graphviz.Digraph:
-    """Return the graph that `root` was made of as a picture, which notebooks show and `.render(path)` writes.
+    """Draw the graph of `root`. Notebooks show the result; its method `render(path)` writes it to a file.
 
     Parameters
     ----------
+    root
+        The result of the graph to draw.
     format
-        `'svg'`, `'png'`, or another of graphviz.
+        `'svg'`, `'png'`, or another format of graphviz.
     rankdir
-        `'LR'`: from left to right; `'TB'`: from top to bottom.
+        `'LR'` to draw from left to right, `'TB'` from top to bottom.
+
+    Returns
+    -------
+    graphviz.Digraph
+        The drawing.
 
     Raises
     ------
     ValueError
-        if the graph has too many nodes to be read, or for another `rankdir`.
+        If the graph has more than 2,000 nodes, or `rankdir` is neither of these.
     ImportError
-        without the graphviz package; `to_dot` needs none.
+        If the graphviz package is not installed. `to_dot` does not need it.
 
     Examples
     --------
@@ -42,7 +49,7 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> graphviz.
         import graphviz
     except ImportError as error:
         raise ImportError(
-            "draw_dot needs `pip install graphviz`; pygrad.viz.to_dot(root) gives the text alone"
+            "draw_dot needs `pip install graphviz`; pygrad.viz.to_dot(root) returns only the DOT text"
         ) from error
     dot = graphviz.Digraph(format=format, graph_attr={"rankdir": rankdir})
     dot.body.extend(f"    {statement}\n" for statement in statements)
@@ -50,7 +57,7 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> graphviz.
 
 
 def to_dot(root: Value, rankdir: str = "LR") -> str:
-    """Return the graph that `root` was made of in graphviz's DOT language; see `draw_dot`.
+    """Return the graph of `root` in graphviz's DOT language. See `draw_dot` for the parameters.
 
     Examples
     --------
@@ -71,9 +78,9 @@ def to_dot(root: Value, rankdir: str = "LR") -> str:
 
 
 def _statements(root: Value, rankdir: str) -> list[str]:
-    """The picture's statements: a box a node, an oval an op."""
+    """The DOT statements: a box for each node and an oval for each op."""
     if not isinstance(root, Value):
-        raise TypeError(f"only the graph of a Value can be drawn, not of {type(root).__name__!r}")
+        raise TypeError(f"root must be a Value, not {type(root).__name__!r}")
     if rankdir not in ("LR", "TB"):
         raise ValueError(f"rankdir must be 'LR' or 'TB', not {rankdir!r}")
     names = {root: "n0"}
@@ -85,19 +92,19 @@ def _statements(root: Value, rankdir: str) -> list[str]:
         statements.append(f'{name} [label="{{ {label}data {v.data:.4f} | grad {v.grad:.4f} }}" shape=record]')
         if v._op:
             statements += [f'{name}op [label="{_escaped(v._op)}"]', f"{name}op -> {name}"]
-        for child in sorted(v._prev, key=lambda child: child._id):  # in an order that does not change
+        for child in sorted(v._prev, key=lambda child: child._id):  # _prev is a set; sort it for a fixed order
             if child not in names:
                 names[child] = f"n{len(names)}"
                 to_draw.append(child)
             statements.append(f"{names[child]} -> {name}op")
         if len(names) > _MAX_NODES:
             raise ValueError(
-                f"the graph has more than {_MAX_NODES} nodes, too many to be read; draw a part of it: "
-                "pass a Value nearer to the leaves, such as one neuron's output or a loss on one sample"
+                f"the graph has more than {_MAX_NODES} nodes, too many to read; draw a part of it: pass a Value closer "
+                "to the leaves, such as one neuron's output or the loss of one sample, or use graph_html"
             )
     return statements
 
 
 def _escaped(text: Any) -> str:
-    """Text as a part of a record's label, where some characters have a meaning."""
+    """Escape the characters that have a meaning in the label of a record."""
     return re.sub(r'([\\{}|<>"])', r"\\\1", str(text)).replace("\n", "\\n")

@@ -1,7 +1,8 @@
-"""Where to draw the nodes of a graph: in columns, so that every edge goes to the right and few cross.
+"""Lays out a graph in columns, so that every edge goes to the right and few edges cross.
 
-After Sugiyama, Tagawa & Toda, Methods for Visual Understanding of Hierarchical System Structures (1981), with
-heights by isotonic regression instead of their priority method.
+The method is that of Sugiyama, Tagawa & Toda, Methods for Visual Understanding of Hierarchical System Structures
+(1981), but heights are computed by isotonic regression instead of their priority method. An edge that spans several
+columns gets a *lane*, an extra item, in each column in between.
 """
 
 from __future__ import annotations
@@ -10,25 +11,25 @@ import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
-_LANE = 0.4  # the height that an edge needs where it passes a column, in that of a node
-_LANES = 3  # at most so many a node, over the whole drawing
-# Sweeps go from the root to the leaves and back, in turns. The last that reorders goes to the leaves: there every item
-# has something to be ordered by.
+_LANE = 0.4  # the height of a lane; a node has height 1
+_LANES = 3  # the largest number of lanes, per node of the graph
+# Sweeps alternate between the directions to the leaves and to the root. The last reordering sweep goes to the leaves,
+# because in that direction every item except the root has neighbours that determine its order.
 _REORDERINGS = 5
 _STRAIGHTENINGS = 5
 
 
 class Layout(NamedTuple):
-    """Where the nodes are. Heights are in those of a node; the edges of a node share its lane.
+    """The positions of the nodes. The unit of heights is the height of a node. All edges of a node share its lanes.
 
     Attributes
     ----------
     columns
-        for each node, from 0 on the left
+        the column of each node, from 0 on the left
     heights
-        for each node, of its middle, from 0 at the top
+        the height of the middle of each node, from 0 at the top
     lanes
-        for each node the heights at which its edges pass the columns that follow, as far as they need to
+        for each node, the heights at which its edges pass the next columns
     """
 
     columns: list[int]
@@ -37,7 +38,7 @@ class Layout(NamedTuple):
 
 
 def layered(operands: Sequence[Sequence[int]]) -> Layout:
-    """Lay out a graph whose nodes stand in topological order: the operands before the results, the root last.
+    """Lay out a graph. The nodes must be in topological order, operands before results, with the root last.
 
     Examples
     --------
@@ -62,10 +63,10 @@ def layered(operands: Sequence[Sequence[int]]) -> Layout:
 
 
 def _columns(uses: list[list[int]]) -> list[int]:
-    """The columns: each node as far to the right as its uses allow.
+    """The column of each node, as far to the right as its uses allow.
 
-    So a leaf stands beside what it is used in. Counted from the leaves, all of them would stand in the first column,
-    and a long sum would cross the whole picture to reach its terms.
+    This places a leaf next to the nodes that use it. If columns were counted from the leaves, all leaves would be in
+    the first column, and the edges of a long sum would cross the whole picture.
     """
     to_root = [0] * len(uses)
     for node in reversed(range(len(uses))):
@@ -75,18 +76,18 @@ def _columns(uses: list[list[int]]) -> list[int]:
 
 
 def _lanes(drawing: _Drawing, columns: list[int], uses: list[list[int]]) -> list[list[int]]:
-    """Connect the nodes, an edge that passes columns by an item in each of them; return these items for each node.
+    """Connect the nodes. Long edges get a lane in each column that they pass. Return the lanes of each node.
 
-    Where that would make too many items, the longest edges pass under whatever is there.
+    If there would be too many lanes, the longest edges get none and pass under the nodes.
     """
     lengths = [
         max((columns[use] for use in its), default=columns[node]) - columns[node] for node, its in enumerate(uses)
     ]
-    left = _LANES * len(uses)
+    lanes_left = _LANES * len(uses)
     lanes: list[list[int]] = [[] for _ in uses]
     for node in sorted(range(len(uses)), key=lengths.__getitem__):
-        left -= max(lengths[node] - 1, 0)
-        if left < 0:
+        lanes_left -= max(lengths[node] - 1, 0)
+        if lanes_left < 0:
             break
         at = node
         for column in range(columns[node] + 1, columns[node] + lengths[node]):
@@ -101,22 +102,22 @@ def _lanes(drawing: _Drawing, columns: list[int], uses: list[list[int]]) -> list
 
 
 class _Drawing:
-    """Items in columns, nodes and lanes alike, and what they are connected with on either side."""
+    """The items (nodes and lanes) of each column, and their neighbours on either side."""
 
     def __init__(self, columns: list[int]) -> None:
-        self.rooms = [1.0] * len(columns)
+        self.sizes = [1.0] * len(columns)
         self.heights = [0.0] * len(columns)
         self.before: list[list[int]] = [[] for _ in columns]
         self.after: list[list[int]] = [[] for _ in columns]
-        self.rank = list(range(len(columns)))  # of the first order, that of a walk: a tree has no crossings in it
+        self.rank = list(range(len(columns)))  # the initial order, by creation: a tree has no crossings in it
         self.columns: list[list[int]] = [[] for _ in range(max(columns) + 1)]
         for node, column in enumerate(columns):
             self.columns[column].append(node)
 
     def add_lane(self, column: int, node: int) -> int:
-        """Add an item for the edges of a node."""
-        item = len(self.rooms)
-        self.rooms.append(_LANE)
+        """Add a lane for the edges of a node, and return its item."""
+        item = len(self.sizes)
+        self.sizes.append(_LANE)
         self.heights.append(0.0)
         self.before.append([])
         self.after.append([])
@@ -125,12 +126,12 @@ class _Drawing:
         return item
 
     def connect(self, item: int, next_item: int) -> None:
-        """Draw an edge, or a part of one."""
+        """Add an edge, or a part of one."""
         self.after[item].append(next_item)
         self.before[next_item].append(item)
 
     def arrange(self) -> None:
-        """Find an order and heights: in sweeps, each item goes to the mean of what it is connected with."""
+        """Compute the order and the heights in sweeps, which move each item to the mean height of its neighbours."""
         for column in self.columns:
             column.sort(key=self.rank.__getitem__)
         weights = self._weights()
@@ -139,15 +140,15 @@ class _Drawing:
             sides = self.before if to_root else self.after
             for column in self.columns if to_root else reversed(self.columns):
                 if sweep < _REORDERINGS:
-                    wishes = {item: self._mean(sides[item], self.heights[item]) for item in column}
-                    column.sort(key=wishes.__getitem__)
+                    desired = {item: self._mean(sides[item], self.heights[item]) for item in column}
+                    column.sort(key=desired.__getitem__)
                 else:
-                    wishes = {item: self._mean(self.before[item] + self.after[item], 0.0) for item in column}
-                self._settle(column, wishes, weights)
+                    desired = {item: self._mean(self.before[item] + self.after[item], 0.0) for item in column}
+                self._place(column, desired, weights)
 
     def _weights(self) -> list[float]:
-        """How much an item's wish counts: more, the longer its way from the leaves, so that long sums are straight."""
-        depth = [0] * len(self.rooms)
+        """The weights of the items. They increase with the distance from the leaves, so that long sums are straight."""
+        depth = [0] * len(self.sizes)
         for column in self.columns:
             for item in column:
                 depth[item] = 1 + max((depth[other] for other in self.before[item]), default=-1)
@@ -156,24 +157,26 @@ class _Drawing:
     def _mean(self, items: list[int], otherwise: float) -> float:
         return sum([self.heights[item] for item in items]) / len(items) if items else otherwise
 
-    def _settle(self, column: list[int], wishes: dict[int, float], weights: list[float]) -> None:
-        """Give the items of a column the heights nearest to the wished ones at which they have room, in their order.
+    def _place(self, column: list[int], desired: dict[int, float], weights: list[float]) -> None:
+        """Set the heights of a column to be as close as possible to the desired ones, without overlap, in this order.
 
-        Nearest by the weighted sum of squares. Less the room of all that is above, heights may not fall from one item
-        to the next: an isotonic regression, here by pooling adjacent violators (Barlow et al. 1972).
+        This minimises the weighted sum of squares. After subtracting the sizes of the items above, heights must not
+        decrease from one item to the next. That is an isotonic regression, solved by pooling adjacent violators (Barlow
+        et al. 1972).
         """
-        pools: list[tuple[float, float, int]] = []  # of wishes times weights and of weights the sums, and how many
+        # The sum of desired heights times weights, the sum of weights, and the number of items in each pool.
+        pools: list[tuple[float, float, int]] = []
         above = 0.0
         for item in column:
             weight = weights[item]
-            pool = weight * (wishes[item] - above - self.rooms[item] / 2), weight, 1
+            pool = weight * (desired[item] - above - self.sizes[item] / 2), weight, 1
             while pools and pools[-1][0] * pool[1] >= pool[0] * pools[-1][1]:
                 total, weight, count = pools.pop()
                 pool = pool[0] + total, pool[1] + weight, pool[2] + count
             pools.append(pool)
-            above += self.rooms[item]
+            above += self.sizes[item]
         above, items = 0.0, iter(column)
         for total, weight, count in pools:
             for item in itertools.islice(items, count):
-                self.heights[item] = total / weight + above + self.rooms[item] / 2
-                above += self.rooms[item]
+                self.heights[item] = total / weight + above + self.sizes[item] / 2
+                above += self.sizes[item]

@@ -1,4 +1,4 @@
-"""A graph as one HTML page that needs nothing else: to pan, to zoom, to search, and to see what feeds what."""
+"""Writes a graph as a self-contained HTML page to pan, zoom and search, which shows what feeds a node."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pygrad.array import Array
 from pygrad.engine import Value
 from pygrad.viz.layout import layered
 
-_MAX_NODES = 5000  # what a browser draws smoothly
-_MAX_COUNTED = 100_000  # in a second
+_MAX_NODES = 5000  # a browser draws this many smoothly
+_MAX_COUNTED = 100_000  # counting stops here, after about a second
 
 
 class GraphPage:
-    """A page that `graph_html` made: `str(page)` is its HTML, notebooks show it, and `page.save(path)` writes it."""
+    """A page made by `graph_html`. Notebooks show it, `page.save(path)` writes it, and `str(page)` is its HTML."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -30,13 +30,13 @@ class GraphPage:
         return f"<GraphPage of {len(self._source):,} characters: page.save('graph.html') writes it>"
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page to a file, which any browser opens, and return the file's path."""
+        """Write the page to an HTML file and return the file's path."""
         path = Path(path)
         path.write_text(self._source, encoding="utf-8")
         return path
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the page in a frame of its own, which can run its script and do nothing else."""
+        """The page in a sandboxed frame that may run scripts and nothing else, for notebooks."""
         return (
             f'<iframe srcdoc="{html.escape(self._source)}" sandbox="allow-scripts" title="graph"'
             ' style="width: 100%; height: 600px; border: 0"></iframe>'
@@ -44,10 +44,10 @@ class GraphPage:
 
 
 def graph_html(root: Value | Array) -> GraphPage:
-    """Return the graph that `root` was made of as an HTML page to explore, complete in itself: it loads nothing.
+    """Return the graph of `root` as a self-contained HTML page for exploring it.
 
-    Drag to pan, turn the wheel to zoom, search for labels and ops. A click on a node shows its data, grad and op, and
-    lights up what feeds it and what it feeds. The page shows the graph as it is now; it does not follow it.
+    Drag to pan, scroll to zoom, and search for labels and ops. Click a node to see its data, grad and op, and to
+    highlight what feeds it and what it feeds. The page shows the graph at the time of the call. It does not update.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def graph_html(root: Value | Array) -> GraphPage:
     Raises
     ------
     ValueError
-        if the graph has more than 5,000 nodes, or for an Array with axes
+        If the graph has more than 5,000 nodes, or `root` is an Array with axes.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def graph_html(root: Value | Array) -> GraphPage:
         }
         for value, its, column, height, lane in zip(values, operands, *layout)
     ]
-    # In a script element nothing but "<" can end it, or change how the rest is read.
+    # Escape "<", the only character that can end a script element or change how it is parsed.
     graph = json.dumps(nodes, separators=(",", ":")).replace("<", "\\u003c")
     template = (resources.files("pygrad.viz") / "page.html").read_text(encoding="utf-8")
     return GraphPage(template.replace("{{graph}}", graph))
@@ -94,27 +94,25 @@ def graph_html(root: Value | Array) -> GraphPage:
 
 def _root(root: Value | Array) -> Value:
     if isinstance(root, Array) and root.ndim:
-        raise ValueError(
-            f"a graph has one root, and this Array of shape {root.shape} has {root.size}: pass one element, or the sum"
-        )
+        raise ValueError(f"root must be one Value, got an Array of shape {root.shape}; pass one element or the sum")
     if isinstance(root, Array):
         root = root[()]
     if not isinstance(root, Value):
-        raise TypeError(f"only the graph of a Value can be shown, not of {type(root).__name__!r}")
+        raise TypeError(f"root must be a Value or an Array without axes, not {type(root).__name__!r}")
     return root
 
 
 def _operands(value: Value) -> list[Value]:
-    """What is in `_prev`, in order, and twice if it is used twice."""
+    """The operands in order. Unlike in `_prev`, an operand that is used twice occurs twice."""
     if hasattr(value, "_symbol"):  # an op written in Python
         return [operand for operand in value._pins if isinstance(operand, Value)]
     operands = {operand._id: operand for operand in value._prev}
     ids = [lib.pg_operand(value._id, which) for which in (0, 1)]
-    return [operands[id] for id in ids if id in operands]  # an op's constant is none
+    return [operands[id] for id in ids if id in operands]  # an op's constant is not an operand in `_prev`
 
 
 def _in_topological_order(root: Value) -> list[Value]:
-    """All that the root was made of, operands before results, the root last; ValueError if there is too much."""
+    """The nodes of the graph, operands before results, the root last. Raises ValueError if there are too many."""
     order: list[Value] = []
     seen = {root}
     path = [(root, iter(_operands(root)))]
@@ -128,7 +126,7 @@ def _in_topological_order(root: Value) -> list[Value]:
     if len(seen) > _MAX_NODES:
         count = f"{len(seen):,}" if not path else f"more than {_MAX_COUNTED:,}"
         raise ValueError(
-            f"the graph has {count} nodes, and a page shows up to {_MAX_NODES:,}: show a part of it, from a Value "
-            "nearer to the leaves, such as one neuron's output or a loss on one sample"
+            f"the graph has {count} nodes, and a page shows at most {_MAX_NODES:,}; show a part of it: pass a Value "
+            "closer to the leaves, such as one neuron's output or the loss of one sample"
         )
     return order

@@ -1,4 +1,4 @@
-/* fuzz.h: what the fuzz targets share. A target defines fuzz(), which reads `data` to its end. */
+/* fuzz.h: shared by the fuzz targets. A target defines fuzz(), which reads `data` to its end. */
 #ifndef PYGRAD_FUZZ_H
 #define PYGRAD_FUZZ_H
 
@@ -17,7 +17,7 @@
 static const uint8_t *data;
 static size_t left;
 
-/* The next byte; 0 behind the last. */
+/* The next byte; 0 after the last. */
 static inline uint8_t byte(void) { return left ? left--, *data++ : 0; }
 
 static inline void must(bool is, const char *what, int line) {

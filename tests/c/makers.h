@@ -19,7 +19,8 @@ static const maker MAKERS[] = {
 #include "ops.def"
 };
 
-/* Of one row of the table with these operands; a number is the second where that is what the op takes. */
+/* Makes a node by one row of the table. Its second operand, if any, is b, or the number y if the op takes a
+ * constant. */
 static inline pg_made make_with(const maker *m, pg_id a, pg_id b, double y) {
   return m->unary ? m->unary(a) : m->binary ? m->binary(a, b) : m->constant(a, y, false);
 }

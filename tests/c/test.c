@@ -1,4 +1,4 @@
-/* test.c: runs the tests: those with a word of the command line in their names, or all. */
+/* test.c: runs the tests whose names contain a word of the command line, or all. */
 #define _POSIX_C_SOURCE 200809L
 #include "test.h"
 
@@ -41,7 +41,7 @@ void check(bool passed, const char *condition, const char *file, int line) {
 
 /* Memory ------------------------------------------------------------------------------------------------- */
 
-/* The linker puts these in place of the core's calls (ld's option --wrap). */
+/* The linker replaces the core's calls by these (ld's option --wrap). */
 void *__real_malloc(size_t bytes);
 void *__real_realloc(void *at, size_t bytes);
 void __real_free(void *at);
@@ -123,7 +123,7 @@ double random_number(uint64_t *seed) { return (double)(int64_t)random_bits(seed)
 
 /* Running ------------------------------------------------------------------------------------------------ */
 
-/* In a child, which exits: so a sanitizer looks for leaks, and gcov writes down what was run. */
+/* Runs a test in a child, which exits, so that a sanitizer looks for leaks and gcov writes its counts. */
 static bool passes(int test) {
   fflush(NULL);
   const pid_t child = fork();

@@ -1,12 +1,12 @@
-/* test.h: what the tests of csrc/ share. A test is
+/* test.h: shared by the tests of csrc/. A test is
  *
  *   TEST(a_sentence_that_it_proves) {
  *     ...
  *     CHECK(what must be true);
  *   }
  *
- * It runs in a process of its own, with a new arena, and must let go of all that it makes. After each CHECK the
- * whole arena is checked, too.
+ * It runs in a process of its own, with a new arena, and must release all nodes that it makes. Each CHECK also
+ * checks the whole arena.
  */
 #ifndef PYGRAD_TEST_H
 #define PYGRAD_TEST_H
@@ -25,7 +25,7 @@
 
 #define CHECK(condition) check(condition, #condition, __FILE__, __LINE__)
 
-/* Without the arena: for what is done a million times. */
+/* Does not check the arena: for what is done a million times. */
 #define REQUIRE(condition) require(condition, #condition, __FILE__, __LINE__)
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -34,21 +34,21 @@ void add_test(const char *name, void (*run)(void));
 void require(bool passed, const char *condition, const char *file, int line);
 void check(bool passed, const char *condition, const char *file, int line);
 
-/* Allocations that were not freed yet, live nodes, and blocks that hold any. */
+/* How many allocations were not freed yet, nodes live, and blocks are open. */
 int64_t allocated(void);
 uint64_t live_nodes(void);
 uint64_t open_blocks(void);
 
-/* The id of what was made, pinned or not; it must have been made. */
+/* The id of a new node, pinned or not. Making it must not have failed. */
 pg_id id_of(pg_made made);
 
 pg_id leaf(double number);
 void release(pg_id id);
 
-/* The whole sweep. PG_OK, or the status of the adjoint that failed. */
+/* A whole backward pass. PG_OK, or the status of the adjoint that failed. */
 int backward(pg_id root);
 
-/* Whether two numbers have the same bits; whether they are as close as the two ways of computing allow. */
+/* Whether two numbers have the same bits; whether they differ by rounding only. */
 bool same(double x, double y);
 bool near(double x, double y, double tolerance);
 

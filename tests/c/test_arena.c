@@ -1,5 +1,4 @@
-/* Blocks and nodes: where they are, how they are found again, and what there is when there is no more memory.
- */
+/* Tests of the arena: where nodes and blocks are, how they are used again, and what happens without memory. */
 #define _DEFAULT_SOURCE
 #include <stdio.h>
 #include <sys/resource.h>
@@ -56,7 +55,7 @@ TEST(nodes_in_blocks_used_again_are_younger_than_those_before) {
     if (step % 100 == 0) {
       CHECK(backward(half) == PG_OK);
     }
-    if (random_below(&seed, 500) == 0) { /* whole graphs die */
+    if (random_below(&seed, 500) == 0) { /* frees whole graphs */
       for (size_t i = 0; i < COUNT(held) / 2; i++) {
         release(held[i]);
         held[i] = leaf(1);
@@ -80,7 +79,7 @@ TEST(runs_of_leaves_lie_side_by_side) {
       CHECK((char *)pg_data_at(firsts[k] + 1) - (char *)pg_data_at(firsts[k]) == PG_NODE_BYTES ||
             sizes[k] == 1);
     }
-    for (size_t k = round % 2; k < COUNT(sizes); k += 1 + round % 2) { /* in pieces, or all */
+    for (size_t k = round % 2; k < COUNT(sizes); k += 1 + round % 2) { /* some of them, or all */
       for (size_t i = 0; i < sizes[k]; i++) {
         ids[i] = firsts[k] + (pg_id)i;
       }
@@ -91,7 +90,7 @@ TEST(runs_of_leaves_lie_side_by_side) {
       for (size_t i = 0; i < sizes[k]; i++) {
         ids[i] = firsts[k] + (pg_id)i;
       }
-      pg_release_all(sizes[k], ids); /* passes over those freed before */
+      pg_release_all(sizes[k], ids); /* skips those freed before */
     }
     CHECK(live_nodes() == 0);
   }
@@ -111,7 +110,7 @@ TEST(the_open_block_is_closed_where_a_run_of_leaves_needs_more_than_one) {
   CHECK(open_blocks() == 1);
 }
 
-/* Lets go of leaves that lie side by side. */
+/* Releases leaves with consecutive ids. */
 static void release_run(pg_id first, size_t count) {
   for (pg_id id = first; id < first + count; id++) {
     release(id);
@@ -154,7 +153,7 @@ TEST(a_chain_of_a_million_nodes_is_freed_and_its_memory_given_back) {
   }
   CHECK(full.committed_bytes > empty.committed_bytes + (1 << 20));
   CHECK(again.committed_bytes == full.committed_bytes);
-  const size_t many = 1200000; /* finds the blocks that were given back */
+  const size_t many = 1200000; /* uses the blocks that were given back */
   double *numbers = malloc(many * sizeof *numbers);
   pg_id *ids = malloc(many * sizeof *ids);
   memset(numbers, 0, many * sizeof *numbers);
@@ -253,7 +252,7 @@ TEST(more_leaves_than_ids_are_out_of_memory) {
   CHECK(pg_leaves(SIZE_MAX, NULL) == PG_NO_MEMORY);
 }
 
-/* What is committed at first, but for block 0: nodes to be filled with leaves, the first of which commits. */
+/* Nodes in the memory that is committed first, without block 0. */
 enum { FIRST_NODES = 127 * PG_BLOCK_NODES };
 
 static pg_id fill(size_t count) {
@@ -272,7 +271,8 @@ TEST(what_fits_in_the_memory_that_there_is_needs_no_more) {
   for (size_t i = 0; i < COUNT(operands); i++) {
     operands[i] = first + (pg_id)(FIRST_NODES - 2 * FREE + i - 1);
   }
-  /* First in blocks never used; then in free ones, and what is left of a block is not used again. */
+  /* First in blocks that were never used, then in free ones. The rest of a block that was closed stays unused.
+   */
   for (size_t room = FREE; room >= 2 * PG_BLOCK_NODES; room -= 7) {
     CHECK(pg_map_unary(PG_RELU, room + 1, operands, results) == PG_NO_MEMORY);
     CHECK(pg_map_unary(PG_RELU, room, operands, results) == PG_OK);
@@ -285,7 +285,7 @@ TEST(what_fits_in_the_memory_that_there_is_needs_no_more) {
 TEST(a_run_of_leaves_that_finds_no_memory_leaves_the_blocks_as_they_were) {
   const size_t full = FIRST_NODES - PG_BLOCK_NODES;
   const pg_id first = fill(full);
-  release(leaf(1)); /* the last block is open, and empty: it is closed in vain */
+  release(leaf(1)); /* the last block is open and empty: closing it makes no room */
   CHECK(pg_leaves((size_t)2 * PG_BLOCK_NODES, NULL) == PG_NO_MEMORY);
   release_run(first + (pg_id)full - PG_BLOCK_NODES, PG_BLOCK_NODES);
   const pg_id again = first + (pg_id)full - PG_BLOCK_NODES;
@@ -296,7 +296,8 @@ TEST(a_run_of_leaves_that_finds_no_memory_leaves_the_blocks_as_they_were) {
 }
 
 TEST(operands_whose_list_finds_no_memory_are_not_cut_short) {
-  /* There is room for all but one cell of their list; once those are freed, for more. */
+  /* There is room for all cells of their list but one. They are freed then, so that there is room for a shorter
+   * list. */
   static pg_id operands[PG_BLOCK_NODES + 2];
   const pg_id first = fill(FIRST_NODES - PG_BLOCK_NODES);
   for (size_t i = 0; i < COUNT(operands); i++) {
@@ -307,8 +308,8 @@ TEST(operands_whose_list_finds_no_memory_are_not_cut_short) {
   release_run(first, FIRST_NODES - PG_BLOCK_NODES);
 }
 
-/* Lets the process have so many bytes more. Sanitizers and valgrind need the address space for themselves: no.
- */
+/* Limits the address space to so many bytes more than the process has. False under sanitizers and valgrind,
+ * which need it themselves. */
 static bool limit_address_space(rlim_t bytes) {
   unsigned long pages = 0;
   FILE *statm = getenv("PYGRAD_SANITIZED") ? NULL : fopen("/proc/self/statm", "r");
@@ -338,7 +339,7 @@ TEST(a_smaller_arena_does_where_the_address_space_is_limited) {
   pg_memory memory;
   pg_memory_stats(&memory);
   CHECK(memory.live_nodes > 100000 && memory.reserved_bytes <= (128 << 20));
-  void *rest = pg_os_reserve(128 << 20); /* is left to others */
+  void *rest = pg_os_reserve(128 << 20); /* the rest of the process has room */
   CHECK(rest != NULL);
   pg_os_unreserve(rest, 128 << 20);
   CHECK(backward(y) == PG_OK);
@@ -363,7 +364,7 @@ TEST(no_address_space_is_out_of_memory_until_there_is_some) {
 
 TEST(memory_that_is_refused_is_out_of_memory_until_there_is_some) {
   struct rlimit before;
-  getrlimit(RLIMIT_DATA, &before); /* reserving is free of it, committing is not */
+  getrlimit(RLIMIT_DATA, &before); /* limits committed memory, but not reserved address space */
   const struct rlimit none = {1, before.rlim_max};
   if (getenv("PYGRAD_SANITIZED") || setrlimit(RLIMIT_DATA, &none)) {
     return;
@@ -381,7 +382,7 @@ TEST(memory_that_is_refused_is_out_of_memory_until_there_is_some) {
 }
 
 TEST(an_arena_has_room_for_nodes_and_for_the_table_of_their_blocks) {
-  /* Just enough for the nodes of half the blocks there can be, but not for their table, too. */
+  /* Enough for the nodes of half the blocks that there can be, but not for their table, too. */
   if (limit_address_space(((rlim_t)1 << 35) + (1 << 20))) {
     release(leaf(1));
     pg_memory memory;
@@ -400,7 +401,7 @@ TEST(only_whole_pages_are_given_back) {
   pg_os_unreserve(at, 4 * page);
 }
 
-/* What holds is found broken where it is broken ------------------------------------------------------------ */
+/* pg_check() ---------------------------------------------------------------------------------------------- */
 
 TEST(pg_check_finds_what_is_broken) {
   const pg_id x = leaf(2), y = leaf(3), z = id_of(pg_make_MUL(x, y)), r = id_of(pg_make_RELU(z));

@@ -1,11 +1,11 @@
-/* Many nodes at once: each builder against the scalar loop that stands with it in pygrad.h. */
+/* Tests of bulk.c and many.c: each bulk builder against the scalar loop that pygrad.h gives for it. */
 #include "graph/arena.h"
 #include "makers.h"
 #include "test.h"
 
 enum { ROWS = 3, N = 7, SIZE = ROWS * N };
 
-/* Leaves on both sides that have something in common: some of b are a's. */
+/* Leaves for both sides; some of b are also in a. */
 typedef struct {
   pg_id a[SIZE], b[SIZE], columns[N], bias[ROWS];
 } operands;
@@ -39,7 +39,7 @@ static void clear_grads(const operands *o) {
   CHECK(pg_fill(PG_GRAD, N, o->columns, 0) == PG_OK && pg_fill(PG_GRAD, ROWS, o->bias, 0) == PG_OK);
 }
 
-/* The sum of the results with a weight each, so that a change in one of them shows; then backward. */
+/* The weighted sum of the results, so that a change in any of them shows; then backward. */
 static double backward_through(size_t n, const pg_id *results) {
   pg_id total = leaf(0);
   for (size_t i = 0; i < n; i++) {
@@ -55,7 +55,7 @@ static double backward_through(size_t n, const pg_id *results) {
   return data;
 }
 
-/* The scalar loop's part: nodes made one by one. */
+/* The scalar loops: nodes made one by one. */
 
 static pg_id op1(const char *name, pg_id a) {
   for (size_t i = 0; i < COUNT(MAKERS); i++) {
@@ -184,11 +184,11 @@ TEST(reductions_build_the_loops_graph) {
       loops[row] = z;
     }
     compare(&o, ROWS, ours, loops);
-    CHECK(pg_reduce(ops[k], ROWS, 0, o.a, ours) == PG_OK); /* of nothing */
+    CHECK(pg_reduce(ops[k], ROWS, 0, o.a, ours) == PG_OK); /* of empty rows */
     CHECK(pg_data(ours[0]) == (ops[k] == PG_MUL));
     CHECK(pg_release_all(ROWS, ours) == PG_OK);
   }
-  pg_id maxima[SIZE]; /* each is its own: one hold more */
+  pg_id maxima[SIZE]; /* the maximum of one node is that node, held once more */
   CHECK(pg_reduce(PG_MAXIMUM, SIZE, 1, o.a, maxima) == PG_OK);
   CHECK(maxima[3] == o.a[3] && pg_refs(o.a[3]) == 2 && pg_release_all(SIZE, maxima) == PG_OK);
   drop_operands(&o);
@@ -321,7 +321,7 @@ TEST(an_mlp_builds_the_loops_graph) {
   const pg_mlp mlp = {3, widths, inputs, relu, p};
   const pg_id given[2] = {leaf(0.5), leaf(-0.25)};
   double grads[2];
-  for (int pass = 0; pass < 3; pass++) { /* nodes, numbers, both */
+  for (int pass = 0; pass < 3; pass++) { /* the inputs are nodes, numbers, or both */
     const pg_id x[2] = {pass == 1 ? 0 : given[0], pass >= 1 ? 0 : given[1]};
     const double numbers[2] = {0.5, -0.25};
     const pg_id some[3] = {p[0], p[3], p[PARAMETERS - 6]};
@@ -337,7 +337,7 @@ TEST(an_mlp_builds_the_loops_graph) {
     release(out[5]);
   }
   const pg_id zero_and_node[2] = {0, given[1]};
-  CHECK(pg_mlp_forward(&mlp, 2, zero_and_node, NULL, out) == PG_STALE); /* no number stands for it */
+  CHECK(pg_mlp_forward(&mlp, 2, zero_and_node, NULL, out) == PG_STALE); /* no number is given for it */
   pg_release_all(PARAMETERS, p);
   pg_release_all(2, given);
 }
@@ -376,7 +376,7 @@ TEST(a_builder_that_fails_makes_nothing_and_says_where) {
   pg_id out[6] = {0}, scratch[3];
   const uint64_t before = live_nodes();
 #define FAILS(call, status, at)                                                                                \
-  CHECK((call) == (status));                                                                                  \
+  CHECK((call) == (status));                                                                                   \
   CHECK(out[0] == (at) && live_nodes() == before)
   FAILS(pg_map_unary(PG_LOG, 3, a, out), PG_DOMAIN, 1);
   FAILS(pg_map_unary(PG_SQRT, 3, a, out), PG_DOMAIN, 2);
@@ -392,7 +392,7 @@ TEST(a_builder_that_fails_makes_nothing_and_says_where) {
   release(half);
 }
 
-/* Holds as many leaves as leave so much room in the block that is being filled. */
+/* Fills the open block with leaves until it has room for so many nodes. */
 static size_t pad(pg_id *leaves, uint32_t room) {
   size_t count = 0;
   do {

@@ -1,4 +1,4 @@
-/* Nodes one at a time: what they compute, who holds them, and the sweep. */
+/* Tests of nodes.c and sweep.c: what nodes compute, who holds them, and the backward pass. */
 #include "graph/arena.h"
 #include "makers.h"
 #include "test.h"
@@ -42,7 +42,7 @@ TEST(a_closure_of_an_op_of_the_table_is_called_in_place_of_the_adjoint) {
     pg_set_grad(x, 0);
     CHECK(pg_sweep_begin(&sweep, y) == PG_OK);
     CHECK(pg_sweep_run(&sweep, 1000) == z && pg_grad(z) == 3 && pg_grad(x) == 0);
-    CHECK(pg_backward_one(z) == PG_OK); /* what the closure may do */
+    CHECK(pg_backward_one(z) == PG_OK); /* as its closure may do */
     CHECK(pg_sweep_run(&sweep, 1000) == PG_DONE);
     const double grad = pg_grad(x);
     pg_set_grad(x, 0);
@@ -71,7 +71,7 @@ TEST(where_python_raises_nothing_is_made) {
   CHECK(live_nodes() == before);
   const pg_id huge_minus = leaf(-1e300);
   CHECK(pg_make_POWER(huge_minus, 2.5, false) == PG_OVERFLOW); /* Python's complex number overflows */
-  CHECK(pg_data(pg_operand(one, 0)) != 0);                      /* nan: there is none */
+  CHECK(pg_data(pg_operand(one, 0)) != 0);                     /* that is nan: there is no operand */
   pg_release_all(8, (pg_id[]){zero, one, minus, large, huge, inf, half, huge_minus});
 }
 
@@ -83,12 +83,12 @@ TEST(an_adjoint_that_fails_ends_the_sweep) {
   CHECK(pg_grad(root) == 2 && pg_grad(zero) == 0);
   const pg_id minus = leaf(-2), cube = leaf(3), power = id_of(pg_make_POW(minus, cube));
   CHECK(backward(power) == PG_DOMAIN); /* its slope by the exponent is complex */
-  CHECK(pg_grad(minus) == 12);         /* what came before stays */
+  CHECK(pg_grad(minus) == 12);         /* what was added before stays */
   pg_release_all(6, (pg_id[]){z, root, zero, power, cube, minus});
 }
 
 TEST(a_node_of_one_s_own_has_any_number_of_operands) {
-  const pg_made lonely = pg_custom(7, NULL, 0); /* the first node of all */
+  const pg_made lonely = pg_custom(7, NULL, 0); /* the first node in the arena */
   CHECK(lonely < 0 && pg_data(id_of(lonely)) == 7 && pg_op_arity(pg_op(id_of(lonely))) == 0);
   pg_id operands[5];
   for (int i = 0; i < 5; i++) {
@@ -104,7 +104,7 @@ TEST(a_node_of_one_s_own_has_any_number_of_operands) {
     CHECK(list == 0);
     const pg_made above = pg_make_RELU(z);
     CHECK(above < 0 && pg_flags_of(id_of(above)) & PG_PINNED);
-    CHECK(backward(id_of(above)) == PG_OK); /* passes by: there is no closure */
+    CHECK(backward(id_of(above)) == PG_OK); /* the sweep does not stop: there is no closure */
     release(id_of(above));
     release(z);
   }
@@ -112,8 +112,7 @@ TEST(a_node_of_one_s_own_has_any_number_of_operands) {
   release(id_of(lonely));
 }
 
-/* Holding ---------------------------------------------------------------------------------------------------
- */
+/* Holding -------------------------------------------------------------------------------------------------- */
 
 TEST(a_node_lives_while_it_is_held_or_an_operand) {
   const pg_id x = leaf(2), y = id_of(pg_make_ADD(x, x));
@@ -133,7 +132,7 @@ TEST(a_hold_that_is_kept_is_let_go_of_by_its_keeper) {
   CHECK(pg_keep(x) == PG_OK);
   CHECK(pg_release(x) == PG_STALE && pg_refs(x) == 2);
   CHECK(pg_release_kept(x) == PG_OK);
-  CHECK(pg_keep(x) == PG_STALE); /* y holds it, nobody outside */
+  CHECK(pg_keep(x) == PG_STALE); /* only y holds it, no handle */
   release(y);
 }
 
@@ -155,14 +154,13 @@ TEST(an_inner_node_that_two_hold_is_freed_once) {
   CHECK(live_nodes() == 0);
 }
 
-/* The sweep -------------------------------------------------------------------------------------------------
- */
+/* The sweep ------------------------------------------------------------------------------------------------ */
 
 TEST(a_sweep_goes_on_where_its_slice_ended) {
   for (uint32_t budget = 1; budget < 20000; budget *= 3) {
     const pg_id x = leaf(1);
     pg_id between[1500], y = id_of(pg_make_RELU(x));
-    for (size_t i = 0; i < COUNT(between); i++) { /* of the graph and others in turn */
+    for (size_t i = 0; i < COUNT(between); i++) { /* nodes of the graph alternate with others */
       const pg_id longer = id_of(pg_make_ADD(y, x));
       release(y);
       y = longer;
@@ -177,7 +175,7 @@ TEST(a_sweep_goes_on_where_its_slice_ended) {
     }
     CHECK(stop == PG_DONE && pg_grad(x) == 1501);
     CHECK(budget > 4000 || slices > 0);
-    CHECK(pg_sweep_run(&sweep, budget) == PG_DONE); /* there is nothing left */
+    CHECK(pg_sweep_run(&sweep, budget) == PG_DONE); /* no node is left */
     pg_release_all(COUNT(between), between);
     release(y);
     release(x);
@@ -203,7 +201,7 @@ TEST(a_slice_ends_sooner_where_blocks_are_passed) {
   const pg_id z = id_of(pg_make_RELU(y));
   pg_sweep sweep;
   CHECK(pg_sweep_begin(&sweep, z) == PG_OK);
-  /* Two blocks are worked on, and more than ten passed. */
+  /* Two blocks are processed, and more than ten skipped. */
   CHECK(pg_sweep_run(&sweep, 2 * PG_BLOCK_NODES + 10) == PG_MORE);
   CHECK(pg_sweep_run(&sweep, 1) == PG_DONE && pg_grad(x) == 1);
   CHECK(pg_release_all(COUNT(between), between) == PG_OK);

@@ -1,7 +1,7 @@
 /* The kernels of each op: side by side, all the same or apart; one for all or one a sample; few and many; and
  * at the edges of what a double is. Against the op table, as IEEE has it. */
 #include "graph/arena.h"
-#include "ieee.h"
+#include "program/ieee.h"
 #include "makers.h"
 #include "test.h"
 
@@ -100,6 +100,7 @@ static const pg_id *parameters;
 
 /* With one output, the sum of all, for the gradient; else all. */
 static pg_program *record(const setting *s, bool sum, unsigned without) {
+  pg_test_disable(without);
   const maker *m = &MAKERS[s->op - PG_LEAF - 1];
   pg_id inputs[N], made[MOST], sums[MOST];
   pg_trace_begin();
@@ -113,7 +114,8 @@ static pg_program *record(const setting *s, bool sum, unsigned without) {
     sums[i] = id_of(i ? pg_make_ADD(sums[i - 1], made[i]) : pg_make_ADD(made[0], made[0]));
   }
   pg_trace_end();
-  pg_program *p = pg_record(N, inputs, sum ? 1 : s->n, sum ? &sums[s->n - 1] : made, &NO_LOOKUPS, without);
+  pg_program *p = pg_record(N, inputs, sum ? 1 : s->n, sum ? &sums[s->n - 1] : made, &NO_LOOKUPS);
+  pg_test_disable(0);
   for (uint32_t i = s->n; i-- > 0;) {
     release(sums[i]);
     release(made[i]);
@@ -179,11 +181,11 @@ static const double EDGES[] = {
     1e154, 1e308, -1e308,   2,         -3,  2.5,    -0.5,    1e6,    -1e17,
     710,   -746,  INFINITY, -INFINITY, NAN, 0.1,    88};
 
-static void check_each_setting(int lanes) {
+static void check_each_setting(int which) {
   static const uint32_t SIZES[] = {1, 5, MOST}, STEPS[][2] = {{1, 1}, {1, 0}, {0, 1}, {2, 1}, {0, 0}};
   static const double EXPONENTS[] = {2.5, 3, -1, -0.5, 0};
   static double moderate[BATCH * N], edges[BATCH * N];
-  if (pg_test_use_lanes(lanes) != lanes) {
+  if (!pg_test_use_instruction_set(which)) {
     return; /* this machine has no such instructions */
   }
   uint64_t seed = 1;
@@ -197,7 +199,7 @@ static void check_each_setting(int lanes) {
     moderate[i] = 1.5 + random_number(&seed);
     edges[i] = EDGES[random_below(&seed, COUNT(EDGES))];
   }
-  const unsigned plain = PG_WITHOUT_DOTS | PG_WITHOUT_REDUCTION;
+  const unsigned plain = PG_DOTS | PG_REDUCTION;
   for (unsigned k = 0; k < COUNT(STEPS) * COUNT(SIZES) * 6; k++) {
     const unsigned size = k / 6 % COUNT(SIZES), steps = k / 6 / COUNT(SIZES);
     setting s = {.n = SIZES[size],
@@ -209,27 +211,27 @@ static void check_each_setting(int lanes) {
                  .exponent = EXPONENTS[k % COUNT(EXPONENTS)]};
     for (s.op = PG_LEAF + 1; s.op < PG_CUSTOM; s.op++) {
       check_values(&s, edges, of_w, plain);
-      check_gradient(&s, moderate, of_w, k % 4 < 2 ? plain : PG_WITHOUT_SHARING);
+      check_gradient(&s, moderate, of_w, k % 4 < 2 ? plain : PG_SHARING);
     }
     s.op = PG_ADD; /* for what takes two numbers */
     for (size_t c = 0; c < COUNT(COMPOSITES); c++) {
       s.composite = &COMPOSITES[c];
-      check_values(&s, edges, of_w, PG_WITHOUT_DOTS);
+      check_values(&s, edges, of_w, PG_DOTS);
     }
   }
   pg_release_all(N, w);
 }
 
-TEST(each_op_in_each_setting_in_kernels_of_2_lanes) { check_each_setting(2); }
-TEST(each_op_in_each_setting_in_kernels_of_4_lanes) { check_each_setting(4); }
-TEST(each_op_in_each_setting_in_kernels_of_8_lanes) { check_each_setting(8); }
+TEST(each_op_in_each_setting_in_baseline_kernels) { check_each_setting(0); }
+TEST(each_op_in_each_setting_in_kernels_of_the_second_instruction_set) { check_each_setting(1); }
+TEST(each_op_in_each_setting_in_kernels_of_the_third_instruction_set) { check_each_setting(2); }
 
 /* Dot products: z[i] = init[i] + sum over t of a[i, t] * b[i, t], with what lies side by side along i, or along
  * t. */
-static void check_dots(int lanes) {
+static void check_dots(int which) {
   enum { TERMS = 19, RESULTS = 21 };
   static double in[BATCH * TERMS], z[BATCH * RESULTS];
-  if (pg_test_use_lanes(lanes) != lanes) {
+  if (!pg_test_use_instruction_set(which)) {
     return;
   }
   uint64_t seed = 2;
@@ -252,7 +254,7 @@ static void check_dots(int lanes) {
     const pg_id *bias = with_init ? w + (ptrdiff_t)TERMS * RESULTS : NULL;
     CHECK(pg_matmul(1, TERMS, RESULTS, x, TERMS, 1, w, column, row, bias, out) == PG_OK);
     pg_trace_end();
-    pg_program *p = pg_record(TERMS, x, RESULTS, out, &NO_LOOKUPS, 0);
+    pg_program *p = pg_record(TERMS, x, RESULTS, out, &NO_LOOKUPS);
     pg_routine *r = pg_compile(p, 1, (size_t[]){TERMS}, (bool[]){batched}, PG_VALUES);
     const size_t batch = batched ? BATCH : 1;
     CHECK(r && pg_run(r, batch, (double *const[]){in, z}, 1) == PG_OK);
@@ -271,15 +273,15 @@ static void check_dots(int lanes) {
   pg_release_all(COUNT(w), w);
 }
 
-TEST(dot_products_in_kernels_of_2_lanes) { check_dots(2); }
-TEST(dot_products_in_kernels_of_4_lanes) { check_dots(4); }
-TEST(dot_products_in_kernels_of_8_lanes) { check_dots(8); }
+TEST(dot_products_in_baseline_kernels) { check_dots(0); }
+TEST(dot_products_in_kernels_of_the_second_instruction_set) { check_dots(1); }
+TEST(dot_products_in_kernels_of_the_third_instruction_set) { check_dots(2); }
 
 /* Totals over the batch of products of which both factors, or one or the other, are one a sample:
  * z = (x[0] + w) * v + (x[1] + w) * u, times a cotangent that may be one for all. Where x is detached, nothing
  * but the totals needs the products. */
-static void check_totals(int lanes, bool detached) {
-  if (pg_test_use_lanes(lanes) != lanes) {
+static void check_totals(int which, bool detached) {
+  if (!pg_test_use_instruction_set(which)) {
     return;
   }
   const pg_id w = leaf(0.5), v = leaf(3), u = leaf(-2);
@@ -289,7 +291,7 @@ static void check_totals(int lanes, bool detached) {
               b = id_of(pg_make_ADD((detached ? y : x)[1], w));
   const pg_id c = id_of(pg_make_MUL(a, v)), d = id_of(pg_make_MUL(b, u)), z = id_of(pg_make_ADD(c, d));
   pg_trace_end();
-  pg_program *p = pg_record(2, x, 1, &z, &NO_LOOKUPS, 0);
+  pg_program *p = pg_record(2, x, 1, &z, &NO_LOOKUPS);
   pg_id order[3]; /* of the parameters */
   CHECK(p && pg_program_parameters(p, order) == 3);
   static double in[2 * BATCH], cotangent[BATCH], values[BATCH], by_x[2 * BATCH], by_parameters[3];
@@ -318,6 +320,6 @@ static void check_totals(int lanes, bool detached) {
   release(w), release(v), release(u);
 }
 
-TEST(totals_in_kernels_of_2_lanes) { check_totals(2, false), check_totals(2, true); }
-TEST(totals_in_kernels_of_4_lanes) { check_totals(4, false), check_totals(4, true); }
-TEST(totals_in_kernels_of_8_lanes) { check_totals(8, false), check_totals(8, true); }
+TEST(totals_in_baseline_kernels) { check_totals(0, false), check_totals(0, true); }
+TEST(totals_in_kernels_of_the_second_instruction_set) { check_totals(1, false), check_totals(1, true); }
+TEST(totals_in_kernels_of_the_third_instruction_set) { check_totals(2, false), check_totals(2, true); }

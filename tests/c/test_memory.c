@@ -1,4 +1,4 @@
-/* Running out of memory: at each allocation of each function that may allocate. */
+/* Tests of running out of memory: each function that allocates, failing at each of its allocations. */
 #include "graph/arena.h"
 #include "makers.h"
 #include "test.h"
@@ -20,9 +20,9 @@ static void drop_operands(void) {
   pg_release_all(8, row);
 }
 
-/* What makes nodes: in so little room as there is ---------------------------------------------------------- */
+/* Makers, in as little room as there is -------------------------------------------------------------------- */
 
-/* Makes something, and drops it again. PG_OK, or the status. */
+/* Makes nodes and drops them. PG_OK or the status. */
 typedef int operation(void);
 
 static int dropped(pg_made made) {
@@ -92,7 +92,7 @@ static operation *const MAKING[] = {
 #include "ops.def"
 };
 
-/* Leaves until there is no room for more, or `most` of them. How many. */
+/* Makes leaves until there is no room for more, or `most` of them. Returns how many. */
 static size_t fill(pg_id *ids, size_t most) {
   size_t count = 0;
   for (pg_made made; count < most && (made = pg_leaf(0)) > 0;) {
@@ -106,7 +106,7 @@ TEST(whatever_makes_nodes_does_so_or_makes_none_be_there_ever_so_little_room) {
   make_operands();
   pg_test_fail_allocations(0);
   CHECK(pg_release_all(fill(ballast, COUNT(ballast)), ballast) ==
-        PG_OK); /* what is left of the operands' block */
+        PG_OK); /* so the block of the operands has room */
   const size_t room = fill(ballast, COUNT(ballast));
   CHECK(room < COUNT(ballast) && pg_leaf(1) == PG_NO_MEMORY);
   CHECK(pg_release_all(room, ballast) == PG_OK);
@@ -134,10 +134,9 @@ TEST(more_nodes_than_the_arena_has_are_out_of_memory) {
   drop_operands();
 }
 
-/* What allocates memory of its own --------------------------------------------------------------------------
- */
+/* Functions that allocate memory --------------------------------------------------------------------------- */
 
-/* A traced graph with something of everything in it, and more than arrays have room for at first. */
+/* A traced graph with every kind of node, and with more nodes than arrays have room for at first. */
 static struct {
   pg_id nodes[300];
   size_t count;
@@ -168,7 +167,7 @@ static void drop_traced(void) {
 
 static pg_program *record(void) {
   const pg_id inputs[] = {traced.nodes[0], 0};
-  return pg_record(2, inputs, 1, &traced.nodes[traced.count - 1], &traced.lookups, 0);
+  return pg_record(2, inputs, 1, &traced.nodes[traced.count - 1], &traced.lookups);
 }
 
 static pg_routine *compile(const pg_program *p, int wanted) {
@@ -265,7 +264,7 @@ TEST(a_run_does_with_the_threads_and_the_memory_there_are) {
     const int status = pg_run(routine, BATCH, all, 4);
     pg_test_fail_allocations(-1);
     CHECK(status ==
-          (successes ? PG_OK : PG_NO_MEMORY));       /* one for the run: all threads but this may be missing */
+          (successes ? PG_OK : PG_NO_MEMORY));        /* one for the run: all threads but this may be missing */
     CHECK(allocated() == before + (status == PG_OK)); /* the memory is kept for the next run */
     if (status == PG_OK && finished++ == 0) {
       memcpy(first_z, z, sizeof z), memcpy(first_by_in, by_in, sizeof by_in);

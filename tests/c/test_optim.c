@@ -1,7 +1,7 @@
-/* Parameter updates, each against one number at a time. */
+/* Tests of optim.c: each optimizer against its formula, one number at a time. */
 #include "test.h"
 
-enum { N = 150 }; /* two groups and a part of one */
+enum { N = 150 }; /* two full slices and one that is not */
 
 static void make_parameters(uint64_t seed, pg_id *ids, double *data, double *grads) {
   for (int i = 0; i < N; i++) {

@@ -1,4 +1,4 @@
-/* Ids that name no live node: each function that takes ids refuses them, and changes nothing. */
+/* Tests of ids that name no live node: each function that takes ids returns PG_STALE, and changes nothing. */
 #include "graph/arena.h"
 #include "makers.h"
 #include "test.h"
@@ -63,12 +63,12 @@ static void refuse_among_many(pg_id bad) {
 
 static void refuse_in_programs(pg_id bad) {
   const pg_lookups none = {0};
-  CHECK(!pg_record(0, NULL, 1, &bad, &none, 0));
-  CHECK(!bad || !pg_record(1, &bad, 1, &good, &none, 0)); /* 0 is an index */
+  CHECK(!pg_record(0, NULL, 1, &bad, &none));
+  CHECK(!bad || !pg_record(1, &bad, 1, &good, &none)); /* 0 is an index */
   const uint32_t zero[] = {0}, one[] = {1}, two[] = {2};
   const pg_lookups node = {1, &bad, zero, zero, 1, one, &good};
   const pg_lookups element = {1, &good, zero, zero, 1, two, (pg_id[]){good, bad}};
-  CHECK(!pg_record(1, (pg_id[]){0}, 1, &good, &node, 0) && !pg_record(1, (pg_id[]){0}, 1, &good, &element, 0));
+  CHECK(!pg_record(1, (pg_id[]){0}, 1, &good, &node) && !pg_record(1, (pg_id[]){0}, 1, &good, &element));
 }
 
 TEST(ids_that_name_no_live_node_are_refused) {

@@ -1,9 +1,10 @@
-/* Many threads at once, for ThreadSanitizer, too. What the caller must keep apart (one sweep, one recording or
- * compiling at a time) is kept apart by a lock, as the GIL does. */
+/* Tests of many threads at once, also run by ThreadSanitizer. A lock allows one sweep, one recording or
+ * compiling at a time, as callers must and the GIL does. */
 #include <pthread.h>
 
 #include "graph/arena.h"
 #include "makers.h"
+#include "memory.h"
 #include "test.h"
 
 enum { THREADS = 6, ROUNDS = 60, BATCH = 200 };
@@ -60,7 +61,7 @@ TEST(threads_make_sweep_and_drop_graphs_over_shared_leaves) {
   pg_release_all(4, shared);
 }
 
-/* Each function that takes the arena's lock: at the same time as itself, and as all the others. */
+/* Each function that takes the arena's lock, at the same time as itself and as all others. */
 
 static void make_each(void) {
   for (size_t i = 0; i < COUNT(MAKERS); i++) {
@@ -153,7 +154,7 @@ static pg_program *record(void) {
   pg_id slope = id_of(pg_make_ADD(shared[0], shared[1])), more = id_of(pg_make_ABS(shared[2]));
   const pg_id all = id_of(pg_make_ADD(slope, more)), y = id_of(pg_make_MUL(all, x));
   pg_trace_end();
-  pg_program *p = pg_record(1, &x, 1, &y, &(pg_lookups){0}, 0);
+  pg_program *p = pg_record(1, &x, 1, &y, &(pg_lookups){0});
   release(y), release(all), release(more), release(slope), release(x);
   return p;
 }
@@ -179,7 +180,7 @@ static void *record_compile_and_make(void *argument) {
     }
     pthread_mutex_lock(&one_at_a_time);
     const pg_id y = id_of(pg_make_MUL(shared[0], shared[1]));
-    pg_program *p = pg_record(1, shared, 1, &y, &(pg_lookups){0}, 0);
+    pg_program *p = pg_record(1, shared, 1, &y, &(pg_lookups){0});
     pg_routine *r = pg_compile(p, 1, (size_t[]){1}, (bool[]){true}, PG_VALUES);
     pthread_mutex_unlock(&one_at_a_time);
     double x[3] = {1, 2, 3}, z[3];
@@ -224,4 +225,24 @@ TEST(a_trace_is_of_what_its_own_thread_makes_and_reads) {
   in_threads(trace_or_make);
   CHECK(live_nodes() == 1);
   release(shared[0]);
+}
+
+static atomic_int allocated_by_all;
+
+static void *allocate(void *argument) {
+  (void)argument;
+  for (int i = 0; i < BATCH; i++) {
+    void *at = pg_resize(NULL, 1);
+    allocated_by_all += at != NULL;
+    free(at);
+  }
+  return NULL;
+}
+
+TEST(exactly_as_many_allocations_of_all_threads_succeed_as_a_test_allows) {
+  pg_test_fail_allocations(THREADS * BATCH / 2);
+  in_threads(allocate);
+  CHECK(allocated_by_all == THREADS * BATCH / 2 && !pg_may_allocate());
+  pg_test_fail_allocations(-1);
+  CHECK(pg_may_allocate());
 }

@@ -1,7 +1,7 @@
-"""Running out of memory: whatever fails is a MemoryError, nothing leaks, and all that was there before is as it was.
+"""Running out of memory: every failure is a MemoryError, nothing leaks, and existing state is unchanged.
 
-The core asks one function for every allocation, and that can be told to fail. Nodes have an allocation for thousands of
-them at a time, so here the arena is filled to the brim, but for as much room as is wanted.
+The core makes every allocation through one function, which a test can make fail. One allocation serves thousands of
+nodes, so these tests fill the arena and leave a given number of free nodes.
 """
 
 import ctypes
@@ -13,20 +13,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-import figures
 import numpy as np
 import pytest
-from conftest import on_cpython
-from loops import LOOPS
-from operations import NOT_CALLED, OPERATIONS, World, is_covered, public_names
 
 import pygrad
 from pygrad._lib import lib
+from support import figures, on_cpython
+from support.loops import LOOPS
+from support.operations import NOT_CALLED, OPERATIONS, World, is_covered, public_names
 
 pytestmark = on_cpython("PyPy finalizes a Value when it collects garbage")
 
-BLOCK = 256  # nodes; see csrc/arena.h
-BLOCKS = 128  # that are left free at most
+LIMITED = Path(__file__).parent.parent / "support" / "limited.py"
+BLOCK = 256  # nodes; see csrc/graph/arena.h
+BLOCKS = 128  # left free at most
 MANY = BLOCK * BLOCKS
 
 
@@ -37,7 +37,7 @@ def test_every_public_name_is_in_the_table():
 
 
 class Arena:
-    """The arena, full but for as much room as is wanted."""
+    """Fills the arena but for a given number of nodes."""
 
     def __init__(self):
         self.cushion = [pygrad.array(np.zeros(BLOCK)) for _ in range(BLOCKS)]
@@ -61,7 +61,7 @@ class Arena:
 
 
 class Witness:
-    """Graphs that were there before, each of whose nodes is held; and the numbers they give."""
+    """Existing graphs, all of whose nodes are held, and the numbers that they must keep giving."""
 
     def __init__(self, world):
         x = world.x * world.y
@@ -86,7 +86,7 @@ class Witness:
 def world(tmp_path_factory):
     world = World(tmp_path_factory.mktemp("world"))
     world.wide = [pygrad.array(x) for x in np.random.default_rng(2).uniform(0.5, 2, (2, 20, 30))]
-    for operation in OPERATIONS.values():  # what stays from the first time on is there now
+    for operation in OPERATIONS.values():  # allocates what is kept after a first call
         operation(world)
     return world
 
@@ -107,7 +107,7 @@ def arena(world, witness):
 
 
 class Attempts:
-    """How often an operation failed, each time with all as it was before."""
+    """Counts how often an operation failed, and checks each time that nothing has changed."""
 
     total = 0
 
@@ -116,7 +116,7 @@ class Attempts:
         self.count = 0
 
     def succeeds(self, operation, successes=0):
-        """Whether it does with so many allocations. What it gives is let go of."""
+        """Whether the operation succeeds with so many allocations. Its result is dropped."""
         before = pygrad.memory_stats()
         lib.pg_test_fail_allocations(successes)
         try:
@@ -128,10 +128,10 @@ class Attempts:
         finally:
             lib.pg_test_fail_allocations(-1)
         if pygrad.memory_stats().live_nodes != before.live_nodes:
-            gc.collect(1)  # circles of objects, made since the last time
+            gc.collect(1)  # cycles made since the last collection
         after = pygrad.memory_stats()
         assert after.live_nodes == before.live_nodes
-        assert after.blocks <= before.blocks + 1  # an empty one may be open
+        assert after.blocks <= before.blocks + 1  # one empty block may be open
         assert after.committed_bytes == before.committed_bytes
         assert done or self.witness.holds()
         self.count += not done
@@ -148,7 +148,7 @@ def attempts(witness, arena):
 
 
 def rooms(full):
-    """Ever more room: at first each number of nodes, then steps."""
+    """Growing numbers of free nodes: at first each number, then in steps."""
     each = 2 * BLOCK if full else 8
     yield from range(each)
     while each < MANY:
@@ -158,7 +158,7 @@ def rooms(full):
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_whichever_node_there_is_no_room_for_all_is_as_it_was(name, arena, attempts, full):
+def test_running_out_of_room_at_any_node_changes_nothing(name, arena, attempts, full):
     for room in rooms(full):
         arena.leave(room)
         if attempts.succeeds(OPERATIONS[name]):
@@ -166,7 +166,7 @@ def test_whichever_node_there_is_no_room_for_all_is_as_it_was(name, arena, attem
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_whichever_allocation_fails_all_is_as_it_was(name, attempts):
+def test_a_failure_of_any_allocation_changes_nothing(name, attempts):
     for successes in itertools.count():
         if attempts.succeeds(OPERATIONS[name], successes):
             break
@@ -175,7 +175,7 @@ def test_whichever_allocation_fails_all_is_as_it_was(name, attempts):
 
 
 @pytest.mark.parametrize("name", LOOPS)
-def test_a_builder_of_many_blocks_that_finds_no_room_leaves_nothing_behind(name, world, arena, attempts):
+def test_a_builder_that_runs_out_of_room_leaks_nothing(name, world, arena, attempts):
     _, make = LOOPS[name]
     expected = make(*world.wide, 0.7).data
     for room in rooms(full=False):
@@ -188,7 +188,7 @@ def test_a_builder_of_many_blocks_that_finds_no_room_leaves_nothing_behind(name,
 
 
 class Mallinfo(ctypes.Structure):
-    """What glibc's malloc says of itself: see mallinfo2(3)."""
+    """The statistics of glibc's malloc: see mallinfo2(3)."""
 
     _fields_ = [(name, ctypes.c_size_t) for name in ["arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks"]]
     _fields_ += [(name, ctypes.c_size_t) for name in ["fsmblks", "uordblks", "fordblks", "keepcost"]]
@@ -201,14 +201,14 @@ if _mallinfo:
 
 @pytest.mark.skipif(not _mallinfo, reason="glibc tells how many bytes are in use")
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if name.startswith(("compile", "Program"))])
-def test_whichever_allocation_fails_those_before_it_are_freed(name, attempts):
+def test_a_failed_allocation_frees_those_before_it(name, attempts):
     for successes in itertools.count():
         used = []
         for _ in range(25):
             done = attempts.succeeds(OPERATIONS[name], successes)
             info = _mallinfo()
             used.append(info.uordblks + info.hblkhd)
-        # What is leaked is leaked each time; others, such as Python, take memory now and then.
+        # A leak shows in every round; Python itself allocates only now and then.
         assert any(after <= before for before, after in zip(used[4:], used[5:]))
         if done:
             break
@@ -218,9 +218,14 @@ def test_whichever_allocation_fails_those_before_it_are_freed(name, attempts):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what the limits count")
-def test_whatever_does_not_get_its_memory_from_the_system_leaves_all_as_it_was(tmp_path, full):
+def test_running_out_of_system_memory_changes_nothing(tmp_path, full):
     sizes = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, Path(__file__).parent / "limited.py", str(tmp_path), str(1_200_000 if full else 300_000)]
+    command = [
+        sys.executable,
+        Path(__file__).parent.parent / "support" / "limited.py",
+        str(tmp_path),
+        str(1_200_000 if full else 300_000),
+    ]
     done = subprocess.run(command, env={**os.environ, **sizes}, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     failed = json.loads(done.stdout)

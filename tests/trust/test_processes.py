@@ -1,28 +1,28 @@
-"""Processes: forked wherever a thread may be, made by multiprocessing, and ended with everything alive and running.
+"""Processes: forked while threads are busy, made by multiprocessing, and ended with everything alive and running.
 
-Each test is in a process of its own, which has a time limit: nothing hangs, and nothing crashes.
+Each test runs in a new process with a time limit: nothing may hang or crash.
 """
 
 import os
 import signal
 from pathlib import Path
 
-import figures
 import pytest
-from conftest import on_cpython
+
+from support import figures, on_cpython
 
 TESTS = Path(__file__).parent.parent
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork()")
 
-# What other threads are in the middle of.
+# What the other threads are doing.
 BUSY = """
 import os, random, signal, sys, threading, time, warnings
 import numpy as np
 import pygrad
 from pygrad import Value, array
-from jobs import JOBS, do, shared, use
+from support.jobs import JOBS, do, shared, use
 
-warnings.simplefilter("ignore", DeprecationWarning)  # of forks where there are threads
+warnings.simplefilter("ignore", DeprecationWarning)  # about forks in a process with threads
 x = array(np.linspace(0.1, 2, 100_000))
 graph = (x**1.5).tanh().sum()
 batch = np.linspace(-1, 1, 100_000 * 3).reshape(-1, 3)
@@ -66,9 +66,9 @@ def start(works=BUSY, daemon=False):
 
 @pytest.fixture
 def busy(python):
-    """Runs code in a process that has all of the above."""
-    already = filter(None, [os.environ.get("PYTHONPATH")])  # a core with a sanitizer
-    path = os.pathsep.join([str(TESTS), str(Path(__file__).parent), *already])
+    """A function that runs code in a new process after BUSY."""
+    already = filter(None, [os.environ.get("PYTHONPATH")])  # of a core built with a sanitizer
+    path = os.pathsep.join([str(TESTS), *already])
 
     def run(code, **options):
         return python(BUSY + code, env={**os.environ, "PYTHONPATH": path}, **options)
@@ -100,8 +100,8 @@ def check(child):
 """
 
 
-def test_a_child_forked_in_the_middle_of_other_threads_work_does_all_that_its_parent_does(busy, full):
-    """Forked from the main thread, and from another one."""
+def test_a_child_forked_while_threads_are_busy_computes_what_its_parent_does(busy, full):
+    """It is forked from the main thread, and from another one."""
     rounds = 30 if full else 2
     for works in (
         ["[run]", "[sweep]", "[build]", "[scalars]", "[trace]", "[train]", "BUSY"] if full else ["[run]", "BUSY"]
@@ -139,11 +139,11 @@ used = [use(thing) for thing in things]
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_processes_of_multiprocessing_give_what_their_parent_does(busy, method):
+def test_multiprocessing_gives_the_parent_s_results(busy, method):
     busy(
         CODE
         + f"""
-shared(np.ones((300, 3)), 0.5)  # on threads, which are not in the children
+shared(np.ones((300, 3)), 0.5)  # starts threads, which the children do not have
 with multiprocessing.get_context({method!r}).Pool(2) as pool:
     assert pool.map(do, jobs) == expected
     assert pool.map(use, things) == used
@@ -152,7 +152,7 @@ with multiprocessing.get_context({method!r}).Pool(2) as pool:
     )
 
 
-def test_executors_of_concurrent_futures_give_what_their_caller_does(busy):
+def test_executors_give_the_caller_s_results(busy):
     busy(
         CODE
         + """
@@ -179,7 +179,7 @@ futures = [pool.submit(do, (name, 1)) for name in JOBS for _ in range(5)]
 
 @on_cpython("PyPy ends daemon threads in another way")
 @pytest.mark.parametrize("end", ENDS)
-def test_the_interpreter_ends_with_everything_alive_and_running(busy, full, end):
+def test_the_interpreter_exits_with_everything_alive_and_running(busy, full, end):
     for _ in range(10 if full else 1):
         busy(
             f"""
@@ -187,7 +187,7 @@ from pygrad import nn, optim
 expected = do(("compiling", 1))
 v, model = Value(2.0, label="v"), nn.MLP(3, [4, 1])
 out = Value(v.data * 2, (v,), "double")
-out._backward = lambda: setattr(v, "grad", v.grad + 2 * out.grad)  # a circle
+out._backward = lambda: setattr(v, "grad", v.grad + 2 * out.grad)  # a cycle
 adam = optim.Adam(model.parameters())
 alive = [v * 2 + 1, x * 2, x.data, x[0], model, adam, shared, slow, out, (out + 1)._prev]
 alive.append(alive)
@@ -198,7 +198,7 @@ start(daemon=True)
 
 
 @on_cpython("a signal arrives at another time")
-def test_a_signal_ends_a_process_whose_threads_are_all_at_work(busy):
+def test_a_signal_ends_a_process_whose_threads_are_busy(busy):
     for sent in ("SIGINT", "SIGTERM"):
         out = busy(
             f"""

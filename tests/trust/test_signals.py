@@ -1,14 +1,14 @@
-"""Ctrl-C in the middle of something long: KeyboardInterrupt at once, and all is as it was, or as a pass began it."""
+"""Ctrl-C during a long operation: KeyboardInterrupt at once, and a consistent state."""
 
 import json
 
-import figures
 import pytest
-from conftest import on_cpython
+
+from support import figures, on_cpython
 
 LIMIT = 0.1  # seconds
 
-# Interrupts `work` once a round, each time a little later, and prints how long it took to hear of it.
+# Interrupts `work` once a round, each time a little later, and prints how long it took to react.
 INTERRUPT = """
 import json, os, signal, threading, time, traceback
 import numpy as np
@@ -16,7 +16,7 @@ import pygrad
 from pygrad import Value, array, compile
 
 def interrupted(work, rounds):
-    work()  # which compiles
+    work()  # compiles
     start = time.perf_counter()
     work()
     length, latencies = time.perf_counter() - start, []
@@ -34,7 +34,7 @@ def interrupted(work, rounds):
         except KeyboardInterrupt as error:
             heard = time.perf_counter()
             frames = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
-            if frames & {"_run_heeding_signals", "_sweep_from"}:  # else the work was over
+            if frames & {"_run_heeding_signals", "_sweep_from"}:  # otherwise the work was done already
                 latencies.append(heard - sent[0])
                 check(i)
         timer.join()
@@ -123,11 +123,11 @@ CASES = [
 
 @on_cpython("a signal arrives at another time")
 @pytest.mark.parametrize(("name", "threads"), CASES, ids=lambda x: str(x))
-def test_an_interrupt_in_the_middle_of_something_long_is_heard_at_once(python, full, name, threads):
+def test_an_interrupt_stops_a_long_operation_at_once(python, full, name, threads):
     code = WORKS[name].format(threads=threads, rounds=20 if full else 3)
     length, latencies = json.loads(python(INTERRUPT + code))
     assert latencies
-    # The machine may be busy with something else; what would not be heard before the end would always be late.
+    # The machine may be busy now and then; an interrupt that had to wait for the end would always be late.
     assert sorted(latencies)[len(latencies) // 2] < LIMIT
     on = f" on {threads} threads" if threads > 1 else ""
     figures.note(
@@ -137,7 +137,7 @@ def test_an_interrupt_in_the_middle_of_something_long_is_heard_at_once(python, f
 
 
 @on_cpython("a signal arrives at another time")
-def test_a_second_interrupt_while_the_first_is_handled_does_no_harm(python):
+def test_a_second_interrupt_during_the_first_does_no_harm(python):
     python(
         INTERRUPT
         + """
@@ -163,7 +163,7 @@ for i in range(5):
     )
 
 
-def test_a_long_run_needs_no_thread_where_there_is_none_to_be_had(python):
+def test_a_long_run_works_where_no_thread_can_be_started(python):
     """In other threads, and at interpreter exit."""
     out = python(
         """
@@ -183,7 +183,7 @@ atexit.register(lambda: print((f(X) == expected).all()))
     assert out == "True\n"
 
 
-def test_what_a_long_run_raises_is_the_call_s_own(python):
+def test_a_long_run_raises_its_own_exception(python):
     python(
         """
 import numpy as np

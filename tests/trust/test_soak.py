@@ -1,15 +1,15 @@
-"""Long runs: memory stays where it is, however long a program trains and however often it compiles."""
+"""Long runs: memory stays constant, however long a program trains and however often it compiles."""
 
 import json
 import sys
 
-import figures
 import pytest
-from conftest import on_limited_memory
+
+from support import figures, on_limited_memory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
 
-# A process of its own, which prints what memory it has had: in each row first how much has been done.
+# A new process prints rows of its memory use; the first number of a row is the work done so far.
 SOAK = """
 import gc, json, random
 import numpy as np
@@ -46,7 +46,7 @@ def step():
     losses = [sum((mlp(x) - x[0] * x[1]) ** 2 for x in xs.tolist())]
     losses += [F.cross_entropy(layers(xs), (xs[:, 0] > 0).astype(int))]
     out = Value(losses[0].data, (losses[0],), "same")
-    out._backward = lambda: setattr(losses[0], "grad", losses[0].grad + out.grad)  # a circle, for the collector
+    out._backward = lambda: setattr(losses[0], "grad", losses[0].grad + out.grad)  # a cycle for the garbage collector
     made = pygrad.memory_stats().live_nodes - held
     for optimizer, loss in zip((sgd, adam), (out, losses[1])):
         optimizer.zero_grad()
@@ -86,13 +86,13 @@ def slope(rows):
         ("Programs compiled, run and dropped", 300, 10_000, 1000),
     ],
 )
-def test_memory_stays_where_it_is(python, full, work, short, length, unit):
+def test_memory_use_stays_constant(python, full, work, short, length, unit):
     length = length if full else short
     rows = json.loads(python(SOAK + WORKS[work] + f"soak(step, {length}, 30)"))
     settled = rows[len(rows) // 3 :]  # before that, caches fill
     _, resident, live, blocks, peak_blocks, committed = map(set, zip(*settled))
     assert len(live) == len(peak_blocks) == len(committed) == 1
-    assert max(blocks) <= min(blocks) + 1  # an empty one may be open
+    assert max(blocks) <= min(blocks) + 1  # one empty block may be open
     assert max(resident) - settled[0][1] < 1 << 20
     figures.note(
         f"resident memory over {length:,} {work}",
@@ -100,8 +100,8 @@ def test_memory_stays_where_it_is(python, full, work, short, length, unit):
     )
 
 
-def test_parameters_made_in_the_middle_of_a_step_pin_no_more_than_their_own_blocks(python):
-    """Each lies among a step's temporaries, in a block that stays; the blocks beside it are free again."""
+def test_parameters_made_during_a_step_pin_only_their_own_blocks(python):
+    """Each lies among the temporaries of a step; its block stays, and the blocks beside it are freed."""
     rows = json.loads(
         python(
             SOAK

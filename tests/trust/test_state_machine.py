@@ -1,6 +1,6 @@
-"""Everything at once, in any order: Values, Arrays and Programs beside `pygrad.reference`, which is the model.
+"""Operations of every kind in any order: Values, Arrays and Programs beside the model, `pygrad.reference`.
 
-Whatever is done to the ones is done to the others, and after each step all numbers that are held have the same bits.
+Each operation is applied to both, and after each step all held numbers must have the same bits.
 """
 
 import copy
@@ -11,9 +11,7 @@ import sys
 import threading
 from collections import Counter
 
-import figures
 import numpy as np
-from conftest import on_cpython
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -24,23 +22,24 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from loops import LOOPS
-from programs import EDGES, STEPS, bits, run
 
 import pygrad
 from pygrad import Value, optim, reference
 from pygrad._lib import lib
+from support import figures, on_cpython
+from support.loops import LOOPS
+from support.programs import EDGES, STEPS, bits, run
 
 ERRORS = (ArithmeticError, ValueError)
 SHAPE = (2, 3)  # of all Arrays
 MOST = 40  # of each kind
 
-# Those that make a Value of others and change nothing; the others are rules of their own.
+# PURE steps make a Value from others and change nothing else; the edits are separate rules.
 EDITS = {"backward", "data", "forget", "grad", "hook", "step"}
 PURE = {name: step for name, step in STEPS.items() if name not in EDITS}
-UNHOOKED = {name: step for name, step in STEPS.items() if name != "hook"}  # a hook may keep its result for good
+UNHOOKED = {name: step for name, step in STEPS.items() if name != "hook"}  # a hook may keep its result alive
 
-# Functions to be compiled, of two arguments and two parameters.
+# Functions to compile, of two arguments and two parameters.
 FUNCTIONS = [
     lambda x, y, w, b: (x * w + b).tanh() * y,
     lambda x, y, w, b: (x - y) ** 2 * w + b.sigmoid(),
@@ -58,7 +57,7 @@ class BoomError(Exception):
 
 
 def outcome(work):
-    """What it gives, and the type of what it raises."""
+    """The result of work(), and the type of its exception."""
     try:
         return work(), None
     except ERRORS as error:
@@ -76,12 +75,12 @@ def close(x, y):
 
 
 def moderate(x):
-    """Whether rounding does not decide what becomes of the number."""
+    """Whether the number is small enough that rounding does not decide the result."""
     return abs(x) < 1e3
 
 
 class Machine(RuleBasedStateMachine):
-    """Pairs of ours and theirs: Values; Arrays and rows of Values; Programs and functions."""
+    """Pairs of pygrad's and the reference's objects: Values, Arrays and rows of Values, Programs and functions."""
 
     steps = 0
 
@@ -105,7 +104,7 @@ class Machine(RuleBasedStateMachine):
         del self.values[: len(self.values) - MOST]
 
     def both(self, work):
-        """Do it to both engines, given the class of their Values and which of a pair is theirs; compare exceptions."""
+        """Run work(V, k) for both engines, where k is the index into a pair, and compare the exceptions."""
         results = [outcome(lambda V=V, k=k: work(V, k)) for k, V in enumerate((Value, reference.Value))]
         (ours, raised), (theirs, expected) = results
         assert raised == expected
@@ -126,7 +125,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(sorted(PURE)), i=places, j=places, x=numbers)
     def compute_without_memory(self, name, i, j, x):
-        """There may be room nevertheless."""
+        """The step may still succeed if a block has room."""
         a, b = self.at(self.values, i), self.at(self.values, j)
         lib.pg_test_fail_allocations(0)
         try:
@@ -157,9 +156,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(i=places, j=places, x=numbers)
     def hook(self, i, j, x):
-        """A _backward in place of the one there is, which adds to the grad of an older node.
+        """Replace a _backward with one that also adds to the grad of an older node.
 
-        Not of one that keeps an Array, which might hold the newer one: such a circle nobody sees.
+        Skip older nodes that keep an Array, which might hold the newer node: no collector sees such a cycle.
         """
         newer, older = sorted([self.at(self.values, i), self.at(self.values, j)], key=lambda p: -p[1]._created)
         if any(isinstance(pin, pygrad.Array) for pin in getattr(older[0], "_pins", ())):
@@ -170,7 +169,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(i=places)
     def fail_in_a_closure(self, i):
-        """Backward through an op whose _backward raises: what was added before stays."""
+        """Run backward() through an op whose _backward raises: earlier additions stay."""
 
         def work(V, k):
             out = V(1.0, (pair[k],), "boom")
@@ -299,7 +298,7 @@ class Machine(RuleBasedStateMachine):
     @rule(i=places, xs=st.lists(st.floats(-2, 2), min_size=1, max_size=3) | st.just([0.1] * 130), y=st.floats(-2, 2))
     @precondition(lambda self: self.programs)
     def call(self, i, xs, y):
-        """Where the parameters are leaves and no extremes, the model computes it, too, with leaves of the same data."""
+        """Compare with the model where the parameters are moderate leaves; it computes with leaves of the same data."""
         compiled, fn, (w, rw), (b, rb) = self.at(self.programs, i)
         before = [p.grad for p in compiled.parameters.tolist()]
         z, (by_x, by_y) = compiled.value_and_grad(np.array(xs), y)
@@ -314,10 +313,10 @@ class Machine(RuleBasedStateMachine):
             assert all(map(close, [*z, *by_x, by_y], expected))
             for ours, theirs in {w: rw, b: rb}.items():
                 assert not moderate(theirs.grad) or close(ours.grad - theirs.grad, parameters[theirs].grad)
-        for p, grad in zip(compiled.parameters.tolist(), before):  # which differs from the model's in rounding
+        for p, grad in zip(compiled.parameters.tolist(), before):  # the model's differ by rounding
             p.grad = grad
 
-    # Between all of these
+    # Anything else
 
     @rule()
     def collect(self):
@@ -352,9 +351,9 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self):
         del self.values, self.arrays, self.programs
-        if sys.exc_info()[0]:  # whose frames hold Values still
+        if sys.exc_info()[0]:  # the frames of the traceback still hold Values
             return
-        for _ in range(self.hooks + 2):  # a pass lets go of closures whose results have gone
+        for _ in range(self.hooks + 2):  # a pass frees the closures of dead results
             (Value(1.0) * 2).backward()
             gc.collect()
             if pygrad.memory_stats().live_nodes <= self.before:
@@ -363,7 +362,7 @@ class Machine(RuleBasedStateMachine):
 
 
 @on_cpython("PyPy computes x ** 2 as x * x")
-def test_whatever_is_done_gives_the_reference_s_bits(full):
+def test_any_sequence_of_operations_gives_the_reference_s_bits(full):
     run_state_machine_as_test(
         Machine,
         settings=settings(

@@ -1,24 +1,23 @@
-"""Many threads at once: whatever each does gives what it gives alone, and the arena stays sound."""
+"""Many threads at once: each gets the results it gets alone, and the arena stays consistent."""
 
 import random
 import sys
 import threading
 import time
 
-import figures
 import pytest
-from conftest import live_nodes
-from jobs import JOBS
 
 import pygrad
 from pygrad._lib import ffi, lib
+from support import figures, live_nodes
+from support.jobs import JOBS
 
 THREADS = 16
 SEEDS = 20
 
 
 def at_work(seconds, jobs, expected):
-    """How often the threads did each of the jobs, until the time is over."""
+    """How often the threads ran each job until the time was over."""
     end = time.perf_counter() + seconds
     counts, errors = [], []
 
@@ -47,14 +46,14 @@ def at_work(seconds, jobs, expected):
 
 @pytest.fixture
 def switching():
-    """The interpreter switches between threads as often as it can."""
+    """Make the interpreter switch between threads as often as possible."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     yield
     sys.setswitchinterval(interval)
 
 
-def test_sixteen_threads_give_what_one_gives_and_leave_the_arena_sound(full, switching):
+def test_sixteen_threads_give_the_results_of_one_and_keep_the_arena_consistent(full, switching):
     start = time.perf_counter()
     expected = {name: [job(seed) for seed in range(SEEDS)] for name, job in JOBS.items()}
     alone = len(JOBS) * SEEDS / (time.perf_counter() - start)
@@ -62,7 +61,7 @@ def test_sixteen_threads_give_what_one_gives_and_leave_the_arena_sound(full, swi
     seconds = 60 if full else 3
     counts = at_work(seconds, list(JOBS), expected)
     assert all(counts.values())
-    pygrad.Value(1.0).backward()  # which lets go of closures whose results have gone
+    pygrad.Value(1.0).backward()  # a pass frees the closures of dead results
     assert live_nodes() == before
     assert lib.pg_check() == ffi.NULL
     together = sum(counts.values()) / seconds

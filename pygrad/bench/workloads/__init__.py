@@ -1,4 +1,4 @@
-"""The work that engines are compared by: a file each."""
+"""Lists the workloads on which engines are compared. Each workload has its own file."""
 
 from pygrad.bench.work import Workload
 from pygrad.bench.workloads import (

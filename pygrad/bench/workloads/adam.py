@@ -1,4 +1,4 @@
-"""A step of Adam: the update alone, the gradient being there."""
+"""Times a step of Adam: only the update, for a given gradient."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pygrad.bench.work import Work, Workload, each
 
 
 def problem(rng: np.random.Generator, n: int) -> tuple[Any, Any]:
-    """Parameters, and their gradients."""
+    """Parameters and their gradients."""
     return rng.normal(size=n), rng.normal(size=n)
 
 

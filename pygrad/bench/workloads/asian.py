@@ -1,6 +1,6 @@
-"""The price of an Asian call option and its 254 Greeks, by Monte Carlo: see examples/asian_option.py.
+"""Times the price of an Asian call option and its 254 Greeks, by Monte Carlo: see examples/asian_option.py.
 
-Engines that go number by number take a few paths in each run, others all; the figures are for one path.
+Scalar engines compute a few paths in each run, other engines all paths. The figures are for one path.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ DAYS = 252
 DT = 1 / DAYS
 SPOT, RATE, STRIKE = 100.0, 0.03, 100.0
 PATHS = 10_000
-FEW = 3  # paths of engines that go number by number
-SOME = 200  # paths of the Array, each of whose nodes takes 32 bytes
+FEW = 3  # paths for scalar engines
+SOME = 200  # paths for Array, where each node takes 32 bytes
 
 
 class Option(NamedTuple):
-    """A curve of volatilities, and normal numbers of paths by days."""
+    """A curve of volatilities, and normal random numbers of shape (paths, days)."""
 
     vols: Any
     normals: Any
@@ -35,12 +35,12 @@ class Option(NamedTuple):
 def problem(rng: np.random.Generator, paths: int) -> Option:
     vols = 0.2 + 0.1 * np.exp(-(((np.arange(DAYS) - 90) / 30) ** 2))
     normals = rng.standard_normal((paths, DAYS))
-    normals[0] = np.abs(normals[0])  # a path that pays, so that the gradient of a few is not just zeros
+    normals[0] = np.abs(normals[0])  # this path pays, so that the gradient of the first paths is not zero
     return Option(vols, normals)
 
 
 def payoff(ops: Any, spot: Any, rate: Any, vols: Any, normals: Any) -> Any:
-    """What the option pays on one path, in today's money; or on all paths, if normals are arrays of all paths' days."""
+    """The discounted payoff on one path, or on all paths if `normals` holds an array of all paths for each day."""
     x, total = ops.log(spot), 0
     for vol, normal in zip(vols, normals):
         x = x + (rate - vol * vol / 2) * DT + vol * math.sqrt(DT) * normal
@@ -59,7 +59,7 @@ def on_scalars(engine: str, option: Option) -> Work:
 
 
 def on_array(option: Option) -> Work:
-    """An Array of all paths for each day."""
+    """One Array per day, with all paths."""
     normals = [pygrad.array(day) for day in option.normals[:SOME].T]
 
     def mean(ops: Any, spot: Any, rate: Any, vols: Any) -> Any:
@@ -69,7 +69,7 @@ def on_array(option: Option) -> Work:
 
 
 def compiled(threads: int) -> Factory:
-    """One path as a Program, which runs on all of them."""
+    """A Program of one path, run on the batch of all paths."""
 
     def factory(option: Option) -> Work:
         ops, (vols, normals) = PygradArray(), option
@@ -100,15 +100,15 @@ def on_arrays(engine: str, option: Option) -> Work:
 
 
 def on_casadi(option: Option) -> Work:
-    """One path as an SX Function, mapped over all of them."""
+    """An SX Function of one path, mapped over all paths."""
     ops, paths = Casadi(), len(option.normals)
     sx = ops.casadi.SX.sym
     spot, rate, vols, normals = symbols = sx("spot"), sx("rate"), sx("vols", DAYS), sx("normals", DAYS)
     value = payoff(ops, spot, rate, *map(ops.casadi.vertsplit, (vols, normals))) / paths
     f = ops.casadi.Function("f", symbols, [value, *[ops.casadi.gradient(value, x) for x in symbols[:3]]])
-    shared, added_up = [0, 1, 2], [0, 1, 2, 3]
+    shared, summed = [0, 1, 2], [0, 1, 2, 3]
     inputs = [np.array([SPOT]), np.array([RATE]), option.vols, option.normals.ravel()]
-    return Work(ops.bound(f.map("paths", "serial", paths, shared, added_up), inputs), units=paths)
+    return Work(ops.bound(f.map("paths", "serial", paths, shared, summed), inputs), units=paths)
 
 
 def in_c(option: Option) -> Work:

@@ -1,7 +1,7 @@
-"""What Python costs in a call of a compiled function: the time of the call, without that of its C.
+"""Times Python's share of a call of a compiled function: the time of the call without the time spent in C.
 
-The clock is read before and after the call of C, within each call of value_and_grad, and the time in between is taken
-off. Reading it is counted as Python's share; what cffi takes to hand over the arguments is not.
+The clock is read before and after the C call inside each call of value_and_grad, and the difference is subtracted.
+Reading the clock counts as Python's share; the time that cffi takes to pass the arguments does not.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 from unittest import mock
 
 import pygrad
-from pygrad import program
 from pygrad.bench.work import Work, Workload
 from pygrad.bench.workloads import chain
+from pygrad.program import executor
 
 
 def compiled(problem: chain.Chain) -> Work:
     links, numbers = problem
     f = pygrad.compile(lambda *leaves: chain.chain_of(links)(None, *leaves), *numbers)
-    clock, run = time.perf_counter, program._run
+    clock, run = time.perf_counter, executor.pg_run
     in_c = 0.0
 
     def timed(*args: Any) -> Any:
@@ -33,7 +33,7 @@ def compiled(problem: chain.Chain) -> Work:
     def share(calls: int = 50) -> float:
         nonlocal in_c
         in_c = 0.0
-        with mock.patch.object(program, "_run", timed):
+        with mock.patch.object(executor, "pg_run", timed):
             start = clock()
             for _ in range(calls):
                 f.value_and_grad(*numbers)

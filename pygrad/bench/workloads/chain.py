@@ -1,4 +1,4 @@
-"""A deep chain: each link needs the one before, so that nothing can be done at once."""
+"""Times a deep chain: each link depends on the one before, so nothing can be done in parallel."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pygrad.bench.arrays import ARRAYS, Jax
 from pygrad.bench.scalars import SCALARS, Function
 from pygrad.bench.work import Work, Workload, each
 
-Chain = tuple[int, list[float]]  # how many links, and the numbers x, w, b
+Chain = tuple[int, list[float]]  # the number of links, and the values of x, w, b
 
 
 def problem(rng: np.random.Generator, links: int) -> Chain:
@@ -19,7 +19,7 @@ def problem(rng: np.random.Generator, links: int) -> Chain:
 
 
 def chain_of(links: int) -> Function:
-    """The function of so many links: two nodes each."""
+    """The function that applies this many links, of two nodes each."""
 
     def chain(ops: Any, x: Any, w: Any, b: Any) -> Any:
         for _ in range(links):
@@ -40,7 +40,7 @@ def on_arrays(engine: str, problem: Chain) -> Work:
 
 
 def in_jax(problem: Chain) -> Work:
-    """In a loop of JAX's own: compiling a loop that is unrolled takes it minutes."""
+    """Use JAX's own loop, because compiling an unrolled loop takes minutes."""
     links, numbers = problem
 
     def chain(ops: Jax, x: Any, w: Any, b: Any) -> Any:

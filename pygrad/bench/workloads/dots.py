@@ -1,4 +1,4 @@
-"""Dot products of a vector with the rows of a matrix, and the sum of their squares."""
+"""Times dot products of a vector with the rows of a matrix, and the sum of their squares."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pygrad.bench.work import Workload
 
 
 def dots(ops: Any, *numbers: Any) -> Any:
-    """n rows of n numbers, then the n of the vector."""
+    """The numbers are the matrix, n rows of n, and then the vector."""
     n = round(len(numbers) ** 0.5)
     x, total = numbers[n * n :], 0
     for start in range(0, n * n, n):

@@ -1,4 +1,4 @@
-"""The expression of micrograd's README: a few nodes, so that the cost of a call shows."""
+"""Times the expression of micrograd's README. It has few nodes, so the cost of a call dominates."""
 
 from __future__ import annotations
 

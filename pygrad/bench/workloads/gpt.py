@@ -1,7 +1,7 @@
-"""A training step of a GPT on scalars: one layer, 16 wide, 4 heads, RMSNorm, no biases, a ReLU MLP; one name; Adam.
+"""Times a training step of a GPT on one name: one layer, 16 wide, 4 heads, RMSNorm, no biases, a ReLU MLP, Adam.
 
-After microgpt by Andrej Karpathy: the model and its training step, number by number, and on arrays, all positions of
-the name at once.
+The model and its training step follow microgpt by Andrej Karpathy. They are written scalar by scalar, and on arrays
+that hold all positions of the name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pygrad.bench.rules import Adam
 from pygrad.bench.work import Work, Workload, each
 
 VOCABULARY = "abcdefghijklmnopqrstuvwxyz"
-END = len(VOCABULARY)  # begins and ends each name
+END = len(VOCABULARY)  # the token that starts and ends each name
 WIDTH, HEADS, CONTEXT = 16, 4, 16
 HEAD = WIDTH // HEADS
 NAME = "isabella"
@@ -43,7 +43,7 @@ SHAPES = {
 
 
 class Lesson(NamedTuple):
-    """The tokens of a name, and the matrices of a new model in the order of SHAPES: 4,192 parameters."""
+    """The tokens of a name, and the 4,192 parameters of a new model as matrices in the order of SHAPES."""
 
     tokens: list[int]
     parameters: list[Any]
@@ -54,11 +54,11 @@ def problem(rng: np.random.Generator, letters: int) -> Lesson:
     return Lesson(tokens, [rng.normal(0, 0.08, shape) for shape in SHAPES.values()])
 
 
-# Number by number -------------------------------------------------------------------------------------------------
+# Scalar by scalar --------------------------------------------------------------------------------------------------
 
 
 def matrices(parameters: Sequence[Any]) -> dict[str, Any]:
-    """All parameters in a row, as the matrices they are."""
+    """Split the flat list of parameters into matrices by name."""
     found, at = {}, 0
     for name, (rows, columns) in SHAPES.items():
         found[name] = [parameters[i : i + columns] for i in range(at, at + rows * columns, columns)]
@@ -93,7 +93,7 @@ def attend(ops: Any, query: Vector, keys: Matrix, values: Matrix) -> Vector:
 
 
 def next_token(ops: Any, p: dict[str, Any], token: int, position: int, keys: Matrix, values: Matrix) -> Vector:
-    """The probabilities of the next token; adds this one's key and value to those of the tokens before."""
+    """The probabilities of the next token. Appends this token's key and value to `keys` and `values`."""
     x = rms_norm([t + q for t, q in zip(p["token"][token], p["position"][position])])
     h = rms_norm(x)
     keys.append(linear(p["key"], h))
@@ -105,7 +105,7 @@ def next_token(ops: Any, p: dict[str, Any], token: int, position: int, keys: Mat
 
 
 def loss_on(tokens: list[int]) -> scalars.Function:
-    """The mean of -log(probability) of each of the tokens, given those before."""
+    """The mean of -log(probability) of each token, given the tokens before it."""
 
     def loss(ops: Any, *parameters: Any) -> Any:
         p = matrices(parameters)
@@ -127,11 +127,11 @@ def on_casadi(lesson: Lesson) -> Work:
     return Casadi().training_of_numbers(loss_on(lesson.tokens), scalars.flat(lesson.parameters), RULE)
 
 
-# On pygrad's Arrays -----------------------------------------------------------------------------------------------
+# With pygrad's Arrays ----------------------------------------------------------------------------------------------
 
 
 def loss_on_arrays(p: dict[str, Any], tokens: list[int]) -> Any:
-    """`loss_on`, all positions at once."""
+    """The same loss as `loss_on`, for all positions at once."""
     x = p["token"][tokens[:-1]] + p["position"][: len(tokens) - 1]
     x = norm(x)
     x = attend_on_arrays(p, norm(x)) + x
@@ -155,7 +155,7 @@ def norm(x: Any) -> Any:
 
 
 def future(n: int) -> Any:
-    """What is added to the scores, so that a position does not see those after it."""
+    """The causal mask, which is added to the scores."""
     return np.triu(np.full((n, n), -np.inf), 1)
 
 
@@ -166,7 +166,7 @@ def on_pygrad(engine: str, lesson: Lesson) -> Work:
     return ARRAYS[engine]().training(loss, lesson.parameters, RULE)
 
 
-# On other arrays --------------------------------------------------------------------------------------------------
+# With other arrays -------------------------------------------------------------------------------------------------
 
 
 def in_torch(lesson: Lesson) -> Work:
@@ -193,8 +193,8 @@ def in_torch(lesson: Lesson) -> Work:
     return ARRAYS["torch"]().training(loss, lesson.parameters, RULE)
 
 
-def in_numpy_s_manner(engine: str, lesson: Lesson) -> Work:
-    """For JAX and autograd, whose modules are called `ops.np`."""
+def on_numpy_like(engine: str, lesson: Lesson) -> Work:
+    """For JAX and autograd, whose NumPy modules are `ops.np`."""
     inputs, targets = np.array(lesson.tokens[:-1]), np.array(lesson.tokens[1:])
     n = len(inputs)
     later = future(n) < 0
@@ -248,7 +248,7 @@ WORKLOAD = Workload(
         **each([*scalars.USUAL, "minimal"], on_scalars),
         **each(["array", "compile"], on_pygrad),
         "torch": in_torch,
-        **each(["jax", "autograd"], in_numpy_s_manner),
+        **each(["jax", "autograd"], on_numpy_like),
         "casadi": on_casadi,
         "c": in_c,
     },

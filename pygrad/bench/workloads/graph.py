@@ -1,4 +1,4 @@
-"""A large graph, built number by number and freed."""
+"""Times a large graph that is built scalar by scalar and freed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEAVES = 100
 
 
 def sum_of_products(nodes: int) -> Function:
-    """A function of LEAVES numbers with so many nodes, half of them products of two leaves, half of them sums."""
+    """A function of LEAVES numbers with this many nodes, half of them products of two leaves and half sums."""
 
     def function(ops: Any, *leaves: Any) -> Any:
         total = ops.constant(0.0)
@@ -35,7 +35,7 @@ def on(name: str, problem: tuple[int, list[float]]) -> Work:
 
 WORKLOAD = Workload(
     "graph",
-    "a graph of 16,000 nodes: built number by number, and freed",
+    "a graph of 16,000 nodes: built scalar by scalar, and freed",
     "a node",
     problem,
     16_000,

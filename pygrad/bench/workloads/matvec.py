@@ -1,4 +1,4 @@
-"""A matrix of leaves times a vector of leaves: a large graph that is built, gone through backwards, and freed."""
+"""Times a matrix of leaves times a vector of leaves: a large graph that is built, run backward and freed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pygrad.bench.arrays import ARRAYS
 from pygrad.bench.scalars import SCALARS, USUAL, flat
 from pygrad.bench.work import Work, Workload, each
 
-SLOW = 64  # rows and columns for those who go number by number
+SLOW = 64  # rows and columns for scalar engines
 
 
 def matvec(ops: Any, *numbers: Any) -> Any:
-    """n rows of n numbers, then the n of the vector."""
+    """The numbers are the matrix, n rows of n, and then the vector."""
     n = round(len(numbers) ** 0.5)
     x, total = numbers[n * n :], 0
     for start in range(0, n * n, n):
@@ -36,7 +36,7 @@ def problem(rng: np.random.Generator, n: int) -> list[Any]:
 
 
 def nodes(n: int) -> int:
-    """n**2 products, and as many sums."""
+    """The number of nodes: n**2 products and n**2 sums."""
     return 2 * n * n
 
 
@@ -57,7 +57,7 @@ def in_c(problem: Any) -> Work:
 
 WORKLOAD = Workload(
     "matvec",
-    f"512x512 W @ x: built, value and gradient, freed; number by number {SLOW}x{SLOW}",
+    f"512x512 W @ x: built, value and gradient, freed; scalar by scalar {SLOW}x{SLOW}",
     "a node",
     problem,
     512,

@@ -1,4 +1,4 @@
-"""The memory that a live node takes: that of a chain, none of whose nodes anything but the chain holds."""
+"""Measures the memory of a live node, in a chain whose interior nodes have no other references."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pygrad.bench.engines import ENGINES
 from pygrad.bench.scalars import SCALARS, Function
 from pygrad.bench.work import Work, Workload, each
 
-NODES = {"value": 1_000_000, "xad": 200_000}  # a few MB at least
-IN_A_PROCESS_OF_ITS_OWN = "from pygrad.bench.workloads import memory; memory.tell({!r}, {})"
+NODES = {"value": 1_000_000, "xad": 200_000}  # enough for a few MB
+CHILD_CODE = "from pygrad.bench.workloads import memory; memory.print_bytes_per_node({!r}, {})"
 
 
 def chain_of(nodes: int) -> Function:
@@ -37,31 +37,31 @@ def on(name: str, problem: tuple[int, float]) -> Work:
 
 
 def resident_bytes() -> int:
-    """Memory of this process now.
+    """The resident memory of this process.
 
     Raises
     ------
     NotImplementedError
-        where there is no /proc
+        if there is no /proc
     """
     try:
         with open("/proc/self/statm") as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")
     except FileNotFoundError as error:
-        raise NotImplementedError("the memory of a process is read from /proc, which only Linux has") from error
+        raise NotImplementedError("the memory workload needs /proc, which only Linux has") from error
 
 
 def bytes_a_node(name: str) -> float:
-    """What `tell` tells in a process of its own, where no memory has been used and freed before."""
-    code = IN_A_PROCESS_OF_ITS_OWN.format(name, NODES.get(name, 64_000))
+    """Run `print_bytes_per_node` in a new process, where no freed memory can be reused."""
+    code = CHILD_CODE.format(name, NODES.get(name, 64_000))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the process that measures memory failed: {done.stderr.strip()}")
     return float(done.stdout)
 
 
-def tell(name: str, nodes: int) -> None:
-    """Print how many bytes a node takes, and end this process without freeing a chain, which may be deep recursion."""
+def print_bytes_per_node(name: str, nodes: int) -> None:
+    """Print the bytes per node, and exit without freeing the chain, because that may recurse too deeply."""
     ENGINES[name].load()
     ops, chain = SCALARS[name](), chain_of(nodes)
     ops.build(chain_of(1), [ops.leaf(1.0)])

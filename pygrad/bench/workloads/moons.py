@@ -1,4 +1,4 @@
-"""A training step of micrograd's demo: 100 points, an MLP 2-16-16-1, max-margin loss and weight decay, SGD."""
+"""Times a training step of micrograd's demo: 100 points, an MLP 2-16-16-1, max-margin loss, weight decay, SGD."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pygrad.bench.limit import library, pointer
 from pygrad.bench.rules import SGD
 from pygrad.bench.work import Factory, Work, Workload, each
 
-SHAPES = [(16, 2), (16,), (16, 16), (16,), (1, 16), (1,)]  # weights and biases of each layer
+SHAPES = [(16, 2), (16,), (16, 16), (16,), (1, 16), (1,)]  # the weights and biases of each layer
 RULE = SGD(0.01)
 DECAY = 1e-4
 
 
 class Moons(NamedTuple):
-    """Points, on which moon each is (1 or -1), and a new model's parameters in SHAPES."""
+    """The points, the moon of each (1 or -1), and the parameters of a new model in the order of SHAPES."""
 
     points: Any
     labels: Any
@@ -36,11 +36,11 @@ def problem(rng: np.random.Generator, n: int) -> Moons:
     return Moons(points, np.repeat([1.0, -1.0], n // 2), parameters)
 
 
-# Number by number, as micrograd's nn.py and demo do it --------------------------------------------------------------
+# Scalar by scalar, as in micrograd's nn.py and demo ----------------------------------------------------------------
 
 
 def layers(parameters: Sequence[Any]) -> list[list[tuple[Sequence[Any], Any]]]:
-    """The neurons of each layer, as weights and bias."""
+    """Split the flat list of parameters into layers of neurons, each with its weights and bias."""
     found, at = [], 0
     for neurons, inputs in SHAPES[::2]:
         weights = [parameters[at + i * inputs : at + (i + 1) * inputs] for i in range(neurons)]
@@ -79,7 +79,7 @@ def on_casadi(moons: Moons) -> Work:
     return Casadi().training_of_numbers(loss, scalars.flat(moons.parameters), RULE)
 
 
-# On arrays --------------------------------------------------------------------------------------------------------
+# With arrays -------------------------------------------------------------------------------------------------------
 
 
 def loss_of_arrays(ops: Any, w1: Any, b1: Any, w2: Any, b2: Any, w3: Any, b3: Any, points: Any, labels: Any) -> Any:
@@ -104,7 +104,7 @@ def model_of(moons: Moons) -> pygrad.MLP:
 
 
 def grads_of(model: pygrad.MLP) -> list[Any]:
-    """In SHAPES."""
+    """The gradients in the order of SHAPES."""
     return [
         part
         for layer in model.layers
@@ -113,7 +113,7 @@ def grads_of(model: pygrad.MLP) -> list[Any]:
 
 
 def on_nn(moons: Moons) -> Work:
-    """The demo's loop, with pygrad.nn."""
+    """The demo's loop with pygrad.nn."""
     model = model_of(moons)
     optimizer = RULE.in_pygrad(model.parameters())
     rows, targets = moons.points.tolist(), moons.labels.tolist()
@@ -131,7 +131,7 @@ def on_nn(moons: Moons) -> Work:
 
 
 def compiled(threads: int) -> Factory:
-    """One point's loss as a Program, which runs on the whole batch."""
+    """A Program of one point's loss, run on the whole batch."""
 
     def factory(moons: Moons) -> Work:
         model = model_of(moons)
@@ -155,7 +155,7 @@ def compiled(threads: int) -> Factory:
 
 
 def in_c(moons: Moons) -> Work:
-    """Its matrices are transposed."""
+    """Call the C function, whose matrices are transposed."""
     parameters = np.concatenate([np.ravel(p.T) for p in moons.parameters])
     gradient = np.empty_like(parameters)
     arguments = [pointer(moons.points), pointer(moons.labels), RULE.rate, pointer(parameters), pointer(gradient)]

@@ -1,4 +1,4 @@
-"""One backward sweep of a large graph, without what it takes to build it."""
+"""Times one backward sweep of a large graph, without building the graph."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pygrad.bench.scalars import SCALARS
 from pygrad.bench.work import Work, Workload, each
 from pygrad.bench.workloads.graph import problem, sum_of_products
 
-SLOW = 16_000  # nodes for engines whose nodes take microseconds
+SLOW = 16_000  # nodes for engines that need microseconds per node
 
 
 def on(name: str, problem: tuple[int, list[float]]) -> Work:

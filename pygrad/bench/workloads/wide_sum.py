@@ -1,4 +1,4 @@
-"""A wide sum: many leaves, each of them used once."""
+"""Times a wide sum: many leaves, each used once."""
 
 from __future__ import annotations
 

@@ -1,0 +1,170 @@
+/* adjoint.c: the adjoints of ops, as instructions, and sums of contributions.
+ *
+ * The op tables have each adjoint as a C expression, which eager mode compiles. Here the text of that
+ * expression is parsed, and instructions are emitted for it: so a row of the table is all that an op needs.
+ *
+ *   sum      product { (+ | -) product }
+ *   product  factor { * factor }
+ *   factor   - factor | ( sum ) | number | x | y | z | g | function ( sum {, sum} [, status] )
+ *
+ * A function is the op whose forward column is a call of it.
+ */
+#include <string.h>
+
+#include "program/derive.h"
+
+/* The columns of the op tables, as text. */
+static const struct {
+  const char *forward, *adjoint[2];
+} OPS[PG_INSTRUCTIONS] = {
+#define PG_UNARY(name, symbol, forward, adjoint_x) [PG_##name] = {#forward, {#adjoint_x, NULL}},
+#define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y)                                                 \
+  [PG_##name] = {#forward, {#adjoint_x, #adjoint_y}},
+#include "program/all_ops.def"
+};
+
+/* Parsing ------------------------------------------------------------------------------------------------ */
+
+/* What is left of the text, and what its names stand for. */
+typedef struct {
+  const char *at;
+  pg_program *p;
+  pg_ref x, y, z, g;
+} parser;
+
+static pg_ref parse_sum(parser *r);
+
+/* Skips spaces, and the character if it comes next. */
+static bool skip(parser *r, char c) {
+  while (*r->at == ' ') {
+    r->at++;
+  }
+  if (*r->at != c) {
+    return false;
+  }
+  r->at++;
+  return true;
+}
+
+static bool is_called(int op, const char *name, size_t length) {
+  const char *forward = OPS[op].forward;
+  return forward && strncmp(forward, name, length) == 0 && strncmp(forward + length, "(x", 2) == 0;
+}
+
+/* Each function that an adjoint calls is the forward column of some op. */
+static int op_called(const char *name, size_t length) {
+  int op = 0;
+  while (!is_called(op, name, length)) {
+    op++;
+    assert(op < PG_KERNELS);
+  }
+  return op;
+}
+
+static pg_ref parse_name(parser *r) {
+  const char *name = r->at;
+  while ((*r->at >= 'a' && *r->at <= 'z') || *r->at == '_') {
+    r->at++;
+  }
+  const size_t length = (size_t)(r->at - name);
+  if (length == 1) {
+    return *name == 'x' ? r->x : *name == 'y' ? r->y : *name == 'z' ? r->z : r->g;
+  }
+  pg_ref operands[2] = {PG_NO_REF, PG_NO_REF};
+  skip(r, '(');
+  for (int i = 0; !skip(r, ')'); skip(r, ',')) {
+    skip(r, ' ');
+    if (strncmp(r->at, "status", 6) == 0) {
+      r->at += 6;
+    } else {
+      operands[i++] = parse_sum(r);
+    }
+  }
+  int op = op_called(name, length);
+  if (op == PG_POWER && r->p->instructions[operands[1]].op != PG_CONSTANT) {
+    op = PG_POW;
+  }
+  return pg_emit(r->p, op, operands[0], operands[1]);
+}
+
+/* strtod() would follow the locale, where the decimal point may be a comma. */
+static pg_ref parse_number(parser *r) {
+  double number = 0, digit = 1;
+  for (; *r->at >= '0' && *r->at <= '9'; r->at++) {
+    number = 10 * number + (*r->at - '0');
+  }
+  if (*r->at == '.') {
+    for (r->at++; *r->at >= '0' && *r->at <= '9'; r->at++) {
+      number += (*r->at - '0') * (digit /= 10);
+    }
+  }
+  return pg_emit_constant(r->p, number);
+}
+
+static pg_ref parse_factor(parser *r) {
+  if (skip(r, '-')) {
+    return pg_emit(r->p, PG_NEGATIVE, parse_factor(r), PG_NO_REF);
+  }
+  if (skip(r, '(')) {
+    pg_ref inner = parse_sum(r);
+    skip(r, ')');
+    return inner;
+  }
+  if (*r->at >= '0' && *r->at <= '9') {
+    return parse_number(r);
+  }
+  return parse_name(r);
+}
+
+static pg_ref parse_product(parser *r) {
+  pg_ref product = parse_factor(r);
+  while (skip(r, '*')) {
+    product = pg_emit(r->p, PG_MUL, product, parse_factor(r));
+  }
+  return product;
+}
+
+static pg_ref parse_sum(parser *r) {
+  pg_ref sum = parse_product(r);
+  for (;;) {
+    if (skip(r, '+')) {
+      sum = pg_emit(r->p, PG_ADD, sum, parse_product(r));
+    } else if (skip(r, '-')) {
+      sum = pg_emit(r->p, PG_MINUS, sum, parse_product(r));
+    } else {
+      return sum;
+    }
+  }
+}
+
+pg_ref pg_emit_adjoint(pg_program *p, pg_ref z, int operand, pg_ref g) {
+  assert(p->failed || (z < p->count && g < p->count && operand < pg_adjoint_count(&p->instructions[z])));
+  const pg_instruction i = p->instructions[z];
+  parser r = {OPS[i.op].adjoint[operand], p, i.a, i.b, z, g};
+  return parse_sum(&r);
+}
+
+int pg_adjoint_count(const pg_instruction *i) {
+  return !OPS[i->op].adjoint[0] ? 0 : OPS[i->op].adjoint[1] ? 2 : 1;
+}
+
+/* Sums --------------------------------------------------------------------------------------------------- */
+
+void pg_contribute(pg_program *p, pg_sum *sum, pg_ref contribution) {
+  if (pg_is_constant(p, contribution, 0)) {
+    return;
+  }
+  pg_ref *to = p->instructions[contribution].batched ? &sum->batched : &sum->shared;
+  *to = *to == PG_NO_REF ? contribution : pg_emit(p, PG_ADD, *to, contribution);
+}
+
+pg_ref pg_finish_sum(pg_program *p, const pg_sum *sum, bool batched) {
+  pg_ref total = sum->batched;
+  if (total != PG_NO_REF && !batched) {
+    total = pg_emit_total(p, total);
+  }
+  if (total == PG_NO_REF || sum->shared == PG_NO_REF) {
+    return total == PG_NO_REF ? sum->shared : total;
+  }
+  return pg_emit(p, PG_ADD, total, sum->shared);
+}

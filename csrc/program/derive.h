@@ -1,0 +1,45 @@
+/* derive.h: what the files share that derive the gradient and the tangents of a program. Private to these:
+ * adjoint.c, gradient.c, tangents.c, and specialize.c, which calls them.
+ */
+#ifndef PYGRAD_DERIVE_H
+#define PYGRAD_DERIVE_H
+
+#include "program/program.h"
+
+/* A sum of contributions, which grows. Those that are one number for all samples are added up apart from the
+ * batched ones: so that each is added up once, not for each sample. PG_NO_REF where there is none. */
+typedef struct {
+  pg_ref batched, shared;
+} pg_sum;
+
+static inline bool pg_is_empty(const pg_sum *sum) {
+  return sum->batched == PG_NO_REF && sum->shared == PG_NO_REF;
+}
+
+/* Adds a contribution, unless it is the constant 0. */
+void pg_contribute(pg_program *p, pg_sum *sum, pg_ref contribution);
+
+/* The sum, as one instruction; PG_NO_REF if it is empty. If what it belongs to is not `batched`, the batched
+ * contributions are added up over the batch. */
+pg_ref pg_finish_sum(pg_program *p, const pg_sum *sum, bool batched);
+
+/* How many operands an instruction has that a derivative goes through. */
+int pg_adjoint_count(const pg_instruction *i);
+
+/* Emits the adjoint of an operand of instruction z, given g, the gradient of z. For g the tangent of the
+ * operand it is the operand's contribution to the tangent of z: adjoints are linear in g. */
+pg_ref pg_emit_adjoint(pg_program *p, pg_ref z, int operand, pg_ref g);
+
+/* Appends to the outputs, which have room for them: the gradients of an output by the inputs and by the
+ * parameters, times the cotangent. */
+void pg_add_gradients(pg_program *p, pg_ref output, pg_ref cotangent);
+
+/* Appends to the outputs, which have room for them: the tangents of outputs `first` to `last` - 1, given those
+ * of the inputs, which are inputs, too, behind all others. `batched` is pg_specialize()'s. These outputs must
+ * not depend on totals. */
+void pg_add_tangents(pg_program *p, const bool *batched, uint32_t first, uint32_t last);
+
+/* Appends an output; the constant 0 for PG_NO_REF. */
+void pg_add_output(pg_program *p, pg_ref i);
+
+#endif

@@ -1,0 +1,131 @@
+/* gradient.c: reverse mode: emits the gradient of an output.
+ *
+ * It visits the instructions from last to first, as the backward pass does. When it gets to an instruction, all
+ * contributions to its gradient are known; it emits their sum, and the contributions to the operands.
+ *
+ * A lookup contributes to one element of its table, which the index chooses at run time. So lookups wait until
+ * the instructions behind the last element of their table are done; then one scatter serves all lookups in the
+ * table.
+ */
+#include <stdlib.h>
+
+#include "program/derive.h"
+
+typedef struct {
+  pg_sum *sums;        /* an instruction: the contributions to its gradient */
+  pg_ref *previous;    /* a lookup: the one before it on its table's list; PG_NO_REF ends the list */
+  uint32_t *ends_here; /* an instruction: the first on the list of tables that end with it; or PG_NO_REF */
+  uint32_t *next;      /* a table: the next on that list */
+  pg_ref *waiting;     /* a table: the first on the list of lookups that wait */
+} gradient;
+
+static void free_gradient(gradient *d) {
+  free(d->sums);
+  free(d->previous);
+  free(d->ends_here);
+  free(d->next);
+  free(d->waiting);
+}
+
+static pg_ref last_element(const pg_program *p, uint32_t table) {
+  const pg_span elements = p->tables[table];
+  pg_ref last = 0;
+  for (uint32_t k = 0; k < elements.count; k++) {
+    const pg_ref element = p->refs[elements.first + k];
+    last = element > last ? element : last;
+  }
+  return last;
+}
+
+static bool begin_gradient(gradient *d, const pg_program *p) {
+  *d = (gradient){
+      .sums = (pg_sum *)(void *)pg_no_refs(2 * (size_t)p->count),
+      .previous = pg_no_refs(p->count),
+      .ends_here = pg_no_refs(p->count),
+      .next = pg_no_refs(p->table_count),
+      .waiting = pg_no_refs(p->table_count),
+  };
+  if (!d->sums || !d->previous || !d->ends_here || !d->next || !d->waiting) {
+    return false;
+  }
+  for (uint32_t t = 0; t < p->table_count; t++) {
+    const pg_ref last = last_element(p, t);
+    d->next[t] = d->ends_here[last];
+    d->ends_here[last] = t;
+  }
+  return true;
+}
+
+/* Emits the scatter of the lookups in a table, and adds it to the gradients of the table's elements. */
+static void scatter(pg_program *p, gradient *d, uint32_t table) {
+  pg_span pairs = {.first = p->ref_count};
+  for (pg_ref i = d->waiting[table]; i != PG_NO_REF && !p->failed; i = d->previous[i]) {
+    const pg_instruction lookup = p->instructions[i];
+    assert(lookup.op == PG_LOOKUP && lookup.b == table);
+    pg_add_ref(p, &pairs, lookup.a);
+    pg_add_ref(p, &pairs, pg_finish_sum(p, &d->sums[i], lookup.batched));
+  }
+  const uint32_t number = pg_add_scatter(p, pairs);
+  for (uint32_t k = 0; k < p->tables[table].count && !p->failed; k++) {
+    const pg_ref element = p->refs[p->tables[table].first + k];
+    if (p->instructions[element].op != PG_CONSTANT) {
+      pg_contribute(p, &d->sums[element], pg_emit_scatter(p, number, k));
+    }
+  }
+}
+
+/* Emits the contributions of an instruction to the gradients of its operands. */
+static void visit(pg_program *p, gradient *d, pg_ref z) {
+  const pg_instruction i = p->instructions[z];
+  if (pg_is_empty(&d->sums[z])) {
+    return;
+  }
+  if (i.op == PG_LOOKUP) {
+    d->previous[z] = d->waiting[i.b];
+    d->waiting[i.b] = z;
+    return;
+  }
+  const pg_ref operands[2] = {i.a, i.b};
+  const int count = pg_adjoint_count(&i);
+  const pg_ref g = count ? pg_finish_sum(p, &d->sums[z], i.batched) : PG_NO_REF;
+  for (int k = 0; k < count; k++) {
+    assert(operands[k] < z);
+    if (p->instructions[operands[k]].op != PG_CONSTANT) {
+      pg_contribute(p, &d->sums[operands[k]], pg_emit_adjoint(p, z, k, g));
+    }
+  }
+}
+
+static void visit_all(pg_program *p, gradient *d) {
+  for (pg_ref z = p->gradient; z-- > 0 && !p->failed;) {
+    for (uint32_t table = d->ends_here[z]; table != PG_NO_REF; table = d->next[table]) {
+      if (d->waiting[table] != PG_NO_REF) {
+        scatter(p, d, table);
+      }
+    }
+    visit(p, d, z);
+  }
+}
+
+void pg_add_gradients(pg_program *p, pg_ref output, pg_ref cotangent) {
+  gradient d;
+  const uint32_t first_input = p->output_count, first_parameter = first_input + p->inputs;
+  p->gradient = p->count;
+  for (uint32_t i = 0; i < p->inputs + p->parameter_count; i++) {
+    pg_add_output(p, PG_NO_REF); /* those that do not matter have the gradient 0 */
+  }
+  if (!begin_gradient(&d, p)) {
+    p->failed = true;
+  } else {
+    pg_contribute(p, &d.sums[output], cotangent);
+    visit_all(p, &d);
+  }
+  for (pg_ref i = 0; i < p->gradient && !p->failed; i++) {
+    const pg_instruction x = p->instructions[i];
+    if ((x.op == PG_INPUT || x.op == PG_PARAMETER) && !pg_is_empty(&d.sums[i]) && i != cotangent) {
+      p->outputs[(x.op == PG_INPUT ? first_input : first_parameter) + x.a] =
+          pg_finish_sum(p, &d.sums[i], x.batched);
+    }
+  }
+  free_gradient(&d);
+}

@@ -1,0 +1,74 @@
+/* tangents.c: forward mode: emits the tangent of each instruction from those of its operands. */
+#include <stdlib.h>
+
+#include "program/derive.h"
+
+/* What has been emitted. PG_NO_REF for a tangent is 0; for a table or a scatter, that it has none yet. */
+typedef struct {
+  pg_ref *of;         /* an instruction: its tangent */
+  uint32_t *tables;   /* a table: that of its elements' tangents */
+  uint32_t *scatters; /* a scatter: that of the same indices and the tangents of what belongs to them */
+} tangents;
+
+/* A new span, of the tangents of a span's refs. In a scatter each other ref is an index, which stays. */
+static pg_span tangent_span(pg_program *p, pg_span of, bool is_scatter, const pg_ref *tangents) {
+  const pg_ref zero = pg_emit_constant(p, 0);
+  pg_span span = {.first = p->ref_count};
+  for (uint32_t k = 0; k < of.count && !p->failed; k++) {
+    const pg_ref ref = p->refs[of.first + k];
+    const pg_ref tangent = tangents[ref] == PG_NO_REF ? zero : tangents[ref];
+    pg_add_ref(p, &span, is_scatter && k % 2 == 0 ? ref : tangent);
+  }
+  return span;
+}
+
+/* None for a total: PG_GRADIENT | PG_TANGENTS has totals only in gradients that are no result: those by the
+ * parameters. */
+static pg_ref tangent_of(pg_program *p, const tangents *t, pg_ref z) {
+  const pg_instruction i = p->instructions[z];
+  if (i.op == PG_LOOKUP) {
+    if (t->tables[i.b] == PG_NO_REF) {
+      t->tables[i.b] = pg_add_table(p, tangent_span(p, p->tables[i.b], false, t->of));
+    }
+    return pg_emit_lookup(p, i.a, t->tables[i.b]);
+  }
+  if (i.op == PG_SCATTER) {
+    if (t->scatters[i.a] == PG_NO_REF) {
+      t->scatters[i.a] = pg_add_scatter(p, tangent_span(p, p->scatters[i.a], true, t->of));
+    }
+    return pg_emit_scatter(p, t->scatters[i.a], i.b);
+  }
+  pg_sum sum = {PG_NO_REF, PG_NO_REF};
+  const pg_ref operands[2] = {i.a, i.b};
+  for (int k = 0; k < pg_adjoint_count(&i); k++) {
+    if (t->of[operands[k]] != PG_NO_REF) {
+      pg_contribute(p, &sum, pg_emit_adjoint(p, z, k, t->of[operands[k]]));
+    }
+  }
+  return pg_finish_sum(p, &sum, true);
+}
+
+void pg_add_tangents(pg_program *p, const bool *batched, uint32_t first, uint32_t last) {
+  const uint32_t count = p->count;
+  tangents t = {pg_no_refs(count), pg_no_refs(p->table_count), pg_no_refs(p->scatter_count)};
+  if (!t.of || !t.tables || !t.scatters) {
+    p->failed = true;
+  }
+  for (pg_ref i = 0; i < count && !p->failed; i++) {
+    const pg_instruction x = p->instructions[i];
+    if (x.op == PG_INPUT) {
+      t.of[i] = pg_emit_leaf(p, PG_INPUT, p->inputs + x.a, 0, batched[p->inputs + x.a]);
+    }
+  }
+  for (pg_ref z = 0; z < count && !p->failed; z++) {
+    if (t.of[z] == PG_NO_REF) {
+      t.of[z] = tangent_of(p, &t, z);
+    }
+  }
+  for (uint32_t k = first; k < last && !p->failed; k++) {
+    pg_add_output(p, t.of[p->outputs[k]]);
+  }
+  free(t.of);
+  free(t.tables);
+  free(t.scatters);
+}

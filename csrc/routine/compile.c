@@ -1,0 +1,137 @@
+/* compile.c: pg_compile(): a program becomes a routine for one kind of call. The passes are described in
+ * lower.h. */
+#include <stdlib.h>
+
+#include "routine/lower.h"
+
+void pg_routine_free(pg_routine *r) {
+  if (r) {
+    for (int phase = 0; phase < PG_PHASES; phase++) {
+      free(r->phases[phase].at);
+    }
+    free(r->spare);
+    free(r->arrays);
+    free(r->parameters);
+    free(r->lists);
+    free(r->constants);
+    free(r->inputs);
+    free(r->outputs);
+    free(r);
+  }
+}
+
+/* The routine of a specialized program, without what is not in that: the caller's arrays. NULL if there is no
+ * memory. */
+static pg_routine *lower(const pg_program *p) {
+  pg_lowering l = {
+      .p = p,
+      .lowered = pg_zeros(p->count, sizeof *l.lowered),
+      .order = pg_room(p->count, sizeof *l.order),
+      .tables = pg_zeros(p->table_count, sizeof *l.tables),
+      .scatters = pg_zeros(p->scatter_count, sizeof *l.scatters),
+  };
+  pg_routine *r = pg_zeros(1, sizeof *r);
+  bool made = l.lowered && l.order && l.tables && l.scatters && r;
+  if (made) {
+    r->input_count = p->inputs;
+    r->output_count = p->output_count;
+    r->parameter_count = p->parameter_count;
+    made = pg_fuse(&l) && pg_schedule(&l, r) && pg_lower(&l, r);
+  }
+  for (int phase = 0; made && phase < PG_PHASES && !(p->disabled & PG_VECTORS); phase++) {
+    pg_merge_rows(&r->phases[phase]);
+  }
+  made = made && (p->disabled & PG_SLOT_REUSE || pg_reuse_slots(r));
+  free(l.lowered);
+  free(l.pairs);
+  free(l.order);
+  free(l.tables);
+  free(l.scatters);
+  if (!made) {
+    pg_routine_free(r);
+    return NULL;
+  }
+  return r;
+}
+
+/* The caller's arrays ------------------------------------------------------------------------------------ */
+
+/* Describes the arguments and the results: see the table at pg_wanted. */
+static bool describe_arrays(pg_routine *r, const pg_program *p, size_t count, const size_t *sizes,
+                            const bool *batched, int wanted) {
+  r->arrays = pg_zeros(4 * count + 4, sizeof *r->arrays);
+  if (!r->arrays) {
+    return false;
+  }
+  pg_array *to = r->arrays;
+  const bool tangents = wanted & PG_TANGENTS, gradient = wanted & PG_GRADIENT;
+  r->argument_count = count + (tangents ? count : gradient ? 1 : 0);
+  bool any = false;
+  for (size_t k = 0; k < r->argument_count; k++) {
+    any = any || batched[k];
+    *to++ = (pg_array){k < count ? sizes[k] : tangents ? sizes[k - count] : 1, batched[k]};
+  }
+  if (!(gradient && tangents)) {
+    *to++ = (pg_array){p->output_count, any};
+  }
+  for (size_t k = 0; k < count && gradient; k++) {
+    *to++ = (pg_array){sizes[k], tangents ? any : batched[k]};
+  }
+  if (gradient && !tangents) {
+    *to++ = (pg_array){p->parameter_count, false};
+  } else if (tangents && !gradient) {
+    *to++ = (pg_array){p->output_count, any};
+  }
+  r->result_count = (size_t)(to - r->arrays) - r->argument_count;
+  return true;
+}
+
+/* Whether each input is batched, and for tangents, behind these, whether the tangent of each is: that is said
+ * of whole arguments. The caller owns it. NULL if there is no memory. */
+static bool *batched_inputs(const pg_program *p, size_t count, const size_t *sizes, const bool *batched,
+                            int wanted) {
+  bool *of_inputs = pg_zeros(2 * (size_t)p->inputs, sizeof *of_inputs);
+  size_t at = 0;
+  for (size_t k = 0; of_inputs && k < (wanted & PG_TANGENTS ? 2 : 1) * count; k++) {
+    for (size_t i = 0; i < sizes[k % count]; i++) {
+      assert(at < 2 * (size_t)p->inputs);
+      of_inputs[at++] = batched[k];
+    }
+  }
+  return of_inputs;
+}
+
+/* Finds out which inputs or outputs are in consecutive slots: these are copied at once. */
+static void find_runs(pg_port *ports, uint32_t count) {
+  for (uint32_t k = count; k-- > 0;) {
+    const pg_slot slot = ports[k].slot;
+    const bool goes_on = k + 1 < count && slot != PG_NO_SLOT && ports[k + 1].slot == slot + 2;
+    ports[k].run = goes_on ? ports[k + 1].run + 1 : 1;
+  }
+}
+
+static bool finish(pg_routine *r, const pg_program *p, int wanted) {
+  r->parameters = pg_room(p->parameter_count, sizeof *r->parameters);
+  if (!r->parameters) {
+    return false;
+  }
+  pg_program_parameters(p, r->parameters);
+  r->cotangent = wanted == PG_GRADIENT ? p->inputs : PG_NO_REF;
+  find_runs(r->inputs, r->input_count);
+  find_runs(r->outputs, r->output_count);
+  return true;
+}
+
+pg_routine *pg_compile(const pg_program *p, size_t count, const size_t *sizes, const bool *batched,
+                       int wanted) {
+  bool *of_inputs = batched_inputs(p, count, sizes, batched, wanted);
+  pg_program *special = of_inputs ? pg_specialize(p, of_inputs, wanted) : NULL;
+  pg_routine *r = special ? lower(special) : NULL;
+  if (r && !(describe_arrays(r, p, count, sizes, batched, wanted) && finish(r, p, wanted))) {
+    pg_routine_free(r);
+    r = NULL;
+  }
+  pg_program_free(special);
+  free(of_inputs);
+  return r;
+}

@@ -1,0 +1,25 @@
+/* kernels_avx2.c: the kernels for x86-64 machines with AVX2 and FMA. */
+#include "routine/kernels.h"
+
+#ifdef __x86_64__
+#include <math.h> /* before the pragma: only what is below may need the instructions */
+#include <string.h>
+
+static bool is_supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC target("avx2,fma")
+#endif
+
+#define PG_LANES 4
+#define PG_FMA
+#include "routine/kernels.inc"
+
+#ifdef __clang__
+#pragma clang attribute pop
+#endif
+
+const pg_kernels pg_kernels_avx2 = {"avx2", is_supported, run_phase, load_tile, store_tile};
+#endif

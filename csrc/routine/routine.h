@@ -1,0 +1,153 @@
+/* routine.h: a routine: what a specialized program is compiled into, and what the kernels run. Private to the
+ * core.
+ *
+ * Values live in slots. There are two kinds, each numbered from 0:
+ *
+ *   a shared slot    one number, the same for all samples
+ *   a batched slot   PG_TILE numbers, one for each sample of the tile that is worked on
+ *
+ * A routine's instructions are loops over slots: over rows j, over the results i of a row, over the terms t of
+ * a sum. An operand has the slot for i = j = t = 0, and a step for each index: how many slots further it is for
+ * the next i, j or t. The result for i and j is in slot dst + j * n + i.
+ *
+ *   op             members   what it does for each i and j
+ *   of the tables  map       dst = op(a, b); for a unary op b is a again
+ *   PG_DOT         sum       dst = init + the sum over t of a * b; without an init from 0
+ *   PG_DOT_TOTAL   sum       dst += the sum over t, and over the samples, of a * b
+ *   PG_LOOKUP      lookup    dst = the slot that a list of slots has at `index`; nan if that is out of range
+ *   PG_SCATTER     scatter   sets the slots of a list to 0; then, for each pair of an index and a number, adds
+ *                            the number to the list's slot at that index (n and rows are 1; there is no dst)
+ *
+ * The rows are run one after the other, and a row may read what an earlier one wrote; within a row nothing is
+ * read that is written in it.
+ *
+ * Who writes what: compile.c, and the passes it calls, make a routine; then only run.c changes it, and only
+ * `spare`. So any number of threads may run one routine.
+ */
+#ifndef PYGRAD_ROUTINE_H
+#define PYGRAD_ROUTINE_H
+
+#include <stdatomic.h>
+
+#include "program/program.h"
+
+enum {
+  PG_TILE = 64,       /* samples that are worked on at a time */
+  PG_MAX_CHUNKS = 16, /* a batch is added up in at most so many partial sums, whatever the number of threads */
+  PG_ALIGNED = 8      /* buffers begin at multiples of so many slots, where vectors are fastest */
+};
+
+/* Slots -------------------------------------------------------------------------------------------------- */
+
+/* A slot's number and kind, packed. */
+typedef uint32_t pg_slot;
+
+#define PG_NO_SLOT UINT32_MAX
+
+static inline pg_slot pg_slot_of(uint32_t number, bool batched) { return number << 1 | batched; }
+static inline uint32_t pg_number_of(pg_slot slot) { return slot >> 1; }
+static inline bool pg_is_batched(pg_slot slot) { return slot & 1; }
+
+/* Loops -------------------------------------------------------------------------------------------------- */
+
+enum { PG_DOT = PG_INSTRUCTIONS, PG_DOT_TOTAL, PG_NO_LOOP }; /* besides the ops of programs */
+
+typedef struct {
+  pg_slot slot; /* for i = j = t = 0 */
+  int32_t i_step, j_step, t_step;
+} pg_strided;
+
+typedef struct {
+  uint8_t op; /* says which member of the union there is */
+  uint32_t n, rows;
+  pg_slot dst;
+  union {
+    struct {
+      pg_strided a, b;
+    } map;
+    struct {
+      pg_strided a, b;
+      pg_strided init; /* its slot is PG_NO_SLOT where there is none */
+      uint32_t terms;
+    } sum;
+    struct {
+      pg_strided index;
+      pg_strided list; /* in place of a slot: where the list begins in the routine's lists */
+      uint32_t size;   /* of the list */
+    } lookup;
+    struct {
+      uint32_t list;  /* where it begins in the routine's lists; the pairs are behind it */
+      uint32_t size;  /* of the list */
+      uint32_t pairs; /* how many */
+      bool batched;   /* once for each sample */
+    } scatter;
+  };
+} pg_loop;
+
+typedef struct {
+  pg_loop *at;
+  uint32_t count, room;
+} pg_loops;
+
+static inline bool pg_is_sum(const pg_loop *l) { return l->op == PG_DOT || l->op == PG_DOT_TOTAL; }
+static inline uint32_t pg_terms(const pg_loop *l) { return pg_is_sum(l) ? l->sum.terms : 1; }
+
+/* Whether a loop is run for each sample of a tile. */
+static inline bool pg_is_of_batch(const pg_loop *l) {
+  return l->op == PG_SCATTER ? l->scatter.batched : l->op == PG_DOT_TOTAL || pg_is_batched(l->dst);
+}
+
+/* Routines ----------------------------------------------------------------------------------------------- */
+
+/* Where an input or output is. */
+typedef struct {
+  pg_slot slot; /* PG_NO_SLOT for an input that nothing reads */
+  uint32_t run; /* so many, from this one on, are in consecutive slots of one kind */
+} pg_port;
+
+/* An array of the caller's, an argument or a result: `size` numbers, or if it is batched so many for each
+ * sample. */
+typedef struct {
+  size_t size;
+  bool batched;
+} pg_array;
+
+enum {
+  PG_PROLOGUE, /* once, before the batch: what does not depend on the sample */
+  PG_BATCH,    /* for each tile of the batch */
+  PG_EPILOGUE, /* once, after the batch: what depends on totals */
+  PG_PHASES
+};
+
+/* Each array is owned by the routine, which pg_routine_free() frees. The shared slots begin with
+ *
+ *   the parameters       parameter_count
+ *   other leaves         up to leaf_count: inputs, constants, and the number 1
+ *   the totals           total_count
+ */
+struct pg_routine {
+  pg_loops phases[PG_PHASES];
+  uint32_t shared, batched; /* how many slots there are of each kind */
+  pg_slot *lists;           /* of lookups and scatters; PG_NO_SLOT for an element that nothing reads */
+  uint32_t list_size;       /* of all together */
+  double *constants;        /* what the first leaf_count shared slots have at first; nan for an input */
+  uint32_t leaf_count, total_count;
+  pg_port *inputs, *outputs;
+  uint32_t input_count, output_count;
+  pg_array *arrays; /* the arguments, then the results */
+  size_t argument_count, result_count;
+  pg_id *parameters;
+  uint32_t parameter_count;
+  uint32_t cotangent;      /* which input it is; PG_NO_REF where there is none */
+  _Atomic(double *) spare; /* the memory of an earlier run, for the next one; or NULL */
+};
+
+static inline uint32_t pg_first_total(const pg_routine *r) { return r->leaf_count; }
+
+/* The first of the runs of inputs or outputs from `k` up to `end`: how many ports it has. */
+static inline uint32_t pg_run_of(const pg_port *ports, uint32_t k, uint32_t end) {
+  assert(k < end && ports[k].run > 0);
+  return ports[k].run < end - k ? ports[k].run : end - k;
+}
+
+#endif

@@ -1,0 +1,254 @@
+/* run.c: runs a routine: splits a batch into tiles, shares them among threads, loads and stores the numbers.
+ *
+ * A batch is cut into tiles of PG_TILE samples, and these into at most PG_MAX_CHUNKS chunks. A thread takes
+ * chunk after chunk. Each chunk has totals of its own, added up in the order of its tiles; in the end the
+ * chunks' are added in their order. So the results do not depend on the number of threads, or on which of them
+ * did what.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "routine/kernels.h"
+
+enum {
+  T = PG_TILE,
+  PAD = PG_ALIGNED,    /* numbers between the parts of a run's memory, which aligning them may take */
+  MAX_HELPERS = 63,    /* threads besides the caller's */
+  NS_A_THREAD = 50000, /* what starting one may take */
+};
+
+/* A run, which all of its threads share. */
+typedef struct {
+  const pg_routine *r;
+  const pg_kernels *kernels;
+  size_t batch, tiles, chunks;
+  double *const *arrays; /* of the caller */
+  double *shared;        /* the shared slots */
+  double *totals;        /* of each chunk: r->total_count */
+  atomic_size_t next;    /* the next chunk to be taken */
+  const bool *stop;      /* NULL, or set by the caller to stop the run */
+} job;
+
+/* Loading and storing ------------------------------------------------------------------------------------ */
+
+/* Loads the shared inputs if `samples` is 0, else the batched inputs of a tile's samples, from `first` on. */
+static void load_inputs(const job *j, size_t first, size_t samples, double *batched) {
+  const pg_routine *r = j->r;
+  uint32_t k = 0, run;
+  for (size_t a = 0; a < r->argument_count; a++) {
+    const pg_array array = r->arrays[a];
+    const uint32_t end = k + (uint32_t)array.size;
+    for (const double *from = j->arrays[a]; k < end; k += run, from += run) {
+      const pg_slot slot = r->inputs[k].slot;
+      run = pg_run_of(r->inputs, k, end);
+      if (slot == PG_NO_SLOT || pg_is_batched(slot) != (samples > 0)) {
+        continue;
+      }
+      if (pg_is_batched(slot)) {
+        const size_t step = array.batched ? array.size : 0;
+        j->kernels->load_tile(batched + (size_t)pg_number_of(slot) * T, from + first * step, run, step,
+                              samples);
+      } else {
+        memcpy(j->shared + pg_number_of(slot), from, run * sizeof *from);
+      }
+    }
+  }
+}
+
+/* Where the output is the same for all samples, so is its cotangent: the sum of the samples'. */
+static void add_cotangents(const pg_routine *r, size_t batch, const double *cotangent, double *shared) {
+  const pg_slot slot = r->inputs[r->cotangent].slot;
+  if (slot != PG_NO_SLOT && !pg_is_batched(slot)) {
+    double *sum = shared + pg_number_of(slot);
+    *sum = 0;
+    for (size_t s = 0; s < batch; s++) {
+      *sum += cotangent[r->arrays[r->argument_count - 1].batched ? s : 0];
+    }
+  }
+}
+
+/* Stores the outputs that are batched, for a tile's samples; or those that are shared, once for each sample if
+ * the result is batched. */
+static void store_outputs(const job *j, bool of_batch, size_t first, size_t samples, const double *batched) {
+  const pg_routine *r = j->r;
+  uint32_t k = 0, run;
+  for (size_t a = r->argument_count; a < r->argument_count + r->result_count; a++) {
+    const pg_array array = r->arrays[a];
+    const size_t step = array.batched ? array.size : 0;
+    const uint32_t begin = k, end = k + (uint32_t)array.size;
+    for (; k < end; k += run) {
+      const pg_slot slot = r->outputs[k].slot;
+      double *to = j->arrays[a] + (k - begin) + first * step;
+      run = pg_run_of(r->outputs, k, end);
+      if (pg_is_batched(slot) != of_batch) {
+        continue;
+      }
+      if (of_batch) {
+        j->kernels->store_tile(to, batched + (size_t)pg_number_of(slot) * T, run, step, samples);
+        continue;
+      }
+      for (size_t s = 0; s < (array.batched ? samples : 1); s++, to += step) {
+        memcpy(to, j->shared + pg_number_of(slot), run * sizeof *to);
+      }
+    }
+  }
+}
+
+/* Time --------------------------------------------------------------------------------------------------- */
+
+/* What a loop may take for a sample, about: a call for each row, of a whole tile if it is of the batch, and for
+ * each number what it costs at worst, as when pow() goes to libm. */
+static double most_ns(const pg_loop *l) {
+  const double numbers = (double)l->rows * l->n, calls = 20.0 * l->rows / (pg_is_of_batch(l) ? T : 1);
+  switch (l->op) {
+  case PG_DOT:
+  case PG_DOT_TOTAL:
+    return calls + 0.5 * numbers * l->sum.terms;
+  case PG_SCATTER:
+    return calls + 4.0 * l->rows * ((double)l->scatter.size + l->scatter.pairs);
+  case PG_POW:
+  case PG_POWER:
+  case PG_POW_SLOPE:
+  case PG_SIN:
+  case PG_COS:
+    return calls + 50 * numbers;
+  default:
+    return calls + 2 * numbers;
+  }
+}
+
+static double most_ns_of(const pg_loops *loops) {
+  double ns = 0;
+  for (uint32_t k = 0; k < loops->count; k++) {
+    ns += most_ns(&loops->at[k]);
+  }
+  return ns;
+}
+
+/* Running -------------------------------------------------------------------------------------------------- */
+
+static void run_chunk(job *j, size_t chunk, double *batched) {
+  assert(chunk < j->chunks && j->chunks <= PG_MAX_CHUNKS);
+  double *totals = j->totals + chunk * j->r->total_count;
+  const size_t end = (chunk + 1) * j->tiles / j->chunks;
+  for (size_t tile = chunk * j->tiles / j->chunks; tile < end && !pg_is_stopped(j->stop); tile++) {
+    const size_t first = tile * T, samples = j->batch - first < T ? j->batch - first : T;
+    load_inputs(j, first, samples, batched);
+    j->kernels->run(j->r, PG_BATCH, j->shared, batched, totals, samples, j->stop);
+    store_outputs(j, true, first, samples, batched);
+  }
+}
+
+static void run_chunks(job *j, double *batched) {
+  for (size_t chunk; (chunk = atomic_fetch_add(&j->next, 1)) < j->chunks;) {
+    run_chunk(j, chunk, batched);
+  }
+}
+
+/* The next address at which a vector is fastest. */
+static double *aligned(double *at) {
+  const size_t bytes = PG_ALIGNED * sizeof *at;
+  return at + (bytes - (uintptr_t)at % bytes) % bytes / sizeof *at;
+}
+
+/* A helper has batched slots of its own. If there is no memory for them, the other threads do its work. */
+static void *help(void *argument) {
+  job *j = argument;
+  double *batched = pg_resize(NULL, ((size_t)j->r->batched * T + 2 * PAD) * sizeof *batched);
+  if (batched) {
+    run_chunks(j, aligned(batched));
+    free(batched);
+  }
+  return NULL;
+}
+
+/* Runs all chunks on at most so many threads, this one included: on fewer where the system has no more, or
+ * where starting one takes as long as its share of the work. */
+static void run_batch(job *j, int threads, double *batched) {
+  pthread_t helpers[MAX_HELPERS];
+  int started = 0;
+  const double shares = threads > 1 ? (double)j->batch * most_ns_of(&j->r->phases[PG_BATCH]) / NS_A_THREAD : 1;
+  const int most = j->chunks < shares ? (int)j->chunks : (int)shares, wanted = threads < most ? threads : most;
+  while (started + 1 < wanted && started < MAX_HELPERS && pg_may_allocate() &&
+         pthread_create(&helpers[started], NULL, help, j) == 0) {
+    started++;
+  }
+  run_chunks(j, batched);
+  while (started) {
+    pthread_join(helpers[--started], NULL);
+  }
+}
+
+/* Loads the parameters, whose slots are the first. False if one is no live node. */
+static bool load_parameters(const pg_routine *r, double *shared) {
+  pg_lock();
+  const bool live = pg_all_live(r->parameter_count, r->parameters);
+  for (uint32_t i = 0; i < r->parameter_count && live; i++) {
+    shared[i] = pg_node_at(r->parameters[i])->data;
+  }
+  pg_unlock();
+  return live;
+}
+
+static void run_phases(job *j, int threads, double *batched) {
+  const pg_routine *r = j->r;
+  memcpy(j->shared + r->parameter_count, r->constants + r->parameter_count,
+         (r->leaf_count - r->parameter_count) * sizeof *j->shared);
+  memset(j->shared + pg_first_total(r), 0, r->total_count * sizeof *j->shared);
+  memset(j->totals, 0, j->chunks * r->total_count * sizeof *j->totals);
+  load_inputs(j, 0, 0, NULL);
+  if (r->cotangent != PG_NO_REF) {
+    add_cotangents(r, j->batch, j->arrays[r->argument_count - 1], j->shared);
+  }
+  j->kernels->run(r, PG_PROLOGUE, j->shared, NULL, NULL, 1, j->stop);
+  if (r->batched || r->total_count) {
+    run_batch(j, threads, batched);
+  }
+  for (size_t chunk = 0; chunk < j->chunks; chunk++) {
+    for (uint32_t i = 0; i < r->total_count; i++) {
+      j->shared[pg_first_total(r) + i] += j->totals[chunk * r->total_count + i];
+    }
+  }
+  j->kernels->run(r, PG_EPILOGUE, j->shared, NULL, NULL, 1, j->stop);
+  store_outputs(j, false, 0, j->batch, NULL);
+}
+
+int pg_run_until(pg_routine *r, size_t batch, double *const *arrays, int threads, const bool *stop) {
+  job j = {.r = r,
+           .kernels = pg_best_kernels(),
+           .batch = batch,
+           .arrays = arrays,
+           .tiles = (batch + T - 1) / T,
+           .stop = stop};
+  j.chunks = j.tiles < PG_MAX_CHUNKS ? j.tiles : PG_MAX_CHUNKS;
+  const size_t shared = (size_t)r->shared + PAD, totals = PG_MAX_CHUNKS * (size_t)r->total_count + PAD;
+  double *memory = atomic_exchange(&r->spare, NULL);
+  if (!memory) {
+    memory = pg_resize(NULL, (shared + totals + (size_t)r->batched * T + 3 * PAD) * sizeof *memory);
+  }
+  if (!memory) {
+    return PG_NO_MEMORY;
+  }
+  assert(threads >= 1 && r->leaf_count + r->total_count <= r->shared);
+  j.shared = aligned(memory);
+  j.totals = j.shared + shared;
+  const bool live = load_parameters(r, j.shared);
+  if (live) {
+    run_phases(&j, threads, aligned(j.totals + totals));
+  }
+  free(atomic_exchange(&r->spare, memory));
+  return !live ? PG_STALE : pg_is_stopped(stop) ? PG_STOPPED : PG_OK;
+}
+
+int pg_run(pg_routine *r, size_t batch, double *const *arrays, int threads) {
+  return pg_run_until(r, batch, arrays, threads, NULL);
+}
+
+double pg_long_batch(const pg_routine *r, double ns) {
+  const double left = ns - most_ns_of(&r->phases[PG_PROLOGUE]) - most_ns_of(&r->phases[PG_EPILOGUE]);
+  const double each = most_ns_of(&r->phases[PG_BATCH]); /* which is not all: a batch is copied, too */
+  return left < 0 ? 0 : left / (each + 1);
+}

@@ -1,0 +1,200 @@
+/* schedule.c: the order of the loops.
+ *
+ * An instruction's level is one above its highest operand's: so instructions of one level do not use each
+ * other, and may be one loop. Within a level, those with like ops, terms and operands are put side by side, in
+ * the order in which the user's loops made them. Then slots are numbered in this order, so that a loop's
+ * results are in consecutive slots.
+ */
+#include <stdlib.h>
+
+#include "routine/lower.h"
+
+/* Levels and phases -------------------------------------------------------------------------------------- */
+
+/* Raises the level, and sets `after_totals`, as an operand demands. */
+static void follow(const pg_lowering *l, pg_ref operand, uint32_t *level, bool *after_totals) {
+  if (operand != PG_NO_REF) {
+    const pg_lowered *y = &l->lowered[operand];
+    const bool is_epilogue = y->phase == PG_EPILOGUE && !pg_instruction_of(l, operand)->batched;
+    *after_totals = *after_totals || y->op == PG_DOT_TOTAL || is_epilogue;
+    *level = y->level > *level ? y->level : *level;
+  }
+}
+
+static void follow_sum(const pg_lowering *l, const pg_lowered *x, uint32_t *level, bool *after_totals) {
+  for (uint32_t t = 0; t < x->pair_count; t++) {
+    const pg_pair pair = l->pairs[x->first_pair + t];
+    follow(l, pair.a, level, after_totals);
+    follow(l, pair.b, level, after_totals);
+  }
+  follow(l, x->init, level, after_totals);
+}
+
+static void follow_list(const pg_lowering *l, const pg_instruction *x, uint32_t *level, bool *after_totals) {
+  pg_list *list = pg_list_of(l, x);
+  const pg_span span = pg_span_of(l, x);
+  for (uint32_t k = 0; !list->is_levelled && k < span.count; k++) {
+    follow(l, l->p->refs[span.first + k], &list->level, &list->after_totals);
+  }
+  list->is_levelled = true;
+  *after_totals = *after_totals || list->after_totals;
+  *level = list->level > *level ? list->level : *level;
+}
+
+static bool is_sum(const pg_lowered *x) { return x->op == PG_DOT || x->op == PG_DOT_TOTAL; }
+
+/* The ops of both operands, or of the first pair's factors. */
+static uint16_t signature_of(const pg_lowering *l, const pg_lowered *x, const pg_instruction *instruction) {
+  pg_pair operands = {instruction->a, instruction->b};
+  if (is_sum(x)) {
+    operands = l->pairs[x->first_pair];
+  } else if (x->op >= PG_KERNELS) {
+    return 0;
+  } else if (pg_operand_count(instruction) < 2) {
+    operands.b = PG_NO_REF;
+  }
+  const int a = l->lowered[operands.a].op;
+  const int b = operands.b == PG_NO_REF ? PG_NO_LOOP : l->lowered[operands.b].op;
+  return (uint16_t)(a << 8 | b);
+}
+
+static void find_levels(pg_lowering *l) {
+  for (pg_ref i = 0; i < l->p->count; i++) {
+    pg_lowered *x = &l->lowered[i];
+    const pg_instruction *instruction = pg_instruction_of(l, i);
+    bool after_totals = false;
+    uint32_t level = 0;
+    if (is_sum(x)) {
+      follow_sum(l, x, &level, &after_totals);
+    } else if (x->op != PG_NO_LOOP) {
+      for (int k = 0; k < pg_operand_count(instruction); k++) {
+        follow(l, pg_operand_of(instruction, k), &level, &after_totals);
+      }
+      if (pg_list_of(l, instruction)) {
+        follow_list(l, instruction, &level, &after_totals);
+      }
+    }
+    x->level = level + 1;
+    x->signature = signature_of(l, x, instruction);
+    x->phase = instruction->batched || x->op == PG_DOT_TOTAL ? PG_BATCH
+               : after_totals                                ? PG_EPILOGUE
+                                                             : PG_PROLOGUE;
+  }
+}
+
+/* Sorting ------------------------------------------------------------------------------------------------ */
+
+/* A record carries all that it is sorted by: other threads may be sorting, too. */
+typedef struct {
+  uint64_t first;  /* phase, level, op */
+  uint64_t second; /* number of terms, signature */
+  uint32_t third;  /* where the instruction is in the order of the user's loops */
+  pg_ref instruction;
+} record;
+
+_Static_assert(PG_MAX_INSTRUCTIONS < 1 << 30, "levels have 30 bits in a record");
+
+static record record_of(const pg_lowering *l, pg_ref i) {
+  const pg_lowered *x = &l->lowered[i];
+  assert(x->phase < PG_PHASES && x->level < 1U << 30);
+  /* A gradient goes through the user's loops backwards. */
+  const bool is_backwards = l->p->gradient != PG_NO_REF && i >= l->p->gradient;
+  return (record){
+      .first = (uint64_t)x->phase << 38 | (uint64_t)x->level << 8 | x->op,
+      .second = (uint64_t)x->pair_count << 16 | x->signature,
+      .third = is_backwards ? l->p->gradient + (l->p->count - 1 - i) : i,
+      .instruction = i,
+  };
+}
+
+static int in_order(const void *a, const void *b) {
+  const record *x = a, *y = b;
+  if (x->first != y->first) {
+    return x->first < y->first ? -1 : 1;
+  }
+  if (x->second != y->second) {
+    return x->second < y->second ? -1 : 1;
+  }
+  return (x->third > y->third) - (x->third < y->third);
+}
+
+static bool is_leaf(const pg_lowered *x) {
+  return x->op == PG_PARAMETER || x->op == PG_INPUT || x->op == PG_CONSTANT;
+}
+
+static bool sort(pg_lowering *l) {
+  uint32_t count = 0;
+  record *records = pg_room(l->p->count, sizeof *records);
+  if (!records) {
+    return false;
+  }
+  for (pg_ref i = 0; i < l->p->count; i++) {
+    if (!is_leaf(&l->lowered[i]) && l->lowered[i].op != PG_NO_LOOP) {
+      records[count++] = record_of(l, i);
+    }
+  }
+  qsort(records, count, sizeof *records, in_order);
+  for (uint32_t k = 0; k < count; k++) {
+    l->order[k] = records[k].instruction;
+  }
+  l->order_count = count;
+  free(records);
+  return true;
+}
+
+/* Slots -------------------------------------------------------------------------------------------------- */
+
+/* Reverses the pairs of a dot product if their slots go downwards, as a gradient's do: kernels are fastest
+ * upwards. */
+static void turn_upwards(pg_lowering *l, const pg_lowered *x) {
+  if (x->pair_count < 2) {
+    return;
+  }
+  pg_pair *first = &l->pairs[x->first_pair], *last = first + x->pair_count - 1;
+  if (pg_number_of(l->lowered[first->a].slot) <= pg_number_of(l->lowered[last->a].slot)) {
+    return;
+  }
+  for (; first < last; first++, last--) {
+    const pg_pair swapped = *first;
+    *first = *last;
+    *last = swapped;
+  }
+}
+
+/* Leaves come first: the parameters, inputs and constants, the number 1. Then the totals. Then the results of
+ * the loops in their order. */
+static void number_slots(pg_lowering *l, pg_routine *r) {
+  uint32_t next[2] = {r->parameter_count, 0}; /* shared, batched */
+  for (pg_ref i = 0; i < l->p->count; i++) {
+    pg_lowered *x = &l->lowered[i];
+    const pg_instruction *instruction = pg_instruction_of(l, i);
+    if (x->op == PG_PARAMETER) {
+      x->slot = pg_slot_of(instruction->a, false);
+    } else if (is_leaf(x)) {
+      x->slot = pg_slot_of(next[instruction->batched]++, instruction->batched);
+    }
+    r->total_count += x->op == PG_DOT_TOTAL;
+  }
+  l->one = pg_slot_of(next[0]++, false);
+  r->leaf_count = next[0];
+  uint32_t total = r->leaf_count;
+  next[0] += r->total_count;
+  for (uint32_t k = 0; k < l->order_count; k++) {
+    pg_lowered *x = &l->lowered[l->order[k]];
+    const bool batched = pg_instruction_of(l, l->order[k])->batched;
+    turn_upwards(l, x);
+    x->slot = x->op == PG_DOT_TOTAL ? pg_slot_of(total++, false) : pg_slot_of(next[batched]++, batched);
+  }
+  assert(total == r->leaf_count + r->total_count);
+  r->shared = next[0];
+  r->batched = next[1];
+}
+
+bool pg_schedule(pg_lowering *l, pg_routine *r) {
+  find_levels(l);
+  if (!sort(l)) {
+    return false;
+  }
+  number_slots(l, r);
+  return true;
+}

@@ -1,0 +1,66 @@
+"""Lists the project's performance targets: ratios to peers in the same run, and absolute figures."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pygrad.bench.results import Results
+
+
+class Target(NamedTuple):
+    """A target for an engine on a workload: one of `faster`, `within` and `at_most`.
+
+    Attributes
+    ----------
+    faster
+        the engine must be at least this many times as fast as the peer
+    within
+        the engine may take at most this many times the peer's time
+    at_most
+        the engine's figure may be at most this, in seconds or bytes
+    """
+
+    work: str
+    workload: str
+    engine: str
+    peer: str = ""
+    faster: float = 0
+    within: float = 0
+    at_most: float = 0
+
+    @property
+    def engines(self) -> list[str]:
+        return [self.engine, *([self.peer] if self.peer else [])]
+
+    def ratio(self, results: Results) -> float | None:
+        """How many times as fast as its peer, or as `at_most`, the engine is. None if a figure is missing."""
+        table = results.tables.get(self.workload)
+        ours, theirs = (table and table.measured(name) for name in (self.engine, self.peer))
+        if not ours or (self.peer and not theirs):
+            return None
+        return (theirs.median if theirs else self.at_most) / ours.median
+
+    @property
+    def least(self) -> float:
+        """The ratio that must be reached."""
+        return self.faster or (1 / self.within if self.within else 1)
+
+
+TARGETS = [
+    Target("64x64 dot products on Values", "dots", "value", "micrograd", faster=5),
+    Target("64x64 dot products, compiled", "dots", "compile", "casadi", faster=4),
+    Target("the moons step on Values", "moons", "value", "micrograd", faster=13),
+    Target("the moons step with pygrad.nn", "moons", "array", "micrograd", faster=200),
+    Target("the moons step, compiled", "moons", "compile", "micrograd", faster=8000),
+    Target("the moons step, compiled", "moons", "compile", "torch", faster=6),
+    Target("a GPT step on Values", "gpt", "value", "minimal", faster=5),
+    Target("a GPT step with Arrays", "gpt", "array", "minimal", faster=100),
+    Target("a GPT step, compiled", "gpt", "compile", "minimal", faster=500),
+    Target("the Asian option and all Greeks, compiled", "asian", "compile", "c-value", within=1.5),
+    Target("the Asian option on all threads", "asian", "compile-threads", "compile", faster=1.8),
+    Target("Adam.step() of 4,192 parameters", "adam", "array", at_most=20e-6),
+    Target("512x512 W @ x with Arrays, a node", "matvec", "array", at_most=12e-9),
+    Target("one backward sweep, a node", "sweep", "value", at_most=5e-9),
+    Target("memory of a live interior node", "memory", "value", at_most=40),
+    Target("Python's share of a compiled call", "call", "compile", at_most=10e-6),
+]

@@ -1,0 +1,19 @@
+"""compile: record the graph of a function once, and run it many times on other numbers in C, without Python.
+
+The recorded graph is a Program. What a call computes is in csrc/program/ and csrc/routine/; what goes in and comes out
+is here:
+
+    trace.py        calls the function on Values and records its graph
+    arguments.py    structures of numbers, and the arguments of a call
+    recorded.py     what both make: the record of a function
+    executor.py     runs it: routines, locks and fork, Ctrl-C, the search for inf and nan
+    derivatives.py  jvp, jacobian, hvp and hessian
+    files.py        save, load and pickle
+    c_source.py     to_c
+    program.py      compile and Program, over these
+"""
+
+from pygrad.program.program import Program, compile
+from pygrad.program.trace import TraceWarning
+
+__all__ = ["Program", "TraceWarning", "compile"]

@@ -1,0 +1,124 @@
+"""jvp, jacobian, hvp and hessian of a recorded function; `Program` documents them.
+
+jvp is forward mode. hvp is forward over reverse: the tangent of the gradient, at a small multiple of its cost
+(Pearlmutter, 1994). jacobian and hessian are a batch of these: one sample for each direction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pygrad._lib import Numbers
+from pygrad.program.arguments import Argument, IndexSegment, Segment, Shape, map_structure, structured
+from pygrad.program.executor import GRADIENT, TANGENTS, Executor, new_rows
+from pygrad.program.recorded import BatchedNumbers, Recorded
+
+_HVP = GRADIENT | TANGENTS
+
+
+def jvp(executor: Executor, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """See `Program.jvp`."""
+    recorded = executor.recorded
+    numbers, batched, batch = _with_tangents(recorded, primals, tangents)
+    values, directions = new_rows(batch, recorded.result_size), new_rows(batch, recorded.result_size)
+    executor.run((batched, TANGENTS), numbers, batch, [values, directions])
+    if executor.check_finite:
+        executor.require_finite("a result", values, batch is not None, batch, numbers[: len(primals)])
+        executor.require_finite("a tangent", directions, batch is not None, batch, numbers[: len(primals)])
+    return structured(recorded.result, values), structured(recorded.result, directions)
+
+
+def jacobian(executor: Executor, args: Sequence[Any]) -> Any:
+    """See `Program.jacobian`."""
+    recorded = executor.recorded
+    slopes, lead = _in_every_direction(executor, args, TANGENTS)
+
+    def by_arguments(segment: Segment) -> tuple[Any, ...]:
+        part = slopes[..., segment.start : segment.stop, :].reshape(*lead, *segment.shape, slopes.shape[-1])
+        return tuple(structured(a.structure, part[..., a.start : a.stop]) for a in recorded.arguments)
+
+    return map_structure(by_arguments, recorded.result)
+
+
+def hvp(executor: Executor, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, ...]:
+    """See `Program.hvp`."""
+    recorded = executor.recorded
+    recorded.require_scalar("hvp")
+    numbers, batched, batch = _with_tangents(recorded, primals, tangents)
+    n = len(recorded.arguments)
+    if batch is not None and any(batched[:n]):  # pg_compile wants all primals batched, or none
+        numbers[:n] = [_for_each(a, x, batch) for a, x in zip(recorded.arguments, numbers)]
+        batched = (*(True,) * n, *batched[n:])
+    products = [new_rows(batch, a.size) for a in recorded.arguments]
+    executor.run((batched, _HVP), numbers, batch, products)
+    if executor.check_finite:
+        for i, product in enumerate(products):
+            executor.require_finite(f"the product for argument {i}", product, batch is not None, batch, numbers[:n])
+    return tuple(structured(a.structure, product) for a, product in zip(recorded.arguments, products))
+
+
+def hessian(executor: Executor, args: Sequence[Any]) -> tuple[tuple[Any, ...], ...]:
+    """See `Program.hessian`."""
+    recorded = executor.recorded
+    recorded.require_scalar("hessian")
+    slopes, lead = _in_every_direction(executor, args, _HVP)
+
+    def by_second(first: Argument, second: Argument) -> Any:
+        block = slopes[..., first.start : first.stop, second.start : second.stop]
+
+        def of_segment(segment: Segment) -> Any:
+            if isinstance(segment, IndexSegment):
+                return None
+            part = block[..., segment.start : segment.stop, :].reshape(*lead, *segment.shape, second.size)
+            return structured(second.structure, part)
+
+        return map_structure(of_segment, first.structure)
+
+    return tuple(tuple(by_second(first, second) for second in recorded.arguments) for first in recorded.arguments)
+
+
+def _in_every_direction(executor: Executor, args: Sequence[Any], wanted: int) -> tuple[Numbers, Shape]:
+    """The derivatives with respect to all numbers of the arguments, and the axes before them, of the samples.
+
+    Those with respect to the numbers are the last axis. The last but one are the results, or for _HVP the gradient.
+    """
+    recorded = executor.recorded
+    arguments = recorded.arguments
+    primals, _, batch = recorded.numbers(args)
+    n = sum(a.size for a in arguments)
+    samples = 1 if batch is None else batch
+    if batch is not None:
+        primals = [np.repeat(_for_each(a, x, batch), n, axis=0) for a, x in zip(arguments, primals)]
+    directions = np.tile(np.eye(n), (samples, 1))
+    tangents = [np.ascontiguousarray(directions[:, a.start : a.stop]) for a in arguments]
+    batched = (*(batch is not None,) * len(primals), *(True,) * len(primals))
+    sizes = [a.size for a in arguments] if wanted == _HVP else [recorded.result_size] * 2
+    results = [np.empty((samples * n, size)) for size in sizes]
+    executor.run((batched, wanted), primals + tangents, samples * n, results)
+    slopes = np.concatenate([np.empty((samples * n, 0)), *results], axis=1) if wanted == _HVP else results[-1]
+    if executor.check_finite:
+        executor.require_finite("a derivative", slopes, batch is not None, samples * n, primals)
+    lead = () if batch is None else (batch,)
+    return slopes.reshape(*lead, n, slopes.shape[1]).swapaxes(-1, -2), lead
+
+
+def _for_each(argument: Argument, x: Numbers, batch: int) -> Numbers:
+    """The numbers of an argument for each sample."""
+    return np.ascontiguousarray(np.broadcast_to(x, (batch, *argument.shape)))
+
+
+def _with_tangents(recorded: Recorded, primals: Sequence[Any], tangents: Sequence[Any]) -> BatchedNumbers:
+    """The numbers of the primals, then those of the tangents."""
+    for name, given in [("primals", primals), ("tangents", tangents)]:
+        if not isinstance(given, (list, tuple)):
+            raise TypeError(f"{name} must be a tuple with one entry for each argument, got {type(given).__name__!r}")
+    points, batched, batch = recorded.numbers(primals)
+    directions, directed, count = recorded.numbers(tangents, "tangent")
+    if batch is not None and count is not None and batch != count:
+        raise ValueError(
+            f"all batches must have the same size: the primals are a batch of {batch}, the tangents a batch of {count}"
+        )
+    return points + directions, batched + directed, count if batch is None else batch

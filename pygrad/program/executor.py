@@ -1,0 +1,195 @@
+"""Executor: runs a recorded function, and compiles it for each kind of call when the first such call comes.
+
+Any number of threads may run one. Compiling takes a lock, and fork() waits for it. A long run from the main thread
+can be interrupted.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+import os
+import threading
+from typing import Any
+
+import numpy as np
+
+from pygrad._handles import formula
+from pygrad._lib import Numbers, c_doubles, c_ids_of, check, ffi, lib, text
+from pygrad.program.recorded import Recorded
+
+Kind = tuple[tuple[bool, ...], int]  # of a call: which of the arguments of pg_compile are batches, and what it computes
+
+VALUES, GRADIENT, TANGENTS = lib.PG_VALUES, lib.PG_GRADIENT, lib.PG_TANGENTS
+
+# These give up the GIL: see build_ffi.py. The bench replaces pg_run to time it.
+pg_run = ffi.addressof(lib, "pg_run")
+_pg_run_until = ffi.addressof(lib, "pg_run_until")
+
+_POINTERS = ffi.typeof("double*[]")
+_LONG = 60e6  # ns: a run that may take longer can be interrupted, which costs it 50 µs
+
+# Threads that make the same kind of call for the first time compile it once. fork() waits for them, so that no child
+# finds the lock taken.
+_compiling = threading.RLock()
+os.register_at_fork(before=_compiling.acquire, after_in_parent=_compiling.release, after_in_child=_compiling.release)
+
+
+def thread_count(threads: int) -> int:
+    """The number of threads as an int; ValueError if C does not accept it."""
+    count = operator.index(threads)
+    if not 1 <= count < 1 << 31:
+        raise ValueError(f"threads must be between 1 and 2**31 - 1, got {threads}")
+    return count
+
+
+def new_rows(batch: int | None, size: int) -> Numbers:
+    """An array for `size` numbers of one sample, or of each sample of a batch."""
+    return np.empty(size if batch is None else (batch, size))
+
+
+class Executor:
+    """Runs a recorded function.
+
+    Attributes
+    ----------
+    recorded
+        the function
+    check_finite
+        whether callers are to call require_finite()
+    """
+
+    def __init__(self, recorded: Recorded, threads: int, check_finite: bool) -> None:
+        self.recorded, self.check_finite = recorded, check_finite
+        self.threads = threads
+        self._what = f"a run of {recorded.name}"
+        self.parameter_count = recorded.parameters.size
+        self._parameter_ids = recorded.parameters._ids
+        self._parameter_pointer = c_ids_of(self._parameter_ids)
+        self._routines: dict[Kind, tuple[Any, float]] = {}  # with the batch from which on a run is long
+
+    @property
+    def threads(self) -> int:
+        """How many threads share the work on a batch."""
+        return self._threads
+
+    @threads.setter
+    def threads(self, threads: int) -> None:
+        self._threads = thread_count(threads)
+
+    # Running ----------------------------------------------------------------------------------------------------------
+
+    def run(self, kind: Kind, arguments: list[Numbers], batch: int | None, results: list[Numbers]) -> None:
+        """Compute the results in place. Arguments and results are those of pg_run for this kind of call."""
+        if batch == 0:
+            for result in results:
+                result.fill(0)
+            return
+        routine, long_from = self._routines.get(kind) or self._compiled(kind)
+        numbers = ffi.new(_POINTERS, [c_doubles(x) for x in arguments + results])
+        short = (batch or 1) < long_from
+        run = pg_run if short else functools.partial(_run_heeding_signals, arguments, results)
+        check(run(routine, batch or 1, numbers, self._threads), self._what)
+
+    def routine(self, kind: Kind) -> Any:
+        """The pg_routine for a kind of call."""
+        return self._compiled(kind)[0]
+
+    def _compiled(self, kind: Kind) -> tuple[Any, float]:
+        batched, wanted = kind
+        with _compiling:
+            if kind not in self._routines:
+                sizes = [argument.size for argument in self.recorded.arguments]
+                routine = lib.pg_compile(self.recorded.pg_program, len(sizes), sizes, batched, wanted)
+                if not routine:
+                    raise MemoryError(f"there is not enough memory to compile {self.recorded.name}()")
+                long_from = lib.pg_long_batch(routine, _LONG)
+                self._routines[kind] = ffi.gc(routine, lib.pg_routine_free), long_from
+            return self._routines[kind]
+
+    def add_to_parameters(self, gradient: Numbers) -> None:
+        """Add to the grads of the parameters."""
+        status = lib.pg_add_grads(gradient.size, self._parameter_pointer, c_doubles(gradient))
+        check(status, "a parameter")
+
+    # Searching for inf and nan ----------------------------------------------------------------------------------------
+
+    def require_finite(
+        self, what: str, numbers: Numbers, batched: bool, batch: int | None, arguments: list[Numbers], *cotangent: Any
+    ) -> None:
+        """Raise FloatingPointError if one of the numbers is not finite, and name the op that made it.
+
+        `batched` says whether the first axis of the numbers is that of the samples. With a cotangent, the op may be
+        one of the backward pass.
+        """
+        finite = np.isfinite(numbers)
+        if finite.all():
+            return
+        at = tuple(np.argwhere(~finite)[0].tolist())
+        where = f", at index {at}" if at else ""
+        origins = (self._origin(i, arguments, *cotangent) for i in ([at[0]] if batched else range(batch or 1)))
+        origin = next((f": {words}" for words in origins if words), "")
+        raise FloatingPointError(f"{what} of {self.recorded.name} is {numbers[at]}{where}{origin}")
+
+    def _origin(self, sample: int, arguments: list[Numbers], *cotangent: Numbers) -> str | None:
+        """The first op of a sample that makes inf or nan of finite numbers, in words."""
+        recorded = self.recorded
+        shapes = [*(argument.shape for argument in recorded.arguments), ()]
+        of_sample = [x if x.shape == shape else x[sample] for x, shape in zip([*arguments, *cotangent], shapes)]
+        inputs = np.concatenate([np.zeros(0), *map(np.ravel, of_sample)])
+        symbol, found = ffi.new("const char **"), ffi.new("double[3]")
+        count = lib.pg_find_not_finite(recorded.pg_program, c_doubles(inputs), bool(cotangent), symbol, found)
+        check(count, f"the search for inf and nan in {recorded.name}")
+        *operands, result = list(found)[:count] or [None]
+        words = text(symbol[0]) if count else ""
+        return f"{formula(words, *operands) if operands else words} is {result}" if count else None
+
+    # Listings ---------------------------------------------------------------------------------------------------------
+
+    def graph_listing(self) -> str:
+        """The graph as it was recorded."""
+        with _compiling:
+            return self.owned_text(lib.pg_program_text(self.recorded.pg_program))
+
+    def code_listings(self) -> list[str]:
+        """The code for each kind of call so far."""
+        with _compiling:
+            return [
+                f"code for {kind}:\n{self.owned_text(lib.pg_routine_text(routine))}"
+                for kind, (routine, _) in self._routines.items()
+            ]
+
+    def owned_text(self, chars: Any) -> str:
+        """A text that C has allocated for the caller, who frees it here."""
+        if not chars:
+            raise MemoryError(f"there is not enough memory for the text of {self.recorded.name}()")
+        return text(ffi.gc(chars, lib.pg_text_free)).rstrip()
+
+
+# Signals ----------------------------------------------------------------------------------------------------------
+
+
+def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run: Any) -> int:
+    """Run in another thread while the main thread waits, since Python handles signals in the main thread, outside C."""
+    status: int
+    if threading.current_thread() is not threading.main_thread():
+        status = pg_run(*run)
+        return status
+    stop = ffi.new("bool *")
+    statuses: list[int] = []
+
+    def work(*numbers: list[Numbers]) -> None:  # its arguments keep the arrays until the run has stopped
+        statuses.append(_pg_run_until(*run, stop))
+
+    thread = threading.Thread(target=work, args=(arguments, results), name="pygrad run")
+    try:
+        try:
+            thread.start()
+        except RuntimeError:  # no thread can be started: there are too many, or the interpreter exits
+            status = pg_run(*run)
+            return status
+        thread.join()
+    except BaseException:
+        stop[0] = True
+        raise
+    return statuses[0]

@@ -1,0 +1,304 @@
+"""Programs as files and as pickles: both are the .npz that `Program.save` writes.
+
+Its arrays are the graph as it was recorded, so that a later version can make better code of it, and the data of the
+parameters: see pg_serialized in csrc/pygrad.h. One more, "description", is JSON in UTF-8:
+
+    format, pygrad         the version of this format, and of pygrad
+    name                   of the function
+    ops                    the names of ops, by the numbers that stand for them in the array "ops"
+    arguments, result      their structures
+    threads, check_finite  as in `pygrad.compile`
+
+A structure is {"shape": [...]} for numbers, {"index": [...]} for integers that are indices, {"list": [structures]},
+{"tuple": [structures]} or {"dict": [[key, structure], ...]}.
+
+Files are not trusted. C checks the arrays, and accesses no memory but its own, whatever they contain. The memory that
+loading takes is in proportion to the size of the file.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import operator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Callable, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pygrad._lib import Ids, c_ids_of, ffi, lib, text
+from pygrad.array import make_leaves
+from pygrad.checkpoint import Arrays, PathLike, pack, refused_as_damaged, unpack, write
+from pygrad.program.arguments import Argument, IndexSegment, Segment, segments_of
+from pygrad.program.recorded import Recorded, parameters_of
+
+FORMAT = 1
+
+# The arrays of pg_serialized: the type in C, the type in NumPy, and the member of pg_serialized that has the size.
+_SERIALIZED = {
+    "ops": ("uint8_t[]", np.uint8, "instruction_count"),
+    "a": ("uint32_t[]", np.uint32, "instruction_count"),
+    "b": ("uint32_t[]", np.uint32, "instruction_count"),
+    "constants": ("double[]", np.float64, "constant_count"),
+    "outputs": ("uint32_t[]", np.uint32, "output_count"),
+    "rows": ("uint32_t[]", np.uint32, "table_count"),
+    "elements": ("uint32_t[]", np.uint32, "element_count"),
+}
+# All arrays of a file. "limits" has for each input the limit of an index, and 0 for other inputs.
+_TYPES = {
+    **{name: dtype for name, (_, dtype, _) in _SERIALIZED.items()},
+    "parameters": np.float64,
+    "limits": np.uint32,
+    "description": np.uint8,
+}
+_OP_NAMES = {op: text(name) for op in range(256) if (name := lib.pg_recorded_name(op))}
+_OP_CODES = {name: op for op, name in _OP_NAMES.items()}
+_EXPECTED = "a Program that pygrad saved"
+
+
+class Saved(NamedTuple):
+    """What a file has: the arguments of `Program`."""
+
+    recorded: Recorded
+    threads: int
+    check_finite: bool
+
+
+def save(path: PathLike, program: Saved) -> None:
+    """Write a file."""
+    write(path, _arrays_of(program))
+
+
+def load(path: PathLike) -> Saved:
+    """Read a file."""
+    return _saved(Path(path).read_bytes(), repr(str(path)))
+
+
+def dumps(program: Saved) -> bytes:
+    """The bytes of the file that save() writes."""
+    file = io.BytesIO()
+    pack(file, _arrays_of(program))
+    return file.getvalue()
+
+
+def loads(data: bytes) -> Saved:
+    """Read the bytes that dumps() returned."""
+    return _saved(data, "a pickled Program")
+
+
+# Writing ----------------------------------------------------------------------------------------------------------
+
+
+def _arrays_of(program: Saved) -> Arrays:
+    f = program.recorded
+    serialized = ffi.new("pg_serialized *")
+    lib.pg_program_serialize(f.pg_program, serialized)  # sets the counts
+    arrays: Arrays = {
+        name: np.empty(getattr(serialized, count), dtype) for name, (_, dtype, count) in _SERIALIZED.items()
+    }
+    _point(serialized, arrays)
+    lib.pg_program_serialize(f.pg_program, serialized)
+    used, numbers = np.unique(arrays["ops"], return_inverse=True)
+    description = {
+        "format": FORMAT,
+        "pygrad": version("pygrad"),
+        "name": f.name,
+        "ops": [_OP_NAMES[op] for op in used.tolist()],
+        "arguments": [_described(argument.structure) for argument in f.arguments],
+        "result": _described(f.result),
+        "threads": operator.index(program.threads),
+        "check_finite": bool(program.check_finite),
+    }
+    limits = [
+        segment.limits.ravel() if isinstance(segment, IndexSegment) else np.zeros(segment.stop - segment.start)
+        for argument in f.arguments
+        for segment in segments_of(argument.structure)
+    ]
+    return {
+        **arrays,
+        "ops": numbers.astype(np.uint8),
+        "parameters": np.array(f.parameters.data),
+        "limits": np.concatenate([[], *limits]).astype(np.uint32),
+        "description": np.frombuffer(json.dumps(description).encode(), dtype=np.uint8),
+    }
+
+
+def _point(serialized: Any, arrays: Arrays) -> None:
+    """Set the pointers of a pg_serialized to the arrays."""
+    for name, (ctype, _, _) in _SERIALIZED.items():
+        setattr(serialized, name, ffi.from_buffer(ctype, arrays[name]))
+
+
+def _described(tree: Any) -> dict[str, Any]:
+    """A structure for JSON."""
+    if isinstance(tree, Segment):
+        return {"index" if isinstance(tree, IndexSegment) else "shape": tree.shape}
+    if isinstance(tree, dict):
+        for key in tree:
+            if not _is_key(key):
+                raise TypeError(f"a saved result must have keys that are strings, numbers or None, got {key!r}")
+        return {"dict": [[key, _described(item)] for key, item in tree.items()]}
+    return {"list" if isinstance(tree, list) else "tuple": [_described(item) for item in tree]}
+
+
+def _is_key(x: Any) -> bool:
+    return x is None or isinstance(x, (str, int, float))
+
+
+# Reading ----------------------------------------------------------------------------------------------------------
+
+
+def _saved(data: bytes, what: str) -> Saved:
+    ours = f"pygrad {version('pygrad')}"
+    with refused_as_damaged(what, _EXPECTED):
+        arrays = unpack(data)
+        description = _description(arrays)
+        theirs = f"pygrad {_entry(description, 'pygrad', str)[:20]}"
+        is_newer = _positive(description, "format") > FORMAT
+    if is_newer:
+        raise ValueError(f"{what} was written by {theirs}, which {ours} cannot read: upgrade pygrad")
+    with refused_as_damaged(what, _EXPECTED):
+        unknown = set(map(str, _entry(description, "ops", list))) - set(_OP_CODES)
+    if unknown:
+        raise ValueError(
+            f"{what} was written by {theirs} with the op {min(unknown)!r}, which {ours} does not have: upgrade pygrad"
+        )
+    with refused_as_damaged(what, _EXPECTED):
+        return _read(arrays, description)
+
+
+def _description(arrays: Arrays) -> dict[str, Any]:
+    if "description" not in arrays:
+        raise ValueError("it has no description")
+    description = json.loads(arrays["description"].tobytes())
+    if type(description) is not dict:
+        raise ValueError(f"its description must be a dict, got {type(description).__name__!r}")
+    return description
+
+
+def _entry(description: dict[str, Any], name: str, expected: type) -> Any:
+    """An entry of the description, which must be of a type."""
+    entry = description.get(name)
+    if type(entry) is not expected:
+        raise ValueError(f"its {name!r} must be of type {expected.__name__!r}, got {type(entry).__name__!r}")
+    return entry
+
+
+def _positive(description: dict[str, Any], name: str) -> int:
+    """An entry that must be a positive int of C."""
+    number: int = _entry(description, name, int)
+    if not 1 <= number < 1 << 31:
+        raise ValueError(f"its {name!r} must be between 1 and 2**31 - 1, got {number}")
+    return number
+
+
+def _read(arrays: Arrays, description: dict[str, Any]) -> Saved:
+    if arrays.keys() != _TYPES.keys():
+        raise ValueError(f"its arrays must be {', '.join(sorted(_TYPES))}, got {', '.join(sorted(arrays))}")
+    for name, dtype in _TYPES.items():
+        found = arrays[name].dtype
+        if found.newbyteorder("=") != dtype or arrays[name].ndim != 1:
+            raise ValueError(
+                f"its array {name!r} must be one row of {np.dtype(dtype)}, got {arrays[name].ndim} axes of {found}"
+            )
+        arrays[name] = np.ascontiguousarray(arrays[name], dtype)
+    name = _entry(description, "name", str)
+    threads = _positive(description, "threads")
+    check_finite = _entry(description, "check_finite", bool)
+    arguments = _arguments(_entry(description, "arguments", list), arrays["limits"])
+    reader = _StructureReader("shape", "list", "tuple", "dict")
+    result = reader.read(description.get("result"))
+    if reader.size != arrays["outputs"].size:
+        raise ValueError(f"its result has {reader.size} numbers, but its graph has {arrays['outputs'].size} outputs")
+    arrays["ops"] = _op_codes(description["ops"], arrays["ops"])
+    parameters = make_leaves(arrays["parameters"])
+    pg_program = _graph(arrays, parameters._ids)
+    return Saved(Recorded(name, arguments, result, pg_program, parameters_of(pg_program)), threads, check_finite)
+
+
+def _op_codes(names: list[str], numbers: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """The ops as this version numbers them."""
+    if numbers.size and numbers.max() >= len(names):
+        raise ValueError("it has an op without a name")
+    codes: npt.NDArray[np.uint8] = np.array([_OP_CODES[name] for name in names], dtype=np.uint8)[numbers]
+    return codes
+
+
+def _arguments(described: list[Any], limits: npt.NDArray[Any]) -> tuple[Argument, ...]:
+    arguments: list[Argument] = []
+    start = 0
+    for position, structure in enumerate(described):
+        argument = Argument(position, _StructureReader("shape", "index", "list", "tuple").read(structure), start)
+        for segment in segments_of(argument.structure):
+            found = limits[start + segment.start : start + segment.stop]
+            is_index = isinstance(segment, IndexSegment)
+            if found.size != segment.stop - segment.start or ((found > 0) != is_index).any():
+                raise ValueError(f"its argument {position} has {segment}, which does not agree with the limits")
+            if isinstance(segment, IndexSegment):
+                segment.limits = found.astype(np.intp).reshape(segment.shape)
+        arguments.append(argument)
+        start = argument.stop
+    if start != limits.size:
+        raise ValueError(f"its arguments have {start} numbers, but its graph has {limits.size} inputs")
+    return tuple(arguments)
+
+
+class _StructureReader:
+    """Reads structures of certain kinds, and counts their numbers."""
+
+    def __init__(self, *kinds: str) -> None:
+        self.kinds, self.size = kinds, 0
+
+    def read(self, described: Any) -> Any:
+        """The structure that _described() described."""
+        if type(described) is not dict or len(described) != 1:
+            raise ValueError("a structure must be a dict with one entry")
+        ((kind, content),) = described.items()
+        if kind not in self.kinds or type(content) is not list:
+            raise ValueError(f"a structure must be a list by the name of {' or '.join(self.kinds)}, got {kind!r}")
+        readers: dict[str, Callable[[list[Any]], Any]] = {
+            "shape": self._segment,
+            "index": lambda shape: self._segment(shape, IndexSegment),
+            "list": lambda items: [self.read(item) for item in items],
+            "tuple": lambda items: tuple([self.read(item) for item in items]),
+            "dict": self._dict,
+        }
+        return readers[kind](content)
+
+    def _segment(self, shape: list[Any], kind: type[Segment] = Segment) -> Segment:
+        if len(shape) > 64 or any(type(size) is not int or not 0 <= size < 1 << 31 for size in shape):
+            raise ValueError("a shape must have at most 64 sizes between 0 and 2**31 - 1")
+        segment = kind(tuple(shape), self.size)
+        self.size = segment.stop
+        return segment
+
+    def _dict(self, pairs: list[Any]) -> dict[Any, Any]:
+        if any(type(pair) is not list or len(pair) != 2 or not _is_key(pair[0]) for pair in pairs):
+            raise ValueError("a dict must be a list of pairs of a key and a structure")
+        return {key: self.read(item) for key, item in pairs}
+
+
+def _graph(arrays: Arrays, parameters: Ids) -> Any:
+    """The pg_program of the arrays and the parameters' nodes."""
+    counts = {"input_count": arrays["limits"].size, "parameter_count": parameters.size}
+    for name, (_, _, count) in _SERIALIZED.items():
+        if counts.setdefault(count, arrays[name].size) != arrays[name].size:
+            raise ValueError(f"its array {name!r} must have {counts[count]} numbers, got {arrays[name].size}")
+    serialized = ffi.new("pg_serialized *", counts)
+    _point(serialized, arrays)
+    serialized.parameters = c_ids_of(parameters)
+    fault = ffi.new("const char **")
+    pg_program = lib.pg_program_deserialize(serialized, fault)
+    if not pg_program:
+        if fault[0]:
+            raise ValueError(text(fault[0]))
+        raise MemoryError("there is not enough memory for another Program")
+    pg_program = ffi.gc(pg_program, lib.pg_program_free)
+    lookups = arrays["ops"] == _OP_CODES["LOOKUP"]
+    index = arrays["a"][arrays["a"][lookups]]
+    limits, rows = arrays["limits"][index], arrays["rows"][arrays["b"][lookups]]
+    if ((limits == 0) | (limits > rows)).any():
+        raise ValueError("it looks up elements that are not in their table")
+    return pg_program

@@ -1,0 +1,513 @@
+"""Program and compile: what users see of compiled functions."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from typing import Any, Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from pygrad._lib import Numbers
+from pygrad.array import Array, as_elements
+from pygrad.checkpoint import PathLike
+from pygrad.program import derivatives, files
+from pygrad.program.arguments import structured
+from pygrad.program.c_source import write_c
+from pygrad.program.executor import GRADIENT, VALUES, Executor, new_rows, thread_count
+from pygrad.program.recorded import Recorded
+from pygrad.program.trace import TraceWarning, trace
+
+_FLOAT64 = np.dtype(np.float64)
+
+
+def compile(fn: Callable[..., Any], *example_args: Any, threads: int = 1, check_finite: bool = False) -> Program:
+    """Call a function of Values once, and return a Program that computes the same from other numbers.
+
+    Parameters
+    ----------
+    fn
+        takes Values and Arrays, and returns a Value, an Array, a number, or lists, tuples and dicts of these. The
+        Program repeats the operations of this one call: an `if` on a number goes the way that it went for the examples.
+    example_args
+        one for each argument: the function receives a `Value` for a number, an `Array` for a NumPy array, an `Index`
+        for a `pygrad.index`, and the same nested lists or tuples of these for a list or tuple. The Program accepts
+        arguments of the same structure and shapes.
+    threads
+        how many threads share the work on a batch. The results have the same bits for any number of threads.
+    check_finite
+        whether to raise FloatingPointError if a result or a gradient is inf or nan. By default, programs compute inf
+        and nan as NumPy does, and raise nothing.
+
+    Returns
+    -------
+    Program
+        to be called like the function. Leaves that existed before, such as the weights of a model, are its parameters,
+        whose data it reads at each call. Leaves that the function makes are constants.
+
+    Raises
+    ------
+    TypeError
+        if an example or a result is none of the above, or the function uses a Value with a `_backward` in Python
+    ValueError
+        if `threads` is not between 1 and 2**31 - 1
+    RuntimeError
+        if a function that is being compiled calls compile()
+    MemoryError
+        if there is not enough memory
+    Exception
+        whatever the function raises for the examples
+
+    Warns
+    -----
+    TraceWarning
+        if the function reads the `data` or `grad` of Values that depend on its arguments or that it made, or sets
+        their `data`
+
+    Examples
+    --------
+    >>> from pygrad import Value
+    >>> slope = Value(3.0)
+    >>> f = compile(lambda x: slope * x**2, 1.0)
+    >>> f(2.0), f([1.0, 2.0, 3.0])
+    (12.0, array([ 3., 12., 27.]))
+    >>> f.value_and_grad(2.0), slope.grad
+    ((12.0, (12.0,)), 4.0)
+    """
+    thread_count(threads)  # raises before the function is called
+    recorded, reads = trace(fn, example_args)
+    program = Program(recorded, threads, check_finite)
+    if reads:
+        warnings.warn(
+            f"{recorded.name}() read or set the numbers of {reads:,} traced Values; in the Program, those that it read "
+            "are constants, and it sets none",
+            TraceWarning,
+            stacklevel=2,
+        )
+    return program
+
+
+class Program:
+    """A recorded function, to be called with other numbers than those of its examples; `pygrad.compile` makes one.
+
+    `f(*args)` returns what the function would return, with numbers in place of Values: a float for a Value, a NumPy
+    array for an Array, in the same lists, tuples and dicts. An argument of the shape of its example is one sample. An
+    argument with one more leading axis is a batch of samples; all batches of a call have the same size. Both kinds
+    mix: all samples share an argument that is not a batch. The results have the leading axis if any argument has it.
+
+    `print(f)` lists the graph as it was recorded, and the code for each kind of call so far: `s` are slots of numbers
+    that all samples share, `b` are slots with a number for each sample; i, j and t count results, rows of results, and
+    terms of sums.
+
+    Programs can be saved and loaded, pickled and copied. The copy does not need the function. It computes the same
+    bits, and has parameters of its own, with the data that the original's have now, and no gradient.
+
+    Parameters
+    ----------
+    recorded
+        the record of the function
+    threads, check_finite
+        as for `pygrad.compile`
+
+    Examples
+    --------
+    >>> from pygrad import compile
+    >>> f = compile(lambda x, y: {"sum": x + y, "dot": x @ y}, np.zeros(2), np.zeros(2))
+    >>> f([1.0, 2.0], [3.0, 4.0])
+    {'sum': array([4., 6.]), 'dot': 11.0}
+    >>> f([1.0, 2.0], [[3.0, 4.0], [5.0, 6.0]])["dot"]
+    array([11., 17.])
+    """
+
+    def __init__(self, recorded: Recorded, threads: int = 1, check_finite: bool = False) -> None:
+        self._recorded = recorded
+        self._executor = Executor(recorded, threads, check_finite)
+
+    @property
+    def parameters(self) -> Array:
+        """The leaves that existed before the function was compiled and that it used, as an Array with one axis.
+
+        Examples
+        --------
+        >>> from pygrad import Value, compile
+        >>> w = Value(2.0)
+        >>> compile(lambda x: w * x, 1.0).parameters
+        Array([2.])
+        """
+        return self._recorded.parameters
+
+    @property
+    def threads(self) -> int:
+        """How many threads share the work on a batch, from 1 to 2**31 - 1. It may be assigned.
+
+        Examples
+        --------
+        >>> from pygrad import compile
+        >>> f = compile(lambda x: x * x, 1.0)
+        >>> f.threads = 2
+        >>> f.threads
+        2
+        """
+        return self._executor.threads
+
+    @threads.setter
+    def threads(self, threads: int) -> None:
+        self._executor.threads = threads
+
+    @property
+    def check_finite(self) -> bool:
+        """Whether a call raises FloatingPointError if a result or a gradient is inf or nan. It may be assigned.
+
+        Examples
+        --------
+        >>> from pygrad import compile
+        >>> f = compile(lambda x: x.log(), 1.0)
+        >>> f(0.0)
+        -inf
+        >>> f.check_finite = True
+        >>> f(0.0)
+        Traceback (most recent call last):
+        FloatingPointError: a result of <lambda> is -inf, at index (0,): log(0.0) is -inf
+        """
+        return self._executor.check_finite
+
+    @check_finite.setter
+    def check_finite(self, check_finite: bool) -> None:
+        self._executor.check_finite = check_finite
+
+    def __call__(self, *args: Any) -> Any:
+        """Return the results for the arguments, as the class describes.
+
+        Raises
+        ------
+        TypeError
+            if there are more or fewer arguments than the function has, or one does not consist of real numbers
+        ValueError
+            if an argument has neither the shape of its example nor that of a batch, or batches have different sizes
+        IndexError
+            if an index is outside of a table that it indexes
+        FloatingPointError
+            with `check_finite`, if a result is not finite
+
+        Examples
+        --------
+        >>> from pygrad import compile
+        >>> f = compile(lambda x, y: x * y, 1.0, 1.0)
+        >>> f(2.0, 3.0), f([1.0, 2.0], 3.0)
+        (6.0, array([3., 6.]))
+        """
+        recorded, executor = self._recorded, self._executor
+        numbers, batched, batch = recorded.numbers(args)
+        results = new_rows(batch, recorded.result_size)
+        executor.run((batched, VALUES), numbers, batch, [results])
+        if executor.check_finite:
+            executor.require_finite("a result", results, batch is not None, batch, numbers)
+        return recorded.result.of(results) if recorded.is_scalar else structured(recorded.result, results)
+
+    def value_and_grad(self, *args: Any, cotangent: npt.ArrayLike = 1.0) -> tuple[Any, tuple[Any, ...]]:
+        """Return the one result of the function, and its gradient times the cotangent.
+
+        Parameters
+        ----------
+        args
+            as for a call
+        cotangent
+            a number, or an array of shape (B,) with one for each sample
+
+        Returns
+        -------
+        value
+            what a call returns
+        gradients
+            a tuple with the gradient with respect to each argument, in the structure of the argument; None for an
+            index. A batch has a gradient for each sample. What is not a batch has the sum over all samples. So do the
+            parameters: the sum is added to their `grad`, as `backward()` does.
+
+        Raises
+        ------
+        TypeError
+            if the function does not return one Value, or as a call does
+        ValueError, IndexError, FloatingPointError
+            as a call does; no `grad` has changed then
+
+        Examples
+        --------
+        >>> from pygrad import compile
+        >>> f = compile(lambda x, y: x * y, 1.0, 1.0)
+        >>> f.value_and_grad([1.0, 2.0], 10.0)
+        (array([10., 20.]), (array([10., 10.]), 3.0))
+        """
+        recorded, executor = self._recorded, self._executor
+        if not recorded.is_scalar:
+            recorded.require_scalar("value_and_grad")
+        numbers, batched, batch = recorded.numbers(args)
+        weight, weighted = _cotangent(cotangent)
+        if weighted:
+            if batch is not None and batch != len(weight):
+                raise ValueError(
+                    f"cotangent must have one number for each sample of the batch of {batch}, got {len(weight)}"
+                )
+            batch = len(weight)
+        values = np.empty(1 if batch is None else (batch, 1))
+        gradients = [np.empty(x.shape) for x in numbers]
+        by_parameters = np.empty(executor.parameter_count)
+        kind = (*batched, weighted), GRADIENT
+        executor.run(kind, [*numbers, weight], batch, [values, *gradients, by_parameters])
+        if executor.check_finite:
+            executor.require_finite("a result", values, batch is not None, batch, numbers)
+            for i, gradient in enumerate(gradients):
+                what = f"the gradient by argument {i}"
+                executor.require_finite(what, gradient, batched[i], batch, numbers, weight)
+            executor.require_finite("the gradient by a parameter", by_parameters, False, batch, numbers, weight)
+        if by_parameters.size:
+            executor.add_to_parameters(by_parameters)
+        return recorded.result.of(values), tuple([a.gradient(g) for a, g in zip(recorded.arguments, gradients)])
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+        """Return the results and their derivatives in a direction: the Jacobian times a vector, by forward mode.
+
+        Parameters
+        ----------
+        primals
+            the arguments, as for a call
+        tangents
+            the direction: a tuple or list with an entry of the structure and shapes of each argument (None for an
+            index), or batches of these
+
+        Returns
+        -------
+        results, tangents
+            both in the structure of what a call returns, with the leading axis if any primal or tangent has it
+
+        Raises
+        ------
+        TypeError, ValueError, IndexError, FloatingPointError
+            as a call does
+
+        Examples
+        --------
+        >>> from pygrad import compile
+        >>> f = compile(lambda x, y: [x * y, x.exp()], 1.0, 1.0)
+        >>> f.jvp((0.0, 3.0), (1.0, 0.0))
+        ([0.0, 1.0], [3.0, 1.0])
+        """
+        return derivatives.jvp(self._executor, primals, tangents)
+
+    def jacobian(self, *args: Any) -> Any:
+        """Return the derivatives of all results with respect to all arguments, at the cost of a `jvp` for each number.
+
+        Parameters
+        ----------
+        args
+            as for a call. If one is a batch, there is a Jacobian for each sample.
+
+        Returns
+        -------
+        Any
+            in the structure of what a call returns, for each Value or Array a tuple with its derivatives with respect
+            to each argument: arrays of shape (B, *shape of the result, *shape of the argument), without B if there is
+            no batch; None for an index
+
+        Raises
+        ------
+        TypeError, ValueError, IndexError, FloatingPointError
+            as a call does
+
+        Examples
+        --------
+        >>> from pygrad import compile
+        >>> f = compile(lambda x, y: x * y, np.ones(2), 1.0)
+        >>> f.jacobian([3.0, 4.0], 5.0)
+        (array([[5., 0.],
+               [0., 5.]]), array([3., 4.]))
+        """
+        return derivatives.jacobian(self._executor, args)
+
+    def hvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the derivative of the gradient in a direction: the Hessian of the one result times a vector.
+
+        Forward over reverse: it takes a small multiple of the time of the gradient (Pearlmutter, 1994).
+
+        Parameters
+        ----------
+        primals, tangents
+            as for `jvp`
+
+        Returns
+        -------
+        tuple
+            for each argument the product, in its structure (None for an index). If any primal or tangent is a batch,
+            each product has its leading axis: unlike in `value_and_grad`, nothing is summed over the samples. No
+            `grad` changes.
+
+        Raises
+        ------
+        TypeError
+            if the function does not return one Value, or as a call does
+        ValueError, IndexError, FloatingPointError
+            as a call does
+
+        Examples
+        --------
+        >>> from pygrad import compile
+        >>> f = compile(lambda x, y: x**2 * y, 1.0, 1.0)
+        >>> f.hvp((3.0, 4.0), (1.0, 0.0))
+        (8.0, 6.0)
+        """
+        return derivatives.hvp(self._executor, primals, tangents)
+
+    def hessian(self, *args: Any) -> tuple[tuple[Any, ...], ...]:
+        """Return the second derivatives of the one result, at the cost of an `hvp` for each number of the arguments.
+
+        Parameters
+        ----------
+        args
+            as for a call. If one is a batch, there is a Hessian for each sample.
+
+        Returns
+        -------
+        tuple
+            `h[i][j]` has the derivatives with respect to argument i and then j: an array of shape (B, *shape of i,
+            *shape of j), without B if there is no batch; None if one of them is an index
+
+        Raises
+        ------
+        TypeError, ValueError, IndexError, FloatingPointError
+            as `hvp` does
+
+        Examples
+        --------
+        >>> from pygrad import compile
+        >>> f = compile(lambda x, y: x**2 * y, 1.0, 1.0)
+        >>> f.hessian(3.0, 4.0)
+        ((8.0, 6.0), (6.0, 0.0))
+        """
+        return derivatives.hessian(self._executor, args)
+
+    def save(self, path: PathLike) -> None:
+        """Write the Program, with the data that its parameters have now, to a file for `Program.load`.
+
+        The file is a .npz of numbers. Loading it runs no code. It is written beside its place and then renamed: if
+        writing fails, the old file is intact.
+
+        Raises
+        ------
+        TypeError
+            if the results are in a dict with keys that are not strings, numbers or None
+        OSError
+            if the file cannot be written
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pygrad import Value, compile
+        >>> w = Value(2.0)
+        >>> f = compile(lambda x: w * x, 1.0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     f.save(f"{folder}/double.npz")
+        ...     g = Program.load(f"{folder}/double.npz")
+        >>> w.data = 100.0
+        >>> f(1.0), g(1.0), g.parameters
+        (100.0, 2.0, Array([2.]))
+        """
+        files.save(path, self._saved())
+
+    @classmethod
+    def load(cls, path: PathLike) -> Program:
+        """Read a Program that `save` has written. A named tuple among the results becomes a tuple.
+
+        Raises
+        ------
+        FileNotFoundError
+            if there is no such file
+        ValueError
+            if the file is damaged, is something else, or was written by a newer version of pygrad
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pygrad import compile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     compile(lambda x: x**2, 1.0).save(f"{folder}/square.npz")
+        ...     Program.load(f"{folder}/square.npz")(3.0)
+        9.0
+        """
+        return cls(*files.load(path))
+
+    def _saved(self) -> files.Saved:
+        return files.Saved(self._recorded, self.threads, self.check_finite)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (type(self), files.dumps(self._saved()))
+
+    def to_c(self, path: PathLike, name: str | None = None) -> None:
+        r"""Write a C file that computes what a call for one sample does, and the gradient if the result is one Value.
+
+        It is C99 and does not need pygrad: compile it with `gcc -std=c99 -O2 -c slope.c`, and link with `-lm`. A
+        comment at its head describes its contents: for the name "slope", the functions `slope_value` and
+        `slope_gradient`, the sizes of the arrays that they take, and `slope_parameters`, the data that the parameters
+        have now.
+
+        Parameters
+        ----------
+        path
+            of the file. If writing fails, the old file is intact.
+        name
+            the prefix of all names in the file. The default is the name of the function, or "f" if that is not a name
+            in C.
+
+        Raises
+        ------
+        ValueError
+            if `name` is not a name in C
+        OSError
+            if the file cannot be written
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pygrad import Value, compile
+        >>> factor = Value(3.0)
+        >>> f = compile(lambda x: factor * x**2, 1.0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     f.to_c(f"{folder}/slope.c", "slope")
+
+        In the same folder, this file prints "12", then "12, 4", compiled with `gcc main.c -lm`::
+
+            #include <stdio.h>
+            #include "slope.c"
+
+            int main(void) {
+              double x[slope_INPUTS] = {2.0}, work[slope_WORK], y, by_x[slope_INPUTS], by_factor[slope_PARAMETERS];
+              slope_value(x, slope_parameters, &y, work);
+              printf("%g\n", y);
+              slope_gradient(x, slope_parameters, 1.0, &y, by_x, by_factor, work);
+              printf("%g, %g\n", by_x[0], by_factor[0]);
+              return 0;
+            }
+        """
+        write_c(self._executor, path, name)
+
+    def __str__(self) -> str:
+        return "\n\n".join([self._executor.graph_listing(), *self._executor.code_listings()])
+
+    def __repr__(self) -> str:
+        counts = self._executor.graph_listing().partition("\n")[0]
+        return f"<Program of {self._recorded.name}: {re.sub(r'[0-9]+', lambda n: f'{int(n[0]):,}', counts)}>"
+
+
+def _unpickled(cls: type[Program], data: bytes) -> Program:
+    """The Program of a pickle, which names this function."""
+    return cls(*files.loads(data))
+
+
+def _cotangent(x: npt.ArrayLike) -> tuple[Numbers, bool]:
+    """The numbers of the cotangent, and whether there is one for each sample."""
+    if type(x) is float:
+        return np.array(x), False
+    weight = np.asarray(as_elements(x), order="C")
+    if weight.ndim > 1 or weight.dtype != _FLOAT64:
+        raise ValueError(f"cotangent must be a number or an array of shape (B,), got {x!r}")
+    return weight, weight.ndim == 1

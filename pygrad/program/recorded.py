@@ -1,0 +1,91 @@
+"""Recorded: what a Program is, apart from how it is run. Tracing a function makes one, and so does reading a file."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import numpy as np
+
+from pygrad._lib import NULL, Numbers, c_ids_of, lib
+from pygrad.array import Array, hold
+from pygrad.program.arguments import Argument, Segment, segments_of
+
+# A call's numbers: the array of each argument, which of them are batches, and the size of these (None without any).
+BatchedNumbers = tuple[list[Numbers], tuple[bool, ...], Optional[int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """A recorded function.
+
+    Attributes
+    ----------
+    name
+        of the function, for messages
+    arguments
+        what it accepts
+    result
+        the structure of what it returns
+    pg_program
+        its graph in C
+    parameters
+        the Array of its parameters
+    """
+
+    name: str
+    arguments: tuple[Argument, ...]
+    result: Any
+    pg_program: Any
+    parameters: Array
+
+    @functools.cached_property
+    def result_size(self) -> int:
+        """How many numbers a result has."""
+        return sum(segment.stop - segment.start for segment in segments_of(self.result))
+
+    @functools.cached_property
+    def is_scalar(self) -> bool:
+        """Whether the function returns one Value."""
+        return type(self.result) is Segment and not self.result.shape
+
+    def require_scalar(self, method: str) -> None:
+        """Raise TypeError unless the function returns one Value."""
+        if not self.is_scalar:
+            raise TypeError(
+                f"{method}() needs a function with one scalar result; {self.name}() returns {self.result!r}"
+            )
+
+    def numbers(self, args: Sequence[Any], what: str = "argument") -> BatchedNumbers:
+        """The numbers of the arguments of a call, or with what="tangent" of their tangents."""
+        if len(args) != len(self.arguments):
+            raise TypeError(self._refusal(len(args), what))
+        numbers, batched, batch = [], [], None
+        for argument, x in zip(self.arguments, args):
+            found = argument.numbers(x, what)
+            numbers.append(found)
+            batched.append(found.shape != argument.shape)
+            if batched[-1] and batch is None:
+                batch, first = len(found), argument.position
+            if batched[-1] and batch != len(found):
+                raise ValueError(
+                    f"all batches must have the same size: {what} {first} is a batch of {batch}, "
+                    f"{what} {argument.position} is a batch of {len(found)}"
+                )
+        return numbers, tuple(batched), batch
+
+    def _refusal(self, given: int, what: str) -> str:
+        count = len(self.arguments)
+        shapes = ", ".join(repr(a.structure if a.is_row else a.shape) for a in self.arguments)
+        plural = "s" * (count != 1)
+        of = f" (shape{plural} {shapes})" if count else ""
+        return f"{self.name}() takes {count} {what}{plural}{of}, got {given}"
+
+
+def parameters_of(pg_program: Any) -> Array:
+    """An Array of the parameters of a program in C. It keeps their nodes alive."""
+    ids = np.empty(lib.pg_program_parameters(pg_program, NULL), dtype=np.uint32)
+    lib.pg_program_parameters(pg_program, c_ids_of(ids))
+    return hold(ids)

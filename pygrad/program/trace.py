@@ -1,0 +1,224 @@
+"""Tracing: call a function on Values once, and record the graph that it makes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, Callable
+
+import numpy as np
+
+from pygrad._lib import Ids, c_ids, c_ids_of, error, ffi, lib
+from pygrad._numbers import is_number
+from pygrad.array import Array, array, make_leaves
+from pygrad.engine import Value
+from pygrad.index import Index, Lookups
+from pygrad.program.arguments import Argument, IndexSegment, Segment, Shape, map_structure
+from pygrad.program.recorded import Recorded, parameters_of
+
+_NO_LIMIT = np.iinfo(np.int32).max  # of an index that the function does not use
+
+
+class TraceWarning(UserWarning):
+    """`pygrad.compile` warns of a function that reads numbers of its Values: in the Program they are constants.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from pygrad import compile
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     f = compile(lambda x: x if x.data > 0 else -x, 1.0)
+    >>> caught[0].category.__name__, f(-2.0)
+    ('TraceWarning', -2.0)
+    """
+
+
+# One trace at a time ----------------------------------------------------------------------------------------------
+
+_one_trace = threading.RLock()
+_tracing_thread: int | None = None
+
+
+@contextlib.contextmanager
+def _tracing() -> Iterator[list[int]]:
+    """Trace the nodes that this thread makes. At the end, add to the list that this gives how often data was read."""
+    global _tracing_thread
+    reads: list[int] = []
+    with _one_trace:
+        if _tracing_thread is not None:
+            raise RuntimeError(
+                "compile() was called by a function that is being compiled; compile the inner function first"
+            )
+        _tracing_thread = threading.get_ident()
+        lib.pg_trace_begin()
+        try:
+            yield reads
+        finally:
+            reads.append(lib.pg_trace_end())
+            _tracing_thread = None
+
+
+def _after_fork_in_child() -> None:
+    """End the trace of another thread: the child does not have that thread."""
+    global _one_trace, _tracing_thread
+    if _tracing_thread != threading.get_ident():
+        _one_trace, _tracing_thread = threading.RLock(), None
+        lib.pg_trace_end()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+# Tracing ----------------------------------------------------------------------------------------------------------
+
+
+def trace(fn: Callable[..., Any], examples: Sequence[Any]) -> tuple[Recorded, int]:
+    """Record a function, and count how often it read the data or grad of traced Values, or set their data."""
+    name = _name_of(fn)
+    shapes = [_shape_of(example) for example in examples]  # raises for wrong examples before anything is traced
+    traced: list[_TracedArgument] = []
+    outputs, lookups = _Outputs(name), Lookups()
+    with _tracing() as reads:
+        for position, (example, shape) in enumerate(zip(examples, shapes)):
+            start = traced[-1].argument.stop if traced else 0
+            traced.append(_TracedArgument(position, example, shape, start, lookups))
+        returned = fn(*[argument.passed for argument in traced])
+        result = map_structure(outputs.add, returned)
+    lookups.ended = True
+    inputs = _in_a_row([argument.end_trace(lookups) for argument in traced])
+    pg_program = _record(name, inputs, outputs.ids(), lookups)
+    # The parameters are held before the traced graph goes, since nothing else may hold them.
+    arguments = tuple(argument.argument for argument in traced)
+    return Recorded(name, arguments, result, pg_program, parameters_of(pg_program)), reads[0]
+
+
+def _name_of(fn: Callable[..., Any]) -> str:
+    name = getattr(fn, "__name__", None)
+    return name if isinstance(name, str) else type(fn).__name__
+
+
+def _shape_of(example: Any) -> Shape | None:
+    """The shape of an example as one array; None if it does not make one."""
+    if isinstance(example, (list, tuple)):
+        shapes: set[Shape | None] = {_shape_of(item) for item in example}
+        if len(shapes) > 1 or None in shapes or any(isinstance(item, Index) for item in example):
+            return None
+        return (len(example), *(shapes.pop() or ())) if shapes else (0,)
+    if isinstance(example, Index) or (isinstance(example, np.ndarray) and example.dtype.kind in "biuf"):
+        return tuple(example.shape)
+    if isinstance(example, np.ndarray) or not is_number(example):
+        given = f"an array of {example.dtype}" if isinstance(example, np.ndarray) else repr(type(example).__name__)
+        raise TypeError(
+            "an example must be a number, a NumPy array of numbers, a pygrad.index, or a list or tuple of these, "
+            f"got {given}"
+        )
+    return ()
+
+
+class _TracedArgument:
+    """An argument while the function is traced.
+
+    Attributes
+    ----------
+    passed
+        what the function receives: the example with a Value, Array or Index in place of each number, array or index
+    argument
+        what calls of the Program will accept
+    """
+
+    def __init__(self, position: int, example: Any, shape: Shape | None, start: int, lookups: Lookups) -> None:
+        self._start, self._size = start, 0
+        self._traced: list[tuple[Segment, Any]] = []
+        structure = map_structure(lambda x: self._add(x, lookups), example)
+        nodes = iter(self._traced)
+        self.passed = map_structure(lambda _: next(nodes)[1], structure)
+        if shape is not None and not isinstance(structure, Segment):  # lists that make one array
+            structure = Segment(shape, 0)
+        self.argument = Argument(position, structure, start)
+
+    def _add(self, x: Any, lookups: Lookups) -> Segment:
+        """The segment of a number, an array or an index of the example, of which the nodes are made here."""
+        segment = (IndexSegment if isinstance(x, Index) else Segment)(getattr(x, "shape", ()), self._size)
+        self._size = segment.stop
+        node: Any
+        if isinstance(x, Index):
+            inputs = self._start + np.arange(segment.start, segment.stop).reshape(segment.shape)
+            node = Index(x._data, inputs, lookups)
+        elif isinstance(x, np.ndarray):
+            node = make_leaves(x.astype(np.float64))
+        else:
+            node = Value(x)
+        self._traced.append((segment, node))
+        return segment
+
+    def end_trace(self, lookups: Lookups) -> Ids:
+        """Set the limits of indices, now that they are known. Return the ids of the nodes: 0 for an index."""
+        ids = np.zeros(self._size, dtype=np.uint32)
+        for segment, node in self._traced:
+            if isinstance(segment, IndexSegment):
+                inputs = range(self._start + segment.start, self._start + segment.stop)
+                limits = [lookups.limits.get(i, _NO_LIMIT) for i in inputs]
+                segment.limits = np.array(limits).reshape(segment.shape)
+            else:
+                ids[segment.start : segment.stop] = _ids_of(node)
+        return ids
+
+
+class _Outputs:
+    """The Values and Arrays that a function returned, in order."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._size = name, 0
+        self._nodes: list[Value | Array] = []
+
+    def add(self, x: Any) -> Segment:
+        """The segment of another one."""
+        node = self._node(x)
+        segment = Segment(node.shape if isinstance(node, Array) else (), self._size)
+        self._nodes.append(node)
+        self._size = segment.stop
+        return segment
+
+    def _node(self, x: Any) -> Value | Array:
+        if isinstance(x, (Value, Array)):
+            return x
+        if isinstance(x, np.ndarray):
+            return array(x)
+        if not is_number(x):
+            raise TypeError(
+                f"{self._name}() must return Values, Arrays, numbers, or lists, tuples or dicts of these, "
+                f"got {type(x).__name__!r}"
+            )
+        return Value(x)
+
+    def ids(self) -> Ids:
+        """The ids of all nodes."""
+        return _in_a_row([_ids_of(node) for node in self._nodes])
+
+
+def _ids_of(node: Value | Array) -> Ids:
+    return node._ids.ravel() if isinstance(node, Array) else np.array([node._id], dtype=np.uint32)
+
+
+def _in_a_row(ids: list[Ids]) -> Ids:
+    return np.concatenate([np.zeros(0, dtype=np.uint32), *ids])
+
+
+def _record(name: str, inputs: Ids, outputs: Ids, lookups: Lookups) -> Any:
+    """The pg_program of the graph from the inputs to the outputs. It reads the arena and keeps the GIL."""
+    if any(lib.pg_flags_of(id) & lib.PG_PINNED for id in set(outputs.tolist())):
+        raise TypeError(
+            f"{name}() uses Values with a _backward in Python, which a Program cannot run: use pygrad's own ops"
+        )
+    nodes, indices, tables, rows, elements = lookups.arrays()
+    pointers = [c_ids(x) for x in (nodes, indices, tables, rows, elements)]
+    described = ffi.new("pg_lookups *", [nodes.size, *pointers[:3], rows.size, *pointers[3:]])
+    pg_program = lib.pg_record(inputs.size, c_ids_of(inputs), outputs.size, c_ids_of(outputs), described)
+    if not pg_program:
+        if not all(map(lib.pg_refs, outputs.tolist())):
+            raise error(lib.PG_STALE, f"the result of {name}")
+        raise MemoryError(f"there is not enough memory to record {name}()")
+    return ffi.gc(pg_program, lib.pg_program_free)

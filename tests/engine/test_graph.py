@@ -1,0 +1,135 @@
+"""The graph as micrograd shows it: `_op`, `_prev`, labels, identity."""
+
+import gc
+
+import pytest
+
+from pygrad import Value
+
+
+def test_micrograd_s_readme_example():
+    a = Value(-4.0)
+    b = Value(2.0)
+    c = a + b
+    d = a * b + b**3
+    c += c + 1
+    c += 1 + c + (-a)
+    d += d * 2 + (b + a).relu()
+    d += 3 * d + (b - a).relu()
+    e = c - d
+    f = e**2
+    g = f / 2.0
+    g += 10.0 / f
+    assert f"{g.data:.4f}" == "24.7041"
+    g.backward()
+    assert f"{a.grad:.4f}" == "138.8338"
+    assert f"{b.grad:.4f}" == "645.5773"
+
+
+@pytest.mark.parametrize(
+    ("make", "op", "operands"),
+    [
+        (lambda a, b: a + b, "+", [2, 3]),
+        (lambda a, b: a + 1, "+", [2, 1]),
+        (lambda a, b: 1 + a, "+", [2, 1]),
+        (lambda a, b: a * b, "*", [2, 3]),
+        (lambda a, b: -a, "*", [2, -1]),
+        (lambda a, b: a - b, "+", [2, -3]),
+        (lambda a, b: 1 - a, "+", [-2, 1]),
+        (lambda a, b: a / b, "*", [2, 1 / 3]),
+        (lambda a, b: a / 4, "*", [2, 0.25]),
+        (lambda a, b: 4 / a, "*", [0.5, 4]),
+        (lambda a, b: a**3, "**3", [2]),
+        (lambda a, b: a**-1, "**-1", [2]),
+        (lambda a, b: a**0.5, "**0.5", [2]),
+        (lambda a, b: a**2.0, "**2.0", [2]),
+        (lambda a, b: a**b, "**", [2, 3]),
+        (lambda a, b: 3**a, "**", [3, 2]),
+        (lambda a, b: a.relu(), "ReLU", [2]),
+        (lambda a, b: a.tanh(), "tanh", [2]),
+        (lambda a, b: a.maximum(b), "maximum", [2, 3]),
+        (lambda a, b: sum([a]), "+", [2, 0]),
+        (lambda a, b: a + a, "+", [2]),
+        (lambda a, b: a, "", []),
+    ],
+)
+def test_op_and_prev_are_micrograd_s(make, op, operands):
+    out = make(Value(2), Value(3))
+    assert out._op == op
+    assert isinstance(out._prev, set)
+    assert sorted(v.data for v in out._prev) == sorted(operands)
+
+
+def test_prev_gives_the_objects_that_the_script_holds():
+    a, b = Value(1), Value(2)
+    c = a * b
+    assert {id(v) for v in c._prev} == {id(a), id(b)}
+    gc.collect()  # moves them to the oldest generation
+    d = a * b
+    assert {id(v) for v in d._prev} == {id(a), id(b)}
+
+
+def test_prev_gives_the_same_object_again_while_one_is_alive():
+    root = (Value(1) + 2) * 3
+    inner = next(v for v in root._prev if v._op)
+    assert any(v is inner for v in root._prev)
+
+
+def test_micrograd_s_draw_dot_sees_each_node_once():
+    x = Value(1.0)
+    y = (x * 2 + 1).relu()
+    nodes, edges = set(), set()
+
+    def build(v):
+        if v not in nodes:
+            nodes.add(v)
+            for child in v._prev:
+                edges.add((child, v))
+                build(child)
+
+    build(y)
+    assert len(nodes) == 6
+    assert {id(v) for edge in edges for v in edge} == {id(v) for v in nodes}
+
+
+def test_equality_and_hash_follow_the_node():
+    a, b = Value(1), Value(1)
+    assert a == a
+    assert a != b
+    assert a != 1
+    assert len({a, b, a}) == 2
+    assert {a: "a"}[(a + a)._prev.pop()] == "a"
+
+
+def test_assigning_prev_is_an_attribute_error():
+    with pytest.raises(AttributeError):
+        Value(1)._prev = set()
+
+
+def test_a_misspelt_attribute_is_an_attribute_error():
+    with pytest.raises(AttributeError):
+        Value(1).gard = 0
+
+
+def test_a_label_stays_with_the_node():
+    a = Value(2, label="a")
+    b = a * 3
+    b.label = "b"
+    c = b + 1
+    del b
+    gc.collect()
+    b = next(v for v in c._prev if v._op)
+    assert (a.label, b.label, c.label) == ("a", "b", "")
+
+
+def test_a_label_is_text(no_leak):
+    v = Value(1, label=3)
+    assert v.label == "3"
+    v.label = [v]
+    assert v.label == "[Value(data=1.0, grad=0.0)]"
+
+
+def test_a_label_is_freed_with_its_node():
+    for i in range(1000):
+        Value(i, label="old")
+    assert [v.label for v in [Value(i) for i in range(1000)]] == [""] * 1000

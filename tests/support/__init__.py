@@ -1,0 +1,33 @@
+"""Helpers for the tests. This file has those that test files of every kind need."""
+
+import gc
+import os
+import platform
+
+import pytest
+
+import pygrad
+from pygrad._lib import fast
+
+# A sanitizer maps most of the address space and keeps freed memory for a while.
+on_limited_memory = pytest.mark.skipif("PYGRAD_SANITIZED" in os.environ, reason="a sanitizer needs memory of its own")
+
+
+def on_cpython(reason: str) -> pytest.MarkDecorator:
+    """Skip a test on other interpreters, for a reason that pygrad cannot fix."""
+    return pytest.mark.skipif(platform.python_implementation() != "CPython", reason=reason)
+
+
+# The class in Python releases its node in __del__; the C type has none.
+on_cffi = pytest.mark.skipif(fast is not None, reason="the C type of Value has no __del__")
+frees_at_once = on_cpython("PyPy finalizes a Value when it collects garbage")
+
+
+def live_nodes() -> int:
+    """The number of live nodes after garbage collection (PyPy runs `__del__` only in a later collection)."""
+    live = -1
+    while live != pygrad.memory_stats().live_nodes:
+        live = pygrad.memory_stats().live_nodes
+        for _ in range(3):
+            gc.collect()
+    return live

@@ -1,0 +1,30 @@
+"""The methods of ops look like methods that were written out: in help(), in tracebacks and to `inspect`."""
+
+import inspect
+import traceback
+
+import pytest
+
+from pygrad import Array, Value, array
+from pygrad._lib import OPS
+
+METHODS = [(cls, method) for cls in (Value, Array) for method in vars(cls).values() if hasattr(method, "symbol")]
+
+
+@pytest.mark.parametrize(("cls", "method"), METHODS, ids=lambda x: x.__qualname__)
+def test_an_op_has_its_own_name_signature_and_docstring(cls, method):
+    name = method.__name__
+    assert getattr(cls, name) is method
+    assert method.__qualname__ == f"{cls.__name__}.{name}"
+    assert method.__code__.co_name == name
+    assert list(inspect.signature(method).parameters) == ["self", "other"][: 1 + ((method.symbol, 2) in OPS)]
+    assert inspect.signature(method).return_annotation == cls.__name__
+    assert inspect.getdoc(method)
+    assert method.__module__ == cls.__module__
+
+
+@pytest.mark.parametrize("x", [Value(1e3), array([1e3])], ids=["Value", "Array"])
+def test_a_traceback_names_the_op(x):
+    with pytest.raises(OverflowError) as raised:
+        x.exp()
+    assert "exp" in [frame.name for frame in traceback.extract_tb(raised.tb)]

@@ -1,0 +1,102 @@
+"""What the page of graph_html() contains."""
+
+import html
+import re
+import subprocess
+import sys
+
+import pytest
+
+import pygrad
+from pygrad import Value, viz
+from support.graphs import NASTY, chain, made_of, nodes_of, readme
+
+
+def test_the_page_has_every_node_with_its_numbers_to_the_last_digit():
+    g = readme()
+    nodes = {node["label"]: node for node in nodes_of(viz.graph_html(g))}
+    values = made_of(g) | {g}
+    assert len(nodes) == len(values) == 39
+    for value in values:
+        node = nodes[value.label]
+        assert (float(node["data"]), float(node["grad"]), node["op"]) == (value.data, value.grad, value._op)
+        assert {list(nodes)[operand] for operand in node["operands"]} == {v.label for v in value._prev}
+
+
+def test_operands_are_in_order_and_repeated_if_used_twice():
+    x, y = Value(2.0, label="x"), Value(3.0, label="y")
+    pairs = {y**x: "yx", x**y: "xy", x * x: "xx", x**3: "x", Value(1.0, (y, x), "mine"): "yx", x.relu(): "x"}
+    for root, names in pairs.items():
+        nodes = nodes_of(viz.graph_html(root))
+        assert "".join(nodes[operand]["label"] for operand in nodes[-1]["operands"]) == names
+
+
+def test_a_single_leaf_is_a_graph():
+    (node,) = nodes_of(viz.graph_html(Value(float("nan"), label="x")))
+    assert (node["label"], node["op"], node["data"], node["operands"]) == ("x", "", "nan", [])
+
+
+def test_an_array_without_axes_is_shown_as_its_value():
+    x = pygrad.array([1.0, 2.0])
+    total = (x * x).sum()
+    assert str(viz.graph_html(total)) == str(viz.graph_html(total[()]))
+
+
+def test_an_array_with_axes_is_refused_with_advice():
+    with pytest.raises(ValueError, match=r"shape \(2,\); pass one element or the sum"):
+        viz.graph_html(pygrad.array([1.0, 2.0]))
+
+
+def test_only_values_can_be_shown():
+    with pytest.raises(TypeError, match="'int'"):
+        viz.graph_html(3)
+
+
+def test_a_graph_too_large_is_refused_with_its_size_and_advice():
+    viz.graph_html(chain(4999))
+    with pytest.raises(ValueError, match=r"has 5,001 nodes, and a page shows at most 5,000; show a part"):
+        viz.graph_html(chain(5000))
+    with pytest.raises(ValueError, match=r"has more than 100,000 nodes"):
+        viz.graph_html(chain(150_000))
+
+
+def test_the_page_is_the_same_every_time():
+    code = "import random; random.seed(0); from pygrad import *; from pygrad.viz import graph_html\n"
+    code += "print(graph_html(MLP(2, [4, 1])([Value(1), Value(2)])))"
+    pages = {
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, check=True, env={"PYTHONHASHSEED": seed}
+        ).stdout
+        for seed in "012"
+    }
+    assert len(pages) == 1
+
+
+def test_the_page_is_saved_at_the_given_path(tmp_path):
+    page = viz.graph_html(readme())
+    assert page.save(tmp_path / "g.html").read_text(encoding="utf-8") == str(page)
+    assert page.save(str(tmp_path / "h.html")) == tmp_path / "h.html"
+
+
+def test_the_page_loads_nothing_and_forbids_loading():
+    page = str(viz.graph_html(readme()))
+    assert not re.search(r"https?:|\bsrc=|\bhref=|@import|url\(", page)
+    assert "default-src 'none'" in page
+
+
+def test_a_page_s_repr_is_short():
+    assert len(repr(viz.graph_html(readme()))) < 100
+
+
+def test_showing_a_graph_leaks_no_node(no_leak):
+    viz.graph_html(readme())
+
+
+def test_no_label_can_end_the_script_or_the_frame(tmp_path):
+    label = NASTY + "\ud800"  # a lone surrogate, which no file can hold
+    page = viz.graph_html(Value(1.0, (Value(2.0),), NASTY, label))
+    assert nodes_of(page)[-1]["label"] == label
+    assert str(page).count("</script>") == 2
+    frame = re.fullmatch(r'<iframe srcdoc="([^"]*)" [^<>]*></iframe>', page._repr_html_())
+    assert html.unescape(frame[1]) == str(page)
+    page.save(tmp_path / "g.html")
