@@ -137,9 +137,9 @@ static void drop_rare(pg_value *v) {
 /* Objects are all of one size and come and go in great numbers: those that go are kept for those that come. Not
  * where the sanitizer is to see that none is used after it went. */
 #ifdef __SANITIZE_ADDRESS__
-enum { MAX_FREED = 0 };
+static const size_t MAX_FREED = 0;
 #else
-enum { MAX_FREED = 1 << 12 };
+static const size_t MAX_FREED = 1 << 12;
 #endif
 
 static inline pg_value *reuse(void) {
