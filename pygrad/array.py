@@ -261,6 +261,14 @@ class Array:
         Array([0.5])
         """
 
+    @op("softplus")
+    def softplus(self) -> Array:
+        """Return log(1 + exp(x)) of each number, a smooth relu (Dugas et al., 2000).
+
+        >>> array([-1000.0, 1000.0]).softplus()
+        Array([   0., 1000.])
+        """
+
     @op("sqrt")
     def sqrt(self) -> Array:
         """Return the square roots; ValueError if a number is negative.

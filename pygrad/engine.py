@@ -203,6 +203,14 @@ class Value(Handle):
         0.5
         """
 
+    @op("softplus")
+    def softplus(self) -> Value:
+        """Return log(1 + exp(self)), a smooth relu (Dugas et al., 2000).
+
+        >>> Value(0.0).softplus().data == Value(2.0).log().data
+        True
+        """
+
     @op("sqrt")
     def sqrt(self) -> Value:
         """Return the square root; ValueError if self is negative.

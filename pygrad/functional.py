@@ -53,6 +53,17 @@ def sigmoid(input: Operand) -> Array:
     return array(input).sigmoid()
 
 
+def softplus(input: Operand) -> Array:
+    """Return log(1 + exp(x)) of each number, a smooth relu (Dugas et al., 2000).
+
+    Examples
+    --------
+    >>> softplus([-1000.0, 1000.0])
+    Array([   0., 1000.])
+    """
+    return array(input).softplus()
+
+
 def linear(input: Operand, weight: Operand, bias: Operand | None = None) -> Array:
     """Return input @ weight.T + bias.
 

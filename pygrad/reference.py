@@ -150,6 +150,9 @@ class Value:
     def sigmoid(self) -> Value:
         return self._unary("sigmoid", _sigmoid(self.data), lambda x, z: z * (1 - z))
 
+    def softplus(self) -> Value:
+        return self._unary("softplus", _softplus(self.data), lambda x, z: _sigmoid(x))
+
     def sqrt(self) -> Value:
         return self._unary("sqrt", math.sqrt(self.data), lambda x, z: 0.5 / z)
 
@@ -243,6 +246,10 @@ def _power_slope(x: float, y: float, z: float) -> float:
 def _sigmoid(x: float) -> float:
     e = math.exp(-abs(x))
     return 1 / (1 + e) if x >= 0 else e / (1 + e)
+
+
+def _softplus(x: float) -> float:
+    return (x if x > 0 else 0.0) + math.log1p(math.exp(-abs(x)))
 
 
 def _maximum(x: float, y: float) -> float:

@@ -107,6 +107,12 @@ PG_INLINE vec_pair v_sum(vec a, vec b) {
   return (vec_pair){hi, (a - hi) + b};
 }
 
+/* The same for any a and b (Knuth, The Art of Computer Programming, volume 2, 4.2.2). */
+PG_INLINE vec_pair v_two_sum(vec a, vec b) {
+  const vec hi = a + b, from_b = hi - a;
+  return (vec_pair){hi, (a - (hi - from_b)) + (b - from_b)};
+}
+
 /* x without its last 27 bits: a product of two heads is exact. */
 PG_INLINE vec v_head(vec x) { return (vec)((uvec)x & UINT64_MAX << 27); }
 
@@ -211,7 +217,7 @@ PG_INLINE vec_split v_split(vec x, uint64_t least) {
 /* k ln 2 + log(1 + f), sqrt(1/2) <= 1 + f < sqrt(2). With s = f / (2 + f), the second is log((1 + s) / (1 - s))
  * = 2s + s R = f - (f^2/2 - s (f^2/2 + R)), where R is even. k ln 2 + f is a sum of two doubles, without
  * error. */
-PG_INLINE vec v_log(vec x) {
+PG_INLINE vec_pair v_log_parts(vec x) {
   static const double c[] = {0x1.555555555557cp-1, 0x1.9999999985761p-2, 0x1.2492493dddb4cp-2,
                              0x1.c71c54e4d214fp-3, 0x1.7465b9773cb90p-3, 0x1.39adf062daeb1p-3,
                              0x1.2e94080011391p-3};
@@ -219,10 +225,28 @@ PG_INLINE vec v_log(vec x) {
   const vec f = p.m - 1.0, half = 0.5 * f, s = f / (p.m + 1.0), z = s * s;
   const vec with_r = v_fma(z, v_poly(z, 7, c), half * f);
   const vec_pair lead = v_sum(p.k * PG_LN2_HI, f);
-  vec y = lead.hi + (lead.lo - v_fma(half, f, -v_fma(s, with_r, p.k * PG_LN2_LO)));
+  return (vec_pair){lead.hi, lead.lo - v_fma(half, f, -v_fma(s, with_r, p.k * PG_LN2_LO))};
+}
+
+PG_INLINE vec v_log(vec x) {
+  const vec_pair log_x = v_log_parts(x);
+  vec y = log_x.hi + log_x.lo;
   y = v_select(x < HUGE_VAL, y, x); /* else inf or nan */
   y = v_select(x < 0.0, v_splat((double)NAN), y);
   return v_select(x == 0.0, v_splat(-HUGE_VAL), y);
+}
+
+/* max(x, 0) + log(1 + E) where E = e^-|x| = 2^k (1 + m). 1 + E is a pair u, of which log takes the hi: the lo
+ * adds lo / hi. Only where E is so small that hi is 1, this is all that is left. */
+PG_INLINE vec v_softplus(vec x) {
+  const vec y = -v_fabs(x), one = v_splat(1);
+  const vec_scaled e = v_exp_pair(v_select(y < -746.0, v_splat(-746), y), (vec){0});
+  const vec power = v_scale(one, e.n);
+  const vec_pair m = v_one_plus(e.m), u = v_sum(one, power * m.hi);
+  const vec_pair log_u = v_log_parts(u.hi);
+  const vec_pair lead = v_two_sum(v_select(x > 0.0, x, (vec){0}), log_u.hi);
+  const vec sum = lead.hi + (lead.lo + (log_u.lo + (u.lo + power * m.lo) / u.hi));
+  return v_select(x < HUGE_VAL, sum, x); /* else inf or nan */
 }
 
 /* log x, good to some 67 bits, its hi a head: k ln 2 + log b + 2/3 s (3 + s^2 + s^4 P(s^2)) where b = 1 or 1.5

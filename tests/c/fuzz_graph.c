@@ -1,6 +1,7 @@
 /* Fuzz target: reads bytes as a program over the C API, and runs it. After each step the whole arena is
  * checked. A program releases each hold once, but it also tries dead and foreign ids, and lets memory run out.
- * tests/support/replay.py reads the same bytes step by step in the same way, and compares with pygrad.reference.
+ * tests/support/replay.py reads the same bytes step by step in the same way, and compares with
+ * pygrad.reference.
  */
 #include "graph/arena.h"
 #include "fuzz.h"
@@ -377,10 +378,30 @@ static void record(void) {
 
 /* In the order of tests/support/replay.py. */
 static void (*const STEPS[])(void) = {
-    make_leaf, make_op, make_custom, make_leaves,        map,       reduce,
-    matmul,    rows,    mlp,         set_closure,        set_label, release,
-    copy,      keep,    hold_all,    backward,           give_up,   set,
-    write,     read,    update,      let_memory_run_out, use_instruction_set, trace,
+    make_leaf,
+    make_op,
+    make_custom,
+    make_leaves,
+    map,
+    reduce,
+    matmul,
+    rows,
+    mlp,
+    set_closure,
+    set_label,
+    release,
+    copy,
+    keep,
+    hold_all,
+    backward,
+    give_up,
+    set,
+    write,
+    read,
+    update,
+    let_memory_run_out,
+    use_instruction_set,
+    trace,
     record,
 };
 

@@ -3,12 +3,12 @@
  */
 #include <stdio.h>
 
-#include "ieee.h"
+#include "program/ieee.h"
 #include "program/program.h"
-#include "routine/code.h"
+#include "routine/routine.h"
 #include "test.h"
 
-enum { TILE = PG_LANES_A_TILE, MOST = 2 * TILE + 1 };
+enum { TILE = PG_TILE, MOST = 2 * TILE + 1 };
 
 /* How far the scalar function, of libm, and the kernel may be apart, in ulps. */
 static const double ULPS = 8;
@@ -21,8 +21,7 @@ static const struct {
 #define PG_UNARY(name, ...) {#name, PG_##name, false, false},
 #define PG_BINARY(name, ...) {#name, PG_##name, true, false},
 #define PG_CONSTANT(name, ...) {#name, PG_##name, true, true},
-#define PG_ALL_OPS
-#include "ops.def"
+#include "program/all_ops.def"
 };
 
 static double scalar(int op, double x, double y) {
@@ -31,8 +30,7 @@ static double scalar(int op, double x, double y) {
   case PG_##name:                                                                                              \
     return forward;
 #define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) PG_UNARY(name, symbol, forward, adjoint_x)
-#define PG_ALL_OPS
-#include "ops.def"
+#include "program/all_ops.def"
   default:
     return NAN;
   }
@@ -45,7 +43,7 @@ static bool within_ulps(double x, double y) {
 
 /* x op y of inputs, as the table has it: nothing is simplified. A number y is a constant. */
 static pg_program *one_op(size_t row, double y) {
-  pg_program *p = pg_new_program(PG_WITHOUT_REDUCTION);
+  pg_program *p = pg_new_program(PG_REDUCTION);
   p->verbatim = true;
   p->inputs = 2;
   const pg_ref a = pg_emit_leaf(p, PG_INPUT, 0, 0, false);
@@ -87,9 +85,9 @@ static const double EDGES[] = {
     1e6,      710,       -746,   88, 20,  -20,  37,     -37,     -40,    -300,
     INFINITY, -INFINITY, NAN};
 
-static void check_each_row(int lanes) {
+static void check_each_row(int which) {
   static const double NUMBERS[] = {2, -1, 3, 2.5, -0.5, 0};
-  if (pg_test_use_lanes(lanes) != lanes) {
+  if (!pg_test_use_instruction_set(which)) {
     return; /* this machine has no such instructions */
   }
   uint64_t seed = 1;
@@ -105,6 +103,6 @@ static void check_each_row(int lanes) {
   }
 }
 
-TEST(each_row_of_the_op_table_in_kernels_of_2_lanes) { check_each_row(2); }
-TEST(each_row_of_the_op_table_in_kernels_of_4_lanes) { check_each_row(4); }
-TEST(each_row_of_the_op_table_in_kernels_of_8_lanes) { check_each_row(8); }
+TEST(each_row_of_the_op_table_in_baseline_kernels) { check_each_row(0); }
+TEST(each_row_of_the_op_table_in_kernels_of_the_second_instruction_set) { check_each_row(1); }
+TEST(each_row_of_the_op_table_in_kernels_of_the_third_instruction_set) { check_each_row(2); }

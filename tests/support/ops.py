@@ -103,6 +103,11 @@ def _sigmoid(x: Any) -> Any:
     return 1 / (1 + mpmath.exp(-x))
 
 
+def _softplus(x: Any) -> Any:
+    with mpmath.extradps(400):  # 1 + exp(x) must have the digits of a small exp(x)
+        return mpmath.log1p(mpmath.exp(-abs(x))) + max(x, mpf(0))
+
+
 def _share(x: Any, y: Any) -> Any:
     return mpf(1) if x > y else mpf(0.5) if x == y else mpf(0)
 
@@ -261,6 +266,18 @@ CASES: dict[str, list[Case]] = {
             ranges={"-1 to 1": around(-1, 1), "-40 to 40": around(-40, 40), "-708 to -40": around(-708, -40)},
             libm=3,  # exp, a sum and a quotient
             scale=lambda slope, x: _sigmoid(x),  # z * (1 - z)
+        )
+    ],
+    "SOFTPLUS": [
+        Case(
+            name="softplus",
+            method="softplus",
+            true=_softplus,
+            slopes=[_sigmoid],
+            numpy=lambda x: np.logaddexp(x, 0.0),
+            samples=[(-40.0,), (-0.5,), (0.0,), (3.0,), (40.0,)],
+            ranges={"-1 to 1": around(-1, 1), "-40 to 40": around(-40, 40), "all": ANY},
+            libm=3,  # exp, log1p and a sum
         )
     ],
     "SQRT": [

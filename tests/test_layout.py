@@ -1,0 +1,93 @@
+"""The layers of the code: a module imports, and a C file includes, only what is below it."""
+
+import ast
+import graphlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE, CSRC = ROOT / "pygrad", ROOT / "csrc"
+
+# From the bottom up: a module may import those listed before it. A package that is listed as one name is one layer.
+ORDER = """
+    _core _lib
+    _numbers memory _handles _holders _ops _sweep engine
+    index array functional checkpoint _parameters optim _mlp nn
+    program.arguments program.recorded program.trace program.executor program.derivatives program.c_source
+    program.files program.program program
+    dropin reference
+    pygrad
+    viz bench __main__
+"""
+MODULES = ORDER.split()
+
+# In csrc/, a file may include those of its own folder and of the folders before it.
+FOLDERS = [".", "os", "graph", "program", "routine", "python"]
+
+
+def name_of(path: Path) -> str:
+    """The module of a file: `program.trace`; that of pygrad/__init__.py is `pygrad`."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts) or "pygrad"
+
+
+def layer_of(module: str) -> int:
+    """The place in the order of a module, or of the listed package that it is in."""
+    while module not in MODULES and "." in module:
+        module = module.rpartition(".")[0]
+    return MODULES.index(module)
+
+
+def imports_of(path: Path) -> set[tuple[str, str]]:
+    """Each module of the package that a file imports, wherever it does, with the name that it takes from there."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {(alias.name, "") for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {
+                (f"{node.module}.{alias.name}", "")
+                if is_module(f"{node.module}.{alias.name}")
+                else (node.module, alias.name)
+                for alias in node.names
+            }
+    return {(re.sub(r"^pygrad\.", "", module), name) for module, name in found if re.match(r"pygrad(\.|$)", module)}
+
+
+def is_module(name: str) -> bool:
+    path = ROOT / name.replace(".", "/")
+    return path.with_suffix(".py").exists() or path.is_dir()
+
+
+FILES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_a_module_imports_only_what_is_below_it(module):
+    for imported, _ in imports_of(FILES[module]):
+        same_package = layer_of(imported) == layer_of(module) and imported != module
+        assert layer_of(imported) < layer_of(module) or same_package, f"{module} imports {imported}"
+
+
+def test_no_modules_import_each_other():
+    graphlib.TopologicalSorter({m: {i for i, _ in imports_of(path)} for m, path in FILES.items()}).prepare()
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_a_module_imports_no_private_name(module):
+    private = [(imported, name) for imported, name in imports_of(FILES[module]) if re.match(r"_[^_]", name)]
+    assert not private, f"{module} imports {private}"
+
+
+def test_only_lib_imports_the_core():
+    assert [module for module, path in FILES.items() if "_core" in {i for i, _ in imports_of(path)}] == ["_lib"]
+
+
+@pytest.mark.parametrize("path", sorted(CSRC.rglob("*.[chdi]*")), ids=lambda path: path.relative_to(CSRC).as_posix())
+def test_a_file_of_the_core_includes_only_what_is_below_it(path):
+    rank = FOLDERS.index(path.parent.relative_to(CSRC).as_posix())
+    for included in re.findall(r'#include "(.*)"', path.read_text(encoding="utf-8")):
+        assert FOLDERS.index(Path(included).parent.as_posix()) <= rank, f"{path.name} includes {included}"
+        assert (CSRC / included).exists(), f"{included} is included by its whole path"
