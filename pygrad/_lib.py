@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 try:
-    from pygrad import _core
+    import pygrad._core as core
     from pygrad._core import ffi, lib
 except ImportError as missing:
     raise ImportError("pygrad's C core is not built: run `pip install .` or `pip install -e .` first") from missing
@@ -52,7 +52,7 @@ def _load_fast() -> Any:
     has_types = platform.python_implementation() == "CPython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
     if facade == "cffi" or not has_types:
         return None
-    name, path = "pygrad._fast", _core.__file__
+    name, path = "pygrad._fast", core.__file__
     loader = importlib.machinery.ExtensionFileLoader(name, path)
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec is not None
