@@ -18,7 +18,7 @@ from typing import Any, Callable, TypeVar
 
 import numpy as np
 
-from pygrad._lib import check, error, fast, lib, text
+from pygrad._lib import check, error, fast, ffi, lib, text
 
 _handle_type: type[Any]  # engine.Value
 _new: Callable[[type[Any]], Any] = object.__new__  # makes a handle without calling __init__
@@ -70,6 +70,12 @@ def new_handle(id: int) -> Any:
     value = _new(_handle_type)
     value._id = id
     return value
+
+
+def new_handles(ids: Any) -> list[Any]:
+    """Return Values for the nodes in an array of C; each takes over one hold from the caller."""
+    values: list[Any] = fast.new_handles(ffi.buffer(ids)) if fast else [new_handle(id) for id in ids]
+    return values
 
 
 # Nodes with a Python function as their backward step ---------------------------------------------------------------

@@ -409,16 +409,18 @@ def test_all_operations_survive_each_allocation_that_fails(no_leak):
     for work in works:
         work()
         before = live_nodes(), sys.getrefcount(a), sys.getrefcount(b), sys.getrefcount(Value)
-        for successes in range(100):
-            lib.pg_test_fail_allocations(successes)
-            try:
-                work()
-            except MemoryError:
-                continue
-            finally:
-                lib.pg_test_fail_allocations(-1)
-            break
-        assert 0 < successes < 99, inspect.getsource(work)
+        for fail in (fast.test_fail_objects, lib.pg_test_fail_allocations):
+            for successes in range(100):
+                fail(successes)
+                try:
+                    work()
+                except MemoryError:
+                    continue
+                finally:
+                    fail(-1)
+                break
+            assert successes < 99
+            assert successes > 0 or fail is not fast.test_fail_objects, inspect.getsource(work)
         assert (live_nodes(), sys.getrefcount(a), sys.getrefcount(b), sys.getrefcount(Value)) == before
 
 

@@ -6,7 +6,7 @@
 #include "graph/arena.h"
 #include "memory.h"
 
-pg_python pg_the_python;
+pg_python pg_the_python = {.test_objects = -1};
 static pg_python *const P = &pg_the_python;
 
 /* The Values of nodes ------------------------------------------------------------------------------------- */
@@ -149,13 +149,18 @@ static inline pg_value *reuse(void) {
   return (pg_value *)PyObject_Init((PyObject *)v, P->type);
 }
 
-/* Tests make allocations fail. */
-static bool may_allocate(void) {
-  if (__builtin_expect(pg_tests.allocations < 0, 1) || pg_may_allocate()) {
+/* Whether an object may be allocated. Tests count these apart from the core's allocations, which they make fail
+ * to fill the arena. */
+static inline bool may_allocate(void) {
+  if (__builtin_expect(P->test_objects < 0, 1)) {
     return true;
   }
-  PyErr_NoMemory();
-  return false;
+  if (P->test_objects == 0) {
+    PyErr_NoMemory();
+    return false;
+  }
+  P->test_objects--;
+  return true;
 }
 
 /* An object of the type itself, not tracked; NULL with MemoryError set. */

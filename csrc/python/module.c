@@ -13,6 +13,42 @@ static PyObject *new_handle(PyObject *module, PyObject *id) {
   return PyErr_Occurred() ? NULL : pg_value_new((pg_id)number);
 }
 
+/* new_handles(buffer of ids): a list of Values that take over one hold each; without memory all holds are
+ * released. */
+static PyObject *new_handles(PyObject *module, PyObject *buffer) {
+  (void)module;
+  Py_buffer view;
+  if (PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)) {
+    return NULL;
+  }
+  const pg_id *ids = view.buf;
+  const Py_ssize_t count = view.len / (Py_ssize_t)sizeof *ids;
+  PyObject *list = PyList_New(count);
+  for (Py_ssize_t i = 0; i < count; i++) {
+    PyObject *value = list ? pg_value_new(ids[i]) : NULL;
+    if (value) {
+      PyList_SetItem(list, i, value);
+    } else if (list) {
+      Py_CLEAR(list); /* which releases those before; pg_value_new has released this one */
+    } else {
+      pg_release(ids[i]);
+    }
+  }
+  PyBuffer_Release(&view);
+  return list;
+}
+
+/* test_fail_objects(successes): for tests, as pg_test_fail_allocations. */
+static PyObject *test_fail_objects(PyObject *module, PyObject *successes) {
+  (void)module;
+  const long long number = PyLong_AsLongLong(successes);
+  if (number == -1 && PyErr_Occurred()) {
+    return NULL;
+  }
+  P->test_objects = number;
+  Py_RETURN_NONE;
+}
+
 /* living(id): the Value of a node, or None. */
 static PyObject *living(PyObject *module, PyObject *id) {
   (void)module;
@@ -27,6 +63,8 @@ static PyObject *living(PyObject *module, PyObject *id) {
 static PyMethodDef FUNCTIONS[] = {
     {"derive", pg_value_derive, METH_VARARGS, NULL},
     {"new_handle", new_handle, METH_O, NULL},
+    {"new_handles", new_handles, METH_O, NULL},
+    {"test_fail_objects", test_fail_objects, METH_O, NULL},
     {"living", living, METH_O, NULL},
     {"backward_from", pg_python_backward_from, METH_O, NULL},
     {"set_hooks", pg_python_set_hooks, METH_VARARGS, NULL},

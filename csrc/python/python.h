@@ -52,7 +52,8 @@ typedef struct {
   PyThread_type_lock sweep_lock;                /* whoever sweeps has it; see backward.c */
   unsigned long sweep_owner;                    /* the thread that has it */
   PyObject *late_closures, *drop_unused, *fail; /* see pg_python_set_hooks */
-  int64_t interpreter;                          /* the one that has the module */
+  int64_t test_objects;           /* objects that are still allocated before that fails; below 0: it does not */
+  int64_t interpreter;            /* the one that has the module */
   pg_rare **rares;                /* by index; a free entry is the next free index, times 2, plus 1 */
   uint32_t rare_count, rare_free; /* entries allocated, the first free one */
 } pg_python;
