@@ -630,6 +630,20 @@ static PyObject *make_type(PyObject *class, const char *name, char *doc) {
   return type;
 }
 
+/* The package was imported again, or reloaded: the type stays, so that there is one for all nodes, and the new
+ * class takes the place of the one before. */
+static PyObject *derive_again(PyObject *class) {
+  PyObject *bases = PyTuple_Pack(1, class);
+  const bool set = bases && !PyObject_SetAttrString((PyObject *)P->type, "__bases__", bases);
+  Py_XDECREF(bases);
+  if (!set) {
+    return NULL;
+  }
+  Py_DECREF(P->class);
+  P->class = Py_NewRef(class);
+  return Py_NewRef((PyObject *)P->type);
+}
+
 PyObject *pg_value_derive(PyObject *module, PyObject *args) {
   (void)module;
   PyObject *class;
@@ -638,8 +652,7 @@ PyObject *pg_value_derive(PyObject *module, PyObject *args) {
     return NULL;
   }
   if (P->type) {
-    PyErr_SetString(PyExc_RuntimeError, "there is one C type of Value, and it was made before");
-    return NULL;
+    return derive_again(class);
   }
   P->class = Py_NewRef(class);
   char *name = full_name(class);
