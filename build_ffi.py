@@ -7,7 +7,9 @@ whenever the C API changes, or run `make format`, which includes it.
 from __future__ import annotations
 
 import keyword
+import platform
 import re
+import sysconfig
 from pathlib import Path
 
 from cffi import FFI
@@ -46,6 +48,7 @@ class _FFI:
     def cast(self, cdecl: Any, source: Any) -> Any: ...
     def typeof(self, cdecl: Any) -> Any: ...
     def string(self, cdata: Any, maxlen: int = ...) -> bytes: ...
+    def buffer(self, cdata: Any, size: int = ...) -> Any: ...
     def from_buffer(self, cdecl: Any, python_buffer: Any, require_writable: bool = ...) -> Any: ...
     def gc(self, cdata: Any, destructor: Any, size: int = ...) -> Any: ...
     def addressof(self, library: _Lib, function: str) -> Callable[..., int]: ...
@@ -108,16 +111,19 @@ def files(*suffixes: str) -> list[str]:
     return sorted(f"csrc/{file.relative_to(CSRC).as_posix()}" for file in CSRC.rglob("*.*") if file.suffix in suffixes)
 
 
+# The C types of csrc/python/ are for CPython with a GIL. Elsewhere the package does without.
+HAS_TYPES = platform.python_implementation() == "CPython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+
 ffibuilder = FFI()
 ffibuilder.cdef(cdef())
 ffibuilder.set_source(
     "pygrad._core",
     '#include "pygrad.h"\n' + BRIEF_CALLS,
-    sources=files(".c"),
+    sources=[file for file in files(".c") if HAS_TYPES or not file.startswith("csrc/python/")],
     depends=files(".h", ".def", ".inc"),
     include_dirs=["csrc"],
     # Python's rounding: no contraction, so that a * b + c rounds twice, and pow(x, -1) stays a call, not 1 / x. Nothing
-    # reads errno, so sqrt() may be an instruction. Only the function that initializes the module is exported.
+    # reads errno, so sqrt() may be an instruction. Only the functions that initialize the modules are exported.
     extra_compile_args=[
         "-std=c11",
         "-O2",

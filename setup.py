@@ -29,15 +29,15 @@ class BuildExt(build_ext):
             raise SystemExit(f"{error}\n{NO_COMPILER}") from error
 
 
-# One binary serves every CPython from 3.10 on. PyPy and free-threaded CPython have no stable ABI.
+# One binary serves every CPython from 3.11 on. PyPy and free-threaded CPython have no stable ABI.
 abi3 = (
     platform.python_implementation() == "CPython"
-    and sys.version_info >= (3, 10)
+    and sys.version_info >= (3, 11)
     and not sysconfig.get_config_var("Py_GIL_DISABLED")
 )
 
 setup(
     cffi_modules=["build_ffi.py:ffibuilder"],
     cmdclass={"build_ext": BuildExt},
-    options={"bdist_wheel": {"py_limited_api": "cp310"}} if abi3 else {},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if abi3 else {},
 )

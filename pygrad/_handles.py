@@ -14,29 +14,68 @@ import platform
 import threading
 import weakref
 from collections.abc import Iterable
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
 
 import numpy as np
 
-from pygrad._lib import check, error, lib, text
+from pygrad._lib import check, error, fast, ffi, lib, text
 
-_new = object.__new__  # makes a handle without calling __init__, for a node that exists already
 _handle_type: type[Any]  # engine.Value
+_new: Callable[[type[Any]], Any] = object.__new__  # makes a handle without calling __init__
 
 _lock = threading.RLock()  # guards the tables below
 
 
-def register(cls: type[Any]) -> None:
-    """Make handles instances of this class from now on."""
+class Handle:
+    """What Value derives from: it has the attributes of a handle, and releases its node.
+
+    Where there is a C type of Value (csrc/python/), the type does both, and this class is empty.
+
+    `_closure` and `_symbol` are the `_backward` and the `_op` of a node made in Python. For `_pins` see below, for
+    `_keeper` see `_make_findable`.
+    """
+
+    __slots__ = () if fast else ("__weakref__", "_closure", "_id", "_keeper", "_pins", "_symbol")
+
+    _id: int
+    _keeper: object
+    _pins: tuple[object, ...]  # Values and Arrays
+    _symbol: str
+    _closure: Callable[[], object]
+
+    if not fast:
+        # `release` is a default argument because globals may be gone at interpreter exit.
+        def __del__(self, release: Callable[[int], int] = lib.pg_release) -> None:
+            try:
+                if not release(self._id):
+                    self._id = 0  # "no node", in case this is called again
+            except AttributeError:  # __init__ raised: there is no node
+                pass
+
+
+Class = TypeVar("Class", bound=type[Handle])
+
+
+def register(cls: Class) -> Class:
+    """Return the class whose instances handles are from now on: this one, or the C type derived from it."""
     global _handle_type
-    _handle_type = cls
+    _handle_type = fast.derive(cls, "(data, _children=(), _op='', label='')") if fast else cls
+    return _handle_type
 
 
 def new_handle(id: int) -> Any:
-    """A Value for a node, which takes over one hold on it from the caller."""
+    """Return a Value for a node, which takes over one hold on it from the caller."""
+    if fast:
+        return fast.new_handle(id)
     value = _new(_handle_type)
     value._id = id
     return value
+
+
+def new_handles(ids: Any) -> list[Any]:
+    """Return Values for the nodes in an array of C; each takes over one hold from the caller."""
+    values: list[Any] = fast.new_handles(ffi.buffer(ids)) if fast else [new_handle(id) for id in ids]
+    return values
 
 
 # Nodes with a Python function as their backward step ---------------------------------------------------------------
@@ -135,8 +174,10 @@ def _make_findable(value: Any) -> None:
 
     While one thread runs a Value's __del__, another can still find it in the table, and resurrect it. So its __del__
     must not release the node; the keeper does. It goes with the Value's slots, after the last reference, weak ones
-    included.
+    included. (The C type enters each Value in a table of its own, and releases the node after all that.)
     """
+    if fast:
+        return
     with _lock:
         if not hasattr(value, "_keeper"):
             if lib.pg_keep(value._id):
@@ -151,13 +192,14 @@ _GENERATIONS: list[tuple[int, ...]] = [()] if platform.python_implementation() =
 def value_of(id: int, pins: tuple[object, ...] = ()) -> Any:
     """The Value of a node: the existing one, or else a new one, which keeps the pins if a closure is below it.
 
-    Ops do not enter their results in the table: that would be a quarter of their cost, and the question is rare. A node
-    knows whether a handle holds it; if so, the handle is searched for among all objects, the newest first. (Objects
-    that gc.freeze() has hidden are not found: such a node gets a second Value, equal to the first.)
+    The C type finds the existing one in a table that it keeps. Ops in Python do not enter their results in one: that
+    would be a quarter of their cost, and the question is rare. There a node knows whether a handle holds it; if so, the
+    handle is searched for among all objects, the newest first. (Objects that gc.freeze() has hidden are not found: such
+    a node gets a second Value, equal to the first.)
     """
     with _lock:
-        value = _findable.get(id)
-        if value is None and lib.pg_flags_of(id) & lib.PG_HELD:
+        value = fast.living(id) if fast else _findable.get(id)
+        if value is None and not fast and lib.pg_flags_of(id) & lib.PG_HELD:
             value = _search(id)
         if value is None:
             check(lib.pg_hold(id), "_prev")

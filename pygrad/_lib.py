@@ -7,17 +7,62 @@ The core is csrc/, bound by build_ffi.py as `pygrad._core`. Its functions return
 from __future__ import annotations
 
 import functools
+import importlib.machinery
+import importlib.util
+import os
+import platform
+import sys
+import sysconfig
 from typing import Any, Callable
 
 import numpy as np
 import numpy.typing as npt
 
 try:
+    import pygrad._core as core
     from pygrad._core import ffi, lib
 except ImportError as missing:
     raise ImportError("pygrad's C core is not built: run `pip install .` or `pip install -e .` first") from missing
 
-__all__ = ["NULL", "OPS", "Ids", "Numbers", "c_doubles", "c_ids", "c_ids_of", "check", "error", "ffi", "lib", "text"]
+__all__ = [
+    "NULL",
+    "OPS",
+    "Ids",
+    "Numbers",
+    "c_doubles",
+    "c_ids",
+    "c_ids_of",
+    "check",
+    "error",
+    "fast",
+    "ffi",
+    "lib",
+    "text",
+]
+
+
+def _load_fast() -> Any:
+    """Load the C types of csrc/python/, a second module in the same library; None where Python does their work.
+
+    That is so on PyPy, on CPython without a GIL, and where the environment says PYGRAD_FACADE=cffi.
+    """
+    facade = os.environ.get("PYGRAD_FACADE", "")
+    if facade not in ("", "c", "cffi"):
+        raise ImportError(f"the environment variable PYGRAD_FACADE must be c, cffi or empty, not {facade!r}")
+    has_types = platform.python_implementation() == "CPython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+    if facade == "cffi" or not has_types:
+        return None
+    name, path = "pygrad._fast", core.__file__
+    loader = importlib.machinery.ExtensionFileLoader(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    sys.modules[name] = module
+    return module
+
+
+fast = _load_fast()
 
 Ids = npt.NDArray[np.uint32]
 Numbers = npt.NDArray[np.float64]

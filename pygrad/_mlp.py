@@ -11,12 +11,11 @@ from typing import Any, Callable, TypeVar
 
 import numpy as np
 
+from pygrad._handles import new_handles
 from pygrad._lib import NULL, check, ffi, lib
 from pygrad._numbers import is_number
 from pygrad.array import Array
 from pygrad.engine import Value
-
-_new = object.__new__
 
 Call = TypeVar("Call", bound=Callable[..., Any])
 
@@ -174,11 +173,8 @@ class _Plan:
             return None
         out = ffi.new("pg_id[]", self.neurons)
         status = check(lib.pg_mlp_forward(self.mlp, len(ids), ids, numbers, out), "a model's call")
-        results = []
-        for id in out[self.neurons - self.width : self.neurons]:
-            result: Value = _new(Value)
-            result._id = id
-            if status:  # PG_SOME_PINNED: see _handles
+        results = new_handles(out[self.neurons - self.width : self.neurons])
+        if status:  # PG_SOME_PINNED: see _handles
+            for result in results:
                 result._pins = (*x, *self.parameters)
-            results.append(result)
         return results

@@ -31,11 +31,12 @@ def op(symbol: str) -> Callable[[Method], Method]:
 def define_ops(cls: type[Any], body: Callable[[str, str, int], FunctionType]) -> None:
     """Give a class the functions for its declared ops: `body(name, symbol, number of operands)` makes one."""
     defined: dict[Any, FunctionType] = {}  # a method under two names stays one
-    for name, method in list(vars(cls).items()):
-        if symbol := getattr(method, "symbol", None):
-            if method not in defined:
-                defined[method] = _presented_as(method, body(method.__name__, symbol, method.__code__.co_argcount))
-            setattr(cls, name, defined[method])
+    for owner in cls.__mro__:  # the class, or one from which a C type was derived
+        for name, method in list(vars(owner).items()):
+            if symbol := getattr(method, "symbol", None):
+                if method not in defined:
+                    defined[method] = _presented_as(method, body(method.__name__, symbol, method.__code__.co_argcount))
+                setattr(owner, name, defined[method])
 
 
 def _presented_as(method: Any, body: FunctionType) -> FunctionType:
@@ -61,7 +62,8 @@ def value_op(cls: type[Any]) -> Callable[[str, str, int], FunctionType]:
 
 
 def _unary(cls: type[Any], symbol: str) -> Any:
-    make, new, finish = _maker(symbol, 1), object.__new__, functools.partial(_finish, symbol)
+    make, finish = _maker(symbol, 1), functools.partial(_finish, symbol)
+    new: Callable[..., Any] = cls.__new__
 
     def method(self: Any) -> Any:
         made = make(self._id)
@@ -76,7 +78,8 @@ def _unary(cls: type[Any], symbol: str) -> Any:
 
 def _binary(cls: type[Any], symbol: str) -> Any:
     """The method of an op of two operands; a plain number becomes a leaf, or the constant of `**`."""
-    make, new, finish = _maker(symbol, 2), object.__new__, functools.partial(_finish, symbol)
+    make, finish = _maker(symbol, 2), functools.partial(_finish, symbol)
+    new: Callable[..., Any] = cls.__new__
     make_with_number = _make_power if symbol == "**" else _maker(symbol, 2, "_number")
     is_plain, refuse = is_number, functools.partial(_refuse, symbol)
 

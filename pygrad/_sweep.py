@@ -6,7 +6,7 @@ import os
 import threading
 
 from pygrad._handles import closure_of, formula_of, late_closures
-from pygrad._lib import check, error, ffi, lib
+from pygrad._lib import check, error, fast, ffi, lib
 
 _SLICE = 1 << 18  # nodes a call, 1 to 2 ms: between calls other threads use the arena, and Python handles Ctrl-C
 _SWEEP = ffi.typeof("pg_sweep *")
@@ -32,6 +32,9 @@ def backward_from(root: int) -> None:
     RuntimeError
         when called by a `_backward` function of the pass that this thread is running
     """
+    if fast:
+        fast.backward_from(root)
+        return
     me = threading.get_ident()
     if _one_sweep.owner == me:
         raise RuntimeError("backward() was called by a _backward function; return from that function first")
@@ -50,14 +53,19 @@ def _sweep_from(root: int) -> None:
     check(lib.pg_sweep_begin(sweep, root), "backward()")
     while stop := _run_sweep(sweep, _SLICE):
         if stop < 0:
-            raise error(stop, f"the backward step of {formula_of(sweep.at)}")
+            _fail(stop, sweep.at)
         if stop > lib.PG_MORE:
             closure_of(stop)()
 
 
+def _fail(status: int, id: int) -> None:
+    raise error(status, f"the backward step of {formula_of(id)}")
+
+
 def backward_step(id: int) -> None:
     """Run one node's step of the backward pass: add its share to the grads of its operands."""
-    check(lib.pg_backward_one(id), f"the backward step of {formula_of(id)}")
+    if status := lib.pg_backward_one(id):
+        _fail(status, id)
 
 
 def _after_fork_in_child() -> None:
@@ -68,3 +76,7 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
+
+if fast:
+    fast.set_hooks(late_closures.values, late_closures.drop_unused, _fail)
+    os.register_at_fork(after_in_child=fast.after_fork)

@@ -14,7 +14,7 @@ import functools
 from collections.abc import Iterable
 from typing import Any, Callable
 
-from pygrad._handles import init_custom, labels, operands, register, set_closure, symbol_of
+from pygrad._handles import Handle, init_custom, labels, operands, register, set_closure, symbol_of
 from pygrad._lib import error, lib
 from pygrad._numbers import Number, to_float, to_python
 from pygrad._ops import define_ops, op, value_op
@@ -26,7 +26,8 @@ _get_data, _set_data = lib.pg_data, lib.pg_set_data
 _get_grad, _set_grad = lib.pg_grad, lib.pg_set_grad
 
 
-class Value:
+@register
+class Value(Handle):
     """Stores a single scalar value and its gradient.
 
     Parameters
@@ -50,17 +51,10 @@ class Value:
     (3.0, -3.0, -4.0)
     """
 
-    # _closure, _symbol: the _backward and the _op of a node made in Python. _pins, _keeper: see _handles.
-    __slots__ = ("__weakref__", "_closure", "_id", "_keeper", "_pins", "_symbol")
+    __slots__ = ()
 
     # NumPy's scalars (priority -1e6) leave `np.float64(2) * v` to us; its arrays (priority 0) go element by element.
     __array_priority__ = -1.0
-
-    _id: int
-    _keeper: object
-    _pins: tuple[object, ...]  # Values and Arrays
-    _symbol: str
-    _closure: Callable[[], object]
 
     def __init__(self, data: Any, _children: Iterable[Value] = _NO_CHILDREN, _op: str = "", label: object = "") -> None:
         children = _children if _children is _NO_CHILDREN else tuple(dict.fromkeys(_children))  # each once
@@ -323,14 +317,6 @@ class Value:
             )
         return _leaf_again, (type(self), self.data, self.grad, self._op, self.label), getattr(self, "__dict__", None)
 
-    # Releases the node. `release` is a default argument because globals may be gone at interpreter exit.
-    def __del__(self, release: Callable[[int], int] = lib.pg_release) -> None:
-        try:
-            if not release(self._id):
-                self._id = 0  # "no node", in case this is called again
-        except AttributeError:  # __init__ raised: there is no node
-            pass
-
 
 def _own_step(value: Value) -> None:
     """What `_backward` is where nothing was assigned. It holds the Value, not only the id."""
@@ -346,4 +332,3 @@ def _leaf_again(cls: type[Value], data: float, grad: float, op: str, label: str)
 
 
 define_ops(Value, value_op(Value))
-register(Value)

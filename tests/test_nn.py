@@ -13,7 +13,7 @@ import pytest
 
 import pygrad
 from pygrad import Value, functional, nn, reference
-from support import live_nodes
+from support import live_nodes, on_cffi
 from support.programs import bits, shape
 
 
@@ -244,6 +244,7 @@ def test_an_input_that_changes_the_list_it_is_in_does_no_harm():
         neuron(x)
 
 
+@on_cffi
 def test_an_input_used_after_its_del_is_a_reference_error():
     v = Value(1.0)
     v.__del__()

@@ -6,7 +6,7 @@ import pytest
 
 from pygrad import Value
 from pygrad._lib import ffi, lib
-from support import frees_at_once, live_nodes
+from support import frees_at_once, live_nodes, on_cffi
 
 
 def test_ids_of_dead_nodes_are_refused():
@@ -34,6 +34,7 @@ def test_unknown_op_numbers_have_no_name():
         assert lib.pg_op_arity(op) == 0
 
 
+@on_cffi
 @frees_at_once
 def test_a_value_used_after_its_del_is_a_reference_error():
     v = Value(1)

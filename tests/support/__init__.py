@@ -7,6 +7,7 @@ import platform
 import pytest
 
 import pygrad
+from pygrad._lib import fast
 
 # A sanitizer maps most of the address space and keeps freed memory for a while.
 on_limited_memory = pytest.mark.skipif("PYGRAD_SANITIZED" in os.environ, reason="a sanitizer needs memory of its own")
@@ -17,6 +18,8 @@ def on_cpython(reason: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(platform.python_implementation() != "CPython", reason=reason)
 
 
+# The class in Python releases its node in __del__; the C type has none.
+on_cffi = pytest.mark.skipif(fast is not None, reason="the C type of Value has no __del__")
 frees_at_once = on_cpython("PyPy finalizes a Value when it collects garbage")
 
 

@@ -260,11 +260,22 @@ OPERATIONS = {
 }
 
 # Makes no node and calls nothing of the core, or is tested elsewhere.
+OF_ONE_FACADE = {
+    "Value.__del__": "of the class in Python: follows every operation",
+    "Value.__ne__": "of the C type: follows from __eq__",
+    "Value.__lt__": "of the C type: there is no order",
+    "Value.__le__": "likewise",
+    "Value.__gt__": "likewise",
+    "Value.__ge__": "likewise",
+    "Value.__new__": "of the C type: __init__ calls it",
+    "Value.__setattr__": "of the C type: assigns data and grad",
+    "Value.__delattr__": "likewise",
+}
 NOT_CALLED = {
+    **OF_ONE_FACADE,
     "as_micrograd": "edits sys.modules",
     "MemoryStats": "a tuple",
     "TraceWarning": "a class of warnings",
-    "Value.__del__": "follows every operation",
     "Value.__array_priority__": "a number",
     "Array.__array_ufunc__": "None",
     "Array.__init__": "raises TypeError",

@@ -20,7 +20,7 @@ import pygrad
 from pygrad._lib import lib
 from support import figures, on_cpython
 from support.loops import LOOPS
-from support.operations import NOT_CALLED, OPERATIONS, World, is_covered, public_names
+from support.operations import NOT_CALLED, OF_ONE_FACADE, OPERATIONS, World, is_covered, public_names
 
 pytestmark = on_cpython("PyPy finalizes a Value when it collects garbage")
 
@@ -33,7 +33,7 @@ MANY = BLOCK * BLOCKS
 def test_every_public_name_is_in_the_table():
     names = set(public_names())
     assert [name for name in sorted(names) if not is_covered(name)] == []
-    assert set(NOT_CALLED) - names == set()
+    assert set(NOT_CALLED) - names <= set(OF_ONE_FACADE)
 
 
 class Arena:

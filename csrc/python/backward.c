@@ -1,0 +1,138 @@
+/* backward.c: the backward pass from a Value: sweeps over the graph that stop wherever a Python function does a
+ * node's step. The twin of pygrad/_sweep.py. */
+#include "python/python.h"
+
+static pg_python *const P = &pg_the_python;
+
+enum {
+  SHORT_SLICE = 1 << 12, /* nodes, some 10 us: taking the GIL back may take longer */
+  LONG_SLICE = 1 << 18,  /* 1 to 2 ms: between these other threads use the arena, and Python hears signals */
+};
+
+PyObject *pg_python_set_hooks(PyObject *module, PyObject *args) {
+  (void)module;
+  PyObject *late, *drop, *fail;
+  if (!PyArg_ParseTuple(args, "O!OO", &PyDict_Type, &late, &drop, &fail)) {
+    return NULL;
+  }
+  Py_XDECREF(P->late_closures);
+  Py_XDECREF(P->drop_unused);
+  Py_XDECREF(P->fail);
+  P->late_closures = Py_NewRef(late);
+  P->drop_unused = Py_NewRef(drop);
+  P->fail = Py_NewRef(fail);
+  Py_RETURN_NONE;
+}
+
+/* The right to sweep ------------------------------------------------------------------------------------- */
+
+/* Waits for the thread that has it. False with an exception set that a signal handler raised. */
+static bool wait_for_lock(void) {
+  PyLockStatus status;
+  do {
+    Py_BEGIN_ALLOW_THREADS status = PyThread_acquire_lock_timed(P->sweep_lock, -1, 1);
+    Py_END_ALLOW_THREADS if (status == PY_LOCK_INTR && PyErr_CheckSignals()) { return false; }
+  } while (status != PY_LOCK_ACQUIRED);
+  return true;
+}
+
+/* Only one thread at a time has the right, and not twice. */
+static bool begin(void) {
+  const unsigned long me = PyThread_get_thread_ident();
+  if (!PyThread_acquire_lock(P->sweep_lock, NOWAIT_LOCK)) {
+    if (P->sweep_owner == me) {
+      PyErr_SetString(PyExc_RuntimeError,
+                      "backward() was called by a _backward function; return from that function first");
+      return false;
+    }
+    if (!wait_for_lock()) {
+      return false;
+    }
+  }
+  P->sweep_owner = me;
+  return true;
+}
+
+static void end(void) {
+  P->sweep_owner = 0;
+  PyThread_release_lock(P->sweep_lock);
+}
+
+PyObject *pg_python_after_fork(PyObject *module, PyObject *unused) {
+  (void)module, (void)unused;
+  if (P->sweep_owner != PyThread_get_thread_ident()) {
+    P->sweep_lock = PyThread_allocate_lock(); /* the old one may be in any state, and cannot be freed */
+    P->sweep_owner = 0;
+  }
+  return P->sweep_lock ? Py_NewRef(Py_None) : PyErr_NoMemory();
+}
+
+/* The sweep ---------------------------------------------------------------------------------------------- */
+
+static bool succeeded(PyObject *result) {
+  Py_XDECREF(result);
+  return result != NULL;
+}
+
+static bool fail(int64_t status, pg_id at) {
+  if (succeeded(PyObject_CallFunction(P->fail, "LI", (long long)status, at))) {
+    PyErr_SetString(PyExc_SystemError, "a failed backward step raised nothing");
+  }
+  return false;
+}
+
+static bool call_closure(pg_id id) {
+  PyObject *value = pg_value_living(id);
+  const pg_rare *rare = value ? pg_value_rare(pg_value_of(value)) : NULL;
+  PyObject *closure = rare ? Py_XNewRef(rare->closure) : NULL;
+  const bool called = closure ? succeeded(PyObject_CallNoArgs(closure)) : fail(PG_STALE, id);
+  Py_XDECREF(closure);
+  Py_XDECREF(value);
+  return called;
+}
+
+/* Goes on until the sweep is done. The GIL is given up after what is short. */
+static bool finish(pg_sweep *sweep) {
+  int64_t stop = pg_sweep_run(sweep, SHORT_SLICE);
+  while (stop != PG_DONE) {
+    if (stop < 0) {
+      return fail(stop, sweep->at);
+    }
+    if (stop > PG_MORE) {
+      if (!call_closure((pg_id)stop)) {
+        return false;
+      }
+      stop = pg_sweep_run(sweep, SHORT_SLICE);
+      continue;
+    }
+    Py_BEGIN_ALLOW_THREADS stop = pg_sweep_run(sweep, LONG_SLICE);
+    Py_END_ALLOW_THREADS if (PyErr_CheckSignals()) { return false; }
+  }
+  return true;
+}
+
+static PyObject *backward_from(pg_id root) {
+  pg_sweep sweep;
+  if (!begin()) {
+    return NULL;
+  }
+  bool done = PyDict_Size(P->late_closures) == 0 || succeeded(PyObject_CallNoArgs(P->drop_unused));
+  if (done) {
+    const int status = pg_sweep_begin(&sweep, root);
+    done = status == PG_OK ? finish(&sweep) : fail(status, root);
+  }
+  end();
+  return done ? Py_NewRef(Py_None) : NULL;
+}
+
+/* The caller of a method holds its Value, and so the root. */
+PyObject *pg_value_backward(PyObject *self, PyObject *unused) {
+  (void)unused;
+  return backward_from(pg_value_id(self));
+}
+
+PyObject *pg_python_backward_from(PyObject *module, PyObject *id) {
+  (void)module;
+  const unsigned long root = PyLong_AsUnsignedLong(id);
+  return PyErr_Occurred() ? NULL : backward_from((pg_id)root);
+}

@@ -1,0 +1,668 @@
+/* value.c: the C type of Value, for what programs do all the time.
+ *
+ * It is derived from the Python class in pygrad/engine.py, name says what each method does, and does whatever
+ * is rare: operands of other types, errors, ops written in Python. Where a method here meets something it was
+ * not made for, it calls the method of that class, having changed nothing: so the two agree.
+ */
+#include "python/python.h"
+
+#include "graph/trace.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <string.h>
+
+static pg_python *const P = &pg_the_python;
+
+/* Results ------------------------------------------------------------------------------------------------ */
+
+/* A closure is at or below an operand: the result must hold those that are Values (see pins() of _handles.py).
+ */
+static PyObject *pinned(pg_id id, PyObject *a, PyObject *b) {
+  PyObject *out = pg_value_new(id);
+  pg_rare *rare = out ? pg_value_make_rare(pg_value_of(out)) : NULL;
+  if (rare) {
+    const bool both = b && pg_is_value(a) && pg_is_value(b);
+    rare->pins = both ? PyTuple_Pack(2, a, b) : PyTuple_Pack(1, pg_is_value(a) ? a : b);
+  }
+  if (out && !(rare && rare->pins)) {
+    Py_CLEAR(out);
+  }
+  return out;
+}
+
+/* The method of the Python class; b may be NULL. */
+static PyObject *inherited(const char *name, PyObject *a, PyObject *b) {
+  PyObject *method = PyObject_GetAttrString(P->class, name);
+  PyObject *out = method ? PyObject_CallFunctionObjArgs(method, a, b, NULL) : NULL;
+  Py_XDECREF(method);
+  return out;
+}
+
+/* The Value for what a maker returned, of operands a and b (name may be NULL); or, where it failed, what the
+ * inherited method makes of them: the exception. */
+static inline PyObject *result(pg_made made, const char *name, PyObject *a, PyObject *b) {
+  if (__builtin_expect(made > 0, 1)) {
+    return pg_value_new((pg_id)made);
+  }
+  return made <= -PG_FIRST_ID ? pinned((pg_id)-made, a, b) : inherited(name, a, b);
+}
+
+/* Operands ----------------------------------------------------------------------------------------------- */
+
+/* Whether x is an int or a bool, and a float can have it. */
+static bool int_as_double(PyObject *x, double *number) {
+  if (!PyLong_CheckExact(x) && !PyBool_Check(x)) {
+    return false;
+  }
+  *number = PyLong_AsDouble(x);
+  if (*number == -1 && PyErr_Occurred()) {
+    PyErr_Clear();
+    return false;
+  }
+  return true;
+}
+
+/* Whether x is a plain number, of one of the types that mean the same everywhere. */
+static inline bool plain_number(PyObject *x, double *number) {
+  if (PyFloat_CheckExact(x)) {
+    *number = PyFloat_AsDouble(x);
+    return true;
+  }
+  return int_as_double(x, number);
+}
+
+/* Whether x is a number as operands of + and * may be: np.float64 is a float, too. */
+static inline bool is_number(PyObject *x, double *number) {
+  if (plain_number(x, number)) {
+    return true;
+  }
+  if (!PyFloat_Check(x)) {
+    return false;
+  }
+  *number = PyFloat_AsDouble(x);
+  return true;
+}
+
+/* Operators ---------------------------------------------------------------------------------------------- */
+
+typedef pg_made maker_1(pg_id a);
+typedef pg_made maker_2(pg_id a, pg_id b);
+typedef pg_made maker_number(pg_id a, double y);
+
+/* a op b, where one of them is a Value. An operator that does not care name of its operands comes first has
+ * makers that take the Value first. */
+static inline __attribute__((always_inline)) PyObject *binary(PyObject *a, PyObject *b, maker_2 *of_values,
+                                                              maker_number *with_number, const char *method,
+                                                              const char *reflected) {
+  double y;
+  if (pg_is_value(a)) {
+    if (pg_is_exact_value(b)) {
+      return result(of_values(pg_value_id(a), pg_value_id(b)), method, a, b);
+    }
+    if (is_number(b, &y)) {
+      return result(with_number(pg_value_id(a), y), method, a, b);
+    }
+    if (pg_is_value(b)) {
+      return result(of_values(pg_value_id(a), pg_value_id(b)), method, a, b);
+    }
+    return inherited(method, a, b);
+  }
+  return is_number(a, &y) ? result(with_number(pg_value_id(b), y), reflected, b, a)
+                          : inherited(reflected, b, a);
+}
+
+static PyObject *add(PyObject *a, PyObject *b) {
+  return binary(a, b, pg_make_ADD, pg_make_ADD_number, "__add__", "__radd__");
+}
+
+static PyObject *multiply(PyObject *a, PyObject *b) {
+  return binary(a, b, pg_make_MUL, pg_make_MUL_number, "__mul__", "__rmul__");
+}
+
+static PyObject *power(PyObject *a, PyObject *b, PyObject *modulus) {
+  double y;
+  if (modulus != Py_None) {
+    return pg_is_value(a) ? PyObject_CallMethod(P->class, "__pow__", "OOO", a, b, modulus)
+                          : Py_NewRef(Py_NotImplemented);
+  }
+  if (!pg_is_value(a)) {
+    return inherited("__rpow__", b, a);
+  }
+  if (plain_number(b, &y)) {
+    return result(pg_make_POWER(pg_value_id(a), y, !PyFloat_CheckExact(b)), "__pow__", a, b);
+  }
+  if (pg_is_value(b)) {
+    return result(pg_make_POW(pg_value_id(a), pg_value_id(b)), "__pow__", a, b);
+  }
+  return inherited("__pow__", a, b);
+}
+
+/* The operators below are made of those above, in the way of the Python class. They are C only for operands of
+ * the type itself, and only as long as nobody has assigned another function to what they are made of. */
+
+/* The slots of methods that may have been assigned. */
+static bool is_original(int slot, const void *function) { return PyType_GetSlot(P->type, slot) == function; }
+#define FUNCTION(f) (__extension__(void *)(f))
+#define IS_ORIGINAL(slot, f) is_original(slot, FUNCTION(f))
+
+static PyObject *negative(PyObject *a) {
+  if (!pg_is_exact_value(a) || !IS_ORIGINAL(Py_nb_multiply, multiply)) {
+    return inherited("__neg__", a, NULL);
+  }
+  return result(pg_make_MUL_number(pg_value_id(a), -1.0), "__neg__", a, NULL);
+}
+
+/* -0 is 0, where it was an int. */
+static double negated(PyObject *number, double y) { return PyFloat_CheckExact(number) || y != 0 ? -y : y; }
+
+/* A node that only the next one needs: op(step, b), where `step` is what a maker returned. A step that has no
+ * plain result, or a closure below it, is for the Python method. */
+static pg_made of_values(maker_2 *make, pg_id a, pg_made step) {
+  if (step <= -PG_FIRST_ID) {
+    pg_release((pg_id)-step);
+  }
+  if (step <= 0) {
+    return PG_STALE;
+  }
+  const pg_made made = make(a, (pg_id)step);
+  pg_release((pg_id)step);
+  return made;
+}
+
+static pg_made with_number(maker_number *make, pg_made step, double y) {
+  if (step <= -PG_FIRST_ID) {
+    pg_release((pg_id)-step);
+  }
+  if (step <= 0) {
+    return PG_STALE;
+  }
+  const pg_made made = make((pg_id)step, y);
+  pg_release((pg_id)step);
+  return made;
+}
+
+/* The same of an operator made of others: where a closure is below it, the Python method pins each step. */
+static inline PyObject *derived(pg_made made, const char *name, PyObject *a, PyObject *b) {
+  if (__builtin_expect(made > 0, 1)) {
+    return pg_value_new((pg_id)made);
+  }
+  if (made <= -PG_FIRST_ID) {
+    pg_release((pg_id)-made);
+  }
+  return inherited(name, a, b);
+}
+
+static PyObject *subtract(PyObject *a, PyObject *b) {
+  double y;
+  const bool plain = IS_ORIGINAL(Py_nb_add, add) && IS_ORIGINAL(Py_nb_multiply, multiply) &&
+                     IS_ORIGINAL(Py_nb_negative, negative);
+  if (plain && pg_is_exact_value(a) && pg_is_exact_value(b)) {
+    const pg_made minus_b = pg_make_MUL_number(pg_value_id(b), -1.0);
+    return derived(of_values(pg_make_ADD, pg_value_id(a), minus_b), "__sub__", a, b);
+  }
+  if (plain && pg_is_exact_value(a) && plain_number(b, &y)) {
+    return derived(pg_make_ADD_number(pg_value_id(a), negated(b, y)), "__sub__", a, b);
+  }
+  if (plain && pg_is_exact_value(b) && plain_number(a, &y)) {
+    const pg_made minus_b = pg_make_MUL_number(pg_value_id(b), -1.0);
+    return derived(with_number(pg_make_ADD_number, minus_b, y), "__rsub__", b, a);
+  }
+  return pg_is_value(a) ? inherited("__sub__", a, b) : inherited("__rsub__", b, a);
+}
+
+/* Whether 1 / y is what Python makes of y**-1 without an exception. */
+static bool has_inverse(double y, double *inverse) {
+  *inverse = pow(y, -1.0);
+  return isfinite(*inverse) || isnan(y);
+}
+
+static PyObject *divide(PyObject *a, PyObject *b) {
+  double y, inverse;
+  const bool plain = IS_ORIGINAL(Py_nb_multiply, multiply) && IS_ORIGINAL(Py_nb_power, power);
+  if (plain && pg_is_exact_value(a) && pg_is_exact_value(b)) {
+    const pg_made inverse_b = pg_make_POWER(pg_value_id(b), -1.0, true);
+    return derived(of_values(pg_make_MUL, pg_value_id(a), inverse_b), "__truediv__", a, b);
+  }
+  if (plain && pg_is_exact_value(a) && plain_number(b, &y) && has_inverse(y, &inverse)) {
+    return derived(pg_make_MUL_number(pg_value_id(a), inverse), "__truediv__", a, b);
+  }
+  if (plain && pg_is_exact_value(b) && plain_number(a, &y)) {
+    const pg_made inverse_b = pg_make_POWER(pg_value_id(b), -1.0, true);
+    return derived(with_number(pg_make_MUL_number, inverse_b, y), "__rtruediv__", b, a);
+  }
+  return pg_is_value(a) ? inherited("__truediv__", a, b) : inherited("__rtruediv__", b, a);
+}
+
+static PyObject *get_data(PyObject *self, void *unused);
+
+static PyObject *as_float(PyObject *a) {
+  if (!pg_is_exact_value(a) || !pg_value_id(a)) {
+    return inherited("__float__", a, NULL);
+  }
+  return get_data(a, NULL);
+}
+
+/* The methods of the op table ---------------------------------------------------------------------------- */
+
+/* Their names, in small letters, once the type was made. */
+enum {
+#define PG_UNARY(name, ...) METHOD_##name,
+#define PG_BINARY(name, ...) METHOD_##name,
+#include "ops.def"
+  METHOD_COUNT
+};
+_Static_assert((int)METHOD_COUNT <= (int)PG_METHODS, "there is room for all");
+#define NAME(op) P->method_names[METHOD_##op]
+
+#define PG_UNARY(name, ...)                                                                                    \
+  static PyObject *call_##name(PyObject *self, PyObject *unused) {                                             \
+    (void)unused;                                                                                              \
+    return result(pg_make_##name(pg_value_id(self)), NAME(name), self, NULL);                                  \
+  }
+#define PG_BINARY(name, ...)                                                                                   \
+  static PyObject *call_##name(PyObject *self, PyObject *other) {                                              \
+    return binary(self, other, pg_make_##name, pg_make_##name##_number, NAME(name), NAME(name));               \
+  }
+#define PG_CONSTANT(...)
+#include "ops.def"
+
+static const struct {
+  const char *name;
+  PyCFunction function;
+  int flags, index;
+} METHODS[] = {
+#define PG_UNARY(name, ...) {#name, call_##name, METH_NOARGS, METHOD_##name},
+#define PG_BINARY(name, ...) {#name, call_##name, METH_O, METHOD_##name},
+#define PG_CONSTANT(...)
+#include "ops.def"
+};
+
+static PyObject *absolute(PyObject *self) { return call_ABS(self, NULL); }
+
+/* Attributes --------------------------------------------------------------------------------------------- */
+
+static PyObject *no_attribute(PyObject *self, const char *name) {
+  PyObject *type = PyType_GetName(Py_TYPE(self));
+  if (type) {
+    PyErr_Format(PyExc_AttributeError, "%R object has no attribute '%s'", type, name);
+    Py_DECREF(type);
+  }
+  return NULL;
+}
+
+static PyObject *get_id(PyObject *self, void *unused) {
+  (void)unused;
+  return pg_value_id(self) ? PyLong_FromUnsignedLong(pg_value_id(self)) : no_attribute(self, "_id");
+}
+
+static int set_id(PyObject *self, PyObject *id, void *unused) {
+  (void)unused;
+  const unsigned long number = id ? PyLong_AsUnsignedLong(id) : 0;
+  if (number == (unsigned long)-1 && PyErr_Occurred()) {
+    return -1;
+  }
+  return pg_value_set_id(pg_value_of(self), (pg_id)number);
+}
+
+/* data and grad are read and written without the arena's lock, half of the time that takes. A Value holds its
+ * node, so that is there. Where another thread's backward pass, name has no GIL, is at the same node in this
+ * moment, what is read is the number before or after, and what is written may come before or after;
+ * ThreadSanitizer knows no such race.
+ */
+#define RACE __attribute__((no_sanitize("thread")))
+
+RACE static double read_number(const double *number) {
+  double y;
+  __atomic_load(number, &y, __ATOMIC_RELAXED);
+  return y;
+}
+
+RACE static void write_number(double *number, double y) { __atomic_store(number, &y, __ATOMIC_RELAXED); }
+
+/* See pg_note_read: its numbers are used outside the graph. */
+static void note_read(pg_id id) {
+  if (__builtin_expect(pg_trace_flag(), 0)) {
+    pg_note_read(pg_flags_of(id));
+  }
+}
+
+static PyObject *get_number(PyObject *self, size_t offset) {
+  const pg_id id = pg_value_id(self);
+  if (__builtin_expect(!id, 0)) {
+    return no_attribute(self, "_id");
+  }
+  note_read(id);
+  return PyFloat_FromDouble(read_number((const double *)((const char *)pg_node_at(id) + offset)));
+}
+
+static PyObject *get_data(PyObject *self, void *unused) {
+  (void)unused;
+  return get_number(self, offsetof(pg_node, data));
+}
+
+static PyObject *get_grad(PyObject *self, void *unused) {
+  (void)unused;
+  return get_number(self, offsetof(pg_node, grad));
+}
+
+static void write_field(pg_id id, size_t offset, double y) {
+  write_number((double *)((char *)pg_node_at(id) + offset), y);
+}
+
+/* Whatever else float() takes, and what it refuses, is for the setter of the Python class. */
+static int set_otherwise(PyObject *self, const char *name, PyObject *to) {
+  PyObject *property = PyObject_GetAttrString(P->class, name);
+  PyObject *none =
+      property ? PyObject_CallMethod(property, to ? "__set__" : "__delete__", to ? "OO" : "O", self, to) : NULL;
+  Py_XDECREF(property);
+  Py_XDECREF(none);
+  return none ? 0 : -1;
+}
+
+static int set_data(PyObject *self, PyObject *to, void *unused) {
+  (void)unused;
+  const pg_id id = pg_value_id(self);
+  double y;
+  if (!id || !to || !is_number(to, &y)) {
+    return set_otherwise(self, "data", to);
+  }
+  note_read(id);
+  write_field(id, offsetof(pg_node, data), y);
+  return 0;
+}
+
+static int set_grad(PyObject *self, PyObject *to, void *unused) {
+  (void)unused;
+  const pg_id id = pg_value_id(self);
+  double y;
+  if (!id || !to || !is_number(to, &y)) {
+    return set_otherwise(self, "grad", to);
+  }
+  write_field(id, offsetof(pg_node, grad), y);
+  return 0;
+}
+
+/* Sets data and grad without a look at the type's attributes, in half the time. To get attributes in a way of
+ * its own would save a third of that time, too, but CPython calls methods at twice the speed of types that have
+ * none. */
+static int set_attribute(PyObject *self, PyObject *name, PyObject *to) {
+  if (pg_is_exact_value(self)) {
+    if (name == P->data) {
+      return set_data(self, to, NULL);
+    }
+    if (name == P->grad) {
+      return set_grad(self, to, NULL);
+    }
+  }
+  return PyObject_GenericSetAttr(self, name, to);
+}
+
+/* Whether the Values were added to the set of those that a node was computed from. */
+static bool add_operands(PyObject *set, pg_id id) {
+  const int arity = pg_op_arity(pg_op(id));
+  for (int which = 0; which < arity; which++) {
+    PyObject *operand = pg_value_for(pg_operand(id, which));
+    const bool added = operand && !PySet_Add(set, operand);
+    Py_XDECREF(operand);
+    if (!added) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* Pins, and the children of an op in Python, are for the Python class. */
+static PyObject *get_prev(PyObject *self, void *unused) {
+  (void)unused;
+  if (!pg_value_id(self) || pg_value_rare(pg_value_of(self))) {
+    PyObject *property = PyObject_GetAttrString(P->class, "_prev");
+    PyObject *prev = property ? PyObject_CallMethod(property, "__get__", "O", self) : NULL;
+    Py_XDECREF(property);
+    return prev;
+  }
+  PyObject *set = PySet_New(NULL);
+  if (set && !add_operands(set, pg_value_id(self))) {
+    Py_CLEAR(set);
+  }
+  return set;
+}
+
+static int set_prev(PyObject *self, PyObject *to, void *unused) {
+  (void)unused;
+  return set_otherwise(self, "_prev", to);
+}
+
+/* Those of pg_rare: Python code keeps objects in them. */
+typedef struct {
+  const char *name;
+  size_t offset;
+} rare_attribute;
+
+static PyObject **rare_entry(pg_rare *rare, const void *attribute) {
+  return (PyObject **)((char *)rare + ((const rare_attribute *)attribute)->offset);
+}
+
+static PyObject *get_rare(PyObject *self, void *attribute) {
+  pg_rare *rare = pg_value_rare(pg_value_of(self));
+  PyObject *object = rare ? *rare_entry(rare, attribute) : NULL;
+  return object ? Py_NewRef(object) : no_attribute(self, ((const rare_attribute *)attribute)->name);
+}
+
+static int set_rare(PyObject *self, PyObject *object, void *attribute) {
+  pg_rare *rare = pg_value_make_rare(pg_value_of(self));
+  if (!rare) {
+    return -1;
+  }
+  PyObject **entry = rare_entry(rare, attribute), *had = *entry;
+  *entry = Py_XNewRef(object);
+  Py_XDECREF(had);
+  return 0;
+}
+
+static rare_attribute CLOSURE = {"_closure", offsetof(pg_rare, closure)},
+                      PINS = {"_pins", offsetof(pg_rare, pins)},
+                      SYMBOL = {"_symbol", offsetof(pg_rare, symbol)};
+
+static PyGetSetDef ATTRIBUTES[] = {
+    {"data", get_data, set_data, NULL, NULL},         {"grad", get_grad, set_grad, NULL, NULL},
+    {"_prev", get_prev, set_prev, NULL, NULL},        {"_id", get_id, set_id, NULL, NULL},
+    {"_closure", get_rare, set_rare, NULL, &CLOSURE}, {"_pins", get_rare, set_rare, NULL, &PINS},
+    {"_symbol", get_rare, set_rare, NULL, &SYMBOL},   {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef MEMBERS[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(pg_value, weak_references), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+/* A Value as an object ----------------------------------------------------------------------------------- */
+
+/* Value(number); whatever else Value() takes is for the Python class. */
+static int init(PyObject *self, PyObject *args, PyObject *kwargs) {
+  double y;
+  if (PyTuple_Size(args) == 1 && !(kwargs && PyDict_Size(kwargs)) && is_number(PyTuple_GetItem(args, 0), &y)) {
+    const pg_made made = pg_leaf(y);
+    if (made > 0) {
+      return pg_value_set_id(pg_value_of(self), (pg_id)made);
+    }
+  }
+  PyObject *method = PyObject_GetAttrString(P->class, "__init__");
+  PyObject *bound = method ? PyObject_CallMethod(method, "__get__", "O", self) : NULL;
+  PyObject *none = bound ? PyObject_Call(bound, args, kwargs) : NULL;
+  Py_XDECREF(method);
+  Py_XDECREF(bound);
+  Py_XDECREF(none);
+  return none ? 0 : -1;
+}
+
+/* One node, one identity: two Values of one node are equal. */
+static PyObject *compare(PyObject *a, PyObject *b, int op) {
+  if ((op != Py_EQ && op != Py_NE) || !pg_is_value(b)) {
+    Py_RETURN_NOTIMPLEMENTED;
+  }
+  return PyBool_FromLong((pg_value_id(a) == pg_value_id(b)) == (op == Py_EQ));
+}
+
+static Py_hash_t hash(PyObject *self) { return (Py_hash_t)pg_value_id(self); }
+
+/* The type ----------------------------------------------------------------------------------------------- */
+
+/* A text in memory that stays, for a type refers to it. Takes over the reference. NULL with an exception set.
+ */
+static char *lasting(PyObject *text) {
+  const char *utf8 = text ? PyUnicode_AsUTF8AndSize(text, NULL) : NULL;
+  char *copy = utf8 ? PyMem_Malloc(strlen(utf8) + 1) : NULL;
+  if (copy) {
+    strcpy(copy, utf8);
+  } else if (utf8) {
+    PyErr_NoMemory();
+  }
+  Py_XDECREF(text);
+  return copy;
+}
+
+/* The docstring of an object, behind a signature. */
+static char *documented(const char *name, const char *signature, PyObject *as) {
+  PyObject *doc = PyObject_GetAttrString(as, "__doc__");
+  char *copy = doc ? lasting(PyUnicode_FromFormat("%s%s\n--\n\n%S", name, signature, doc)) : NULL;
+  Py_XDECREF(doc);
+  return copy;
+}
+
+/* Adds a method, documented as that of the Python class; false with an exception set if that has none. */
+static bool add_method(const char *name, PyCFunction function, int flags) {
+  PyObject *method = PyObject_GetAttrString(P->class, name);
+  const char *signature = flags == METH_O ? "($self, other, /)" : "($self, /)";
+  const char *doc = method ? documented(name, signature, method) : NULL;
+  Py_XDECREF(method);
+  if (doc) {
+    P->methods[P->method_count++] = (PyMethodDef){name, function, flags, doc};
+  }
+  return doc != NULL;
+}
+
+static void copy_in_small_letters(char *to, size_t size, const char *name) {
+  for (size_t i = 0; name[i] && i + 1 < size; i++) {
+    to[i] = (char)tolower(name[i]);
+  }
+}
+
+/* A method for each row of the op table for which the class has one: the others are operators. */
+static bool add_methods(void) {
+  for (size_t i = 0; i < sizeof METHODS / sizeof *METHODS; i++) {
+    char *name = P->method_names[METHODS[i].index];
+    copy_in_small_letters(name, sizeof *P->method_names, METHODS[i].name);
+    if (!add_method(name, METHODS[i].function, METHODS[i].flags)) {
+      if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        return false;
+      }
+      PyErr_Clear();
+    }
+  }
+  return add_method("backward", pg_value_backward, METH_NOARGS);
+}
+
+static bool document_attributes(void) {
+  for (PyGetSetDef *attribute = ATTRIBUTES; attribute->name; attribute++) {
+    PyObject *property = PyObject_GetAttrString(P->class, attribute->name);
+    PyObject *doc = property ? PyObject_GetAttrString(property, "__doc__") : NULL;
+    PyErr_Clear(); /* those that begin with an underscore have none */
+    Py_XDECREF(property);
+    attribute->doc = doc && doc != Py_None ? lasting(Py_NewRef(doc)) : NULL;
+    Py_XDECREF(doc);
+  }
+  return !PyErr_Occurred();
+}
+
+static PyType_Slot SLOTS[] = {
+    {Py_tp_new, FUNCTION(pg_value_tp_new)},
+    {Py_tp_init, FUNCTION(init)},
+    {Py_tp_dealloc, FUNCTION(pg_value_tp_dealloc)},
+    {Py_tp_traverse, FUNCTION(pg_value_tp_traverse)},
+    {Py_tp_clear, FUNCTION(pg_value_tp_clear)},
+    {Py_tp_setattro, FUNCTION(set_attribute)},
+    {Py_tp_richcompare, FUNCTION(compare)},
+    {Py_tp_hash, FUNCTION(hash)},
+    {Py_tp_getset, ATTRIBUTES},
+    {Py_tp_members, MEMBERS},
+    {Py_nb_add, FUNCTION(add)},
+    {Py_nb_multiply, FUNCTION(multiply)},
+    {Py_nb_power, FUNCTION(power)},
+    {Py_nb_negative, FUNCTION(negative)},
+    {Py_nb_subtract, FUNCTION(subtract)},
+    {Py_nb_true_divide, FUNCTION(divide)},
+    {Py_nb_absolute, FUNCTION(absolute)},
+    {Py_nb_float, FUNCTION(as_float)},
+    {Py_tp_methods, pg_the_python.methods},
+    {Py_tp_doc, NULL}, /* filled in */
+    {0, NULL},
+};
+
+/* The name of the class, with its module: the type has the same. */
+static char *full_name(PyObject *class) {
+  PyObject *module = PyObject_GetAttrString(class, "__module__");
+  PyObject *name = module ? PyObject_GetAttrString(class, "__qualname__") : NULL;
+  char *copy = name ? lasting(PyUnicode_FromFormat("%U.%U", module, name)) : NULL;
+  Py_XDECREF(module);
+  Py_XDECREF(name);
+  return copy;
+}
+
+static PyObject *make_type(PyObject *class, const char *name, char *doc) {
+  for (PyType_Slot *slot = SLOTS; slot->slot; slot++) {
+    if (slot->slot == Py_tp_doc) {
+      slot->pfunc = doc;
+    }
+  }
+  PyType_Spec spec = {
+      .name = name,
+      .basicsize = sizeof(pg_value),
+      .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+      .slots = SLOTS,
+  };
+  PyObject *type = PyType_FromSpecWithBases(&spec, class);
+  PyObject *short_name = type ? PyObject_GetAttrString(type, "__name__") : NULL;
+  if (type && (!short_name || PyObject_SetAttrString(type, "__name__", short_name))) { /* for messages */
+    Py_CLEAR(type);
+  }
+  Py_XDECREF(short_name);
+  return type;
+}
+
+/* The package was imported again, or reloaded: the type stays, so that there is one for all nodes, and the new
+ * class takes the place of the one before. */
+static PyObject *derive_again(PyObject *class) {
+  PyObject *bases = PyTuple_Pack(1, class);
+  const bool set = bases && !PyObject_SetAttrString((PyObject *)P->type, "__bases__", bases);
+  Py_XDECREF(bases);
+  if (!set) {
+    return NULL;
+  }
+  Py_DECREF(P->class);
+  P->class = Py_NewRef(class);
+  return Py_NewRef((PyObject *)P->type);
+}
+
+PyObject *pg_value_derive(PyObject *module, PyObject *args) {
+  (void)module;
+  PyObject *class;
+  const char *signature;
+  if (!PyArg_ParseTuple(args, "O!s", &PyType_Type, &class, &signature)) {
+    return NULL;
+  }
+  if (P->type) {
+    return derive_again(class);
+  }
+  P->class = Py_NewRef(class);
+  char *name = full_name(class);
+  char *doc = name ? documented("Value", signature, class) : NULL;
+  if (!doc || !add_methods() || !document_attributes()) {
+    return NULL;
+  }
+  P->data = PyUnicode_InternFromString("data");
+  P->grad = PyUnicode_InternFromString("grad");
+  PyObject *type = P->data && P->grad ? make_type(class, name, doc) : NULL;
+  P->type = (PyTypeObject *)type;
+  return Py_XNewRef(type);
+}
