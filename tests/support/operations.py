@@ -262,6 +262,7 @@ OPERATIONS = {
 # Makes no node and calls nothing of the core, or is tested elsewhere.
 OF_ONE_FACADE = {
     "Value.__del__": "of the class in Python: follows every operation",
+    "Value.__array_priority__": "of the class in Python: a number",
     "Value.__ne__": "of the C type: follows from __eq__",
     "Value.__lt__": "of the C type: there is no order",
     "Value.__le__": "likewise",
@@ -276,7 +277,6 @@ NOT_CALLED = {
     "as_micrograd": "edits sys.modules",
     "MemoryStats": "a tuple",
     "TraceWarning": "a class of warnings",
-    "Value.__array_priority__": "a number",
     "Array.__array_ufunc__": "None",
     "Array.__init__": "raises TypeError",
     "Index.__hash__": "None",
