@@ -16,6 +16,7 @@ import numpy as np
 
 from pygrad._handles import formula
 from pygrad._lib import Numbers, c_doubles, c_ids_of, check, ffi, lib, text
+from pygrad.program.arguments import Segment, structured
 from pygrad.program.recorded import Recorded
 
 Kind = tuple[tuple[bool, ...], int]  # of a call: which of the arguments of pg_compile are batches, and what it computes
@@ -106,6 +107,32 @@ class Executor:
                 long_from = lib.pg_long_batch(routine, _LONG)
                 self._routines[kind] = ffi.gc(routine, lib.pg_routine_free), long_from
             return self._routines[kind]
+
+    # What csrc/python/call.c asks, to run calls without the methods above.
+
+    def plan(self) -> tuple[Any, ...]:
+        """What a call takes and returns: the shape of each argument, or None for a structure or an index; that of the
+        result, and a function that makes the result of an array of this shape, or None if that is the result; whether
+        it is one number; whether it must be finite; and the number of threads.
+        """
+        recorded, result = self.recorded, self.recorded.result
+        is_array = type(result) is Segment
+        return (
+            tuple([None if a.is_row or a.is_index else a.shape for a in recorded.arguments]),
+            result.shape if is_array else (recorded.result_size,),
+            None if is_array else functools.partial(structured, result),
+            np.ascontiguousarray(self._parameter_ids),
+            recorded.is_scalar,
+            self.check_finite,
+            self._threads,
+        )
+
+    def address(self, *kind: Any) -> tuple[int, float] | None:
+        """The address of the pg_routine for a kind of call, and the batch from which on a run is long; None if it was
+        not compiled. The executor keeps the routine.
+        """
+        found = self._routines.get(kind)  # type: ignore[call-overload]
+        return found and (int(ffi.cast("uintptr_t", found[0])), found[1])
 
     def add_to_parameters(self, gradient: Numbers) -> None:
         """Add to the grads of the parameters."""
