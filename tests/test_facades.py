@@ -226,9 +226,35 @@ def test_objects_are_of_the_size_that_the_design_allows():
     assert sys.getsizeof(v) + lib.PG_NODE_BYTES <= 80
 
 
-def test_the_library_has_one_c_type():
-    with pytest.raises(RuntimeError, match="made before"):
-        fast.derive(object, "")
+def test_a_package_that_is_imported_again_has_the_same_type(python):
+    python(
+        """
+import sys
+import pygrad
+old, v = pygrad.Value, pygrad.Value(3) * 2
+late = pygrad.Value(1) * 1
+w = late + v
+late._backward = lambda: None
+for name in [name for name in sys.modules if name.split(".")[0] == "pygrad" and name != "pygrad._core"]:
+    del sys.modules[name]
+import pygrad as again
+assert again.Value is old and again is not pygrad
+u = v + again.Value(1)
+u.backward()
+assert v.grad == 1 and (u - 10**2).data == -93
+try:
+    u + "1"
+except TypeError:
+    print("ok")
+"""
+    )
+
+
+def test_only_a_class_like_that_of_the_package_can_be_the_base():
+    base = Value.__base__
+    with pytest.raises(TypeError):
+        fast.derive(int, "")
+    assert Value.__base__ is base
 
 
 class Leaf(Value):

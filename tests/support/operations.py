@@ -159,6 +159,7 @@ OPERATIONS = {
     "functional.relu": lambda w: functional.relu(w.x),
     "functional.tanh": lambda w: functional.tanh(w.x),
     "functional.sigmoid": lambda w: functional.sigmoid(X),
+    "functional.softplus": lambda w: functional.softplus(X),
     "functional.linear": lambda w: functional.linear(w.x, w.y, w.bias),
     "functional.embedding": lambda w: functional.embedding([0, 2, 2], w.x),
     "functional.softmax": lambda w: (functional.softmax(w.x), functional.softmax(w.x, 0)),
