@@ -625,8 +625,16 @@ static PyType_Slot SLOTS[] = {
     {0, NULL},
 };
 
-/* The types of NumPy's numbers that a call takes. */
+/* Takes over a reference in place of the one before: the package may be imported again. */
+static void keep(PyObject **at, PyObject *object) {
+  PyObject *before = *at;
+  *at = object;
+  Py_XDECREF(before);
+}
+
+/* The types of NumPy's numbers that a call takes, which are never freed. */
 static bool set_scalars(PyObject *types) {
+  P->scalar_count = 0;
   for (Py_ssize_t k = 0; k < PyTuple_Size(types) && P->scalar_count < PG_SCALARS; k++) {
     P->scalars[P->scalar_count++] = (PyTypeObject *)Py_NewRef(PyTuple_GetItem(types, k));
   }
@@ -635,8 +643,8 @@ static bool set_scalars(PyObject *types) {
 
 /* The two methods of the Python class, and their docstrings. */
 static bool set_methods(PyObject *class) {
-  P->call = PyObject_GetAttrString(class, "__call__");
-  P->value_and_grad = PyObject_GetAttrString(class, "value_and_grad");
+  keep(&P->call, PyObject_GetAttrString(class, "__call__"));
+  keep(&P->value_and_grad, PyObject_GetAttrString(class, "value_and_grad"));
   if (!P->call || !P->value_and_grad) {
     return false;
   }
@@ -653,13 +661,9 @@ PyObject *pg_program_derive(PyObject *module, PyObject *args) {
                         &scalars)) {
     return NULL;
   }
-  if (P->call) {
-    PyErr_SetString(PyExc_RuntimeError, "there is one C type of Program, and it was made before");
-    return NULL;
-  }
-  P->ndarray = (PyTypeObject *)Py_NewRef(ndarray);
-  P->empty_array = Py_NewRef(empty);
-  P->one = PyFloat_FromDouble(1);
+  keep((PyObject **)&P->ndarray, Py_NewRef(ndarray));
+  keep(&P->empty_array, Py_NewRef(empty));
+  keep(&P->one, PyFloat_FromDouble(1));
   const char *name = pg_full_name(class);
   char *doc = name ? pg_documented("Program", signature, class) : NULL;
   if (!P->one || !doc || !set_scalars(scalars) || !set_methods(class)) {
