@@ -1,10 +1,10 @@
 /* call.c: the C type of Program: calls with plain numbers and arrays go straight to the core.
  *
  * It is derived from the Python class in pygrad/program/program.py, and has two of its methods: __call__ and
- * value_and_grad, for numbers, and for arrays of float64 in C order, of the shape of a sample or of a batch. All
- * else is for the inherited methods: other arguments, errors, kinds of calls that are not compiled yet, and runs
- * so long that they must hear of signals. What a method here cannot do it leaves to the inherited one, having
- * changed nothing: so the two agree.
+ * value_and_grad, for numbers, and for arrays of float64 in C order, of the shape of a sample or of a batch.
+ * All else is for the inherited methods: other arguments, errors, kinds of calls that are not compiled yet, and
+ * runs so long that they must hear of signals. What a method here cannot do it leaves to the inherited one,
+ * having changed nothing: so the two agree.
  */
 #include "python/python.h"
 
@@ -18,7 +18,7 @@ static pg_python *const P = &pg_the_python;
 
 enum {
   MOST_BATCHED = 64, /* only so many of the first arguments may be batches */
-  BRIEF_NS = 20000,   /* a run that may take longer gives up the GIL: to take it back may take as long */
+  BRIEF_NS = 20000,  /* a run that may take longer gives up the GIL: to take it back may take as long */
 };
 
 /* Plans -------------------------------------------------------------------------------------------------- */
@@ -292,8 +292,8 @@ static bool read_array(pg_call *c, size_t k, const pg_shape *accepted, PyObject 
   }
   const Py_ssize_t axes = view->ndim - accepted->dimensions;
   c->arrays[k] = view->buf;
-  return strcmp(view->format, "d") == 0 && (axes == 0 || axes == 1) && sizes_are(view->shape + axes, accepted) &&
-         (axes == 0 || note_batch(c, k, view->shape[0]));
+  return strcmp(view->format, "d") == 0 && (axes == 0 || axes == 1) &&
+         sizes_are(view->shape + axes, accepted) && (axes == 0 || note_batch(c, k, view->shape[0]));
 }
 
 static inline bool read_argument(pg_call *c, size_t k, const pg_shape *accepted, PyObject *x) {
@@ -594,8 +594,8 @@ static void deallocate(PyObject *self) {
 static PyMethodDef METHODS[] = {
     {"__call__", __extension__(PyCFunction)(void (*)(void)) call_method,
      METH_FASTCALL | METH_KEYWORDS | METH_COEXIST, NULL},
-    {"value_and_grad", __extension__(PyCFunction)(void (*)(void)) value_and_grad,
-     METH_FASTCALL | METH_KEYWORDS, NULL},
+    {"value_and_grad", __extension__(PyCFunction)(void (*)(void)) value_and_grad, METH_FASTCALL | METH_KEYWORDS,
+     NULL},
     {"_settings_changed", forget_plan, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

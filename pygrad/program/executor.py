@@ -108,12 +108,14 @@ class Executor:
                 self._routines[kind] = ffi.gc(routine, lib.pg_routine_free), long_from
             return self._routines[kind]
 
-    # What csrc/python/call.c asks, to run calls without the methods above.
+    # For csrc/python/call.c, which runs calls without the methods above -----------------------------------------------
 
     def plan(self) -> tuple[Any, ...]:
-        """What a call takes and returns: the shape of each argument, or None for a structure or an index; that of the
-        result, and a function that makes the result of an array of this shape, or None if that is the result; whether
-        it is one number; whether it must be finite; and the number of threads.
+        """What a call takes and returns, for which the C type asks when the settings have changed.
+
+        The shape of each argument, or None for a structure or an index; the shape of the result; a function that makes
+        the result from an array of this shape, or None if the array is the result; the ids of the parameters; whether
+        the result is one number; `check_finite`; and the number of threads.
         """
         recorded, result = self.recorded, self.recorded.result
         is_array = type(result) is Segment
@@ -128,10 +130,11 @@ class Executor:
         )
 
     def address(self, *kind: Any) -> tuple[int, float] | None:
-        """The address of the pg_routine for a kind of call, and the batch from which on a run is long; None if it was
-        not compiled. The executor keeps the routine.
+        """The address of the pg_routine for a kind of call, and the batch from which on a run is long, or None.
+
+        The executor keeps the routine.
         """
-        found = self._routines.get(kind)  # type: ignore[call-overload]
+        found = self._routines.get(kind)
         return found and (int(ffi.cast("uintptr_t", found[0])), found[1])
 
     def add_to_parameters(self, gradient: Numbers) -> None:

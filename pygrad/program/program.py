@@ -95,8 +95,9 @@ def _derived(cls: Class) -> Class:
     """Return the C type derived from a class (csrc/python/call.c), or this one where there is no such type."""
     if not fast:
         return cls
-    scalars = tuple({np.dtype(kind).type for kind in "?bBhHiIlLefd"})
-    derived: Class = fast.derive_program(cls, "(recorded, threads=1, check_finite=False)", np.ndarray, np.empty, scalars)
+    signature = "(recorded, threads=1, check_finite=False)"
+    scalars = tuple([np.dtype(kind).type for kind in "dfeilhbILHB?"])
+    derived: Class = fast.derive_program(cls, signature, np.ndarray, np.empty, scalars)
     return derived
 
 

@@ -98,10 +98,10 @@ def test_any_program_gives_the_same(steps, numbers, parameters, seed, batch):
     rng = np.random.default_rng(seed)
     steps = possible(steps[:40], numbers + parameters)
     leaves = [Value(x) for x in parameters]
-    f = pygrad.compile(lambda *args: function(steps)(Value, [*args, *leaves]), *numbers, check_finite=rng.random() < 0.3)
-    args = [
-        rng.choice(KINDS)(x) if batch is None or rng.random() < 0.3 else some(x, batch, rng) for x in numbers
-    ]
+    f = pygrad.compile(
+        lambda *args: function(steps)(Value, [*args, *leaves]), *numbers, check_finite=rng.random() < 0.3
+    )
+    args = [rng.choice(KINDS)(x) if batch is None or rng.random() < 0.3 else some(x, batch, rng) for x in numbers]
     alike(f, *args)
     alike(f, *args, cotangent=rng.choice(KINDS)(rng.uniform(-2, 2)))
     alike(f, *args, cotangent=rng.uniform(-2, 2, batch or 3))
