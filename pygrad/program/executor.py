@@ -23,8 +23,8 @@ Kind = tuple[tuple[bool, ...], int]  # of a call: which of the arguments of pg_c
 
 VALUES, GRADIENT, TANGENTS = lib.PG_VALUES, lib.PG_GRADIENT, lib.PG_TANGENTS
 
-# These give up the GIL: see build_ffi.py. The bench replaces pg_run to time it.
-pg_run = ffi.addressof(lib, "pg_run")
+# These give up the GIL: see build_ffi.py.
+_pg_run = ffi.addressof(lib, "pg_run")
 _pg_run_until = ffi.addressof(lib, "pg_run_until")
 
 _POINTERS = ffi.typeof("double*[]")
@@ -89,7 +89,7 @@ class Executor:
         routine, long_from = self._routines.get(kind) or self._compiled(kind)
         numbers = ffi.new(_POINTERS, [c_doubles(x) for x in arguments + results])
         short = (batch or 1) < long_from
-        run = pg_run if short else functools.partial(_run_heeding_signals, arguments, results)
+        run = _pg_run if short else functools.partial(_run_heeding_signals, arguments, results)
         check(run(routine, batch or 1, numbers, self._threads), self._what)
 
     def routine(self, kind: Kind) -> Any:
@@ -203,7 +203,7 @@ def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run:
     """Run in another thread while the main thread waits, since Python handles signals in the main thread, outside C."""
     status: int
     if threading.current_thread() is not threading.main_thread():
-        status = pg_run(*run)
+        status = _pg_run(*run)
         return status
     stop = ffi.new("bool *")
     statuses: list[int] = []
@@ -216,7 +216,7 @@ def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run:
         try:
             thread.start()
         except RuntimeError:  # no thread can be started: there are too many, or the interpreter exits
-            status = pg_run(*run)
+            status = _pg_run(*run)
             return status
         thread.join()
     except BaseException:
