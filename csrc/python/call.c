@@ -42,10 +42,13 @@ typedef struct {
 struct pg_plan {
   size_t holders;
   PyObject *executor; /* which owns the routines */
-  PyObject *build;    /* makes the results of an array; NULL where they are one array, or a number */
+  PyObject
+      *outline;    /* of results in a structure, see as_structure(); NULL where they are an array or a number */
+  PyObject *build; /* makes the structure from the array of all numbers */
   int threads;
   bool check_finite, is_scalar;
-  size_t count; /* of arguments */
+  bool only_numbers; /* there is no array in the structure */
+  size_t count;      /* of arguments */
   pg_shape *arguments, result;
   size_t parameter_count;
   pg_id *parameters;
@@ -72,6 +75,7 @@ static void drop_plan(pg_plan *plan) {
   free(plan->kinds);
   free(plan->spare);
   Py_XDECREF(plan->result.shape);
+  Py_XDECREF(plan->outline);
   Py_XDECREF(plan->build);
   Py_XDECREF(plan->executor);
   free(plan);
@@ -119,19 +123,21 @@ static bool set_parameters(pg_plan *plan, PyObject *ids) {
 
 /* From what Executor.plan() returns; NULL, maybe with an exception set. */
 static pg_plan *plan_of_executor(PyObject *executor) {
-  PyObject *shapes, *shape, *build, *ids, *known = PyObject_CallMethod(executor, "plan", NULL);
+  PyObject *shapes, *shape, *outline, *build, *ids, *known = PyObject_CallMethod(executor, "plan", NULL);
   pg_plan *plan = known ? pg_resize(NULL, sizeof *plan) : NULL;
-  int is_scalar, check_finite;
+  int is_scalar, only_numbers, check_finite;
   bool made = plan != NULL;
   if (made) {
     *plan = (pg_plan){.holders = 1, .executor = Py_NewRef(executor)};
-    made = PyArg_ParseTuple(known, "O!O!OOppi", &PyTuple_Type, &shapes, &PyTuple_Type, &shape, &build, &ids,
-                            &is_scalar, &check_finite, &plan->threads);
+    made = PyArg_ParseTuple(known, "O!O!OOOpppi", &PyTuple_Type, &shapes, &PyTuple_Type, &shape, &outline,
+                            &build, &ids, &is_scalar, &only_numbers, &check_finite, &plan->threads);
   }
   if (made) {
     plan->is_scalar = is_scalar;
     plan->check_finite = check_finite;
-    plan->build = build == Py_None ? NULL : Py_NewRef(build);
+    plan->only_numbers = only_numbers;
+    plan->outline = outline == Py_None ? NULL : Py_NewRef(outline);
+    plan->build = Py_NewRef(build);
     made = set_arguments(plan, shapes) && set_shape(&plan->result, shape) && set_parameters(plan, ids);
   }
   Py_XDECREF(known);
@@ -195,23 +201,35 @@ typedef struct {
   pg_plan *plan;
   pg_item *items;
   double **arrays; /* for pg_run */
-  double *by_parameters;
+  double *numbers; /* the gradients by the parameters, or the results if these are only numbers */
   uint64_t batched;
   size_t batch; /* 0: nothing is batched */
 } pg_call;
 
+static size_t size_of(const pg_shape *sample, size_t batch) {
+  size_t size = batch ? batch : 1;
+  for (Py_ssize_t i = 0; i < sample->dimensions; i++) {
+    size *= (size_t)sample->sizes[i];
+  }
+  return size;
+}
+
+/* How many numbers of one sample the result has. */
+static size_t result_size(const pg_plan *plan) { return size_of(&plan->result, 1); }
+
 static bool begin(pg_call *c, pg_plan *plan) {
+  const size_t numbers = plan->only_numbers ? plan->parameter_count + result_size(plan) : plan->parameter_count;
   const size_t items = (plan->count + 2) * sizeof *c->items;
   const size_t arrays = (2 * plan->count + 4) * sizeof *c->arrays;
   char *memory = plan->spare;
   if (memory) {
     plan->spare = NULL;
-  } else if (!(memory = pg_resize(NULL, items + arrays + plan->parameter_count * sizeof(double)))) {
+  } else if (!(memory = pg_resize(NULL, items + arrays + numbers * sizeof *c->numbers))) {
     return false;
   }
   *c = (pg_call){.plan = plan, .items = (pg_item *)memory};
   c->arrays = (double **)(memory + items);
-  c->by_parameters = (double *)(memory + items + arrays);
+  c->numbers = (double *)(memory + items + arrays);
   plan->holders++;
   for (size_t k = 0; k < plan->count + 2; k++) {
     c->items[k].view.obj = c->items[k].array = NULL;
@@ -343,17 +361,69 @@ static inline bool all_finite(const double *numbers, size_t count) {
   return sum == 0;
 }
 
-static size_t size_of(const pg_shape *sample, size_t batch) {
-  size_t size = batch ? batch : 1;
-  for (Py_ssize_t i = 0; i < sample->dimensions; i++) {
-    size *= (size_t)sample->sizes[i];
-  }
-  return size;
-}
-
 /* What is computed as an object, to which the caller gets a reference. */
 static inline PyObject *as_object(PyObject *array, double number) {
   return array ? Py_NewRef(array) : PyFloat_FromDouble(number);
+}
+
+/* Structures ---------------------------------------------------------------------------------------------- */
+
+static PyObject *as_structure(PyObject *outline, const double *numbers, PyObject *array);
+
+static PyObject *as_list(PyObject *outline, const double *numbers, PyObject *array) {
+  const Py_ssize_t count = PySequence_Size(outline);
+  PyObject *list = PyList_New(count);
+  for (Py_ssize_t i = 0; list && i < count; i++) {
+    const bool is_list = PyList_Check(outline);
+    PyObject *part = is_list ? PyList_GetItem(outline, i) : PyTuple_GetItem(outline, i);
+    PyObject *item = as_structure(part, numbers, array);
+    if (!item || PyList_SetItem(list, i, item)) {
+      Py_CLEAR(list);
+    }
+  }
+  return list;
+}
+
+/* A named tuple is made by its class. */
+static PyObject *as_tuple(PyObject *outline, const double *numbers, PyObject *array) {
+  PyObject *list = as_list(outline, numbers, array), *tuple = NULL;
+  if (list) {
+    tuple = PyTuple_CheckExact(outline) ? PyList_AsTuple(list)
+                                        : PyObject_CallMethod((PyObject *)Py_TYPE(outline), "_make", "O", list);
+    Py_DECREF(list);
+  }
+  return tuple;
+}
+
+static PyObject *as_dictionary(PyObject *outline, const double *numbers, PyObject *array) {
+  PyObject *dict = PyDict_New(), *key, *part;
+  for (Py_ssize_t at = 0; dict && PyDict_Next(outline, &at, &key, &part);) {
+    PyObject *item = as_structure(part, numbers, array);
+    if (!item || PyDict_SetItem(dict, key, item)) {
+      Py_CLEAR(dict);
+    }
+    Py_XDECREF(item);
+  }
+  return dict;
+}
+
+/* The results of one sample. Their outline has the same lists, tuples and dicts; in place of a number it has
+ * the place of that among all, an int; in place of an array its Segment, whose method takes the array of all.
+ */
+static PyObject *as_structure(PyObject *outline, const double *numbers, PyObject *array) {
+  if (PyLong_Check(outline)) {
+    return PyFloat_FromDouble(numbers[PyLong_AsSsize_t(outline)]);
+  }
+  if (PyList_Check(outline)) {
+    return as_list(outline, numbers, array);
+  }
+  if (PyTuple_Check(outline)) {
+    return as_tuple(outline, numbers, array);
+  }
+  if (PyDict_Check(outline)) {
+    return as_dictionary(outline, numbers, array);
+  }
+  return PyObject_CallMethod(outline, "of", "O", array);
 }
 
 /* The two methods ---------------------------------------------------------------------------------------- */
@@ -379,19 +449,34 @@ static bool run(pg_call *c, int wanted) {
   Py_END_ALLOW_THREADS return status == PG_OK;
 }
 
+static bool values_are_finite(const pg_call *c, const double *numbers) {
+  return !c->plan->check_finite || all_finite(numbers, size_of(&c->plan->result, c->batch));
+}
+
+/* Numbers alone need no array. */
+static PyObject *structure_of_numbers(pg_call *c) {
+  c->arrays[c->plan->count] = c->numbers;
+  return run(c, PG_VALUES) && values_are_finite(c, c->numbers)
+             ? as_structure(c->plan->outline, c->numbers, NULL)
+             : NULL;
+}
+
 static PyObject *values(pg_call *c) {
   const pg_plan *plan = c->plan;
   pg_item *result = &c->items[plan->count + 1];
+  if (plan->only_numbers && !c->batch) {
+    return structure_of_numbers(c);
+  }
   double *numbers = new_numbers(&result->array, &result->number, &plan->result, c->batch);
   c->arrays[plan->count] = numbers;
-  if (!numbers || !run(c, PG_VALUES)) {
+  if (!numbers || !run(c, PG_VALUES) || !values_are_finite(c, numbers)) {
     return NULL;
   }
-  if (plan->check_finite && !all_finite(numbers, size_of(&plan->result, c->batch))) {
-    return NULL;
+  if (!plan->outline) {
+    return as_object(result->array, result->number);
   }
-  return plan->build ? PyObject_CallFunctionObjArgs(plan->build, result->array, NULL)
-                     : as_object(result->array, result->number);
+  return c->batch ? PyObject_CallFunctionObjArgs(plan->build, result->array, NULL)
+                  : as_structure(plan->outline, numbers, result->array);
 }
 
 /* Room for the value, the gradients by the arguments, and by the parameters. */
@@ -407,7 +492,7 @@ static bool make_gradients(pg_call *c) {
   if (!*to) {
     return false;
   }
-  *++to = c->by_parameters;
+  *++to = c->numbers;
   return true;
 }
 
@@ -418,7 +503,7 @@ static bool gradients_are_finite(const pg_call *c) {
   for (size_t k = 0; all && k < plan->count; k++) {
     all = all_finite(*++at, size_of(&plan->arguments[k], batch_of(c, k)));
   }
-  return all && all_finite(c->by_parameters, plan->parameter_count);
+  return all && all_finite(c->numbers, plan->parameter_count);
 }
 
 static PyObject *value_and_gradients(const pg_call *c) {
@@ -447,7 +532,7 @@ static PyObject *gradient(pg_call *c) {
   }
   PyObject *both = value_and_gradients(c);
   if (both && plan->parameter_count &&
-      pg_add_grads(plan->parameter_count, plan->parameters, c->by_parameters) != PG_OK) {
+      pg_add_grads(plan->parameter_count, plan->parameters, c->numbers) != PG_OK) {
     Py_CLEAR(both);
   }
   return both;
@@ -566,6 +651,7 @@ static int traverse(PyObject *self, visitproc visit, void *arg) {
   Py_VISIT(f->attributes);
   if (f->plan && f->plan->holders == 1) {
     Py_VISIT(f->plan->executor);
+    Py_VISIT(f->plan->outline);
     Py_VISIT(f->plan->build);
   }
   return 0;

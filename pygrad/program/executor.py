@@ -16,7 +16,7 @@ import numpy as np
 
 from pygrad._handles import formula
 from pygrad._lib import Numbers, c_doubles, c_ids_of, check, ffi, lib, text
-from pygrad.program.arguments import Segment, structured
+from pygrad.program.arguments import Segment, map_structure, segments_of, structured
 from pygrad.program.recorded import Recorded
 
 Kind = tuple[tuple[bool, ...], int]  # of a call: which of the arguments of pg_compile are batches, and what it computes
@@ -113,18 +113,21 @@ class Executor:
     def plan(self) -> tuple[Any, ...]:
         """What a call takes and returns, for which the C type asks when the settings have changed.
 
-        The shape of each argument, or None for a structure or an index; the shape of the result; a function that makes
-        the result from an array of this shape, or None if the array is the result; the ids of the parameters; whether
-        the result is one number; `check_finite`; and the number of threads.
+        The shape of each argument, or None for a structure or an index. The shape of the result: that of all numbers,
+        if it is a structure. Then its outline (see map_structure), with the place of each number, and the Segment of
+        each array; and a function that makes the structure from all numbers. The ids of the parameters. Whether the
+        result is one number; whether it is a structure without arrays; `check_finite`; the number of threads.
         """
         recorded, result = self.recorded, self.recorded.result
         is_array = type(result) is Segment
         return (
             tuple([None if a.is_row or a.is_index else a.shape for a in recorded.arguments]),
             result.shape if is_array else (recorded.result_size,),
-            None if is_array else functools.partial(structured, result),
+            None if is_array else map_structure(lambda segment: segment if segment.shape else segment.start, result),
+            functools.partial(structured, result),
             np.ascontiguousarray(self._parameter_ids),
             recorded.is_scalar,
+            not is_array and not any(segment.shape for segment in segments_of(result)),
             self.check_finite,
             self._threads,
         )

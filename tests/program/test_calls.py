@@ -1,6 +1,7 @@
 """A call in C and the inherited one in Python are the same: results, types, bits, gradients and errors."""
 
 import array
+import collections
 import contextlib
 import copy
 import decimal
@@ -108,6 +109,7 @@ def test_any_program_gives_the_same(steps, numbers, parameters, seed, batch):
 
 
 w = Value(1.5)
+Pair = collections.namedtuple("Pair", "first second")
 FUNCTIONS = {
     "number": (lambda x: w * x * x, [1.0]),
     "numbers": (lambda x, y: x * y + w, [1.0, 2.0]),
@@ -118,6 +120,9 @@ FUNCTIONS = {
     "list of numbers": (lambda x: [x, x * w], [1.0]),
     "of a list": (lambda xs: xs[0] * xs[1] * w, [[1.0, 2.0]]),
     "of an index": (lambda i, x: pygrad.array([x, x * w])[i] * x, [pygrad.index(1), 2.0]),
+    "named": (lambda x, y: Pair(x, [Pair(y * x, w * x.sum()), ()]), [np.ones(3), 1.0]),
+    "named numbers": (lambda x, y: {1: Pair(x, [Pair(y * x, w)]), 2: {}}, [2.0, 1.0]),
+    "only constants": (lambda: [1.0, (2.0,)], []),
     "nothing": (lambda: w * 2, []),
     "no numbers": (lambda x: (x * w).sum(), [np.ones((0, 2))]),
     "what is unused": (lambda x, y: w * 1, [1.0, np.ones(2)]),
