@@ -47,8 +47,7 @@ struct pg_plan {
   PyObject *build; /* makes the structure from the array of all numbers */
   int threads;
   bool check_finite, is_scalar;
-  bool only_numbers; /* there is no array in the structure */
-  size_t count;      /* of arguments */
+  size_t count; /* of arguments */
   pg_shape *arguments, result;
   size_t parameter_count;
   pg_id *parameters;
@@ -125,17 +124,16 @@ static bool set_parameters(pg_plan *plan, PyObject *ids) {
 static pg_plan *plan_of_executor(PyObject *executor) {
   PyObject *shapes, *shape, *outline, *build, *ids, *known = PyObject_CallMethod(executor, "plan", NULL);
   pg_plan *plan = known ? pg_resize(NULL, sizeof *plan) : NULL;
-  int is_scalar, only_numbers, check_finite;
+  int is_scalar, check_finite;
   bool made = plan != NULL;
   if (made) {
     *plan = (pg_plan){.holders = 1, .executor = Py_NewRef(executor)};
-    made = PyArg_ParseTuple(known, "O!O!OOOpppi", &PyTuple_Type, &shapes, &PyTuple_Type, &shape, &outline,
-                            &build, &ids, &is_scalar, &only_numbers, &check_finite, &plan->threads);
+    made = PyArg_ParseTuple(known, "O!O!OOOppi", &PyTuple_Type, &shapes, &PyTuple_Type, &shape, &outline,
+                            &build, &ids, &is_scalar, &check_finite, &plan->threads);
   }
   if (made) {
     plan->is_scalar = is_scalar;
     plan->check_finite = check_finite;
-    plan->only_numbers = only_numbers;
     plan->outline = outline == Py_None ? NULL : Py_NewRef(outline);
     plan->build = Py_NewRef(build);
     made = set_arguments(plan, shapes) && set_shape(&plan->result, shape) && set_parameters(plan, ids);
@@ -201,7 +199,7 @@ typedef struct {
   pg_plan *plan;
   pg_item *items;
   double **arrays; /* for pg_run */
-  double *numbers; /* the gradients by the parameters, or the results if these are only numbers */
+  double *numbers; /* the gradients by the parameters, or the results in a structure */
   uint64_t batched;
   size_t batch; /* 0: nothing is batched */
 } pg_call;
@@ -218,7 +216,7 @@ static size_t size_of(const pg_shape *sample, size_t batch) {
 static size_t result_size(const pg_plan *plan) { return size_of(&plan->result, 1); }
 
 static bool begin(pg_call *c, pg_plan *plan) {
-  const size_t numbers = plan->only_numbers ? plan->parameter_count + result_size(plan) : plan->parameter_count;
+  const size_t numbers = plan->parameter_count + (plan->outline ? result_size(plan) : 0);
   const size_t items = (plan->count + 2) * sizeof *c->items;
   const size_t arrays = (2 * plan->count + 4) * sizeof *c->arrays;
   char *memory = plan->spare;
@@ -368,15 +366,34 @@ static inline PyObject *as_object(PyObject *array, double number) {
 
 /* Structures ---------------------------------------------------------------------------------------------- */
 
-static PyObject *as_structure(PyObject *outline, const double *numbers, PyObject *array);
+static PyObject *as_structure(PyObject *outline, const double *numbers);
 
-static PyObject *as_list(PyObject *outline, const double *numbers, PyObject *array) {
+/* A new array for a Segment. */
+static PyObject *as_array(PyObject *segment, const double *numbers) {
+  Py_buffer view;
+  PyObject *shape = PyObject_GetAttr(segment, P->shape), *array = NULL;
+  PyObject *start = shape ? PyObject_GetAttr(segment, P->start) : NULL;
+  if (start) {
+    array = PyObject_CallFunctionObjArgs(P->empty_array, shape, NULL);
+  }
+  if (array && !PyObject_GetBuffer(array, &view, PyBUF_WRITABLE)) {
+    memcpy(view.buf, numbers + PyLong_AsSsize_t(start), (size_t)view.len);
+    PyBuffer_Release(&view);
+  } else {
+    Py_CLEAR(array);
+  }
+  Py_XDECREF(shape);
+  Py_XDECREF(start);
+  return array;
+}
+
+static PyObject *as_list(PyObject *outline, const double *numbers) {
   const Py_ssize_t count = PySequence_Size(outline);
   PyObject *list = PyList_New(count);
   for (Py_ssize_t i = 0; list && i < count; i++) {
     const bool is_list = PyList_Check(outline);
     PyObject *part = is_list ? PyList_GetItem(outline, i) : PyTuple_GetItem(outline, i);
-    PyObject *item = as_structure(part, numbers, array);
+    PyObject *item = as_structure(part, numbers);
     if (!item || PyList_SetItem(list, i, item)) {
       Py_CLEAR(list);
     }
@@ -385,8 +402,8 @@ static PyObject *as_list(PyObject *outline, const double *numbers, PyObject *arr
 }
 
 /* A named tuple is made by its class. */
-static PyObject *as_tuple(PyObject *outline, const double *numbers, PyObject *array) {
-  PyObject *list = as_list(outline, numbers, array), *tuple = NULL;
+static PyObject *as_tuple(PyObject *outline, const double *numbers) {
+  PyObject *list = as_list(outline, numbers), *tuple = NULL;
   if (list) {
     tuple = PyTuple_CheckExact(outline) ? PyList_AsTuple(list)
                                         : PyObject_CallMethod((PyObject *)Py_TYPE(outline), "_make", "O", list);
@@ -395,10 +412,10 @@ static PyObject *as_tuple(PyObject *outline, const double *numbers, PyObject *ar
   return tuple;
 }
 
-static PyObject *as_dictionary(PyObject *outline, const double *numbers, PyObject *array) {
+static PyObject *as_dictionary(PyObject *outline, const double *numbers) {
   PyObject *dict = PyDict_New(), *key, *part;
   for (Py_ssize_t at = 0; dict && PyDict_Next(outline, &at, &key, &part);) {
-    PyObject *item = as_structure(part, numbers, array);
+    PyObject *item = as_structure(part, numbers);
     if (!item || PyDict_SetItem(dict, key, item)) {
       Py_CLEAR(dict);
     }
@@ -410,20 +427,20 @@ static PyObject *as_dictionary(PyObject *outline, const double *numbers, PyObjec
 /* The results of one sample. Their outline has the same lists, tuples and dicts; in place of a number it has
  * the place of that among all, an int; in place of an array its Segment, whose method takes the array of all.
  */
-static PyObject *as_structure(PyObject *outline, const double *numbers, PyObject *array) {
+static PyObject *as_structure(PyObject *outline, const double *numbers) {
   if (PyLong_Check(outline)) {
     return PyFloat_FromDouble(numbers[PyLong_AsSsize_t(outline)]);
   }
   if (PyList_Check(outline)) {
-    return as_list(outline, numbers, array);
+    return as_list(outline, numbers);
   }
   if (PyTuple_Check(outline)) {
-    return as_tuple(outline, numbers, array);
+    return as_tuple(outline, numbers);
   }
   if (PyDict_Check(outline)) {
-    return as_dictionary(outline, numbers, array);
+    return as_dictionary(outline, numbers);
   }
-  return PyObject_CallMethod(outline, "of", "O", array);
+  return as_array(outline, numbers);
 }
 
 /* The two methods ---------------------------------------------------------------------------------------- */
@@ -453,30 +470,25 @@ static bool values_are_finite(const pg_call *c, const double *numbers) {
   return !c->plan->check_finite || all_finite(numbers, size_of(&c->plan->result, c->batch));
 }
 
-/* Numbers alone need no array. */
-static PyObject *structure_of_numbers(pg_call *c) {
+static PyObject *structure(pg_call *c) {
   c->arrays[c->plan->count] = c->numbers;
-  return run(c, PG_VALUES) && values_are_finite(c, c->numbers)
-             ? as_structure(c->plan->outline, c->numbers, NULL)
-             : NULL;
+  return run(c, PG_VALUES) && values_are_finite(c, c->numbers) ? as_structure(c->plan->outline, c->numbers)
+                                                               : NULL;
 }
 
 static PyObject *values(pg_call *c) {
   const pg_plan *plan = c->plan;
   pg_item *result = &c->items[plan->count + 1];
-  if (plan->only_numbers && !c->batch) {
-    return structure_of_numbers(c);
+  if (plan->outline && !c->batch) {
+    return structure(c);
   }
   double *numbers = new_numbers(&result->array, &result->number, &plan->result, c->batch);
   c->arrays[plan->count] = numbers;
   if (!numbers || !run(c, PG_VALUES) || !values_are_finite(c, numbers)) {
     return NULL;
   }
-  if (!plan->outline) {
-    return as_object(result->array, result->number);
-  }
-  return c->batch ? PyObject_CallFunctionObjArgs(plan->build, result->array, NULL)
-                  : as_structure(plan->outline, numbers, result->array);
+  return plan->outline ? PyObject_CallFunctionObjArgs(plan->build, result->array, NULL)
+                       : as_object(result->array, result->number);
 }
 
 /* Room for the value, the gradients by the arguments, and by the parameters. */
@@ -750,9 +762,11 @@ PyObject *pg_program_derive(PyObject *module, PyObject *args) {
   keep((PyObject **)&P->ndarray, Py_NewRef(ndarray));
   keep(&P->empty_array, Py_NewRef(empty));
   keep(&P->one, PyFloat_FromDouble(1));
+  keep(&P->shape, PyUnicode_InternFromString("shape"));
+  keep(&P->start, PyUnicode_InternFromString("start"));
   const char *name = pg_full_name(class);
   char *doc = name ? pg_documented("Program", signature, class) : NULL;
-  if (!P->one || !doc || !set_scalars(scalars) || !set_methods(class)) {
+  if (!P->one || !P->shape || !P->start || !doc || !set_scalars(scalars) || !set_methods(class)) {
     return NULL;
   }
   return pg_make_type(class, SLOTS, name, doc, sizeof(pg_compiled));

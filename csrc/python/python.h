@@ -71,6 +71,7 @@ typedef struct {
   PyTypeObject *ndarray, *scalars[PG_SCALARS];
   size_t scalar_count;
   PyObject *empty_array, *one; /* numpy.empty, 1.0 */
+  PyObject *shape, *start;     /* names */
 } pg_python;
 
 extern pg_python pg_the_python;

@@ -16,7 +16,7 @@ import numpy as np
 
 from pygrad._handles import formula
 from pygrad._lib import Numbers, c_doubles, c_ids_of, check, ffi, lib, text
-from pygrad.program.arguments import Segment, map_structure, segments_of, structured
+from pygrad.program.arguments import Segment, map_structure, structured
 from pygrad.program.recorded import Recorded
 
 Kind = tuple[tuple[bool, ...], int]  # of a call: which of the arguments of pg_compile are batches, and what it computes
@@ -114,9 +114,9 @@ class Executor:
         """What a call takes and returns, for which the C type asks when the settings have changed.
 
         The shape of each argument, or None for a structure or an index. The shape of the result: that of all numbers,
-        if it is a structure. Then its outline (see map_structure), with the place of each number, and the Segment of
-        each array; and a function that makes the structure from all numbers. The ids of the parameters. Whether the
-        result is one number; whether it is a structure without arrays; `check_finite`; the number of threads.
+        if it is a structure. Then the same structure with the place of each number, and the Segment of each array,
+        else None; and a function that makes the structure from all numbers. The ids of the parameters. Whether the
+        result is one number; `check_finite`; and the number of threads.
         """
         recorded, result = self.recorded, self.recorded.result
         is_array = type(result) is Segment
@@ -127,7 +127,6 @@ class Executor:
             functools.partial(structured, result),
             np.ascontiguousarray(self._parameter_ids),
             recorded.is_scalar,
-            not is_array and not any(segment.shape for segment in segments_of(result)),
             self.check_finite,
             self._threads,
         )
