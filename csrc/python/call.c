@@ -42,9 +42,8 @@ typedef struct {
 struct pg_plan {
   size_t holders;
   PyObject *executor; /* which owns the routines */
-  PyObject
-      *outline;    /* of results in a structure, see as_structure(); NULL where they are an array or a number */
-  PyObject *build; /* makes the structure from the array of all numbers */
+  PyObject *outline;  /* of results in a structure: see as_structure(); NULL for an array or a number */
+  PyObject *build;    /* makes a batch's structure from the array of all numbers */
   int threads;
   bool check_finite, is_scalar;
   size_t count; /* of arguments */
@@ -308,7 +307,8 @@ static bool read_array(pg_call *c, size_t k, const pg_shape *accepted, PyObject 
   }
   const Py_ssize_t axes = view->ndim - accepted->dimensions;
   c->arrays[k] = view->buf;
-  return strcmp(view->format, "d") == 0 && (axes == 0 || axes == 1) &&
+  const bool is_aligned = (uintptr_t)view->buf % sizeof(double) == 0;
+  return strcmp(view->format, "d") == 0 && is_aligned && (axes == 0 || axes == 1) &&
          sizes_are(view->shape + axes, accepted) && (axes == 0 || note_batch(c, k, view->shape[0]));
 }
 

@@ -490,17 +490,20 @@ def test_programs_in_cycles_are_collected(no_leak):
 def test_programs_that_come_and_go_leave_nothing(no_leak):
     def make():
         f = pygrad.compile(lambda x: (x * Value(2.0)).sum(), np.ones(3))
-        for _ in range(3):
-            f(np.ones(3)), f.value_and_grad(np.ones((2, 3)))
+        for g in (f, Logged(f._recorded), Slotted(f._recorded)):
+            for _ in range(3):
+                g(np.ones(3)), g.value_and_grad(np.ones((2, 3)))
 
     for _ in range(20):
         make()
     gc.collect()
-    before = sys.getallocatedblocks()
+    classes = [Program, Logged, Slotted, In_Python]
+    before, held = sys.getallocatedblocks(), [sys.getrefcount(cls) for cls in classes]
     for _ in range(100):
         make()
     gc.collect()
     assert sys.getallocatedblocks() - before < 300
+    assert [sys.getrefcount(cls) for cls in classes] == held
 
 
 # Threads and interrupts ------------------------------------------------------------------------------------------
