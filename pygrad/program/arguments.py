@@ -129,7 +129,7 @@ class Argument:
         if numbers.dtype != _FLOAT64:
             given = f"a {type(x).__name__} with something else" if isinstance(x, (list, tuple)) else type(x).__name__
             raise TypeError(f"{what} {self.position} must consist of real numbers (of a Value, its data), got {given}")
-        return np.require(numbers, requirements="CA")
+        return np.require(numbers, requirements=["C", "A"])
 
     def _integers(self, segment: IndexSegment, x: Any, what: str) -> Numbers:
         """The integers of an index, as floats. Its tangent is None, and counts as 0."""

@@ -528,7 +528,7 @@ def _cotangent(x: npt.ArrayLike) -> tuple[Numbers, bool]:
     """The numbers of the cotangent, and whether there is one for each sample."""
     if type(x) is float:
         return np.array(x), False
-    weight = np.require(as_elements(x), requirements="CA")
+    weight = np.require(as_elements(x), requirements=["C", "A"])
     if weight.ndim > 1 or weight.dtype != _FLOAT64:
         raise ValueError(f"cotangent must be a number or an array of shape (B,), got {x!r}")
     return weight, weight.ndim == 1
