@@ -62,6 +62,7 @@ static PyObject *living(PyObject *module, PyObject *id) {
 
 static PyMethodDef FUNCTIONS[] = {
     {"derive", pg_value_derive, METH_VARARGS, NULL},
+    {"derive_program", pg_program_derive, METH_VARARGS, NULL},
     {"new_handle", new_handle, METH_O, NULL},
     {"new_handles", new_handles, METH_O, NULL},
     {"test_fail_objects", test_fail_objects, METH_O, NULL},
