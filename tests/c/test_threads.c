@@ -112,7 +112,7 @@ static void *do_everything(void *argument) {
   return NULL;
 }
 
-TEST(threads_call_whatever_takes_the_lock_at_once) {
+TEST(threads_call_all_functions_that_take_the_lock_at_once) {
   for (int i = 0; i < 4; i++) {
     shared[i] = leaf(1.5);
   }
