@@ -518,7 +518,7 @@ def test_cycles_are_collected(no_leak):
         assert ref() is None, make.__name__
 
 
-def test_nothing_grows_with_the_number_of_ops_of_one_s_own():
+def test_custom_ops_leave_nothing_behind():
     def make(count):
         for _ in range(count):
             out = Value(1.0, (x,), "same")
@@ -725,7 +725,7 @@ def test_the_environment_chooses_the_facade(facade, has_types, python):
     assert out == f"{not has_types}\n"
 
 
-def test_a_facade_that_there_is_not_is_an_import_error(python):
+def test_an_unknown_facade_is_an_import_error(python):
     code = "try:\n import pygrad\nexcept ImportError as error: print(error)"
     assert "must be c, cffi or empty" in python(code, env={**os.environ, "PYGRAD_FACADE": "rust"})
 

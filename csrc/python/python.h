@@ -59,7 +59,7 @@ typedef struct {
   pg_block_values **living;                     /* by block: see handles.c */
   pg_block_values *empty;                       /* one for reuse */
   PyObject *data, *grad;                        /* names */
-  PyThread_type_lock sweep_lock;                /* whoever sweeps has it; see backward.c */
+  PyThread_type_lock sweep_lock;                /* held by the thread that sweeps; see backward.c */
   unsigned long sweep_owner;                    /* the thread that has it */
   PyObject *late_closures, *drop_unused, *fail; /* see pg_python_set_hooks */
   int64_t test_objects;           /* objects that are still allocated before that fails; below 0: it does not */

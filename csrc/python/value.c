@@ -1,8 +1,8 @@
 /* value.c: the C type of Value, for what programs do all the time.
  *
- * It is derived from the Python class in pygrad/engine.py, name says what each method does, and does whatever
- * is rare: operands of other types, errors, ops written in Python. Where a method here meets something it was
- * not made for, it calls the method of that class, having changed nothing: so the two agree.
+ * The type is derived from the Python class in pygrad/engine.py, which defines what each method does and
+ * handles the rare cases: operands of other types, errors, ops written in Python. In such a case a method here
+ * changes nothing and calls the method of that class, so the two agree.
  */
 #include "python/python.h"
 

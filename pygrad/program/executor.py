@@ -164,7 +164,7 @@ class Executor:
         raise FloatingPointError(f"{what} of {self.recorded.name} is {numbers[at]}{where}{origin}")
 
     def _origin(self, sample: int, arguments: list[Numbers], *cotangent: Numbers) -> str | None:
-        """The first op of a sample that makes inf or nan of finite numbers, in words."""
+        """Describe the first op of a sample that makes inf or nan from finite numbers; None if there is none."""
         recorded = self.recorded
         shapes = [*(argument.shape for argument in recorded.arguments), ()]
         of_sample = [x if x.shape == shape else x[sample] for x, shape in zip([*arguments, *cotangent], shapes)]
