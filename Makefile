@@ -3,9 +3,9 @@
 VENV := .venv
 PYTHON := python3
 RUN := $(VENV)/bin/python
-CORE_FILES := $(wildcard csrc/*.[ch] csrc/*/*.[ch])
-C_FILES := $(CORE_FILES) $(wildcard pygrad/bench/*.c pygrad/bench/*.h)
-CORE := $(CORE_FILES) $(wildcard csrc/*.def csrc/*/*.inc) build_ffi.py setup.py pyproject.toml
+CORE_FILES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*.inc)
+C_FILES := $(CORE_FILES) $(wildcard pygrad/bench/*.[ch] tests/c/*.[ch])
+CORE := $(CORE_FILES) $(wildcard csrc/*.def csrc/*/*.def) build_ffi.py setup.py pyproject.toml
 
 .PHONY: demo test bench lint format docs notebooks dist sanitize memcheck fuzz coverage trust always clean
 .DELETE_ON_ERROR:
@@ -25,7 +25,7 @@ lint: $(VENV)/.lint  ## check types, formatting and compiler warnings
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
-	@for source in $(filter %.c,$(C_FILES)); do \
+	@for source in $(filter-out tests/%,$(filter %.c,$(C_FILES))); do \
 	  $(CC) -std=c11 -O2 -ffp-contract=off -Wall -Wextra -Wpedantic -Wconversion -Werror -Icsrc \
 	    -isystem $$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("include"))') -fsyntax-only $$source || exit 1; \
 	done
@@ -50,7 +50,7 @@ dist: $(VENV)/.dist  ## build the sdist and the wheel, and test the wheel in a f
 	build/dist/venv/bin/pip install --quiet "$$(echo dist/*.whl)[test]"
 	tar -xzf dist/*.tar.gz -C build/dist --strip-components=1
 	rm -rf build/dist/pygrad
-	cd build/dist && venv/bin/python -m pytest -q tests/engine tests/array tests/test_program.py tests/test_op*.py tests/test_kernels.py
+	cd build/dist && venv/bin/python -m pytest -q tests/engine tests/array tests/program tests/test_op*.py tests/test_kernels.py
 
 sanitize: $(VENV)/.test  ## run the C and Python tests under ASan and UBSan, and the tests of threads under TSan
 	$(MAKE) -C tests/c asan tsan

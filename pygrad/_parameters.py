@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pygrad._lib import Ids, Numbers, c_doubles, c_ids_of, check, lib
+from pygrad._lib import Ids, Numbers, c_doubles, c_ids, c_ids_of, check, lib
 from pygrad.array import Array
 from pygrad.engine import Value
 
@@ -34,16 +34,16 @@ def is_leaf(parameter: Value | Array) -> bool:
 
 
 def set_grads(ids: Ids, grads: float | Numbers) -> None:
-    """Set the grads of nodes, to one number or to one each."""
+    """Set the grads of nodes, whose ids come from node_ids, to one number or to one each."""
     if isinstance(grads, float):
-        status = lib.pg_fill(lib.PG_GRAD, ids.size, c_ids_of(ids), grads)
+        status = lib.pg_fill(lib.PG_GRAD, ids.size, c_ids(ids), grads)
     else:
-        status = lib.pg_write(lib.PG_GRAD, ids.size, c_ids_of(ids), c_doubles(grads))
+        status = lib.pg_write(lib.PG_GRAD, ids.size, c_ids(ids), c_doubles(grads))
     check(status, "a parameter")
 
 
 def grads_of(ids: Ids) -> Numbers:
-    """The grads of nodes."""
+    """The grads of nodes, whose ids come from node_ids."""
     grads = np.empty(ids.size)
-    check(lib.pg_read(lib.PG_GRAD, ids.size, c_ids_of(ids), c_doubles(grads)), "a parameter")
+    check(lib.pg_read(lib.PG_GRAD, ids.size, c_ids(ids), c_doubles(grads)), "a parameter")
     return grads

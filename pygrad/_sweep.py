@@ -9,6 +9,7 @@ from pygrad._handles import closure_of, formula_of, late_closures
 from pygrad._lib import check, error, fast, ffi, lib
 
 _SLICE = 1 << 18  # nodes a call, 1 to 2 ms: between calls other threads use the arena, and Python handles Ctrl-C
+_SWEEP = ffi.typeof("pg_sweep *")
 _run_sweep = ffi.addressof(lib, "pg_sweep_run")  # releases the GIL: see build_ffi.py
 
 
@@ -46,8 +47,9 @@ def backward_from(root: int) -> None:
 
 
 def _sweep_from(root: int) -> None:
-    late_closures.drop_unused()
-    sweep = ffi.new("pg_sweep *")
+    if late_closures.values:
+        late_closures.drop_unused()
+    sweep = ffi.new(_SWEEP)
     check(lib.pg_sweep_begin(sweep, root), "backward()")
     while stop := _run_sweep(sweep, _SLICE):
         if stop < 0:

@@ -89,9 +89,9 @@ class Index:
             )
         return self._data
 
-    shape = property(lambda self: self._data.shape)
-    ndim = property(lambda self: self._data.ndim)
-    size = property(lambda self: self._data.size)
+    shape = property(lambda self: self._data.shape, doc="The size of each axis.")
+    ndim = property(lambda self: self._data.ndim, doc="The number of axes.")
+    size = property(lambda self: self._data.size, doc="The number of integers.")
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.array(self.data, dtype=dtype)
@@ -113,12 +113,20 @@ class Index:
         return Index(np.asarray(self._data[key]), inputs, self._lookups)
 
     def reshape(self, *shape: Any) -> Index:
-        """The same integers in another shape."""
+        """Return the same integers in another shape.
+
+        >>> index([1, 2]).reshape(2, 1).shape
+        (2, 1)
+        """
         inputs = None if self._inputs is None else self._inputs.reshape(*shape)
         return Index(self._data.reshape(*shape), inputs, self._lookups)
 
     def ravel(self) -> Index:
-        """The same integers on one axis."""
+        """Return the same integers on one axis.
+
+        >>> index([[1], [2]]).ravel()
+        Index([1, 2])
+        """
         return self.reshape(-1)
 
     def __repr__(self) -> str:

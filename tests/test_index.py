@@ -1,4 +1,4 @@
-"""`pygrad.index`: what a Program looks up is what the same index would choose at once."""
+"""`pygrad.index`: a lookup in a Program gives what the same index selects without compile."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def test_a_lookup_gives_the_values_and_gradients_of_the_same_key_without_compile
 @pytest.mark.parametrize("batch", [1, 7, 64, 65, 300])
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 1 << 32), st.lists(st.booleans(), min_size=3, max_size=3))
-def test_a_batch_of_lookups_gives_each_sample_s(batch, without, seed, shared):
+def test_a_batch_of_lookups_gives_each_sample_s_result(batch, without, seed, shared):
     rng = np.random.default_rng(seed)
     w = array(rng.normal(size=(5, 2)))
 
@@ -93,7 +93,7 @@ def test_a_batch_of_lookups_gives_each_sample_s(batch, without, seed, shared):
 
 
 @pytest.mark.parametrize("without", WITHOUT)
-def test_a_table_may_be_mixed_of_constants_parameters_and_arguments(without):
+def test_a_table_may_mix_constants_parameters_and_arguments(without):
     w = Value(2.0)
     with disabled(without):
         f = pygrad.compile(lambda i, x: array([w * 3, 5.0, x * x, w])[i] * x, pygrad.index(0), 1.0)
@@ -148,7 +148,7 @@ def test_any_number_of_threads_adds_up_the_same(threads):
 # Outside of a trace -----------------------------------------------------------------------------------------------
 
 
-def test_an_index_chooses_at_once_what_its_integers_do():
+def test_an_index_outside_of_a_trace_selects_like_its_integers():
     x = array(np.arange(6.0).reshape(3, 2))
     i = pygrad.index([2, 0])
     assert np.array_equal(x[i].data, x.data[[2, 0]])
@@ -166,7 +166,7 @@ def test_an_index_chooses_at_once_what_its_integers_do():
 
 
 @pytest.mark.parametrize("x", [1.0, "1", [0.5], None, True, Value(1.0)])
-def test_an_index_is_made_of_integers(x):
+def test_an_index_must_be_made_of_integers(x):
     with pytest.raises(TypeError, match="an index must be made of integers"):
         pygrad.index(x)
 
@@ -200,13 +200,13 @@ def test_other_arguments_than_integers_in_range_are_refused():
         f(0)
 
 
-def test_an_index_that_chooses_nothing_may_be_anything():
+def test_an_unused_index_may_have_any_value():
     f = pygrad.compile(lambda i, x: x, pygrad.index(0), 1.0)
     assert f(10**6, 2.0) == 2
     assert f.value_and_grad(5, 2.0) == (2.0, (None, 1.0))
 
 
-def test_the_number_of_a_traced_index_is_not_to_be_had():
+def test_the_number_of_a_traced_index_cannot_be_read():
     values = [Value(1.0), Value(2.0)]
     uses = {
         "a list": lambda i: values[i],
@@ -231,7 +231,7 @@ def test_an_index_ends_with_its_trace():
         array(np.ones(2))[kept[0]]
 
 
-def test_lookups_leave_no_node_behind(no_leak):
+def test_lookups_leak_no_node(no_leak):
     table = array(np.arange(12.0).reshape(4, 3))
     f = pygrad.compile(lambda i: (table * 2)[i].sum(), pygrad.index(0))
     assert f.value_and_grad([0, 3])[0].tolist() == [6.0, 60.0]

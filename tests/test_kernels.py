@@ -1,4 +1,4 @@
-"""The vector kernels of Programs: each op, with vectors of each width, in batches that end anywhere in a tile."""
+"""The vector kernels of Programs: each op, with each instruction set, in batches that end anywhere in a tile."""
 
 import numpy as np
 import pytest
@@ -8,13 +8,13 @@ from pygrad._lib import lib
 from support import ops
 from support.programs import EDGES
 
-TILE = 64  # samples that a kernel computes at once; see PG_LANES_A_TILE
+TILE = 64  # samples that a kernel computes at once; see PG_TILE
 BATCHES = [1, 2, 3, 4, 5, 7, 8, 9, TILE - 1, TILE, TILE + 1, 2 * TILE - 1, 2 * TILE, 2 * TILE + 1]
 ULPS = 8  # of NumPy and of the kernel, together
 
 
 @pytest.fixture(params=[0, 1, 2])
-def lanes(request):
+def instruction_set(request):
     """An instruction set, each with vectors of another width."""
     if not lib.pg_test_use_instruction_set(request.param):
         pytest.skip(f"this machine does not have instruction set {request.param}")
@@ -45,7 +45,7 @@ def comparable(case, xs):
 
 
 @pytest.mark.parametrize("case", ops.ALL, ids=lambda case: case.name)
-def test_a_kernel_gives_the_scalar_function_s_numbers_in_batches_of_every_size(case, lanes):
+def test_a_kernel_gives_the_scalar_function_s_numbers_in_batches_of_every_size(case, instruction_set):
     f = pygrad.compile(case.write, *case.samples[0])
     xs = operands_of(case, max(BATCHES))
     with np.errstate(all="ignore"):
@@ -62,7 +62,7 @@ def test_a_kernel_gives_the_scalar_function_s_numbers_in_batches_of_every_size(c
 
 @pytest.mark.parametrize("case", [case for case in ops.ALL if case.arity == 2], ids=lambda case: case.name)
 @pytest.mark.parametrize("shared", [0, 1])
-def test_a_kernel_takes_an_operand_that_all_samples_share(case, shared, lanes):
+def test_a_kernel_takes_an_operand_that_all_samples_share(case, shared, instruction_set):
     f = pygrad.compile(case.write, *case.samples[0])
     xs = operands_of(case, max(BATCHES))
     for number in [*case.samples[0], 2.0, -0.5]:
@@ -74,7 +74,7 @@ def test_a_kernel_takes_an_operand_that_all_samples_share(case, shared, lanes):
 
 
 @pytest.mark.parametrize("case", ops.ALL, ids=lambda case: case.name)
-def test_a_kernel_of_an_adjoint_gives_the_slope_in_batches_of_every_size(case, lanes):
+def test_a_kernel_of_an_adjoint_gives_the_slope_in_batches_of_every_size(case, instruction_set):
     f = pygrad.compile(case.write, *case.samples[0])
     samples = np.array(case.samples).T
     true = case.slopes_at(*samples)

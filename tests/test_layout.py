@@ -85,6 +85,12 @@ def test_only_lib_imports_the_core():
     assert [module for module, path in FILES.items() if "_core" in {i for i, _ in imports_of(path)}] == ["_lib"]
 
 
+def test_only_files_of_os_include_the_system_s_headers():
+    system = re.compile(r"#include <(pthread|sched|unistd|windows|sys/.*)\.h>")
+    calling = {path.parent.name for path in CSRC.rglob("*.[chdi]*") if system.search(path.read_text(encoding="utf-8"))}
+    assert calling == {"os"}
+
+
 @pytest.mark.parametrize("path", sorted(CSRC.rglob("*.[chdi]*")), ids=lambda path: path.relative_to(CSRC).as_posix())
 def test_a_file_of_the_core_includes_only_what_is_below_it(path):
     rank = FOLDERS.index(path.parent.relative_to(CSRC).as_posix())

@@ -1,6 +1,5 @@
-/* os.h: what the core needs of the operating system. Private to the core, which calls the system here only, but
- * for the threads of pg_run(). Each system has one file that implements it: posix.c. Any thread may call these
- * functions. */
+/* os.h: what the core needs of the operating system. Private to the core, which calls the system here only.
+ * Each system has one file that implements it: posix.c. Any thread may call these functions. */
 #ifndef PYGRAD_OS_H
 #define PYGRAD_OS_H
 
@@ -22,6 +21,18 @@ bool pg_os_discard(void *at, size_t bytes);
 void pg_os_yield(void);
 /* A number that no other running thread has. */
 uintptr_t pg_os_thread(void);
+
+/* A thread that calls work(argument). The caller owns it: it stays where it is until it is joined. */
+typedef struct {
+  void (*work)(void *argument);
+  void *argument;
+  uintptr_t handle;
+} pg_os_worker;
+
+/* False, and nothing runs, if the system has no more threads. */
+bool pg_os_start(pg_os_worker *worker);
+/* Waits until work() has returned. */
+void pg_os_join(pg_os_worker *worker);
 
 /* From now on `before` is called in the parent before each fork, and `after` in parent and child after it.
  * False if there is no memory. */

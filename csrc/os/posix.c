@@ -40,6 +40,23 @@ void pg_os_yield(void) { sched_yield(); }
 
 uintptr_t pg_os_thread(void) { return (uintptr_t)pthread_self(); }
 
+static void *run(void *argument) {
+  const pg_os_worker *worker = argument;
+  worker->work(worker->argument);
+  return NULL;
+}
+
+bool pg_os_start(pg_os_worker *worker) {
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, run, worker) != 0) {
+    return false;
+  }
+  worker->handle = (uintptr_t)thread;
+  return true;
+}
+
+void pg_os_join(pg_os_worker *worker) { pthread_join((pthread_t)worker->handle, NULL); }
+
 bool pg_os_at_fork(void (*before)(void), void (*after)(void)) {
   return pthread_atfork(before, after, after) == 0;
 }

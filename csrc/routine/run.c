@@ -5,7 +5,6 @@
  * chunks' are added in their order. So the results do not depend on the number of threads, or on which of them
  * did what.
  */
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -155,30 +154,31 @@ static double *aligned(double *at) {
 }
 
 /* A helper has batched slots of its own. If there is no memory for them, the other threads do its work. */
-static void *help(void *argument) {
+static void help(void *argument) {
   job *j = argument;
   double *batched = pg_resize(NULL, ((size_t)j->r->batched * T + 2 * PAD) * sizeof *batched);
   if (batched) {
     run_chunks(j, aligned(batched));
     free(batched);
   }
-  return NULL;
 }
 
 /* Runs all chunks on at most so many threads, this one included: on fewer where the system has no more, or
  * where starting one takes as long as its share of the work. */
 static void run_batch(job *j, int threads, double *batched) {
-  pthread_t helpers[MAX_HELPERS];
+  pg_os_worker helpers[MAX_HELPERS];
   int started = 0;
   const double shares = threads > 1 ? (double)j->batch * most_ns_of(&j->r->phases[PG_BATCH]) / NS_A_THREAD : 1;
   const int most = j->chunks < shares ? (int)j->chunks : (int)shares, wanted = threads < most ? threads : most;
-  while (started + 1 < wanted && started < MAX_HELPERS && pg_may_allocate() &&
-         pthread_create(&helpers[started], NULL, help, j) == 0) {
-    started++;
+  for (; started + 1 < wanted && started < MAX_HELPERS && pg_may_allocate(); started++) {
+    helpers[started] = (pg_os_worker){.work = help, .argument = j};
+    if (!pg_os_start(&helpers[started])) {
+      break;
+    }
   }
   run_chunks(j, batched);
   while (started) {
-    pthread_join(helpers[--started], NULL);
+    pg_os_join(&helpers[--started]);
   }
 }
 

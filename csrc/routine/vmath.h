@@ -1,4 +1,5 @@
-/* vmath.h: exp, log, pow, tanh, sigmoid, sin and cos of PG_LANES doubles at once, in GCC's and clang's vectors.
+/* vmath.h: exp, log, pow, tanh, sigmoid, softplus, sin and cos of PG_LANES doubles at once, in the vectors of
+ * GCC and clang.
  *
  * For kernels.inc, which one file an instruction set includes. Before including this file, define:
  *
@@ -10,10 +11,9 @@
  *
  * Accuracy: the error is below one unit in the last place (at most 0.85 in 10^8 random arguments), that of sqrt
  * below half of one. Zeros, infinities, nans, overflow and underflow follow C99 Annex F, but errno and the
- * floating-point exceptions are undefined. Rounding must be to nearest, and the compiler must not contract a *
- * b + c
- * (-ffp-contract=off). Then the bits of a result depend only on the arguments in its lane and on PG_FMA; where
- * libm computes it, on libm.
+ * floating-point exceptions are undefined. Rounding must be to nearest, and the compiler must not contract
+ * a * b + c (-ffp-contract=off). Then the bits of a result depend only on the arguments in its lane and on
+ * PG_FMA; where libm computes it, on libm.
  *
  * Methods: those of fdlibm (Sun Microsystems, 1993), without tables or branches. Rare, difficult arguments go
  * to libm. Where one double is too short there are two (T. J. Dekker, A floating-point technique for extending
@@ -237,15 +237,19 @@ PG_INLINE vec v_log(vec x) {
 }
 
 /* max(x, 0) + log(1 + E) where E = e^-|x| = 2^k (1 + m). 1 + E is a pair u, of which log takes the hi: the lo
- * adds lo / hi. Only where E is so small that hi is 1, this is all that is left. */
+ * adds lo / hi. Below 2^-30, where u has too few digits of E, log(1 + E) is E - E^2/2. */
 PG_INLINE vec v_softplus(vec x) {
   const vec y = -v_fabs(x), one = v_splat(1);
   const vec_scaled e = v_exp_pair(v_select(y < -746.0, v_splat(-746), y), (vec){0});
   const vec power = v_scale(one, e.n);
-  const vec_pair m = v_one_plus(e.m), u = v_sum(one, power * m.hi);
-  const vec_pair log_u = v_log_parts(u.hi);
-  const vec_pair lead = v_two_sum(v_select(x > 0.0, x, (vec){0}), log_u.hi);
-  const vec sum = lead.hi + (lead.lo + (log_u.lo + (u.lo + power * m.lo) / u.hi));
+  const vec_pair m = v_one_plus(e.m), big_e = {power * m.hi, power * m.lo};
+  const vec_pair u = v_sum(one, big_e.hi), log_u = v_log_parts(u.hi);
+  const ivec tiny = big_e.hi < 0x1p-30;
+  const vec_pair log_1_e = {
+      v_select(tiny, big_e.hi, log_u.hi),
+      v_select(tiny, big_e.lo - 0.5 * big_e.hi * big_e.hi, log_u.lo + (u.lo + big_e.lo) / u.hi)};
+  const vec_pair lead = v_two_sum(v_select(x > 0.0, x, (vec){0}), log_1_e.hi);
+  const vec sum = lead.hi + (lead.lo + log_1_e.lo);
   return v_select(x < HUGE_VAL, sum, x); /* else inf or nan */
 }
 

@@ -1,4 +1,4 @@
-"""Programs compiled without some of the optimizations, so that the others are tested alone."""
+"""Disable optimizations of Programs, to test the others alone."""
 
 import contextlib
 
@@ -10,7 +10,7 @@ WITHOUT = [0, *OPTIMIZATIONS, sum(OPTIMIZATIONS)]
 
 @contextlib.contextmanager
 def disabled(optimizations):
-    """Programs that are made here, by compile or by loading, do without these optimizations, also later."""
+    """Disable these optimizations for Programs that are compiled or loaded in the block; they stay disabled later."""
     lib.pg_test_disable(optimizations)
     try:
         yield

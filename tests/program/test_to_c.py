@@ -1,4 +1,4 @@
-"""`Program.to_c`: a C file that a compiler takes without a warning, and that computes what the Program does."""
+"""`Program.to_c` writes a C file that compiles without a warning and computes what the Program does."""
 
 import os
 import random
@@ -41,7 +41,7 @@ class Exported:
         return getattr(self._library, f"{self._name}_{what}")
 
     def _call(self, what, *args):
-        """Calls with NumPy arrays, and with a work array that ends where the file says."""
+        """Call a function with NumPy arrays and a work array of the stated size, and check that it stays within it."""
         work = np.full(self._get("WORK") + 8, np.nan)
         work[-8:] = 7.0
         pointers = [self._ffi.cast("double *", x.ctypes.data) if isinstance(x, np.ndarray) else x for x in args]
@@ -69,7 +69,7 @@ class Exported:
 
 
 def exported(*programs):
-    """An `Exported` for each of the Programs, whose files one call of the compiler makes a library of."""
+    """An `Exported` for each Program; one call of the compiler makes a library of all files."""
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder, f"f{k}.c") for k in range(len(programs))]
         ffi = FFI()
@@ -84,7 +84,7 @@ def exported(*programs):
 
 
 def of_program(f, *args, cotangent=1.0):
-    """What `Exported.gradient` gives, by the Program."""
+    """The same as `Exported.gradient`, computed by the Program."""
     f.parameters.grad = 0.0
     value, gradients = f.value_and_grad(*args, cotangent=cotangent)
     inputs = [np.zeros(np.shape(x)) if g is None else g for x, g in zip(args, gradients)]
@@ -200,7 +200,7 @@ def test_elements_of_a_table_may_be_arguments_and_constants():
     assert c.gradient([1.0, 2.0, 4.0, 1.0]).tolist() == [75.0, 0.0, 0.0, 0.0, 0.0]
 
 
-def test_a_long_program_is_made_of_parts(tmp_path):
+def test_a_long_program_is_split_into_functions(tmp_path):
     def long(x, y):
         for k in range(500):
             x, y = (x * 0.5 + y.sin(), x - 0.1 * y) if k % 7 else (y.cos(), x)
@@ -213,7 +213,7 @@ def test_a_long_program_is_made_of_parts(tmp_path):
     assert (tmp_path / "long.c").read_text().count("static void long_gradient_part_") > 2
 
 
-def test_results_come_one_after_the_other():
+def test_results_are_stored_one_after_the_other():
     w = pygrad.array([[1.0, 2.0], [3.0, 4.0]])
     f = pygrad.compile(lambda x, y: {"a": [w * y, 7, x], "b": (x.sum(), y)}, np.zeros(3), 0.0)
     (c,) = exported(f)
@@ -221,7 +221,7 @@ def test_results_come_one_after_the_other():
     assert not hasattr(c._library, "f0_gradient")
 
 
-def test_what_has_no_inputs_no_parameters_or_no_outputs_has_none_in_c():
+def test_programs_without_inputs_parameters_or_outputs_can_be_written():
     w = Value(3.0)
     made = [
         pygrad.compile(lambda: w * 2),
@@ -238,13 +238,13 @@ def test_what_has_no_inputs_no_parameters_or_no_outputs_has_none_in_c():
     assert empty.gradient(None).tolist() == [0.0]
 
 
-def test_numbers_are_read_back_to_the_same_bits():
+def test_numbers_are_written_with_all_their_bits():
     rng = np.random.default_rng(1)
     numbers = np.array([*EDGES, 1e6, 999999.0, 1e22, 0.1, np.pi, 2.2250738585072014e-308, *rng.normal(size=50)])
     numbers = np.concatenate([numbers, -numbers, np.ldexp(rng.uniform(1, 2, 50), rng.integers(-1074, 1023, 50))])
     w = pygrad.array(numbers)
     as_parameters, as_constants = exported(pygrad.compile(lambda: w), pygrad.compile(lambda: numbers))
-    numbers[np.isnan(numbers)] = as_parameters.value(None)[np.isnan(numbers)]  # which nan it is does not matter
+    numbers[np.isnan(numbers)] = as_parameters.value(None)[np.isnan(numbers)]  # the payload of a nan does not matter
     assert as_parameters.value(None).tobytes() == numbers.tobytes()
     numbers[np.isnan(numbers)] = as_constants.value(None)[np.isnan(numbers)]
     assert as_constants.value(None).tobytes() == numbers.tobytes()
@@ -253,7 +253,7 @@ def test_numbers_are_read_back_to_the_same_bits():
 # Files ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_docstring_s_program_prints_what_it_says(tmp_path):
+def test_the_program_in_the_docstring_prints_what_it_shows(tmp_path):
     doc = textwrap.dedent(pygrad.Program.to_c.__doc__)
     says = re.search(r'prints "(.*?)", then "(.*?)"', doc).groups()
     factor = Value(3.0)
@@ -264,7 +264,7 @@ def test_the_docstring_s_program_prints_what_it_says(tmp_path):
     assert tuple(printed.splitlines()) == says == ("12", "12, 4")
 
 
-def test_the_file_can_be_a_unit_of_its_own_of_any_standard(tmp_path):
+def test_the_file_compiles_alone_under_any_standard(tmp_path):
     random.seed(0)
     model = nn.MLP(2, [4, 1])
     pygrad.compile(lambda x, i: model(x).sigmoid() * x[i], np.zeros(2), pygrad.index(0)).to_c(tmp_path / "f.c")
@@ -286,8 +286,8 @@ def test_the_comment_says_which_inputs_are_which_argument(tmp_path):
     ]
 
 
-def test_names_begin_with_that_of_the_function_or_with_the_one_given(tmp_path):
-    def exp(x):  # which C has, too
+def test_names_begin_with_the_given_name_or_the_function_s(tmp_path):
+    def exp(x):  # also a function of C
         return x.sigmoid()
 
     path = tmp_path / "code.c"
@@ -300,14 +300,14 @@ def test_names_begin_with_that_of_the_function_or_with_the_one_given(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["", "a b", "1st", "f-g", "f()", "größe", "f\n", "*/"])
-def test_what_is_no_name_in_c_is_refused(tmp_path, name):
+def test_a_name_that_is_invalid_in_c_is_refused(tmp_path, name):
     f = pygrad.compile(lambda x: x, 1.0)
     with pytest.raises(ValueError, match=re.escape(f"got {name!r}")):
         f.to_c(tmp_path / "f.c", name)
     assert not list(tmp_path.iterdir())
 
 
-def test_where_no_file_can_be_written_there_is_an_os_error_and_no_other_file(tmp_path):
+def test_an_unwritable_path_is_an_os_error_and_leaves_no_file(tmp_path):
     f = pygrad.compile(lambda x: x, 1.0)
     (tmp_path / "folder").mkdir()
     with pytest.raises(IsADirectoryError):

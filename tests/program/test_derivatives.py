@@ -1,4 +1,4 @@
-"""`jvp`, `jacobian`, `hvp` and `hessian` of a Program: derivatives of the reference's values and gradients."""
+"""`jvp`, `jacobian`, `hvp` and `hessian` of a Program, compared with the reference."""
 
 import random
 
@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from test_program import ERRORS, RECORDED, agree, expected, function, numbers, possible, seeds, some
 
 import pygrad
 from pygrad import Value, nn, reference
 from pygrad._lib import lib
 from support import on_cpython, ops
+from support.compiled import numbers, seeds, some
 from support.optimizations import WITHOUT, disabled
-from support.programs import programs
+from support.programs import ERRORS, RECORDED, agree, expected, function, possible, programs
 
 ROUGH = {name for case in ops.METHODS if case.stops or not case.smooth for name in (case.name, f"{case.name}x")}
 ROUGH |= {name for case in ops.OPERATORS if not case.smooth for name in (case.symbol, f"x{case.symbol}")}
@@ -112,7 +112,7 @@ def second(fn, x, direction, h):
 
 
 def raises_zero(steps, numbers):
-    """Whether a step is a power of 0, whose second derivative is 0 * inf, and nan, as in JAX."""
+    """Whether a step is a power of 0: its second derivative is 0 * inf, which is nan, as in JAX."""
     values = [reference.Value(x) for x in numbers]
     for name, i, j, x in steps:
         a, b = values[-1 - i % len(values)], values[-1 - j % len(values)]
@@ -149,7 +149,7 @@ def test_hvp_is_the_difference_of_the_reference_s_gradients(without, steps, prim
 
 
 @pytest.mark.parametrize("without", WITHOUT)
-def test_the_hessian_of_a_power_of_two_values_is_the_known_one(without):
+def test_the_hessian_of_a_power_of_two_values_is_correct(without):
     with disabled(without):
         f = pygrad.compile(lambda x, y: x**y, 1.0, 1.0)
     x, y = np.array([[0.5, 1.0, 2.5], [3.0, -1.5, 0.25]])
@@ -166,7 +166,7 @@ def rosenbrock(x):
 
 
 @pytest.mark.parametrize("batch", [None, 1, 70])
-def test_the_hessian_of_rosenbrock_s_function_is_the_known_one(batch):
+def test_the_hessian_of_rosenbrock_s_function_is_correct(batch):
     n = 5
     x = np.random.default_rng(1).uniform(-2, 2, (batch or 1, n))
     true = np.zeros((batch or 1, n, n))
@@ -193,7 +193,7 @@ def test_many_directions_at_one_point_are_a_batch():
     assert values.shape == (3,)
 
 
-def test_what_is_shared_has_a_product_for_each_sample_of_a_batch():
+def test_a_shared_argument_has_a_product_for_each_sample():
     f = pygrad.compile(lambda x, y: x**3 * y**2, 1.0, 1.0)
     x = np.array([1.0, 2.0, 3.0])
     by_x, by_y = f.hvp((x, 2.0), (0.0, 1.0))
@@ -212,7 +212,7 @@ def test_the_hessian_by_arguments_of_any_structure_is_in_both_structures():
     assert h[1][1].tolist() == [[0.0, 36.0], [36.0, 30.0]]
 
 
-def test_second_derivatives_of_a_model_leave_its_grads_alone():
+def test_second_derivatives_of_a_model_do_not_change_its_grads():
     random.seed(0)
     model = nn.MLP(2, [4, 1])
     f = pygrad.compile(lambda x: model(x).tanh(), np.zeros(2))
@@ -229,7 +229,7 @@ def test_second_derivatives_of_a_model_leave_its_grads_alone():
         np.testing.assert_allclose(hessian[~kinks, i], ((ahead - behind) / (2 * h))[~kinks], atol=1e-6)
 
 
-def test_second_derivatives_go_through_lookups():
+def test_second_derivatives_pass_through_lookups():
     table = pygrad.array(np.arange(1.0, 7.0).reshape(3, 2))
     f = pygrad.compile(lambda i, x: (table[i] * x).sum() ** 2 * x[i], pygrad.index(0), np.ones(2))
     i, x = 1, np.array([0.5, -2.0])
@@ -256,7 +256,7 @@ def test_any_number_of_threads_gives_the_same_derivatives(batch):
     assert len(found) == 1
 
 
-def test_a_batch_of_none_has_no_derivatives():
+def test_an_empty_batch_has_empty_derivatives():
     f = pygrad.compile(rosenbrock, np.zeros(3))
     none = np.empty((0, 3))
     assert f.jvp((none,), (np.ones(3),))[1].shape == (0,)
@@ -288,14 +288,14 @@ def test_tangents_of_another_shape_are_refused():
 
 
 @pytest.mark.parametrize("method", ["hvp", "hessian"])
-def test_second_derivatives_are_those_of_one_scalar(method):
+def test_second_derivatives_require_a_scalar_result(method):
     f = pygrad.compile(lambda x: [x, x], 1.0)
     args = ((1.0,), (1.0,)) if method == "hvp" else (1.0,)
     with pytest.raises(TypeError, match=rf"{method}\(\) needs a function with one scalar result"):
         getattr(f, method)(*args)
 
 
-def test_derivatives_that_are_not_finite_are_raised_if_wanted():
+def test_check_finite_raises_for_derivatives_that_are_not_finite():
     f = pygrad.compile(lambda x: x.sqrt(), 1.0, check_finite=True)
     with pytest.raises(FloatingPointError, match="a tangent of <lambda> is inf"):
         f.jvp((0.0,), (1.0,))

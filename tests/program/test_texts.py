@@ -1,0 +1,100 @@
+"""Warnings, check_finite, repr() and str() of a Program."""
+
+import math
+import os
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+import pygrad
+from pygrad import TraceWarning, Value
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda x, y: x if x.data > 0 else -x,
+        lambda x, y: x * float(x),
+        lambda x, y: x * str(x * 2).count("0"),
+        lambda x, y: x * y.data[0],
+        lambda x, y: x * (y * 2).data[0],
+        lambda x, y: x * y[0].data,
+        lambda x, y: (x * x).backward() or x.grad * x,
+        lambda x, y: x * y.grad[0],
+        lambda x, y: setattr(x, "data", 7.0) or x * 2,
+        lambda x, y: setattr(y, "data", [7.0, 7.0]) or y.sum() * x,
+    ],
+)
+def test_reading_or_setting_a_traced_number_raises_a_warning(fn):
+    with pytest.warns(TraceWarning, match=r"<lambda>\(\) read or set the numbers of [1-9]") as caught:
+        f = pygrad.compile(fn, 2.0, np.ones(2))
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    f(1.0, [5.0, 5.0])
+
+
+def test_reading_the_number_of_a_parameter_raises_no_warning():
+    w = Value(2.0)
+    assert pygrad.compile(lambda x: x * w.data, 1.0)(3.0) == 6
+
+
+def test_check_finite_raises_for_results_that_are_not_finite():
+    w = Value(0.0)
+    f = pygrad.compile(lambda x: [x, x.log()], 1.0, check_finite=True)
+    assert f(1.0) == [1.0, 0.0]
+    with pytest.raises(FloatingPointError, match=r"a result of <lambda> is -inf, at index \(1,\)"):
+        f(0.0)
+    with pytest.raises(FloatingPointError, match=r"a result of <lambda> is nan, at index \(2, 1\)"):
+        f([1.0, 2.0, -1.0])
+    g = pygrad.compile(lambda x, y: x.sqrt() + y, 1.0, 1.0, check_finite=True)
+    with pytest.raises(FloatingPointError, match="the gradient by argument 0 of <lambda> is inf"):
+        g.value_and_grad(0.0, 1.0)
+    w.data = 1.0
+    h = pygrad.compile(lambda x: w.sqrt() * x, 1.0, check_finite=True)
+    assert h.value_and_grad(1.0) == (1.0, (1.0,))
+    w.data, w.grad = 0.0, 0.0
+    with pytest.raises(FloatingPointError, match="the gradient by a parameter of <lambda> is inf"):
+        h.value_and_grad(1.0)
+    assert w.grad == 0
+    assert pygrad.compile(lambda x: x.log(), 1.0)(0.0) == -math.inf
+
+
+def test_str_of_a_program_lists_its_instructions():
+    w, table = Value(2.0), pygrad.array([1.0, 5.0])
+    f = pygrad.compile(lambda x, i: (w * x).sum() * table[i] + 0.5, np.zeros(3), pygrad.index(0))
+    assert repr(f) == "<Program of <lambda>: 4 inputs, 3 parameters, 18 instructions>"
+    recorded = str(f)
+    for line in ["%0 = parameter 0", "= input 2", "* %0", "= 0.5", "= lookup", "return %17"]:
+        assert line in recorded
+    assert "code for" not in recorded
+    f.value_and_grad(np.zeros((2, 3)), 1)
+    code = str(f)[len(recorded) :]
+    for line in [
+        "code for ((True, False, False), 1):",
+        "parameters: s0..2",
+        "input 0 to 2: b0..2",
+        "constant 0.5: ",
+        "once, before the batch:",
+        "for each tile of the batch:",
+        "t < 3: s0 b0[t]",
+        "+= total",
+        "= scatter {",
+        "results:",
+    ]:
+        assert line in code
+
+
+@pytest.mark.skipif(not shutil.which("localedef"), reason="makes a locale")
+def test_a_locale_with_decimal_commas_changes_no_derivative(python, tmp_path):
+    made = subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", tmp_path / "de_DE.UTF-8"], capture_output=True)
+    if made.returncode:
+        pytest.skip("there is no de_DE")
+    code = """if True:
+        import locale, pygrad
+        locale.setlocale(locale.LC_ALL, "de_DE.UTF-8")
+        assert locale.localeconv()["decimal_point"] == ","
+        print(pygrad.compile(lambda x: x.sqrt() + x.log(), 1.0).value_and_grad(1.0))
+    """
+    assert python(code, env={**os.environ, "LOCPATH": str(tmp_path)}).split() == ["(1.0,", "(1.5,))"]

@@ -1,0 +1,52 @@
+"""Checks of Programs against the reference."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+import pygrad
+from pygrad import Value
+from support.programs import EDGES, agree, expected
+
+BATCHES = [1, 7, 8, 9, 63, 64, 65]
+
+
+def some(x, n, rng):
+    """n numbers: moderate ones, edges, and x itself."""
+    return np.where(rng.random(n) < 0.1, rng.choice([*EDGES, x], n), rng.uniform(-2, 2, n))
+
+
+def check(fn, numbers, parameters, shared, batch, rng, **options):
+    """Check a Program against the reference, for one sample (batch None) or a batch with some arguments shared."""
+    leaves = [Value(x) for x in parameters]
+    f = pygrad.compile(lambda *args: fn(Value, [*args, *leaves]), *numbers, **options)
+    args = [x if batch is None or s else some(x, batch, rng) for x, s in zip(numbers, shared)]
+    cotangent = 1.0 if batch is None or rng.random() < 0.5 else rng.uniform(-2, 2, batch)
+    shape = np.broadcast_shapes(*(np.shape(x) for x in [*args, cotangent]))
+    samples = np.array([np.broadcast_to(x, shape).ravel() for x in [*args, *parameters, cotangent]]).T.tolist()
+    truths = [expected(fn, sample, weight) for *sample, weight in samples]
+    for v in leaves:
+        v.grad = 2.0
+    values, grads = f.value_and_grad(*args, cotangent=cotangent)
+    results = np.broadcast_to(f(*args), shape)
+    assert np.shape(values) == shape
+    for i, truth in enumerate(truths):
+        if truth is not None:
+            agree([np.ravel(values)[i], np.ravel(results)[i]], truth[0][0], truth[1][0])
+    found = [*grads, *(v.grad - 2.0 for v in leaves)]
+    for k, gradient in enumerate(found, 1):
+        if np.ndim(gradient):
+            for ours, truth in zip(gradient, truths):
+                if truth is not None:
+                    agree(ours, truth[0][k], truth[1][k])
+        elif all(truth is not None for truth in truths):
+            exact, off = ([truth[part][k] for truth in truths] for part in (0, 1))
+            with np.errstate(all="ignore"):
+                agree(gradient, np.sum(exact), np.sum(off) + 1e-12 * (2 + np.sum(np.abs(exact))))
+
+
+numbers = st.lists(st.floats(-2, 2), min_size=1, max_size=4)
+seeds = st.integers(0, 1 << 32)
+
+
+def bits(x):
+    return np.ascontiguousarray(x).tobytes()
