@@ -11,7 +11,7 @@ import pytest
 import pygrad
 from pygrad import Value
 from pygrad import functional as F
-from support import live_nodes
+from support import live_nodes, on_cffi
 
 
 def test_arguments_unlike_the_traced_ones_are_refused():
@@ -85,6 +85,7 @@ def test_the_parameters_cannot_be_assigned():
     assert f.parameters.tolist() == [w]
 
 
+@on_cffi
 def test_a_dead_result_is_a_reference_error(no_leak):
     def fn(x):
         y = x * 2
