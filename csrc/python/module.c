@@ -60,6 +60,9 @@ static PyObject *living(PyObject *module, PyObject *id) {
   return value ? value : Py_NewRef(Py_None);
 }
 
+/* A function of arrays.c in the table of functions. */
+#define ARRAYS(function) (PyCFunction)(void (*)(void)) function
+
 static PyMethodDef FUNCTIONS[] = {
     {"derive", pg_value_derive, METH_VARARGS, NULL},
     {"new_handle", new_handle, METH_O, NULL},
@@ -69,6 +72,18 @@ static PyMethodDef FUNCTIONS[] = {
     {"backward_from", pg_python_backward_from, METH_O, NULL},
     {"set_hooks", pg_python_set_hooks, METH_VARARGS, NULL},
     {"after_fork", pg_python_after_fork, METH_NOARGS, NULL},
+    {"map_unary", ARRAYS(pg_python_map_unary), METH_FASTCALL, NULL},
+    {"map_binary", ARRAYS(pg_python_map_binary), METH_FASTCALL, NULL},
+    {"map_number", ARRAYS(pg_python_map_number), METH_FASTCALL, NULL},
+    {"reduce", ARRAYS(pg_python_reduce), METH_FASTCALL, NULL},
+    {"matmul", ARRAYS(pg_python_matmul), METH_FASTCALL, NULL},
+    {"softmax", ARRAYS(pg_python_softmax), METH_FASTCALL, NULL},
+    {"log_softmax", ARRAYS(pg_python_log_softmax), METH_FASTCALL, NULL},
+    {"rms_norm", ARRAYS(pg_python_rms_norm), METH_FASTCALL, NULL},
+    {"leaves", ARRAYS(pg_python_leaves), METH_FASTCALL, NULL},
+    {"hold_all", ARRAYS(pg_python_hold_all), METH_FASTCALL, NULL},
+    {"holder", ARRAYS(pg_python_holder), METH_FASTCALL, NULL},
+    {"set_in_c_order", pg_python_set_in_c_order, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 
