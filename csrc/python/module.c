@@ -38,6 +38,27 @@ static PyObject *new_handles(PyObject *module, PyObject *buffer) {
   return list;
 }
 
+/* ids_of(list): the ids of Values, as bytes; None if one is not a plain Value. */
+static PyObject *ids_of(PyObject *module, PyObject *values) {
+  (void)module;
+  if (!PyList_Check(values)) {
+    PyErr_SetString(PyExc_TypeError, "a list is needed");
+    return NULL;
+  }
+  const Py_ssize_t count = PyList_Size(values);
+  PyObject *bytes = PyBytes_FromStringAndSize(NULL, count * (Py_ssize_t)sizeof(pg_id));
+  pg_id *ids = bytes ? (pg_id *)(void *)PyBytes_AsString(bytes) : NULL;
+  for (Py_ssize_t i = 0; i < count && ids; i++) {
+    PyObject *value = PyList_GetItem(values, i);
+    if (!pg_is_exact_value(value) || !pg_value_id(value)) {
+      Py_DECREF(bytes);
+      Py_RETURN_NONE;
+    }
+    ids[i] = pg_value_id(value);
+  }
+  return bytes;
+}
+
 /* test_fail_objects(successes): for tests, as pg_test_fail_allocations. */
 static PyObject *test_fail_objects(PyObject *module, PyObject *successes) {
   (void)module;
@@ -68,6 +89,7 @@ static PyMethodDef FUNCTIONS[] = {
     {"new_handle", new_handle, METH_O, NULL},
     {"new_handles", new_handles, METH_O, NULL},
     {"test_fail_objects", test_fail_objects, METH_O, NULL},
+    {"ids_of", ids_of, METH_O, NULL},
     {"living", living, METH_O, NULL},
     {"backward_from", pg_python_backward_from, METH_O, NULL},
     {"set_hooks", pg_python_set_hooks, METH_VARARGS, NULL},
