@@ -12,6 +12,7 @@ import numpy as np
 
 from pygrad._lib import NULL, Ids, Numbers, c_doubles, c_ids, c_ids_of, fast, lib
 
+
 def _map_unary(op: int, a: Ids, out: Ids) -> int:
     return lib.pg_map_unary(op, out.size, c_ids_of(a), c_ids(out))
 

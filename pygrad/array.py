@@ -795,7 +795,7 @@ def _map_binary(code: int, symbol: str, x: Array, y: Array) -> Array:
 
 
 def _broadcast(*arrays: Ids) -> list[Ids]:
-    """The ids in one shape, repeated. Unlike numpy.broadcast_arrays it copies them, as C needs them, in half the time."""
+    """The ids in one shape, repeated: copies, which C needs, in half the time of numpy.broadcast_arrays."""
     try:
         shape = np.broadcast(*arrays).shape
     except ValueError:

@@ -4,9 +4,9 @@
 #include "graph/arena.h"
 #include "pymath.h"
 
-/* Parameters are updated a few at a time, in the lanes of vectors. Their numbers are scattered over the arena: so
- * they go from there to a vector, and back, one by one, but never through an array in between. (A processor that
- * loads a vector soon after its parts were stored one by one waits until all of them are in its cache.) */
+/* Parameters are updated a few at a time, in the lanes of vectors. Their numbers are scattered over the arena:
+ * so they go from there to a vector, and back, one by one, but never through an array in between. (A processor
+ * that loads a vector soon after its parts were stored one by one waits until all of them are in its cache.) */
 enum { LANES = 4 };
 typedef double lanes __attribute__((vector_size(LANES * sizeof(double))));
 

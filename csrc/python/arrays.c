@@ -1,5 +1,5 @@
-/* arrays.c: what Arrays need of C: the bulk builders on NumPy arrays of ids, and the type that holds their nodes.
- * The twin of the Python in pygrad/_bulk.py. */
+/* arrays.c: what Arrays need of C: the bulk builders on NumPy arrays of ids, and the type that holds their
+ * nodes. The twin of the Python in pygrad/_bulk.py. */
 #include "python/python.h"
 
 #include <string.h>
@@ -8,8 +8,8 @@ static pg_python *const P = &pg_the_python;
 
 /* NumPy arrays ------------------------------------------------------------------------------------------- */
 
-/* What NumPy documents as its array interface for C, which needs none of NumPy's headers, and takes a third of the
- * time that the buffer protocol takes. */
+/* What NumPy documents as its array interface for C, which needs none of NumPy's headers, and takes a third of
+ * the time that the buffer protocol takes. */
 typedef struct {
   int two; /* which tells that this is such a struct */
   int axes;
@@ -21,7 +21,7 @@ typedef struct {
   PyObject *description;
 } array_interface;
 
-enum { C_CONTIGUOUS = 1, ALIGNED = 0x100, WRITABLE = 0x400 };
+enum { C_CONTIGUOUS = 1, ALIGNED = 0x100, NATIVE = 0x200, WRITABLE = 0x400 };
 
 /* An array of ids, or of floats. */
 typedef struct {
@@ -47,8 +47,8 @@ static int look_at(array *x, PyObject *numpy, char kind, size_t bytes) {
   if (!interface) {
     return -1;
   }
-  if (interface->kind != kind || (size_t)interface->item_bytes != bytes) {
-    PyErr_Format(PyExc_TypeError, "an array must have the type %c%zu", kind, bytes);
+  if (interface->kind != kind || (size_t)interface->item_bytes != bytes || !(interface->flags & NATIVE)) {
+    PyErr_Format(PyExc_TypeError, "an array of the type %c%zu is needed", kind, bytes);
     return -1;
   }
   x->ids = interface->data;
@@ -132,11 +132,15 @@ static bool take(arguments *x, const char *kinds, PyObject *const *args, Py_ssiz
   return true;
 }
 
-/* Lets go of the arguments, and returns the status, or NULL if there is an exception. */
-static PyObject *finish(arguments *x, int status) {
+static void drop(arguments *x) {
   for (size_t i = 0; i < x->array_count; i++) {
     drop_array(&x->arrays[i]);
   }
+}
+
+/* Lets go of the arguments, and returns the status, or NULL if there is an exception. */
+static PyObject *finish(arguments *x, int status) {
+  drop(x);
   return PyErr_Occurred() ? NULL : PyLong_FromLong(status);
 }
 
@@ -309,7 +313,7 @@ PyObject *pg_python_holder(PyObject *module, PyObject *const *args, Py_ssize_t c
   arguments x;
   holder *h = NULL;
   if (take(&x, "rn", args, count)) {
-    h = PyObject_New(holder, P->holder_type);
+    h = pg_may_allocate_object() ? PyObject_New(holder, P->holder_type) : NULL;
     if (h) {
       h->array = Py_NewRef(args[0]);
       h->ids = x.arrays[0].ids;
@@ -319,7 +323,7 @@ PyObject *pg_python_holder(PyObject *module, PyObject *const *args, Py_ssize_t c
       pg_release_all(x.arrays[0].count, x.arrays[0].ids);
     }
   }
-  Py_XDECREF(finish(&x, PG_OK));
+  drop(&x);
   return (PyObject *)h;
 }
 
