@@ -14,8 +14,8 @@
  * memory; `at` is unchanged then. */
 void *pg_resize(void *at, size_t bytes);
 
-/* False where a test wants the next allocation to fail. pg_resize() asks it. Whoever gets memory or a thread
- * from the system in another way asks it first, so that tests can make that fail, too. */
+/* False where a test wants the next allocation to fail. pg_resize() calls it. Call it before getting memory or
+ * a thread from the system in another way, so that tests can make that fail, too. */
 bool pg_may_allocate(void);
 
 /* The only static state of the core besides the arena. Programs run with the initial values; the functions

@@ -8,9 +8,8 @@
 4.0
 """
 
-from importlib.metadata import version
-
 from pygrad import functional, nn, optim
+from pygrad._lib import VERSION
 from pygrad.array import Array, array, concatenate, stack, where
 from pygrad.checkpoint import load, save
 from pygrad.dropin import as_micrograd
@@ -45,4 +44,4 @@ __all__ = [
     "stack",
     "where",
 ]
-__version__ = version("pygrad")
+__version__ = VERSION

@@ -13,6 +13,7 @@ import os
 import platform
 import sys
 import sysconfig
+from importlib.metadata import version
 from typing import Any, Callable
 
 import numpy as np
@@ -27,6 +28,7 @@ except ImportError as missing:
 __all__ = [
     "NULL",
     "OPS",
+    "VERSION",
     "Ids",
     "Numbers",
     "c_doubles",
@@ -39,6 +41,8 @@ __all__ = [
     "lib",
     "text",
 ]
+
+VERSION = version("pygrad")  # read once: it is parsed from the metadata of the package
 
 
 def _load_fast() -> Any:

@@ -69,11 +69,12 @@ def test_the_memory_of_a_node_is_measured_in_a_separate_process(name):
         pytest.skip("resident memory is read from /proc")
     low, high = {"value": (32, 40), "reference": (200, 2000)}[name]
     assert low <= memory.bytes_a_node(name) <= high
+    assert memory.bytes_a_node(name, held=True) >= low
 
 
 def test_unmeasurable_memory_is_reported_with_the_reason(monkeypatch):
-    monkeypatch.setattr(memory, "CHILD_CODE", "raise SystemExit('it is full: {!r} {}')")
-    with pytest.raises(RuntimeError, match="it is full: 'value' 1000000"):
+    monkeypatch.setattr(memory, "CHILD_CODE", "raise SystemExit('it is full: {!r} {} {}')")
+    with pytest.raises(RuntimeError, match="it is full: 'value' 1000000 False"):
         memory.bytes_a_node("value")
 
 

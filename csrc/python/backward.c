@@ -15,6 +15,9 @@ PyObject *pg_python_set_hooks(PyObject *module, PyObject *args) {
   if (!PyArg_ParseTuple(args, "O!OO", &PyDict_Type, &late, &drop, &fail)) {
     return NULL;
   }
+  Py_XDECREF(P->late_closures);
+  Py_XDECREF(P->drop_unused);
+  Py_XDECREF(P->fail);
   P->late_closures = Py_NewRef(late);
   P->drop_unused = Py_NewRef(drop);
   P->fail = Py_NewRef(fail);

@@ -187,6 +187,18 @@ PyObject *pg_value_new(pg_id id) {
   return (PyObject *)v;
 }
 
+PyObject *pg_value_for(pg_id id) {
+  PyObject *value = pg_value_living(id);
+  if (value) {
+    return value;
+  }
+  if (pg_hold(id)) {
+    PyErr_SetString(PyExc_ReferenceError, "the node was freed");
+    return NULL;
+  }
+  return pg_value_new(id);
+}
+
 int pg_value_set_id(pg_value *v, pg_id id) {
   const pg_id had = v->id;
   if (had) {

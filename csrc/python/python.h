@@ -85,6 +85,8 @@ PyObject *pg_value_new(pg_id id);
 /* Gives a Value another node, of which it takes over one hold; 0: none. -1 with MemoryError set, and then that
  * hold is released. */
 int pg_value_set_id(pg_value *v, pg_id id);
+/* The Value of a live node: the living one, or else a new one. A new reference. */
+PyObject *pg_value_for(pg_id id);
 /* The living Value of a node, a new reference, or NULL (no exception is set). */
 PyObject *pg_value_living(pg_id id);
 

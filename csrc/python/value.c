@@ -398,6 +398,41 @@ static int set_attribute(PyObject *self, PyObject *name, PyObject *to) {
   return PyObject_GenericSetAttr(self, name, to);
 }
 
+/* Whether the Values were added to the set of those that a node was computed from. */
+static bool add_operands(PyObject *set, pg_id id) {
+  const int arity = pg_op_arity(pg_op(id));
+  for (int which = 0; which < arity; which++) {
+    PyObject *operand = pg_value_for(pg_operand(id, which));
+    const bool added = operand && !PySet_Add(set, operand);
+    Py_XDECREF(operand);
+    if (!added) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* Pins, and the children of an op in Python, are for the Python class. */
+static PyObject *get_prev(PyObject *self, void *unused) {
+  (void)unused;
+  if (!pg_value_id(self) || pg_value_rare(pg_value_of(self))) {
+    PyObject *property = PyObject_GetAttrString(P->class, "_prev");
+    PyObject *prev = property ? PyObject_CallMethod(property, "__get__", "O", self) : NULL;
+    Py_XDECREF(property);
+    return prev;
+  }
+  PyObject *set = PySet_New(NULL);
+  if (set && !add_operands(set, pg_value_id(self))) {
+    Py_CLEAR(set);
+  }
+  return set;
+}
+
+static int set_prev(PyObject *self, PyObject *to, void *unused) {
+  (void)unused;
+  return set_otherwise(self, "_prev", to);
+}
+
 /* Those of pg_rare: Python code keeps objects in them. */
 typedef struct {
   const char *name;
@@ -430,13 +465,10 @@ static rare_attribute CLOSURE = {"_closure", offsetof(pg_rare, closure)},
                       SYMBOL = {"_symbol", offsetof(pg_rare, symbol)};
 
 static PyGetSetDef ATTRIBUTES[] = {
-    {"data", get_data, set_data, NULL, NULL},
-    {"grad", get_grad, set_grad, NULL, NULL},
-    {"_id", get_id, set_id, NULL, NULL},
-    {"_closure", get_rare, set_rare, NULL, &CLOSURE},
-    {"_pins", get_rare, set_rare, NULL, &PINS},
-    {"_symbol", get_rare, set_rare, NULL, &SYMBOL},
-    {NULL, NULL, NULL, NULL, NULL},
+    {"data", get_data, set_data, NULL, NULL},         {"grad", get_grad, set_grad, NULL, NULL},
+    {"_prev", get_prev, set_prev, NULL, NULL},        {"_id", get_id, set_id, NULL, NULL},
+    {"_closure", get_rare, set_rare, NULL, &CLOSURE}, {"_pins", get_rare, set_rare, NULL, &PINS},
+    {"_symbol", get_rare, set_rare, NULL, &SYMBOL},   {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyMemberDef MEMBERS[] = {
@@ -598,6 +630,20 @@ static PyObject *make_type(PyObject *class, const char *name, char *doc) {
   return type;
 }
 
+/* The package was imported again, or reloaded: the type stays, so that there is one for all nodes, and the new
+ * class takes the place of the one before. */
+static PyObject *derive_again(PyObject *class) {
+  PyObject *bases = PyTuple_Pack(1, class);
+  const bool set = bases && !PyObject_SetAttrString((PyObject *)P->type, "__bases__", bases);
+  Py_XDECREF(bases);
+  if (!set) {
+    return NULL;
+  }
+  Py_DECREF(P->class);
+  P->class = Py_NewRef(class);
+  return Py_NewRef((PyObject *)P->type);
+}
+
 PyObject *pg_value_derive(PyObject *module, PyObject *args) {
   (void)module;
   PyObject *class;
@@ -606,8 +652,7 @@ PyObject *pg_value_derive(PyObject *module, PyObject *args) {
     return NULL;
   }
   if (P->type) {
-    PyErr_SetString(PyExc_RuntimeError, "there is one C type of Value, and it was made before");
-    return NULL;
+    return derive_again(class);
   }
   P->class = Py_NewRef(class);
   char *name = full_name(class);

@@ -1,6 +1,6 @@
 """Compares speeds: `python -m pygrad.bench`, `pygrad bench` or `make bench`.
 
-Each of thirteen workloads runs on every installed engine for which it can be written: `pygrad.reference`, pygrad's own
+Each of sixteen workloads runs on every installed engine for which it can be written: `pygrad.reference`, pygrad's own
 interfaces (Value, Array, compile), other libraries, and hand-written C, which is the limit (limit.c). The method:
 
 - *The same work.* All engines get the same numbers, drawn with `--seed`. Before an engine is timed, its value and
@@ -18,11 +18,11 @@ interfaces (Value, Array, compile), other libraries, and hand-written C, which i
 - *From Python.* Hand-written C and CasADi's Function are also called from Python. The call takes a fraction of a
   microsecond, which matters only where there is little to compute, as in micrograd's README expression.
 - *On one thread,* except for the engine whose name says otherwise. PyTorch and JAX are configured accordingly.
-- *Garbage collection* stays on, as it is for users. The nodes of plain-Python engines are garbage that is collected
-  while the next nodes are created, which can take most of the time. So a timing of such an engine is the mean of
-  consecutive calls that take 50 ms or more. Objects that exist before an engine is checked or timed are hidden from the
-  collector (`gc.freeze`), so that the times do not depend on which other libraries are imported. Garbage left after a
-  turn is collected outside the timing, so that no other engine pays for it.
+- *Garbage collection* is on for the engines whose nodes form reference cycles, such as micrograd: nothing else frees
+  them, and it can take most of the time. A timing of such an engine is the mean of consecutive calls that take 50 ms or
+  more. For all other engines it is off while they run, because its time depends on what else is in memory. Objects that
+  exist before an engine is checked or timed are hidden from the collector (`gc.freeze`). Garbage left after a turn is
+  collected outside the timing, so that no other engine pays for it.
 - *Memory* is measured in a separate process.
 
 A workload is a file in `workloads/`; an engine is a row in `engines.py`. Shared code is in `scalars.py` (engines used

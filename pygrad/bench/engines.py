@@ -34,7 +34,8 @@ class Engine(NamedTuple):
     remark
         a comment on the command that installs it
     makes_garbage
-        whether Python's garbage collector tracks its nodes, so that collections count as part of its time
+        whether its nodes form reference cycles, so that the time of Python's garbage collector is part of its time. For
+        other engines the collector is off while they run: its time depends on the objects of all engines together
     family
         "peer", "pygrad", "yardstick" or "limit", which selects the colour in the chart
     """
@@ -99,13 +100,15 @@ ENGINES = {
     engine.name: engine
     for engine in [
         Engine("reference", "pygrad.reference", makes_garbage=True),
-        Engine("minimal", "minimal Python Value", makes_garbage=True),
+        Engine("minimal", "minimal Python Value"),
+        Engine("floats", "Python floats, no gradient", family="yardstick"),
         Engine("value", "pygrad Value", family="pygrad"),
         Engine("array", "pygrad Array", family="pygrad"),
         Engine("compile", "pygrad compile", family="pygrad"),
         Engine("compile-threads", f"pygrad compile, {cpus()} threads", family="pygrad"),
         Engine("micrograd", "micrograd", "micrograd", makes_garbage=True, family="yardstick"),
-        Engine("torch-scalars", "PyTorch, scalars", "torch", _one_thread, _TORCH, makes_garbage=True),
+        Engine("micrograd-rust", "micrograd-rust", "micrograd_rust", remark="builds it with Rust's cargo"),
+        Engine("torch-scalars", "PyTorch, scalars", "torch", _one_thread, _TORCH),
         Engine("torch", "PyTorch, tensors", "torch", _one_thread, _TORCH),
         Engine("jax", "JAX, jit", "jax", _double_precision),
         Engine("casadi", "CasADi Function", "casadi"),

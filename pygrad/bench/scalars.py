@@ -102,6 +102,17 @@ class Scalars:
         return Work(build, units=nodes, value_alone=True)
 
 
+class Floats(Scalars):
+    """Python's floats: what a Value adds to them is an engine's cost."""
+
+    def __init__(self) -> None:
+        self.leaf = self.constant = float
+        self.exp, self.log, self.relu = math.exp, math.log, lambda x: max(x, 0.0)
+
+    def number(self, x: Any) -> Any:
+        return x
+
+
 class Reference(Scalars):
     """pygrad.reference."""
 
@@ -143,6 +154,16 @@ class Micrograd(Scalars):
     def backward(self, root: Any) -> None:
         with deep_recursion():
             root.backward()
+
+
+class MicrogradRust(Scalars):
+    """micrograd-rust, which has neither log nor relu."""
+
+    def __init__(self) -> None:
+        from micrograd_rust import Value
+
+        self.leaf = self.constant = Value
+        self.exp = Value.exp
 
 
 @contextlib.contextmanager
@@ -246,13 +267,15 @@ SCALARS: dict[str, Callable[[], Scalars]] = {
     "torch-scalars": TorchScalars,
     "xad": Xad,
     "minimal": lambda: Scalars(minimal.Value),
+    "floats": Floats,
+    "micrograd-rust": MicrogradRust,
 }
 USUAL = ("reference", "value", "micrograd", "torch-scalars", "xad")
 
 
-def functions(f: Function) -> dict[str, Factory]:
+def functions(f: Function, engines: Sequence[str] = USUAL) -> dict[str, Factory]:
     """The Work of a function of all numbers in the problem's arrays, for each engine."""
-    return each(USUAL, lambda engine, problem: SCALARS[engine]().function(f, flat(problem)))
+    return each(engines, lambda engine, problem: SCALARS[engine]().function(f, flat(problem)))
 
 
 def flat(arrays: Sequence[Any]) -> list[float]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 import numpy as np
 
-from pygrad._lib import c_doubles, lib
+from pygrad._lib import VERSION, c_doubles, lib
 from pygrad.checkpoint import PathLike, replacing
 from pygrad.program.arguments import Segment
 from pygrad.program.executor import GRADIENT, VALUES, Executor, Kind
@@ -52,7 +50,7 @@ def _comment(executor: Executor, name: str) -> str:
     ]
     return "\n".join(
         [
-            f"/* Written by pygrad {version('pygrad')}. C99; link with -lm.",
+            f"/* Written by pygrad {VERSION}. C99; link with -lm.",
             " *",
             f" * {name}_value writes the {name}_OUTPUTS results to outputs, one after the other, arrays in C order.",
             f" * {name}_gradient, which exists if there is one result, also writes the gradient times the",

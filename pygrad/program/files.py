@@ -21,14 +21,13 @@ from __future__ import annotations
 import io
 import json
 import operator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pygrad._lib import Ids, c_ids_of, ffi, lib, text
+from pygrad._lib import VERSION, Ids, c_ids_of, ffi, lib, text
 from pygrad.array import make_leaves
 from pygrad.checkpoint import Arrays, PathLike, pack, refused_as_damaged, unpack, write
 from pygrad.program.arguments import Argument, IndexSegment, Segment, segments_of
@@ -103,7 +102,7 @@ def _arrays_of(program: Saved) -> Arrays:
     used, numbers = np.unique(arrays["ops"], return_inverse=True)
     description = {
         "format": FORMAT,
-        "pygrad": version("pygrad"),
+        "pygrad": VERSION,
         "name": f.name,
         "ops": [_OP_NAMES[op] for op in used.tolist()],
         "arguments": [_described(argument.structure) for argument in f.arguments],
@@ -151,7 +150,7 @@ def _is_key(x: Any) -> bool:
 
 
 def _saved(data: bytes, what: str) -> Saved:
-    ours = f"pygrad {version('pygrad')}"
+    ours = f"pygrad {VERSION}"
     with refused_as_damaged(what, _EXPECTED):
         arrays = unpack(data)
         description = _description(arrays)

@@ -156,9 +156,13 @@ OPERATIONS = {
     "concatenate": lambda w: pygrad.concatenate([w.x, X, w.y]),
     "stack": lambda w: pygrad.stack([w.x, w.y, X]),
     "where": lambda w: pygrad.where(X > 1, w.x, 0.0),
-    "functional.relu": lambda w: functional.relu(w.x),
-    "functional.tanh": lambda w: functional.tanh(w.x),
-    "functional.sigmoid": lambda w: functional.sigmoid(X),
+    **{
+        f"functional.{case.method}": lambda w, name=case.method: (
+            getattr(functional, name)(w.x),
+            getattr(functional, name)(X),
+        )
+        for case in ops.FUNCTIONS
+    },
     "functional.linear": lambda w: functional.linear(w.x, w.y, w.bias),
     "functional.embedding": lambda w: functional.embedding([0, 2, 2], w.x),
     "functional.softmax": lambda w: (functional.softmax(w.x), functional.softmax(w.x, 0)),
@@ -258,6 +262,7 @@ OPERATIONS = {
 # Makes no node and calls nothing of the core, or is tested elsewhere.
 OF_ONE_FACADE = {
     "Value.__del__": "of the class in Python: follows every operation",
+    "Value.__array_priority__": "of the class in Python: a number",
     "Value.__ne__": "of the C type: follows from __eq__",
     "Value.__lt__": "of the C type: there is no order",
     "Value.__le__": "likewise",
@@ -272,7 +277,6 @@ NOT_CALLED = {
     "as_micrograd": "edits sys.modules",
     "MemoryStats": "a tuple",
     "TraceWarning": "a class of warnings",
-    "Value.__array_priority__": "a number",
     "Array.__array_ufunc__": "None",
     "Array.__init__": "raises TypeError",
     "Index.__hash__": "None",

@@ -4,18 +4,22 @@ from pygrad.bench.work import Workload
 from pygrad.bench.workloads import (
     adam,
     asian,
+    attributes,
     call,
     chain,
     dots,
     expression,
+    forward,
     gpt,
     graph,
     matvec,
     memory,
     moons,
+    objects,
     sweep,
     wide_sum,
 )
 
-_MODULES = [expression, dots, moons, gpt, chain, wide_sum, asian, graph, sweep, matvec, adam, call, memory]
+_MODULES = [expression, forward, dots, moons, gpt, chain, wide_sum, asian, graph, sweep, matvec, attributes, adam]
+_MODULES += [call, memory, objects]
 WORKLOADS: dict[str, Workload] = {module.WORKLOAD.name: module.WORKLOAD for module in _MODULES}

@@ -13,7 +13,7 @@ from pygrad.bench.work import Workload
 def dots(ops: Any, *numbers: Any) -> Any:
     """The numbers are the matrix, n rows of n, and then the vector."""
     n = round(len(numbers) ** 0.5)
-    x, total = numbers[n * n :], 0
+    x, total = numbers[n * n :], ops.constant(0.0)
     for start in range(0, n * n, n):
         row = numbers[start : start + n]
         dot = row[0] * x[0]
@@ -38,7 +38,7 @@ WORKLOAD = Workload(
     problem,
     64,
     {
-        **scalars.functions(dots),
+        **scalars.functions(dots, [*scalars.USUAL, "minimal", "micrograd-rust"]),
         **arrays.functions(dots_of_arrays),
         "c": limit.function("dots", lambda problem: len(problem[1])),
     },

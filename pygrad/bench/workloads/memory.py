@@ -1,4 +1,4 @@
-"""Measures the memory of a live node, in a chain whose interior nodes have no other references."""
+"""Measures the memory of a live node, in a chain whose interior nodes have no other references, and of a Value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pygrad.bench.scalars import SCALARS, Function
 from pygrad.bench.work import Work, Workload, each
 
 NODES = {"value": 1_000_000, "xad": 200_000}  # enough for a few MB
-CHILD_CODE = "from pygrad.bench.workloads import memory; memory.print_bytes_per_node({!r}, {})"
+CHILD_CODE = "from pygrad.bench.workloads import memory; memory.print_bytes_per_node({!r}, {}, {})"
 
 
 def chain_of(nodes: int) -> Function:
@@ -31,9 +31,9 @@ def problem(rng: np.random.Generator, nodes: int) -> tuple[int, float]:
     return nodes, rng.uniform(0, 1)
 
 
-def on(name: str, problem: tuple[int, float]) -> Work:
+def on(name: str, problem: tuple[int, float], held: bool = False) -> Work:
     nodes, x = problem
-    return SCALARS[name]().function(chain_of(nodes), [x])._replace(sample=lambda: bytes_a_node(name))
+    return SCALARS[name]().function(chain_of(nodes), [x])._replace(sample=lambda: bytes_a_node(name, held))
 
 
 def resident_bytes() -> int:
@@ -51,26 +51,32 @@ def resident_bytes() -> int:
         raise NotImplementedError("the memory workload needs /proc, which only Linux has") from error
 
 
-def bytes_a_node(name: str) -> float:
+def bytes_a_node(name: str, held: bool = False) -> float:
     """Run `print_bytes_per_node` in a new process, where no freed memory can be reused."""
-    code = CHILD_CODE.format(name, NODES.get(name, 64_000))
+    code = CHILD_CODE.format(name, NODES.get(name, 64_000), held)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the process that measures memory failed: {done.stderr.strip()}")
     return float(done.stdout)
 
 
-def print_bytes_per_node(name: str, nodes: int) -> None:
-    """Print the bytes per node, and exit without freeing the chain, because that may recurse too deeply."""
+def print_bytes_per_node(name: str, nodes: int, held: bool = False) -> None:
+    """Print the bytes per node, and exit without freeing the chain, because that may recurse too deeply.
+
+    If `held`, the program holds a Value for each node.
+    """
     ENGINES[name].load()
-    ops, chain = SCALARS[name](), chain_of(nodes)
+    ops = SCALARS[name]()
     ops.build(chain_of(1), [ops.leaf(1.0)])
-    leaf = ops.leaf(1.0)
+    x, values = ops.leaf(1.0), [None] * nodes
     gc.collect()
     before = resident_bytes()
-    root = ops.build(chain, [leaf])
+    for i in range(nodes):
+        x = ops.relu(x)
+        if held:
+            values[i] = x
     print((resident_bytes() - before) / nodes, flush=True)
-    os._exit(root is None)
+    os._exit(0)
 
 
 WORKLOAD = Workload(
