@@ -62,6 +62,9 @@ typedef struct {
   PyThread_type_lock sweep_lock;                /* held by the thread that sweeps; see backward.c */
   unsigned long sweep_owner;                    /* the thread that has it */
   PyObject *late_closures, *drop_unused, *fail; /* see pg_python_set_hooks */
+  PyObject *in_c_order;                         /* numpy.ascontiguousarray */
+  PyObject *array_struct;                       /* the name of that attribute */
+  PyTypeObject *holder_type;                    /* what holds the nodes of an Array */
   int64_t test_objects;           /* objects that are still allocated before that fails; below 0: it does not */
   int64_t interpreter;            /* the one that has the module */
   pg_rare **rares;                /* by index; a free entry is the next free index, times 2, plus 1 */
@@ -75,6 +78,20 @@ typedef struct {
 } pg_python;
 
 extern pg_python pg_the_python;
+
+/* Whether an object may be allocated. Tests count these apart from the core's allocations, which they make fail
+ * to fill the arena. */
+static inline bool pg_may_allocate_object(void) {
+  if (__builtin_expect(pg_the_python.test_objects < 0, 1)) {
+    return true;
+  }
+  if (pg_the_python.test_objects == 0) {
+    PyErr_NoMemory();
+    return false;
+  }
+  pg_the_python.test_objects--;
+  return true;
+}
 
 /* handles.c: the life of a Value ------------------------------------------------------------------------- */
 
@@ -119,6 +136,18 @@ static inline bool pg_is_exact_value(PyObject *x) { return Py_IS_TYPE(x, pg_the_
 static inline bool pg_is_value(PyObject *x) {
   return pg_is_exact_value(x) || PyType_IsSubtype(Py_TYPE(x), pg_the_python.type);
 }
+
+/* arrays.c: the bulk builders on NumPy arrays of ids: see pygrad/_bulk.py, which has the same in Python ------
+ */
+
+typedef PyObject *pg_python_function(PyObject *module, PyObject *const *args, Py_ssize_t count);
+pg_python_function pg_python_map_unary, pg_python_map_binary, pg_python_map_number, pg_python_reduce,
+    pg_python_matmul, pg_python_softmax, pg_python_log_softmax, pg_python_rms_norm, pg_python_leaves,
+    pg_python_hold_all;
+/* holder(ids, leaves): what holds nodes; it takes over one hold of each. Without memory these are released. */
+pg_python_function pg_python_holder;
+/* For these: numpy.ascontiguousarray. */
+PyObject *pg_python_set_in_c_order(PyObject *module, PyObject *function);
 
 /* backward.c: the backward pass -------------------------------------------------------------------------- */
 
