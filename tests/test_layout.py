@@ -19,7 +19,7 @@ ORDER = """
     program.files program.program program
     dropin reference
     pygrad
-    viz bench __main__
+    viz bench _children __main__
 """
 MODULES = ORDER.split()
 
