@@ -38,6 +38,25 @@ void pg_print(pg_text *out, const char *format, ...) {
   va_end(arguments);
 }
 
+static bool is_of_number(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '+' || c == '-';
+}
+
+/* In some locales printf() writes the point as another character, of one byte or more. */
+void pg_print_number(pg_text *out, double x) {
+  char number[64];
+  size_t length = 0;
+  snprintf(number, sizeof number, "%.17g", x);
+  for (const char *at = number; *at; at++) {
+    if (is_of_number(*at)) {
+      number[length++] = *at;
+    } else if (length == 0 || number[length - 1] != '.') {
+      number[length++] = '.';
+    }
+  }
+  pg_print(out, "%.*s", (int)length, number);
+}
+
 char *pg_text_of(pg_text *out) {
   if (out->failed) {
     free(out->at);

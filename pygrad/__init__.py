@@ -8,6 +8,11 @@
 4.0
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
 from pygrad import functional, nn, optim
 from pygrad._lib import VERSION
 from pygrad.array import Array, array, concatenate, stack, where
@@ -18,6 +23,9 @@ from pygrad.index import Index, index
 from pygrad.memory import MemoryStats, memory_stats
 from pygrad.nn import MLP, Layer, Module, Neuron
 from pygrad.program import Program, TraceWarning, compile
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 __all__ = [
     "MLP",
@@ -45,3 +53,15 @@ __all__ = [
     "where",
 ]
 __version__ = VERSION
+
+_LAZY = ("reference", "viz")  # modules that few programs use: imported when they are first asked for
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _LAZY:
+        return importlib.import_module(f"pygrad.{name}")
+    raise AttributeError(f"module 'pygrad' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,4 +1,4 @@
-"""Implements the commands `pygrad run script.py [args]` and `pygrad bench [options]`, also as `python -m pygrad`."""
+"""Implements `pygrad run script.py [args]`, `pygrad run -m module [args]` and `pygrad bench [options]`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"pygrad {pygrad.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run a script that imports micrograd on pygrad instead")
-    run.add_argument("script", help="the path of the script")
+    run.add_argument("-m", dest="is_module", action="store_true", help="run a module by its name, such as pytest")
+    run.add_argument(
+        "--replace",
+        action="append",
+        choices=["engine", "nn"],
+        help="replace only this module of micrograd, even if it is a changed copy; may be given twice",
+    )
+    run.add_argument("script", help="the path of the script, or after -m the name of a module")
     run.add_argument("args", nargs=argparse.REMAINDER, help="the arguments of the script")
     commands.add_parser("bench", help="compare speeds; `pygrad bench --help` lists the options", add_help=False)
     if arguments[:1] == ["bench"]:  # it parses its own options
@@ -26,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return bench(arguments[1:])
     options = parser.parse_args(arguments)
     try:
-        dropin.run(options.script, options.args)
+        dropin.run(options.script, options.args, options.is_module, options.replace)
     except FileNotFoundError as error:
         if error.errno is not None:  # raised by the script itself
             raise

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Union
 
-import numpy as np
-
 if TYPE_CHECKING:
     from typing_extensions import TypeGuard
 
@@ -15,13 +13,20 @@ Number = Union[float, int]  # or anything else with __float__ or __index__, such
 def is_number(x: Any) -> TypeGuard[Number]:
     """Whether x is one real number: no array, no text, and no Value or tensor of another engine."""
     return (hasattr(x, "__float__") or hasattr(x, "__index__")) and not (
-        getattr(x, "ndim", 0) or hasattr(x, "backward") or getattr(getattr(x, "dtype", None), "kind", "f") not in "biuf"
+        getattr(x, "ndim", 0) != 0 or _is_node(x) or getattr(getattr(x, "dtype", None), "kind", "f") not in "biuf"
     )
 
 
+def _is_node(x: Any) -> bool:
+    """Whether x is in the graph of another engine; a tensor without axes that needs no gradient is only a number."""
+    return hasattr(x, "backward") and (not hasattr(x, "dtype") or bool(getattr(x, "requires_grad", False)))
+
+
 def to_python(x: Any) -> Any:
-    """Convert a NumPy scalar to Python's type: -np.uint8(1) is 255, and an integer of NumPy's has no inverse."""
-    return x.item() if isinstance(x, (np.generic, np.ndarray)) and x.ndim == 0 else x
+    """Convert a scalar of NumPy or a tensor without axes: -np.uint8(1) is 255, and such integers have no inverse."""
+    if not hasattr(x, "dtype") or getattr(x, "ndim", 0) != 0 or _is_node(x):
+        return x
+    return x.item() if hasattr(x, "item") else float(x)
 
 
 def to_float(x: Any) -> float:
@@ -29,4 +34,5 @@ def to_float(x: Any) -> float:
     try:
         return float(x)
     except TypeError:
-        raise TypeError(f"data and grad must be real numbers, not {type(x).__name__!r}") from None
+        hint = "; pygrad.array makes Values of many numbers" if hasattr(x, "__iter__") else ""
+        raise TypeError(f"data and grad must be real numbers, not {type(x).__name__!r}{hint}") from None

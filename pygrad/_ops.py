@@ -13,7 +13,7 @@ from typing import Any, Callable, TypeVar
 
 from pygrad._handles import formula, new_handle, pins
 from pygrad._lib import OPS, error, lib, text
-from pygrad._numbers import Number, is_number
+from pygrad._numbers import Number, is_number, to_python
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -106,6 +106,8 @@ def _maker(symbol: str, arity: int, with_number: str = "") -> Callable[..., int]
 
 
 def _make_power(base: int, exponent: Number) -> int:
+    if not isinstance(exponent, (float, int)):
+        exponent = to_python(exponent)
     return lib.pg_make_POWER(base, exponent, isinstance(exponent, int))
 
 

@@ -649,6 +649,15 @@ class Array:
     def __float__(self) -> float:
         return float(self.data)
 
+    def __int__(self) -> int:
+        return int(self.data)
+
+    def __round__(self, digits: int | None = None) -> float:
+        return round(self.item(), digits)
+
+    def __pos__(self) -> Array:
+        return self
+
     def __bool__(self) -> bool:
         return bool(self.data)
 

@@ -9,19 +9,18 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-import os
 import re
-import secrets
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Union
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
-PathLike = Union[str, "os.PathLike[str]"]
+from pygrad._replacing import PathLike, replacing
+
 Arrays = dict[str, npt.NDArray[Any]]
 
 _SEPARATOR = "/"
@@ -38,29 +37,17 @@ _HEADER = re.compile(
 )
 
 
-@contextlib.contextmanager
-def replacing(path: PathLike) -> Iterator[BinaryIO]:
-    """Open a temporary file beside a path; it replaces the path once it is complete."""
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(beside, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-
-
 def save(path: PathLike, state: Mapping[str, Any]) -> None:
     """Write numbers and arrays by name, or dicts of these by name, to a .npz file.
 
-    A temporary file is written and then renamed: whenever the program stops, the old file or the new one exists.
+    A temporary file is written and then renamed: whenever the program stops, the old file or the new one exists. A
+    file that exists keeps its owner, group and mode, and a symbolic link stays one: the file that it points to is
+    replaced. What a killed process has left, the next save of the same file removes.
 
     Raises
     ------
+    OSError
+        if `path` is a directory, a device or a FIFO, is read-only, or cannot be written
     TypeError
         if `state` is not a dict, or anything in it is not made of numbers
     ValueError
@@ -161,10 +148,21 @@ def write(path: PathLike, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
 
 def pack(file: IO[bytes], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     """Write arrays by name as a .npz: the same bytes for the same arrays, with a checksum for each."""
-    with zipfile.ZipFile(file, "w") as archive:
+    with _Archive(file, "w") as archive:
         for name, numbers in arrays.items():
             with archive.open(zipfile.ZipInfo(name + _SUFFIX), "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, numbers, version=(1, 0), allow_pickle=False)
+
+
+class _Archive(zipfile.ZipFile):
+    """A zip file that is completed only if nothing was raised; else zipfile would, in place of the first exception."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+
+    def __del__(self) -> None:
+        pass
 
 
 def unpack(data: bytes) -> Arrays:

@@ -16,7 +16,7 @@ from typing import Any, Callable
 
 from pygrad._handles import Handle, init_custom, labels, operands, register, set_closure, symbol_of
 from pygrad._lib import error, lib
-from pygrad._numbers import Number, to_float, to_python
+from pygrad._numbers import Number, is_number, to_float, to_python
 from pygrad._ops import define_ops, op, value_op
 from pygrad._sweep import backward_from, backward_step
 
@@ -120,6 +120,9 @@ class Value(Handle):
 
     __radd__ = __add__  # other + self
 
+    def __pos__(self) -> Value:  # +self
+        return self
+
     def __sub__(self, other: Value | Number) -> Value:  # self - other
         return self + (-other if isinstance(other, Value) else -to_python(other))
 
@@ -166,10 +169,32 @@ class Value(Handle):
     def __float__(self) -> float:
         return self.data
 
+    def __int__(self) -> int:
+        return int(self.data)
+
+    __trunc__ = __int__
+
+    def __round__(self, digits: int | None = None) -> float:  # a plain number, as of float() and int()
+        return round(self.data, digits)
+
+    def __format__(self, spec: str) -> str:  # f"{v:.4f}" formats the number, f"{v}" is repr(v)
+        return format(self.data, spec) if spec else str(self)
+
+    def __floordiv__(self, other: Number) -> Any:  # self // other
+        return _refuse_floor("//", self, other)
+
+    def __mod__(self, other: Number) -> Any:  # self % other
+        return _refuse_floor("%", self, other)
+
+    def __divmod__(self, other: Number) -> Any:  # divmod(self, other)
+        return _refuse_floor("divmod()", self, other)
+
+    __rfloordiv__, __rmod__, __rdivmod__ = __floordiv__, __mod__, __divmod__
+
     # More ops than micrograd has.
 
     def __rpow__(self, other: Number) -> Value:  # other ** self
-        return Value(other) ** self
+        return Value(other) ** self if is_number(other) else NotImplemented
 
     @op("exp")
     def exp(self) -> Value:
@@ -316,6 +341,13 @@ class Value(Handle):
                 "copy Value(v.data), or the leaves it was computed from"
             )
         return _leaf_again, (type(self), self.data, self.grad, self._op, self.label), getattr(self, "__dict__", None)
+
+
+def _refuse_floor(symbol: str, value: Value, other: object) -> Any:
+    """What an operator that rounds returns or raises: it has no useful derivative."""
+    if isinstance(other, Value) or is_number(other):
+        raise TypeError(f"a Value has no {symbol}, whose derivative is 0 or undefined: take the number, v.data")
+    return NotImplemented
 
 
 def _own_step(value: Value) -> None:

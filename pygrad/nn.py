@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygrad import functional
-from pygrad._lib import Numbers
+from pygrad._lib import Ids, Numbers
 from pygrad._mlp import PLAN, WatchedList, edited, one_call
 from pygrad._parameters import is_leaf, node_ids, set_grads
 from pygrad.array import Array, Operand, array
@@ -43,7 +43,7 @@ class Module:
     """
 
     def zero_grad(self) -> None:
-        """Set the grad of every parameter to 0, as is needed before each backward pass.
+        """Set the grad of whatever `parameters()` returns to 0, as is needed before each backward pass.
 
         >>> line = Linear(1, 1)
         >>> line([1.0]).backward()
@@ -51,7 +51,13 @@ class Module:
         >>> line.bias.grad
         array([0.])
         """
-        set_grads(node_ids(self.parameters()), 0.0)
+        parameters = list(self.parameters())
+        ids = _ids_of(parameters)
+        if ids is not None:
+            set_grads(ids, 0.0)
+        else:
+            for parameter in parameters:
+                parameter.grad = 0
 
     def parameters(self) -> list[Any]:
         """Return the Values and Arrays to be learnt, each once.
@@ -201,6 +207,16 @@ class MLP(Module):
 
     def __repr__(self) -> str:
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
+
+
+def _ids_of(parameters: list[Any]) -> Ids | None:
+    """The ids of parameters; None if they are not all Values and Arrays, or of a subclass, which may change `grad`."""
+    if (Value.__subclasses__() or Array.__subclasses__()) and not set(map(type, parameters)) <= {Value, Array}:
+        return None
+    try:
+        return node_ids(parameters)
+    except TypeError:
+        return None
 
 
 def _leaves_in(name: str, thing: Any, seen: set[int]) -> Iterator[tuple[str, Value | Array | list[Value]]]:

@@ -216,6 +216,20 @@ class Value:
     def __float__(self) -> float:
         return self.data
 
+    def __int__(self) -> int:
+        return int(self.data)
+
+    __trunc__ = __int__
+
+    def __round__(self, digits: int | None = None) -> float:
+        return round(self.data, digits)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.data, spec) if spec else str(self)
+
+    def __pos__(self) -> Value:
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
         if self._prev or self._backward is not _nothing:
             raise TypeError(f"only a leaf can be pickled or copied, but {self._op!r} made this Value")

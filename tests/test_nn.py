@@ -336,6 +336,77 @@ def test_parameters_are_the_leaves_by_name():
     assert not model.embedding.weight.grad.any()
 
 
+class Tensor:
+    """An object of the user's with a grad, as layers beside micrograd's have them."""
+
+    def __init__(self):
+        self.grad = np.ones(3)
+
+
+class Slotted:
+    __slots__ = ("grad",)
+
+
+class Watched(Value):
+    """A Value that sees each assignment to its grad."""
+
+    @property
+    def grad(self):
+        return self._seen
+
+    @grad.setter
+    def grad(self, grad):
+        self._seen = grad
+
+
+PARAMETERS = {
+    "Values": lambda: [Value(1), Value(2)],
+    "Arrays": lambda: [pygrad.array([1.0, 2.0]), Value(1)],
+    "a generator": lambda: (Value(i) for i in range(3)),
+    "a tuple": lambda: (Value(1), Tensor()),
+    "a set": lambda: {Value(1), Tensor()},
+    "dict values": lambda: {"w": Value(1), "b": Tensor()}.values(),
+    "an array of objects": lambda: np.array([Value(1), Value(2)], dtype=object),
+    "an Array": lambda: pygrad.array([1.0, 2.0]),
+    "objects": lambda: [Tensor(), Slotted(), Value(1), Tensor()],
+    "another engine's": lambda: [reference.Value(1), micrograd.nn.Value(1), Value(1)],
+    "a subclass": lambda: [Watched(1), Value(1)],
+    "computed": lambda: [Value(1) * 2, Value(1)],
+    "twice the same": lambda: [Value(1)] * 2,
+    "one by one": lambda: list(pygrad.array([1.0, 2.0])),
+    "nothing": lambda: [],
+}
+
+
+@pytest.mark.parametrize("make", PARAMETERS.values(), ids=PARAMETERS)
+@pytest.mark.parametrize("module", [nn, reference, micrograd.nn], ids=lambda module: module.__name__)
+def test_zero_grad_sets_the_grad_of_whatever_parameters_returns(module, make):
+    found = make()
+    kept = found if isinstance(found, pygrad.Array) else list(found)
+    for parameter in kept:
+        parameter.grad = 3.0
+
+    class Model(module.Module):
+        def parameters(self):
+            return iter(kept) if found is not kept and make is PARAMETERS["a generator"] else kept
+
+    Model().zero_grad()
+    assert all(np.all(parameter.grad == 0) for parameter in kept)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"), [([Value(1), 3], AttributeError), (["w"], AttributeError), (None, TypeError)]
+)
+@pytest.mark.parametrize("module", [nn, reference, micrograd.nn], ids=lambda module: module.__name__)
+def test_zero_grad_refuses_what_micrograd_s_refuses(module, wrong, error):
+    class Model(module.Module):
+        def parameters(self):
+            return wrong
+
+    with pytest.raises(error):
+        Model().zero_grad()
+
+
 def test_a_state_is_a_copy_and_can_be_loaded():
     model, other = GPT(), GPT()
     state = model.state_dict()

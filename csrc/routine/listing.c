@@ -18,7 +18,8 @@ static void print_instruction(pg_text *out, const pg_program *p, pg_ref i) {
   const pg_instruction *x = &p->instructions[i];
   pg_print(out, "%%%u = ", i);
   if (x->op == PG_CONSTANT) {
-    pg_print(out, "%.17g\n", x->number);
+    pg_print_number(out, x->number);
+    pg_print(out, "\n");
   } else if (x->op == PG_INPUT || x->op == PG_PARAMETER) {
     pg_print(out, "%s %u\n", pg_symbol(x->op), x->a);
   } else if (x->op == PG_LOOKUP) {
@@ -175,7 +176,9 @@ static void print_leaves(pg_text *out, const pg_routine *r) {
   print_ports(out, "input", r->inputs, r->input_count);
   for (uint32_t slot = r->parameter_count; slot < r->leaf_count; slot++) {
     if (!isnan(r->constants[slot])) {
-      pg_print(out, "  constant %.17g: s%u\n", r->constants[slot], slot);
+      pg_print(out, "  constant ");
+      pg_print_number(out, r->constants[slot]);
+      pg_print(out, ": s%u\n", slot);
     }
   }
 }

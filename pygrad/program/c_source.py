@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pygrad._lib import VERSION, c_doubles, lib
-from pygrad.checkpoint import PathLike, replacing
+from pygrad._replacing import PathLike, replacing
 from pygrad.program.arguments import Segment
 from pygrad.program.executor import GRADIENT, VALUES, Executor, Kind
 

@@ -28,8 +28,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pygrad._lib import VERSION, Ids, c_ids_of, ffi, lib, text
+from pygrad._replacing import PathLike
 from pygrad.array import make_leaves
-from pygrad.checkpoint import Arrays, PathLike, pack, refused_as_damaged, unpack, write
+from pygrad.checkpoint import Arrays, pack, refused_as_damaged, unpack, write
 from pygrad.program.arguments import Argument, IndexSegment, Segment, segments_of
 from pygrad.program.recorded import Recorded, parameters_of
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pygrad._lib import Numbers, fast
+from pygrad._replacing import PathLike
 from pygrad.array import Array, as_elements
-from pygrad.checkpoint import PathLike
 from pygrad.program import derivatives, files
 from pygrad.program.arguments import structured
 from pygrad.program.c_source import write_c
@@ -410,15 +410,15 @@ class Program:
     def save(self, path: PathLike) -> None:
         """Write the Program, with the data that its parameters have now, to a file for `Program.load`.
 
-        The file is a .npz of numbers. Loading it runs no code. It is written beside its place and then renamed: if
-        writing fails, the old file is intact.
+        The file is a .npz of numbers. Loading it runs no code. It is replaced as by `pygrad.save`: if writing fails,
+        the old file is intact.
 
         Raises
         ------
         TypeError
             if the results are in a dict with keys that are not strings, numbers or None
         OSError
-            if the file cannot be written
+            if `path` is not a regular file, is read-only, or cannot be written
 
         Examples
         --------
@@ -474,7 +474,7 @@ class Program:
         Parameters
         ----------
         path
-            of the file. If writing fails, the old file is intact.
+            of the file, which is replaced as by `pygrad.save`: if writing fails, the old file is intact.
         name
             the prefix of all names in the file. The default is the name of the function, or "f" if that is not a name
             in C.
@@ -484,7 +484,7 @@ class Program:
         ValueError
             if `name` is not a name in C
         OSError
-            if the file cannot be written
+            if `path` is not a regular file, is read-only, or cannot be written
 
         Examples
         --------

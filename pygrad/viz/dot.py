@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from pygrad.array import Array
 from pygrad.engine import Value
+from pygrad.viz.root import single_value
 
 if TYPE_CHECKING:
     import graphviz
@@ -13,13 +15,13 @@ if TYPE_CHECKING:
 _MAX_NODES = 2000  # for larger graphs graphviz takes minutes and the picture is unreadable
 
 
-def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> graphviz.Digraph:
+def draw_dot(root: Value | Array, format: str = "svg", rankdir: str = "LR") -> graphviz.Digraph:
     """Draw the graph of `root`. Notebooks show the result; its method `render(path)` writes it to a file.
 
     Parameters
     ----------
     root
-        The result of the graph to draw.
+        The result of the graph to draw: a Value, or an Array without axes, such as a loss.
     format
         `'svg'`, `'png'`, or another format of graphviz.
     rankdir
@@ -33,7 +35,7 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> graphviz.
     Raises
     ------
     ValueError
-        If the graph has more than 2,000 nodes, or `rankdir` is neither of these.
+        If the graph has more than 2,000 nodes, `root` is an Array with axes, or `rankdir` is neither of these.
     ImportError
         If the graphviz package is not installed. `to_dot` does not need it.
 
@@ -56,7 +58,7 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> graphviz.
     return dot
 
 
-def to_dot(root: Value, rankdir: str = "LR") -> str:
+def to_dot(root: Value | Array, rankdir: str = "LR") -> str:
     """Return the graph of `root` in graphviz's DOT language. See `draw_dot` for the parameters.
 
     Examples
@@ -77,10 +79,9 @@ def to_dot(root: Value, rankdir: str = "LR") -> str:
     return "\n    ".join(["digraph {", f"graph [rankdir={rankdir}]", *_statements(root, rankdir)]) + "\n}\n"
 
 
-def _statements(root: Value, rankdir: str) -> list[str]:
+def _statements(root: Value | Array, rankdir: str) -> list[str]:
     """The DOT statements: a box for each node and an oval for each op."""
-    if not isinstance(root, Value):
-        raise TypeError(f"root must be a Value, not {type(root).__name__!r}")
+    root = single_value(root)
     if rankdir not in ("LR", "TB"):
         raise ValueError(f"rankdir must be 'LR' or 'TB', not {rankdir!r}")
     names = {root: "n0"}

@@ -12,6 +12,7 @@ from pygrad._lib import lib
 from pygrad.array import Array
 from pygrad.engine import Value
 from pygrad.viz.layout import layered
+from pygrad.viz.root import single_value
 
 _MAX_NODES = 5000  # a browser draws this many smoothly
 _MAX_COUNTED = 100_000  # counting stops here, after about a second
@@ -69,7 +70,7 @@ def graph_html(root: Value | Array) -> GraphPage:
     True
     >>> page.save("graph.html")  # doctest: +SKIP
     """
-    values = _in_topological_order(_root(root))
+    values = _in_topological_order(single_value(root))
     number = {value: index for index, value in enumerate(values)}
     operands = [[number[operand] for operand in _operands(value)] for value in values]
     layout = layered(operands)
@@ -90,16 +91,6 @@ def graph_html(root: Value | Array) -> GraphPage:
     graph = json.dumps(nodes, separators=(",", ":")).replace("<", "\\u003c")
     template = (resources.files("pygrad.viz") / "page.html").read_text(encoding="utf-8")
     return GraphPage(template.replace("{{graph}}", graph))
-
-
-def _root(root: Value | Array) -> Value:
-    if isinstance(root, Array) and root.ndim:
-        raise ValueError(f"root must be one Value, got an Array of shape {root.shape}; pass one element or the sum")
-    if isinstance(root, Array):
-        root = root[()]
-    if not isinstance(root, Value):
-        raise TypeError(f"root must be a Value or an Array without axes, not {type(root).__name__!r}")
-    return root
 
 
 def _operands(value: Value) -> list[Value]:

@@ -1,6 +1,7 @@
 """Every public function and method, by name, called on small objects that are made beforehand."""
 
 import copy
+import math
 import operator
 import pickle
 import random
@@ -112,6 +113,10 @@ OPERATIONS = {
     "Value.__init__ custom": _custom,
     "Value.__eq__": lambda w: w.v == w.w,
     "Value.__float__": lambda w: float(w.v),
+    "Value.__format__": lambda w: f"{w.v:.3f} {w.v}",
+    "Value.__int__": lambda w: (int(w.v), math.trunc(w.v)),
+    "Value.__pos__": lambda w: +w.v,
+    "Value.__round__": lambda w: round(w.v, 1),
     "Value.__hash__": lambda w: hash(w.v),
     "Value._prev": lambda w: (w.product._prev, w.product._op),
     "Value.backward": lambda w: w.product.backward(),
@@ -133,6 +138,9 @@ OPERATIONS = {
     "Array.__len__": lambda w: len(w.x),
     "Array.__bool__": lambda w: bool(w.mean),
     "Array.__float__": lambda w: float(w.mean),
+    "Array.__int__": lambda w: int(w.mean),
+    "Array.__pos__": lambda w: +w.mean,
+    "Array.__round__": lambda w: round(w.mean, 1),
     "Array.__format__": lambda w: f"{w.mean:.3f} {w.x}",
     "Array.T": lambda w: w.x.T,
     "Array.backward": lambda w: w.mean.backward(),

@@ -71,9 +71,25 @@ def test_an_unknown_direction_is_refused():
         viz.to_dot(Value(1), rankdir="RL")
 
 
-def test_only_values_can_be_drawn():
-    with pytest.raises(TypeError, match="int"):
-        viz.to_dot(3)
+@pytest.mark.parametrize("picture", [viz.to_dot, viz.draw_dot, viz.graph_html])
+def test_an_array_without_axes_is_drawn_as_its_value(picture):
+    root = (pygrad.array([1.0, 2.0]) * 3).sum()
+    assert str(picture(root)) == str(picture(root[()]))
+
+
+@pytest.mark.parametrize("picture", [viz.to_dot, viz.draw_dot, viz.graph_html])
+@pytest.mark.parametrize(
+    ("root", "error", "message"),
+    [
+        (3, TypeError, "a Value or an Array without axes, not 'int'"),
+        (None, TypeError, "not 'NoneType'"),
+        ([Value(1)], TypeError, "not 'list'"),
+        (pygrad.array([1.0]), ValueError, r"an Array of shape \(1,\); pass one element or the sum"),
+    ],
+)
+def test_anything_else_is_refused(picture, root, error, message):
+    with pytest.raises(error, match=message):
+        picture(root)
 
 
 def test_drawing_leaks_no_node(no_leak):
