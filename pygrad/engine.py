@@ -16,7 +16,7 @@ from typing import Any, Callable
 
 from pygrad._handles import Handle, init_custom, labels, operands, register, set_closure, symbol_of
 from pygrad._lib import error, lib
-from pygrad._numbers import Number, to_float, to_python
+from pygrad._numbers import Number, is_number, to_float, to_python
 from pygrad._ops import define_ops, op, value_op
 from pygrad._sweep import backward_from, backward_step
 
@@ -121,7 +121,9 @@ class Value(Handle):
     __radd__ = __add__  # other + self
 
     def __sub__(self, other: Value | Number) -> Value:  # self - other
-        return self + (-other if isinstance(other, Value) else -to_python(other))
+        if isinstance(other, Value):
+            return self + (-other)
+        return self + (-to_python(other)) if is_number(other) else NotImplemented
 
     def __rsub__(self, other: Number) -> Value:  # other - self
         return other + (-self)
@@ -129,7 +131,9 @@ class Value(Handle):
     __rmul__ = __mul__  # other * self
 
     def __truediv__(self, other: Value | Number) -> Value:  # self / other
-        return self * (other if isinstance(other, Value) else to_python(other)) ** -1
+        if isinstance(other, Value):
+            return self * other**-1
+        return self * to_python(other) ** -1 if is_number(other) else NotImplemented
 
     def __rtruediv__(self, other: Number) -> Value:  # other / self
         return other * self**-1
