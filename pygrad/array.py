@@ -28,7 +28,7 @@ except ImportError:  # NumPy 1
 from pygrad._handles import formula, hidden, labels, value_of
 from pygrad._holders import Holder, LeafHolder
 from pygrad._lib import NULL, OPS, Ids, Numbers, c_doubles, c_ids, c_ids_of, check, error, lib
-from pygrad._numbers import Number, is_number
+from pygrad._numbers import Number, is_number, refuse_masked, to_ndarray
 from pygrad._ops import define_ops, op
 from pygrad._sweep import backward_from
 from pygrad.engine import Value
@@ -56,7 +56,7 @@ def array(x: Any) -> Array:
     ValueError
         if the lists differ in length or depth.
     TypeError
-        if an element is neither a real number nor a Value.
+        if an element is neither a real number nor a Value, or x is a masked array: take `np.ma.filled(x, number)`.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def where(condition: npt.ArrayLike, x: Operand, y: Operand) -> Array:
     Array([1., 0.])
     """
     x, y = array(x), array(y)
-    truth = np.array(object) if isinstance(condition, Array) else np.asarray(condition)
+    truth = np.array(object) if isinstance(condition, Array) else to_ndarray(condition)
     if truth.dtype == object:
         raise TypeError("a condition must be made of numbers or booleans, not Values: compute it from x.data")
     return hold(np.where(truth, x._ids, y._ids), (x, y))
@@ -149,6 +149,7 @@ def _for_any_operand(method: Callable[[Array, Any], Array]) -> Callable[[Array, 
         if is_number(other):
             return method(self, other if isinstance(other, int) else float(other))
         if not method.__name__.startswith("__"):
+            refuse_masked(other)
             raise TypeError(f"{method.__name__}() takes an Array, a Value or numbers, not {type(other).__name__!r}")
         return NotImplemented
 
@@ -331,6 +332,8 @@ class Array:
 
     def __pow__(self, other: Operand) -> Array:  # self ** other
         # A number is part of the op, as in Value ** number; ints are shown as ints.
+        if isinstance(other, (list, tuple, np.ndarray)):
+            refuse_masked(other)
         if isinstance(other, np.ndarray) and other.dtype.kind == "f":
             return _map_binary(_POWER, "**", self, _for_each(other, self.shape))
         if isinstance(other, (list, tuple, np.ndarray)):
@@ -704,6 +707,7 @@ def _element(x: Any) -> Value | float:
     if isinstance(x, (list, tuple, Array, np.ndarray)):
         raise ValueError("setting an array element with a sequence: the lists differ in length or depth")
     if not is_number(x):
+        refuse_masked(x)
         raise TypeError(f"an Array takes real numbers and Values, not {type(x).__name__!r}")
     return x if isinstance(x, int) else float(x)
 
@@ -718,7 +722,7 @@ def _objects(x: Any) -> npt.NDArray[Any]:
 
 def as_elements(x: Any) -> npt.NDArray[Any]:
     """The elements of nested lists or of an array: as float64 if all are numbers, else as objects (see _element)."""
-    elements = x if isinstance(x, np.ndarray) else np.array(x)
+    elements = x if type(x) is np.ndarray else to_ndarray(x)
     if elements.dtype.kind in "biuf":
         return elements.astype(np.float64, copy=False)
     if elements.dtype.kind not in "OSU":

@@ -16,11 +16,12 @@ from typing import Any, Callable
 
 from pygrad._handles import Handle, init_custom, labels, operands, register, set_closure, symbol_of
 from pygrad._lib import error, lib
-from pygrad._numbers import Number, is_number, to_float, to_python
+from pygrad._numbers import Number, is_number, refuse_masked, to_float, to_python
 from pygrad._ops import define_ops, op, value_op
 from pygrad._sweep import backward_from, backward_step
 
 _NO_CHILDREN: tuple[Value, ...] = ()
+_PLAIN = (float, int)  # the types that C takes as they are; float() also accepts text
 _leaf = lib.pg_leaf  # a look-up less for each call
 _get_data, _set_data = lib.pg_data, lib.pg_set_data
 _get_grad, _set_grad = lib.pg_grad, lib.pg_set_grad
@@ -61,10 +62,7 @@ class Value(Handle):
         if children or _op:
             init_custom(self, to_float(data), children, _op)
         else:
-            try:
-                made = _leaf(data)
-            except TypeError:  # not a real number, but float() also accepts text
-                made = _leaf(to_float(data))
+            made = _leaf(data if type(data) in _PLAIN else to_float(data))
             if made < 0:
                 raise error(made, "Value()")
             self._id = made
@@ -123,7 +121,10 @@ class Value(Handle):
     def __sub__(self, other: Value | Number) -> Value:  # self - other
         if isinstance(other, Value):
             return self + (-other)
-        return self + (-to_python(other)) if is_number(other) else NotImplemented
+        if is_number(other):
+            return self + (-to_python(other))
+        refuse_masked(other)
+        return NotImplemented
 
     def __rsub__(self, other: Number) -> Value:  # other - self
         return other + (-self)
@@ -133,7 +134,10 @@ class Value(Handle):
     def __truediv__(self, other: Value | Number) -> Value:  # self / other
         if isinstance(other, Value):
             return self * other**-1
-        return self * to_python(other) ** -1 if is_number(other) else NotImplemented
+        if is_number(other):
+            return self * to_python(other) ** -1
+        refuse_masked(other)
+        return NotImplemented
 
     def __rtruediv__(self, other: Number) -> Value:  # other / self
         return other * self**-1
@@ -150,10 +154,7 @@ class Value(Handle):
 
     @data.setter
     def data(self, data: Any) -> None:
-        try:
-            _set_data(self._id, data)
-        except TypeError:
-            _set_data(self._id, to_float(data))
+        _set_data(self._id, data if type(data) in _PLAIN else to_float(data))
 
     @property
     def grad(self) -> float:
@@ -162,10 +163,7 @@ class Value(Handle):
 
     @grad.setter
     def grad(self, grad: Any) -> None:
-        try:
-            _set_grad(self._id, grad)
-        except TypeError:
-            _set_grad(self._id, to_float(grad))
+        _set_grad(self._id, grad if type(grad) in _PLAIN else to_float(grad))
 
     def __float__(self) -> float:
         return self.data

@@ -5,7 +5,8 @@ import operator
 import numpy as np
 import pytest
 
-from pygrad import Value, array, compile
+from pygrad import Value, array, compile, concatenate, index, nn, optim, save, stack, where
+from pygrad import functional as F
 from support.programs import shape as graph
 
 # A Value and an array: each element counts as a Python number, whatever the dtype ----------------------------------
@@ -81,3 +82,97 @@ def test_the_same_holds_for_a_series_of_pandas(op, side):
         expected = [function(2.5, x) for x in numbers.tolist()]
         for operand in [Value(2.5), array([2.5, 2.5])]:
             assert [x.data for x in function(operand, pandas.Series(numbers))] == pytest.approx(expected, rel=1e-15)
+
+
+# Masked arrays: NumPy drops the mask where it makes a plain array, so they are refused -----------------------------
+
+MASKED = np.ma.array([1.0, 999999.0], mask=[0, 1])
+MASKED_INTS = np.ma.array([1, 0], mask=[0, 1])
+OPERATED = {op.__name__: op for op in [*OPERATORS, operator.matmul]}
+
+
+def a():
+    return array([1.0, 2.0])
+
+
+def summed(x):
+    return x.sum()
+
+
+ENTRIES = {
+    "array": lambda: array(MASKED),
+    "array, no element masked": lambda: array(np.ma.array([1.0, 2.0])),
+    "array of a list of them": lambda: array([MASKED, MASKED]),
+    "array of one among numbers": lambda: array([1.0, np.ma.masked]),
+    "array of one among Values": lambda: array([Value(1.0), np.ma.masked]),
+    "array of nested lists": lambda: array([([1.0, 2.0],), (MASKED,)]),
+    "array without axes": lambda: array(np.ma.array(5.0, mask=True)),
+    "array of ints": lambda: array(MASKED_INTS),
+    "array of objects": lambda: array(np.ma.array([Value(1.0), 2.0], mask=[0, 1])),
+    "concatenate": lambda: concatenate([a(), MASKED]),
+    "stack": lambda: stack([a(), MASKED]),
+    "where, condition": lambda: where(np.ma.array([True, False], mask=[0, 1]), a(), 0.0),
+    "where, numbers": lambda: where([True, False], a(), MASKED),
+    "data": lambda: setattr(a(), "data", MASKED),
+    "grad": lambda: setattr(a(), "grad", MASKED),
+    "data, computed": lambda: setattr(a() * 2, "data", MASKED),
+    "Value": lambda: Value(np.ma.masked),
+    "Value, data": lambda: setattr(Value(1.0), "data", np.ma.masked),
+    "Value, grad": lambda: setattr(Value(1.0), "grad", np.ma.array([2.0], mask=[1])),
+    **{f"Value {op.__name__}": lambda op=op: op(Value(2.0), MASKED) for op in OPERATORS},
+    **{f"Value {op.__name__} one": lambda op=op: op(Value(2.0), np.ma.masked) for op in OPERATORS},
+    "Value.maximum": lambda: Value(1.0).maximum(np.ma.masked),
+    "Array.maximum": lambda: a().maximum(MASKED),
+    "Array.minimum of one": lambda: a().minimum(np.ma.masked),
+    **{f"Array {name}": lambda op=op: op(a(), MASKED) for name, op in OPERATED.items()},
+    **{f"Array {name} ints": lambda op=op: op(a(), MASKED_INTS) for name, op in OPERATED.items()},
+    **{f"Array {name}, reflected": lambda op=op: op(MASKED, a()) for name, op in OPERATED.items()},
+    **{f"Array {name} list": lambda op=op: op(a(), [1.0, np.ma.masked]) for name, op in OPERATED.items()},
+    "key": lambda: a()[np.ma.array([True, False], mask=[0, 1])],
+    "key of ints": lambda: a()[MASKED_INTS],
+    "key of two": lambda: array(np.ones((2, 2)))[0, MASKED_INTS],
+    "key in a list": lambda: array(np.ones((2, 2)))[[MASKED_INTS]],
+    "index": lambda: index(MASKED_INTS),
+    "F.relu": lambda: F.relu(MASKED),
+    "F.linear": lambda: F.linear(a(), np.ma.array([[1.0, 2.0]], mask=[[0, 1]])),
+    "F.embedding": lambda: F.embedding(MASKED_INTS, np.ones((2, 2))),
+    "F.cross_entropy": lambda: F.cross_entropy(np.ones((2, 3)), MASKED_INTS),
+    "F.mse_loss": lambda: F.mse_loss(a(), MASKED),
+    "F.mse_loss, input": lambda: F.mse_loss(MASKED, a()),
+    "F.hinge_loss": lambda: F.hinge_loss(a(), MASKED),
+    "F.rms_norm": lambda: F.rms_norm(a(), 2, MASKED),
+    "Linear": lambda: nn.Linear(2, 1)(MASKED),
+    "load_state_dict": lambda: nn.Neuron(2).load_state_dict({"w": MASKED, "b": 0.0}),
+    "optimizer's lr": lambda: optim.SGD([Value(1.0)], lr=np.ma.masked),
+    "optimizer's state": lambda: optim.Adam([a()]).load_state_dict(
+        {"steps": 1, "exp_avg": MASKED, "exp_avg_sq": np.zeros(2)}
+    ),
+    "optimizer's steps": lambda: optim.Adam([a()]).load_state_dict(
+        {"steps": MASKED_INTS[:1].reshape(()), "exp_avg": np.zeros(2), "exp_avg_sq": np.zeros(2)}
+    ),
+    "compile, example": lambda: compile(summed, MASKED),
+    "compile, example in a list": lambda: compile(lambda x: x[0], [np.ma.masked, 1.0]),
+    "compile, example of an index": lambda: compile(lambda i: array([1.0, 2.0])[i], MASKED_INTS),
+    "compile, result": lambda: compile(lambda x: MASKED, 1.0),
+    "compiled, argument": lambda: compile(summed, np.ones(2))(MASKED),
+    "compiled, batch": lambda: compile(summed, np.ones(2))(np.ma.array(np.ones((3, 2)), mask=np.eye(3, 2))),
+    "compiled, in a structure": lambda: compile(lambda x: x[0] * x[1].sum(), [1.0, np.ones(2)])([1.0, MASKED]),
+    "compiled, as a structure": lambda: compile(lambda x: x[0] * x[1].sum(), (1.0, np.ones(2)))(MASKED),
+    "compiled, number": lambda: compile(lambda x: x * x, 1.0)(np.ma.masked),
+    "compiled, index": lambda: compile(lambda i: array([1.0, 2.0])[i], index(0))(MASKED_INTS),
+    "compiled, gradient": lambda: compile(summed, np.ones(2)).value_and_grad(MASKED),
+    "compiled, cotangent": lambda: compile(lambda x: x * x, 1.0).value_and_grad([1.0, 2.0], cotangent=MASKED),
+    "compiled, tangent": lambda: compile(summed, np.ones(2)).jvp((np.ones(2),), (MASKED,)),
+    "save": lambda: save("never-written.npz", {"w": MASKED}),
+}
+
+
+@pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
+def test_a_masked_array_is_a_type_error_that_names_np_ma_filled(entry, no_leak):
+    with pytest.raises(TypeError, match=r"np\.ma\.filled"):
+        entry()
+
+
+@pytest.mark.parametrize("op", [operator.add, operator.sub, operator.mul])
+def test_a_masked_array_keeps_its_mask_when_it_comes_before_a_value(op):
+    assert op(MASKED, Value(2.0)).mask.tolist() == [False, True]
