@@ -43,9 +43,10 @@ def to_ndarray(x: Any) -> npt.NDArray[Any]:
     return np.asarray(x)
 
 
-def to_python(x: Any) -> Any:
+def to_python(x: Any) -> Number:
     """Convert a NumPy scalar to Python's type: -np.uint8(1) is 255, and an integer of NumPy's has no inverse."""
-    return x.item() if isinstance(x, (np.generic, np.ndarray)) and x.ndim == 0 else x
+    number: Number = x.item() if isinstance(x, (np.generic, np.ndarray)) and x.ndim == 0 else x
+    return number
 
 
 def to_float(x: Any) -> float:

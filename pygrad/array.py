@@ -68,7 +68,7 @@ def array(x: Any) -> Array:
     """
     if isinstance(x, Array):
         return x._like(x._ids)
-    if isinstance(x, (list, tuple)) and any(isinstance(element, Array) and element.ndim for element in x):
+    if isinstance(x, (list, tuple)) and Array in map(type, x) and any(type(i) is Array and i.ndim for i in x):
         return stack(x)
     elements = as_elements(x)
     if elements.dtype != object:

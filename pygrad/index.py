@@ -175,6 +175,8 @@ def as_indices(name: str, x: Any) -> Integers:
 
 def has_index(key: Any) -> bool:
     """Whether there is an Index in a key, as in `array[key]`; TypeError if there is a masked array."""
+    if type(key) is int:
+        return False
     found = False
     for k in key if isinstance(key, tuple) else (key,):
         if isinstance(k, _UNUSUAL):
