@@ -28,7 +28,7 @@ except ImportError:  # NumPy 1
 from pygrad._handles import formula, hidden, labels, value_of
 from pygrad._holders import Holder, LeafHolder
 from pygrad._lib import NULL, OPS, Ids, Numbers, c_doubles, c_ids, c_ids_of, check, error, lib
-from pygrad._numbers import Number, is_number, refuse_masked, to_ndarray
+from pygrad._numbers import Number, is_number, refuse_masked, to_ndarray, to_python
 from pygrad._ops import define_ops, op
 from pygrad._sweep import backward_from
 from pygrad.engine import Value
@@ -177,6 +177,10 @@ class Array:
     `Value`; other results that are scalars in NumPy (`a.sum()`, `x @ y`) are Arrays of shape `()`. Operators and
     methods work element by element. A number among the operands becomes one leaf for each scalar op.
 
+    `==`, `!=`, `<`, `<=`, `>` and `>=` compare the numbers and return an array of bools, for `where` and for masks.
+    Arrays are hashed by identity, so a dict can keep something for each of them. `x in [a, b]` compares with `==`,
+    which raises a ValueError, as in NumPy.
+
     Attributes
     ----------
     data, grad
@@ -192,6 +196,9 @@ class Array:
     >>> y, x.grad
     (Array(54.), array([[ 7., 11.],
            [ 9., 13.]]))
+    >>> x > 2, x[x > 2]
+    (array([[False, False],
+           [ True,  True]]), Array([3., 4.]))
     """
 
     # _ids: of the elements. _holder: what holds the nodes, hidden. _pins: operands, if a Python function is the
@@ -375,6 +382,28 @@ class Array:
         if isinstance(other, Array):
             return _map_binary(lib.PG_DIVIDE, "/", other, self)
         return _map_number(lib.PG_DIVIDE_INTO, "/", self, other, reverse=True)
+
+    # Comparisons: arrays of bools, to which no gradient flows.
+
+    def __eq__(self, other: object) -> Any:  # self == other
+        return _compared(np.equal, self, other)
+
+    def __ne__(self, other: object) -> Any:  # self != other
+        return _compared(np.not_equal, self, other)
+
+    def __lt__(self, other: Operand) -> Any:  # self < other
+        return _compared(np.less, self, other)
+
+    def __le__(self, other: Operand) -> Any:  # self <= other
+        return _compared(np.less_equal, self, other)
+
+    def __gt__(self, other: Operand) -> Any:  # self > other
+        return _compared(np.greater, self, other)
+
+    def __ge__(self, other: Operand) -> Any:  # self >= other
+        return _compared(np.greater_equal, self, other)
+
+    __hash__ = object.__hash__  # by identity, as of PyTorch's tensors: a dict can keep something for each parameter
 
     def __matmul__(self, other: Operand) -> Array:
         """Return the product of two matrices, of a matrix and a vector, or of two vectors.
@@ -784,6 +813,16 @@ def _for_each(numbers: Numbers, shape: tuple[int, ...]) -> Array:
         return make_leaves(np.broadcast_to(numbers, np.broadcast_shapes(numbers.shape, shape)))
     except ValueError:
         raise ValueError(f"operands could not be broadcast together with shapes {shape} {numbers.shape}") from None
+
+
+def _compared(holds: Any, x: Array, y: Any) -> Any:
+    """Where the numbers of x and y are so related; NotImplemented if y has none."""
+    if isinstance(y, (Array, Value)):
+        return holds(x.data, y.data)
+    if isinstance(y, (list, tuple, np.ndarray)):
+        return holds(x.data, as_elements(y).astype(np.float64, copy=False))
+    refuse_masked(y)
+    return holds(x.data, to_python(y)) if is_number(y) else NotImplemented
 
 
 def _inverse(y: Any) -> Any:

@@ -11,6 +11,7 @@ After micrograd by Andrej Karpathy (MIT), https://github.com/karpathy/micrograd.
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Iterable
 from typing import Any, Callable
 
@@ -50,6 +51,11 @@ class Value(Handle):
     >>> c.backward()
     >>> c.data, a.grad, b.grad
     (3.0, -3.0, -4.0)
+
+    `<`, `<=`, `>` and `>=` compare the numbers; `==` and `!=` tell whether two Values are the same node.
+
+    >>> a > b, sorted([a, b]), Value(2.0) == a
+    (True, [Value(data=-3.0, grad=-4.0), Value(data=2.0, grad=-3.0)], False)
     """
 
     __slots__ = ()
@@ -303,6 +309,21 @@ class Value(Handle):
     def _backward(self, closure: Callable[[], object]) -> None:
         set_closure(self, closure)
 
+    # The order of Values is that of their numbers, to which the results are not connected. `==` is identity, as in
+    # micrograd, where Values are kept in sets.
+
+    def __lt__(self, other: Value | Number) -> bool:  # self < other
+        return _compared(operator.lt, self, other)
+
+    def __le__(self, other: Value | Number) -> bool:  # self <= other
+        return _compared(operator.le, self, other)
+
+    def __gt__(self, other: Value | Number) -> bool:  # self > other
+        return _compared(operator.gt, self, other)
+
+    def __ge__(self, other: Value | Number) -> bool:  # self >= other
+        return _compared(operator.ge, self, other)
+
     # The handle. Two Values of one node are rare, but possible (see _handles.value_of): they are equal.
 
     def __eq__(self, other: object) -> bool:
@@ -318,6 +339,17 @@ class Value(Handle):
                 "copy Value(v.data), or the leaves it was computed from"
             )
         return _leaf_again, (type(self), self.data, self.grad, self._op, self.label), getattr(self, "__dict__", None)
+
+
+def _compared(holds: Callable[[Any, Any], bool], value: Value, other: Any) -> bool:
+    """What an operator that compares numbers returns: NotImplemented if the other operand has none."""
+    if isinstance(other, Value):
+        return holds(value.data, other.data)
+    if is_number(other):
+        number = to_python(other)
+        return holds(value.data, number if isinstance(number, (float, int)) else float(number))
+    refuse_masked(other)
+    return NotImplemented  # type: ignore[no-any-return]
 
 
 def _own_step(value: Value) -> None:

@@ -1,11 +1,12 @@
 """Numbers that are easily wrong without an error. Each kind of fault has a table: add a row for each case found."""
 
 import operator
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from pygrad import Value, array, compile, concatenate, index, nn, optim, save, stack, where
+from pygrad import TraceWarning, Value, array, compile, concatenate, index, nn, optim, reference, save, stack, where
 from pygrad import functional as F
 from support.programs import shape as graph
 
@@ -176,3 +177,112 @@ def test_a_masked_array_is_a_type_error_that_names_np_ma_filled(entry, no_leak):
 @pytest.mark.parametrize("op", [operator.add, operator.sub, operator.mul])
 def test_a_masked_array_keeps_its_mask_when_it_comes_before_a_value(op):
     assert op(MASKED, Value(2.0)).mask.tolist() == [False, True]
+
+
+# Comparisons are by number, element by element; only Value == Value tells whether two are one node -----------------
+
+COMPARISONS = [operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge]
+ORDER = COMPARISONS[2:]
+EDGE_NUMBERS = [0.0, -0.0, 1.0, 2.5, -1.0, float("inf"), float("-inf"), float("nan")]
+LEFT = np.array([[1.0, 2.0, 3.0], [0.0, float("nan"), float("inf")]])
+COMPARED = {
+    "an Array": lambda: array([1.0, 2.5, 3.0]),
+    "an Array of the same shape": lambda: array(LEFT) * 1,
+    "an Array that is broadcast": lambda: array([[1.0], [0.0]]),
+    "an Array without axes": lambda: array(2.0),
+    "a Value": lambda: Value(2.0),
+    "a float": lambda: 2.0,
+    "an int": lambda: 2,
+    "a bool": lambda: True,
+    "nan": lambda: float("nan"),
+    "a NumPy number": lambda: np.uint8(2),
+    "a NumPy array without axes": lambda: np.array(2, np.int8),
+    "a NumPy array": lambda: np.array([1.0, 2.5, 3.0]),
+    "a NumPy array of bytes": lambda: np.array([1, 2, 4], np.uint8),
+    "a NumPy array of Values": lambda: np.array([Value(1.0), Value(2.5), 3]),
+    "a list": lambda: [1, 2.5, 3],
+    "a list with Values": lambda: [1, Value(2.5), 3.0],
+    "a tuple": lambda: (1, 2.5, 3),
+}
+
+
+@pytest.mark.parametrize("other", COMPARED.values(), ids=COMPARED)
+@pytest.mark.parametrize("side", [lambda op: op, reflected], ids=["Array first", "Array second"])
+@pytest.mark.parametrize("op", COMPARISONS)
+def test_an_array_is_compared_element_by_element(op, side, other, no_leak):
+    operand = other()
+    numbers = operand.data if isinstance(operand, (Value, type(array(0)))) else np.array(operand).astype(float)
+    found = side(op)(array(LEFT), operand)
+    assert type(found) is np.ndarray or found.shape == ()
+    assert found.dtype == bool
+    assert found.tolist() == side(op)(LEFT, numbers).tolist()
+
+
+@pytest.mark.parametrize(
+    "y", [*EDGE_NUMBERS, 2, 10**400, True, Fraction(5, 2), np.float32(2.5), np.uint8(1), np.array(1)]
+)
+@pytest.mark.parametrize("V", [Value, reference.Value])
+@pytest.mark.parametrize("op", ORDER)
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # of NumPy, for nan
+def test_values_are_ordered_by_number(op, V, y):
+    for x in EDGE_NUMBERS:
+        expected = bool(op(x, y))
+        assert bool(op(V(x), y)) == expected
+        assert bool(op(y, V(x))) == bool(op(y, x))
+        if not isinstance(y, int) or y < 2**53:
+            assert op(V(x), V(float(y))) == op(x, float(y))
+
+
+def test_values_are_sorted_by_number():
+    values = [Value(3.0), Value(-1.0), Value(2.0)]
+    assert [v.data for v in sorted(values)] == [-1, 2, 3]
+    assert max(values) is values[0]
+    assert min(values) is values[1]
+
+
+@pytest.mark.parametrize("op", ORDER)
+@pytest.mark.parametrize("other", [None, "1", 1j, object(), [1.0], np.ma.masked], ids=type)
+def test_an_order_by_anything_else_is_a_type_error(op, other):
+    for x in [Value(1.0), array(1.0)]:
+        if not (isinstance(other, list) and type(x) is not Value):
+            with pytest.raises(TypeError):
+                op(x, other)
+
+
+def test_equality_of_values_is_identity_and_of_an_array_with_no_number_false():
+    v = Value(1.0)
+    assert v == v
+    assert v != Value(1.0)
+    assert v != 1.0
+    assert (v == array([1.0, 2.0])).tolist() == (array([1.0, 2.0]) == v).tolist() == [True, False]
+    assert array([1.0]) != None  # noqa: E711
+    assert array([1.0]) != "text"
+    with pytest.raises(ValueError, match="broadcast"):
+        array([1.0, 2.0]) == array([1.0, 2.0, 3.0])  # noqa: B015
+
+
+def test_a_comparison_makes_a_mask_and_a_condition():
+    x = array([0.0, 2.0, 4.0])
+    y = where(x == 0, 100.0, 1 / where(x == 0, 1.0, x))
+    y.sum().backward()
+    assert y.data.tolist() == [100, 0.5, 0.25]
+    assert x.grad.tolist() == [0, -0.25, -0.0625]
+    assert x[x > 1].data.tolist() == [2, 4]
+    assert np.mean((x > 1) == [True, True, True]) == pytest.approx(2 / 3)
+
+
+COMPARES = {
+    "Value < number": lambda x: x if x < 0 else -x,
+    "Value > Value": lambda x: x if x > Value(0.0) else -x,
+    "number < Value": lambda x: x if x < 1.0 else -x,
+    "max": lambda x: max(x, x * 2),
+    "Array == number": lambda x: where(array([x]) == 0, 1.0, x),
+    "Array > list": lambda x: where(array([x]) > [0.0], 1.0, x),
+    "Array < Value": lambda x: where(array([1.0]) < x, 1.0, x),
+}
+
+
+@pytest.mark.parametrize("function", COMPARES.values(), ids=COMPARES)
+def test_a_comparison_in_a_compiled_function_warns(function):
+    with pytest.warns(TraceWarning):
+        compile(function, 1.0)
