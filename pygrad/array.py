@@ -178,6 +178,8 @@ class Array:
     methods work element by element. A number among the operands becomes one leaf for each scalar op.
 
     `==`, `!=`, `<`, `<=`, `>` and `>=` compare the numbers and return an array of bools, for `where` and for masks.
+    `bool(a)` of one element and NumPy's functions (`np.any`, `np.count_nonzero`, `np.zeros_like`, ...) go by number,
+    too; but an element is a Value, and true as every object is: write `np.any(a)`, not `any(a)`.
     Arrays are hashed by identity, so a dict can keep something for each of them. `x in [a, b]` compares with `==`,
     which raises a ValueError, as in NumPy.
 
@@ -636,6 +638,23 @@ class Array:
         record_look_up(self._ids, key, at, ids, held=(self, nodes))
         return nodes
 
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Return the Values in an array of objects, as NumPy asks for them; for any other dtype, the numbers."""
+        if dtype is None or np.dtype(dtype) == object:
+            values = np.empty(self.size, dtype=object)
+            values[:] = self.ravel().tolist()
+            return values.reshape(self.shape)
+        return self.data.astype(dtype)
+
+    def __array_function__(self, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Give NumPy's functions the numbers where they ask for truth, order or equality, and elsewhere the Values."""
+        if function in _BY_NUMBER:
+            args, kwargs = _numbers_of(args), _numbers_of(kwargs)
+        elif function in _BY_NUMBER_OF_THE_FIRST:
+            args = (*_numbers_of(args[:1]), *args[1:])
+            kwargs = {name: _numbers_of(x) if name == "condition" else x for name, x in kwargs.items()}
+        return function._implementation(*args, **kwargs)
+
     def __len__(self) -> int:
         return len(self._ids)
 
@@ -677,6 +696,25 @@ class Array:
 
 
 _SEQUENCES = (Array, Value, np.ndarray, list, tuple)
+
+
+# Functions of NumPy to whose results no gradient could flow; and those of a condition and Values. They go by number:
+# an element, a Value, is true as any object is, and equal to itself only.
+_BY_NUMBER = {
+    np.all, np.any, np.argmax, np.argmin, np.argsort, np.argwhere, np.array_equal, np.array_equiv, np.allclose,
+    np.count_nonzero, np.empty_like, np.flatnonzero, np.full_like, np.isclose, np.isin, np.nonzero, np.ones_like,
+    np.searchsorted, np.unique, np.zeros_like,
+}  # fmt: skip
+_BY_NUMBER_OF_THE_FIRST = {np.where, np.extract, np.compress}
+
+
+def _numbers_of(x: Any) -> Any:
+    """The arguments of a function of NumPy, with its numbers in place of each Array."""
+    if isinstance(x, Array):
+        return x.data
+    if isinstance(x, (list, tuple)):
+        return type(x)(map(_numbers_of, x))
+    return {name: _numbers_of(item) for name, item in x.items()} if isinstance(x, dict) else x
 
 
 def _leaves_again(data: Numbers, grad: Numbers, places: npt.NDArray[Any] | None, named: dict[int, str]) -> Array:

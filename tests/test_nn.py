@@ -385,3 +385,11 @@ def test_modules_of_arrays_can_be_copied_and_pickled(copied):
     assert np.array_equal(twin([1, 2]).data, model([1, 2]).data)
     twin[0].weight.data += 1
     assert not np.array_equal(twin([1, 2]).data, model([1, 2]).data)
+
+
+def test_an_array_in_a_replaced_list_is_used_from_the_next_call():
+    neuron = nn.Neuron(2)
+    neuron.w = [Value(1.0), Value(2.0)]
+    neuron([1.0, 1.0])
+    neuron.w[0] = pygrad.array([1.0, 2.0])
+    assert neuron([1.0, 1.0]).shape == (2,)

@@ -286,3 +286,61 @@ COMPARES = {
 def test_a_comparison_in_a_compiled_function_warns(function):
     with pytest.warns(TraceWarning):
         compile(function, 1.0)
+
+
+# Truth: a Value is true as micrograd's object is; an Array of one number, and NumPy's functions, go by number --------
+
+ZEROS = np.array([[0.0, 2.0, -0.0], [0.0, float("nan"), 1.0]])
+BY_NUMBER = {
+    "all": lambda x: np.all(x, axis=0),
+    "any": np.any,
+    "any along an axis": lambda x: np.any(x, axis=1),
+    "argmax": lambda x: np.argmax(x[0]),
+    "argmin": lambda x: np.argmin(x[0]),
+    "argsort": lambda x: np.argsort(x[0]),
+    "argwhere": np.argwhere,
+    "array_equal": lambda x: np.array_equal(x[0], x[0]),
+    "allclose": lambda x: np.allclose(x[0], [0.0, 2.0, 0.0]),
+    "asarray of bools": lambda x: np.asarray(x, dtype=bool),
+    "array of floats": lambda x: np.array(x, dtype=float),
+    "compress": lambda x: np.compress(x[0], [1, 2, 3]),
+    "count_nonzero": np.count_nonzero,
+    "count_nonzero along an axis": lambda x: np.count_nonzero(x, axis=0),
+    "extract": lambda x: np.extract(x, ZEROS),
+    "flatnonzero": np.flatnonzero,
+    "full_like": lambda x: np.full_like(x, 2.5),
+    "isclose": lambda x: np.isclose(x, 0.0),
+    "isin": lambda x: np.isin(x, [0.0, 1.0]),
+    "nonzero": np.nonzero,
+    "ones_like": np.ones_like,
+    "searchsorted": lambda x: np.searchsorted([0.5, 1.5], x[0]),
+    "unique": lambda x: np.unique(x[0]),
+    "where": np.where,
+    "where, condition": lambda x: np.where(x, 1, 0),
+    "zeros_like": np.zeros_like,
+}
+
+
+@pytest.mark.parametrize("function", BY_NUMBER.values(), ids=BY_NUMBER)
+@pytest.mark.parametrize("make", [lambda: array(ZEROS), lambda: array(ZEROS) * 1], ids=["leaves", "computed"])
+def test_numpy_s_functions_of_truth_and_order_go_by_number(function, make, no_leak):
+    found, expected = function(make()), function(ZEROS)
+    np.testing.assert_array_equal(found, expected)
+    assert np.asarray(found).dtype == np.asarray(expected).dtype
+
+
+def test_a_value_is_true_and_an_array_of_one_element_as_its_number():
+    assert Value(0.0)
+    assert reference.Value(0.0)
+    assert array([0.0])[0]
+    assert any(array([0.0, 0.0]))
+    assert not array([0.0])
+    assert not array(0.0)
+
+
+def test_numpy_s_functions_that_rearrange_elements_keep_the_values():
+    x = array([[0.0, 2.0], [3.0, 4.0]])
+    for found in [np.asarray(x), np.array(x, dtype=object), np.copy(x), np.extract(x > -1, x), np.where(True, x, 0.0)]:
+        assert [v is w for v, w in zip(np.ravel(found), x.ravel())] == [True] * 4
+    assert type(np.transpose(x)) is type(x)
+    assert np.asarray(x[0, 0] * array(1.0)).shape == ()

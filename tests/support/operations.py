@@ -134,6 +134,8 @@ OPERATIONS = {
         for op in ["eq", "ne", "lt", "le", "gt", "ge"]
     },
     "Array.__eq__ list": lambda w: w.x == [1, 2.0, Value(3.0)],
+    "Array.__array__": lambda w: (np.asarray(w.x), np.asarray(w.x, dtype=float)),
+    "Array.__array_function__": lambda w: (np.any(w.x), np.where(w.x, w.x, 0), np.transpose(w.x)),
     "Array.__hash__": lambda w: hash(w.x),
     "Array.__matmul__": lambda w: (w.x @ w.y.T, w.x @ w.y[0], w.x[0] @ w.y[0]),
     "Array.__rmatmul__": lambda w: X.T @ w.x,
