@@ -240,7 +240,7 @@ int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, do
  * Threads: every function of this section may be called from any thread, and at the same time as any other
  * function of this header, also on the same program or routine, with three exceptions:
  *   - nobody may use a program, routine or text while, or after, it is freed;
- *   - the caller of pg_record() holds the outputs until it returns;
+ *   - the caller of pg_record() holds all nodes that it names until it returns;
  *   - there is one trace at a time, begun and ended by the same thread.
  */
 typedef struct pg_program pg_program;

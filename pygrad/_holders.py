@@ -2,44 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 
-from pygrad._lib import Ids, Numbers, c_ids, ffi, lib
+from pygrad._handles import hidden
+from pygrad._lib import Ids, Numbers, c_ids, fast, ffi, lib
 
 
 class Holder:
-    """Holds nodes: takes over one hold on each, and releases these at its end. Arrays hide it: see _handles.hidden."""
+    """Holds nodes: takes over one hold on each, and releases these at its end.
 
-    __slots__ = ("ids",)
+    `leaves` says that the nodes are leaves with consecutive ids, whose data and grads lie evenly spaced in memory.
+    There is a C type, too, which csrc/python/arrays.c defines.
+    """
 
-    def __init__(self, ids: Ids) -> None:
-        self.ids = ids
+    __slots__ = ("ids", "leaves")
+
+    def __init__(self, ids: Ids, leaves: bool) -> None:
+        self.ids, self.leaves = ids, leaves
 
     # The defaults are there because globals may be gone at interpreter exit.
     def __del__(self, release: Any = lib.pg_release_all, c_ids: Any = c_ids) -> None:
         release(self.ids.size, c_ids(self.ids))
 
 
-class LeafHolder(Holder):
-    """Holds leaves with consecutive ids, whose data and grads therefore lie evenly spaced in memory."""
+def _hide(ids: Ids, leaves: bool) -> Any:
+    return hidden(Holder(ids, leaves))
 
-    __slots__ = ()
 
-    def view(self, ids: Ids, field: int) -> Numbers:
-        """The data or the grads of some of the leaves, in place; `ids` is a view of self.ids."""
-        if not ids.size:
-            return np.empty(ids.shape)
-        address = int(ffi.cast("uintptr_t", lib.pg_data_at(int(ids[(0,) * ids.ndim])) + field))
-        strides = tuple(s // ids.itemsize * lib.PG_NODE_BYTES for s in ids.strides)
-        return np.asarray(_Memory(self, address, ids.shape, strides))
+def _show(box: Any) -> Any:
+    return box.item()
+
+
+def _as_it_is(holder: Any) -> Any:
+    return holder
+
+
+# Makes a holder as Arrays keep it: the collector must not see it (see _handles.hidden), nor does it see the C type.
+holder_of: Callable[[Ids, bool], Any] = fast.holder if fast else _hide
+# Returns the holder itself.
+shown: Callable[[Any], Any] = _as_it_is if fast else _show
+
+if fast:
+    fast.set_in_c_order(np.ascontiguousarray)
+
+
+def leaf_view(holder: Any, ids: Ids, field: int) -> Numbers:
+    """Return the data or the grads of some of the leaves, in place; `ids` is a view of the holder's ids."""
+    if not ids.size:
+        return np.empty(ids.shape)
+    address = int(ffi.cast("uintptr_t", lib.pg_data_at(int(ids[(0,) * ids.ndim])) + field))
+    strides = tuple(s // ids.itemsize * lib.PG_NODE_BYTES for s in ids.strides)
+    return np.asarray(_Memory(holder, address, ids.shape, strides))
 
 
 class _Memory:
     """Memory in the form that NumPy reads. The array that NumPy makes keeps this object, and so the nodes."""
 
-    def __init__(self, holder: LeafHolder, address: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> None:
+    def __init__(self, holder: Any, address: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> None:
         self.holder = holder
         self.__array_interface__ = {
             "version": 3, "typestr": np.dtype(float).str, "data": (address, False), "shape": shape, "strides": strides,

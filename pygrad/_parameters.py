@@ -7,13 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from pygrad._lib import Ids, Numbers, c_doubles, c_ids, c_ids_of, check, lib
+from pygrad._lib import Ids, Numbers, c_doubles, c_ids, c_ids_of, check, fast, lib
 from pygrad.array import Array
 from pygrad.engine import Value
 
 
 def node_ids(nodes: Iterable[Any]) -> Ids:
     """The ids of all nodes of Values and Arrays, in a row."""
+    if fast:
+        nodes = list(nodes)
+        if (all_ids := fast.ids_of(nodes)) is not None:
+            return np.frombuffer(all_ids, np.uint32)
     ids: list[Ids] = [np.empty(0, dtype=np.uint32)]
     values: list[int] = []
     for item in nodes:

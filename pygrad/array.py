@@ -25,9 +25,10 @@ try:
 except ImportError:  # NumPy 1
     from numpy.core import numeric as array_utils  # type: ignore[no-redef, attr-defined, unused-ignore]
 
-from pygrad._handles import formula, hidden, labels, value_of
-from pygrad._holders import Holder, LeafHolder
-from pygrad._lib import NULL, OPS, Ids, Numbers, c_doubles, c_ids, c_ids_of, check, error, lib
+from pygrad import _bulk
+from pygrad._handles import formula, labels, value_of
+from pygrad._holders import holder_of, leaf_view, shown
+from pygrad._lib import OPS, Ids, Numbers, c_doubles, c_ids_of, check, error, lib
 from pygrad._numbers import Number, is_number, refuse_masked, to_ndarray, to_python
 from pygrad._ops import define_ops, op
 from pygrad._sweep import backward_from
@@ -40,6 +41,7 @@ Axis = Union[None, int, tuple[int, ...]]
 normalize_axes = array_utils.normalize_axis_tuple  # counts negative ones from the end; raises NumPy's errors
 
 _new = object.__new__
+_empty, _IDS = np.empty, np.dtype(np.uint32)
 _ADD, _MUL, _POWER, _POW = (OPS[key] for key in (("+", 2), ("*", 2), ("**", 1), ("**", 2)))
 
 
@@ -68,8 +70,13 @@ def array(x: Any) -> Array:
     """
     if isinstance(x, Array):
         return x._like(x._ids)
-    if isinstance(x, (list, tuple)) and Array in map(type, x) and any(type(i) is Array and i.ndim for i in x):
-        return stack(x)
+    if isinstance(x, Value):
+        return hold(np.array(x._id, _IDS), (x,))
+    if isinstance(x, (list, tuple)) and x:
+        if all(isinstance(element, Value) for element in x):
+            return hold(np.array([value._id for value in x], _IDS), tuple(x))
+        if Array in map(type, x) and any(type(element) is Array and element.ndim for element in x):
+            return stack(x)
     elements = as_elements(x)
     if elements.dtype != object:
         return make_leaves(elements)
@@ -80,6 +87,11 @@ def array(x: Any) -> Array:
     ids[is_value] = [value._id for value in values]
     ids[~is_value] = leaves._ids
     return hold(ids, tuple(values))
+
+
+def as_array(x: Any) -> Array:
+    """Return an Array as it is, and make one of anything else."""
+    return x if isinstance(x, Array) else array(x)
 
 
 def concatenate(arrays: Sequence[Operand], axis: SupportsIndex | None = 0) -> Array:
@@ -120,7 +132,7 @@ def where(condition: npt.ArrayLike, x: Operand, y: Operand) -> Array:
 
 
 def _joined(join: Any, arrays: Sequence[Operand], axis: Any) -> Array:
-    parts = [array(part) for part in arrays]
+    parts = [as_array(part) for part in arrays]
     return hold(join([part._ids for part in parts], axis=axis), tuple(parts))
 
 
@@ -135,7 +147,7 @@ def _for_any_operand(method: Callable[[Array, Any], Array]) -> Callable[[Array, 
 
     @functools.wraps(method)
     def of_any(self: Array, other: Operand) -> Any:
-        if isinstance(other, Array):
+        if isinstance(other, Array) or type(other) is float or type(other) is int:
             return method(self, other)
         if isinstance(other, Value):
             return method(self, array(other))
@@ -215,7 +227,7 @@ class Array:
     _ids: Ids
     _holder: npt.NDArray[Any]
     _pins: tuple[Any, ...]
-    _views: tuple[Numbers, Numbers]
+    _views: tuple[Numbers, ...]
 
     # The ops of csrc/ops.def, and what is made of them, as in engine.Value.
 
@@ -344,7 +356,7 @@ class Array:
         if isinstance(other, (list, tuple, np.ndarray)):
             refuse_masked(other)
         if isinstance(other, np.ndarray) and other.dtype.kind == "f":
-            return _map_binary(_POWER, "**", self, _for_each(other, self.shape))
+            return _map_binary(_POWER, "**", self, _for_each(other.astype(np.float64, copy=False), self.shape))
         if isinstance(other, (list, tuple, np.ndarray)):
             return _loop("__pow__", self, _objects(other))
         if isinstance(other, (Array, Value)):
@@ -359,7 +371,7 @@ class Array:
         return _map_binary(_POW, "**", x, self)
 
     def __neg__(self) -> Array:  # -self
-        return self * -1.0
+        return _map_number(_MUL, "*", self, -1.0)
 
     @_for_any_operand
     def __sub__(self, other: Any) -> Array:  # self + (-other)
@@ -445,7 +457,7 @@ class Array:
         total = self._reduce(_ADD, axis, keepdims)
         if total.size and not self.size:
             raise ZeroDivisionError(f"the mean of no elements: shape {self.shape}, axis {axis}")
-        return total / (self.size // total.size if total.size else 1)
+        return _map_number(_MUL, "*", total, _inverse(self.size // total.size if total.size else 1))  # total / n
 
     def max(self, axis: Axis = None, keepdims: bool = False) -> Array:
         """Return the largest element, or the largest along the axes; nan if there is a nan.
@@ -464,17 +476,23 @@ class Array:
         return self._reduce(OPS["minimum", 2], axis, keepdims)
 
     def _reduce(self, code: int, axis: Axis, keepdims: bool) -> Array:
-        ids = self._ids
-        axes = tuple(range(ids.ndim)) if axis is None else normalize_axes(axis, ids.ndim)
-        shape = tuple(1 if i in axes else size for i, size in enumerate(ids.shape) if keepdims or i not in axes)
-        if axis is not None:  # the elements of each sum side by side, in order
-            ids = ids.transpose(*(i for i in range(ids.ndim) if i not in axes), *axes)
-        n = math.prod(ids.shape[ids.ndim - len(axes) :])
+        ids, ndim = self._ids, self._ids.ndim
+        if axis is None:
+            shape: tuple[int, ...] = (1,) * ndim if keepdims else ()
+            n = ids.size
+        else:
+            axes = (axis % ndim,) if type(axis) is int and -ndim <= axis < ndim else normalize_axes(axis, ndim)
+            kept = [i for i in range(ndim) if i not in axes]
+            ids = ids.transpose(*kept, *axes)  # the elements of each sum side by side, in order
+            n = math.prod(ids.shape[len(kept) :])
+            shape = ids.shape[: len(kept)]
+            if keepdims:
+                shape = tuple(1 if i in axes else size for i, size in enumerate(self._ids.shape))
         if n == 0 and code not in (_ADD, _MUL):
             raise ValueError("zero-size array to reduction operation maximum or minimum which has no identity")
-        out = np.empty(shape, dtype=np.uint32)
-        status = lib.pg_reduce(code, out.size, n, c_ids_of(ids), c_ids(out))
-        return built(status, out, str, self)
+        out = _empty(shape, _IDS)
+        status = _bulk.reduce(code, n, ids, out)
+        return built(status, out, str, self) if status else _made(out)
 
     # The graph
 
@@ -516,13 +534,11 @@ class Array:
         self._assign(lib.PG_GRAD, grad)
 
     def _read(self, field: int) -> Numbers:
-        try:
+        if self._views:
             return self._views[field]
-        except AttributeError:
-            pass
-        nodes = self._holder.item()
-        if isinstance(nodes, LeafHolder) and self._ids.base is nodes.ids:
-            self._views = nodes.view(self._ids, lib.PG_DATA), nodes.view(self._ids, lib.PG_GRAD)
+        nodes = shown(self._holder)
+        if nodes.leaves and (self._ids is nodes.ids or self._ids.base is nodes.ids):
+            self._views = leaf_view(nodes, self._ids, lib.PG_DATA), leaf_view(nodes, self._ids, lib.PG_GRAD)
             return self._views[field]
         numbers = np.empty(self._ids.shape)
         check(lib.pg_read(field, numbers.size, c_ids_of(self._ids), c_doubles(numbers)), "an Array")
@@ -576,7 +592,7 @@ class Array:
 
     def _like(self, ids: Ids) -> Array:
         """An Array of some of these elements. Where the ids are a view, the nodes are held already."""
-        held: Ids = self._holder.item().ids
+        held = shown(self._holder).ids
         return _wrap(ids, self._holder, self._pins) if ids is held or ids.base is held else hold(ids, self._pins)
 
     def transpose(self, *axes: Any) -> Array:
@@ -731,24 +747,28 @@ def _leaves_again(data: Numbers, grad: Numbers, places: npt.NDArray[Any] | None,
 
 def _wrap(ids: Ids, holder: npt.NDArray[Any], pins: tuple[Any, ...] = ()) -> Array:
     out: Array = _new(Array)
-    out._ids, out._holder, out._pins = ids, holder, pins
+    out._ids, out._holder, out._pins, out._views = ids, holder, pins, ()
     return out
+
+
+def _made(out: Ids) -> Array:
+    """An Array of new nodes; it takes over the hold on each that came with its making."""
+    return _wrap(out, holder_of(out, False))
 
 
 def make_leaves(numbers: Numbers) -> Array:
     """An Array of new leaves with these numbers."""
-    flat = np.ascontiguousarray(numbers, dtype=np.float64).ravel()
-    ids = np.arange(flat.size, dtype=np.uint32)  # allocated first: if this fails, no nodes leak
-    ids += np.uint32(check(lib.pg_leaves(flat.size, c_doubles(flat)), f"an Array of {flat.size:,} numbers"))
-    holder = LeafHolder(ids)
-    return _wrap(holder.ids.reshape(numbers.shape), hidden(holder))
+    out = _empty(numbers.shape, _IDS)
+    if status := _bulk.leaves(numbers, out):
+        raise error(status, f"an Array of {numbers.size:,} numbers")
+    return _wrap(out, holder_of(out, True))
 
 
 def hold(ids: Ids, pins: tuple[Any, ...] = ()) -> Array:
     """An Array of existing nodes, on which it takes a hold of its own."""
-    ids = np.array(ids, dtype=np.uint32, order="C")
-    status = check(lib.pg_hold_all(ids.size, c_ids(ids)), "an Array of these Values")
-    return _wrap(ids, hidden(Holder(ids)), pins if status else ())
+    ids = np.array(ids, _IDS, order="C")
+    status = check(_bulk.hold_all(ids), "an Array of these Values")
+    return _wrap(ids, holder_of(ids, False), pins if status else ())
 
 
 def built(status: int, out: Ids, what: Callable[[int], str], *operands: Any) -> Array:
@@ -762,7 +782,7 @@ def built(status: int, out: Ids, what: Callable[[int], str], *operands: Any) -> 
         at = int(out.flat[0])
         where = f" at index {tuple(map(int, np.unravel_index(at, out.shape)))}" if out.ndim else ""
         raise error(status, what(at) + where)
-    return _wrap(out, hidden(Holder(out)), tuple(x for x in operands if x is not None) if status else ())
+    return _wrap(out, holder_of(out, False), tuple(x for x in operands if x is not None) if status else ())
 
 
 def _element(x: Any) -> Value | float:
@@ -806,9 +826,9 @@ def _op(name: str, symbol: str, arity: int) -> Any:
     code = OPS[symbol, arity]
 
     def unary(self: Array) -> Array:
-        out = np.empty(self._ids.shape, dtype=np.uint32)
-        status = lib.pg_map_unary(code, out.size, c_ids_of(self._ids), c_ids(out))
-        return built(status, out, lambda at: formula(symbol, self._number(at)), self)
+        out = _empty(self._ids.shape, _IDS)
+        status = _bulk.map_unary(code, self._ids, out)
+        return built(status, out, lambda at: formula(symbol, self._number(at)), self) if status else _made(out)
 
     def binary(self: Array, other: Any) -> Array:
         if isinstance(other, np.ndarray):
@@ -821,9 +841,10 @@ def _op(name: str, symbol: str, arity: int) -> Any:
 
 def _map_number(code: int, symbol: str, x: Array, y: Number, reverse: bool = False, integral: bool = False) -> Array:
     """[op(xi, y) for xi in x], or with y first."""
-    y = float(y)
-    out = np.empty(x._ids.shape, dtype=np.uint32)
-    status = lib.pg_map_number(code, out.size, c_ids_of(x._ids), y, integral, c_ids(out))
+    out = _empty(x._ids.shape, _IDS)
+    status = _bulk.map_number(code, x._ids, y, integral, out)
+    if not status:
+        return _made(out)
     order = -1 if reverse else 1
     return built(status, out, lambda at: formula(symbol, *(x._number(at), y)[::order]), x)
 
@@ -832,12 +853,11 @@ def _map_binary(code: int, symbol: str, x: Array, y: Array) -> Array:
     """[op(xi, yi) for xi, yi in zip(x, y)], broadcast."""
     a, b = x._ids, y._ids
     if a.shape != b.shape:
-        try:
-            a, b = np.broadcast_arrays(a, b)
-        except ValueError:
-            raise ValueError(f"operands could not be broadcast together with shapes {x.shape} {y.shape}") from None
-    out = np.empty(a.shape, dtype=np.uint32)
-    status = lib.pg_map_binary(code, out.size, c_ids_of(a), c_ids_of(b), c_ids(out))
+        a, b = _broadcast(a, b)
+    out = _empty(a.shape, _IDS)
+    status = _bulk.map_binary(code, a, b, out)
+    if not status:
+        return _made(out)
 
     def what(at: int) -> str:
         return formula(symbol, lib.pg_data(int(a.flat[at])), lib.pg_data(int(b.flat[at])))
@@ -845,8 +865,26 @@ def _map_binary(code: int, symbol: str, x: Array, y: Array) -> Array:
     return built(status, out, what, x, y)
 
 
+def _broadcast(*arrays: Ids) -> list[Ids]:
+    """The ids in one shape, repeated: copies, which C needs, in half the time of numpy.broadcast_arrays."""
+    try:
+        shape = np.broadcast(*arrays).shape
+    except ValueError:
+        shapes = " ".join(str(ids.shape) for ids in arrays)
+        raise ValueError(f"operands could not be broadcast together with shapes {shapes}") from None
+    return [ids if ids.shape == shape else _repeated(ids, shape) for ids in arrays]
+
+
+def _repeated(ids: Ids, shape: tuple[int, ...]) -> Ids:
+    out = _empty(shape, _IDS)
+    out[...] = ids
+    return out
+
+
 def _for_each(numbers: Numbers, shape: tuple[int, ...]) -> Array:
     """Numbers as the other operand: broadcast first, so that each scalar op gets a leaf of its own."""
+    if numbers.shape == shape:
+        return make_leaves(numbers)
     try:
         return make_leaves(np.broadcast_to(numbers, np.broadcast_shapes(numbers.shape, shape)))
     except ValueError:
@@ -868,12 +906,12 @@ def _inverse(y: Any) -> Any:
     return np.array([_inverse(x) for x in y.ravel().tolist()]).reshape(y.shape) if isinstance(y, np.ndarray) else y**-1
 
 
-def _steps(ids: Ids) -> tuple[Any, int, int]:
-    """A matrix for C: its buffer, and the steps between rows and between columns. A transpose is not copied."""
+def _steps(ids: Ids) -> tuple[Ids, int, int]:
+    """A matrix for C: ids in C order, and the steps between rows and between columns. A transpose is not copied."""
     rows, columns = ids.shape
     if not ids.flags.c_contiguous and ids.T.flags.c_contiguous:
-        return c_ids(ids.T), 1, rows
-    return c_ids_of(ids), columns, 1
+        return ids.T, 1, rows
+    return ids, columns, 1
 
 
 def matmul(x: Array, y: Array, bias: Array | None = None) -> Array:
@@ -884,12 +922,11 @@ def matmul(x: Array, y: Array, bias: Array | None = None) -> Array:
         np.matmul(np.empty(x.shape), np.empty(y.shape))  # raises NumPy's error
     a = x._ids if x.ndim == 2 else x._ids[None, :]
     b = y._ids if y.ndim == 2 else y._ids[:, None]
-    out = np.empty((a.shape[0], b.shape[1]), dtype=np.uint32)
-    start = NULL if bias is None else c_ids_of(bias._ids)
-    status = lib.pg_matmul(a.shape[0], a.shape[1], b.shape[1], *_steps(a), *_steps(b), start, c_ids(out))
-    product = built(status, out, str, x, y, bias)
-    product._ids = out.reshape(x.shape[:-1] + y.shape[1:])
-    return product
+    (rows, n), columns = a.shape, b.shape[1]
+    out = _empty(x.shape[:-1] + y.shape[1:], _IDS)
+    start = None if bias is None else bias._ids
+    status = _bulk.matmul(rows, n, columns, *_steps(a), *_steps(b), start, out)
+    return built(status, out, str, x, y, bias) if status else _made(out)
 
 
 define_ops(Array, _op)

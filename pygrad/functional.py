@@ -5,15 +5,18 @@ Each takes Arrays, or whatever `pygrad.array` accepts: Values, numbers, NumPy ar
 
 from __future__ import annotations
 
+import math
 import operator
+import sys
 from collections.abc import Sequence
 from typing import Any, Callable, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from pygrad._lib import NULL, c_ids, c_ids_of, ffi, lib
-from pygrad.array import Array, Operand, array, as_elements, built, matmul, normalize_axes
+from pygrad import _bulk
+from pygrad._lib import Ids, c_ids, c_ids_of, ffi, lib
+from pygrad.array import Array, Operand, as_array, as_elements, built, matmul, normalize_axes
 from pygrad.engine import Value
 from pygrad.index import Index, as_indices
 
@@ -28,7 +31,7 @@ def relu(input: Operand) -> Array:
     >>> relu([-1.0, 2.0])
     Array([0., 2.])
     """
-    return array(input).relu()
+    return as_array(input).relu()
 
 
 def tanh(input: Operand) -> Array:
@@ -39,7 +42,7 @@ def tanh(input: Operand) -> Array:
     >>> tanh([0.0])
     Array([0.])
     """
-    return array(input).tanh()
+    return as_array(input).tanh()
 
 
 def sigmoid(input: Operand) -> Array:
@@ -50,7 +53,7 @@ def sigmoid(input: Operand) -> Array:
     >>> sigmoid([0.0])
     Array([0.5])
     """
-    return array(input).sigmoid()
+    return as_array(input).sigmoid()
 
 
 def softplus(input: Operand) -> Array:
@@ -61,7 +64,7 @@ def softplus(input: Operand) -> Array:
     >>> softplus([-1000.0, 1000.0])
     Array([   0., 1000.])
     """
-    return array(input).softplus()
+    return as_array(input).softplus()
 
 
 def linear(input: Operand, weight: Operand, bias: Operand | None = None) -> Array:
@@ -86,8 +89,8 @@ def linear(input: Operand, weight: Operand, bias: Operand | None = None) -> Arra
     >>> linear(array([1.0, 2.0]), array([[3.0, 4.0]]), array([5.0]))
     Array([16.])
     """
-    x, w = array(input), array(weight)
-    b = None if bias is None else array(bias)
+    x, w = as_array(input), as_array(weight)
+    b = None if bias is None else as_array(bias)
     if w.ndim != 2 or x.ndim not in (1, 2) or x.shape[-1] != w.shape[1] or (b is not None and b.shape != w.shape[:1]):
         raise ValueError(
             "linear: needs an input of shape (..., in), a weight of shape (out, in) and a bias of shape (out,); got "
@@ -111,7 +114,7 @@ def embedding(input: npt.ArrayLike, weight: Operand) -> Array:
     >>> embedding([1, 1], array([[1.0], [2.0]])).data.ravel()
     array([2., 2.])
     """
-    w, indices = array(weight), _indices(input, "embedding")
+    w, indices = as_array(weight), _indices(input, "embedding")
     if isinstance(indices, Index):
         rows: Array = w[indices]
         return rows
@@ -128,7 +131,7 @@ def softmax(input: Operand, dim: int = -1) -> Array:
     >>> softmax([0.0, 0.0])
     Array([0.5, 0.5])
     """
-    return _along(lib.pg_softmax, _traced_softmax, array(input), dim)
+    return _along(_bulk.softmax, _traced_softmax, as_array(input), dim)
 
 
 def log_softmax(input: Operand, dim: int = -1) -> Array:
@@ -139,7 +142,7 @@ def log_softmax(input: Operand, dim: int = -1) -> Array:
     >>> log_softmax([0.0, 1000.0])
     Array([-1000.,     0.])
     """
-    return _along(lib.pg_log_softmax, _traced_log_softmax, array(input), dim)
+    return _along(_bulk.log_softmax, _traced_log_softmax, as_array(input), dim)
 
 
 def rms_norm(
@@ -168,21 +171,19 @@ def rms_norm(
     >>> rms_norm([3.0, 4.0], 2, eps=0.0) * 12.5**0.5
     Array([3., 4.])
     """
-    x = array(input)
-    axes = tuple(map(operator.index, np.atleast_1d(normalized_shape)))
-    eps = float(np.finfo(float).eps) if eps is None else eps
+    x = as_array(input)
+    sizes = (normalized_shape,) if isinstance(normalized_shape, int) else np.atleast_1d(normalized_shape)
+    axes = tuple(map(operator.index, sizes))
+    eps = sys.float_info.epsilon if eps is None else eps
     if not eps >= 0:
         raise ValueError(f"rms_norm: eps must not be negative, got {eps}")
     if not axes or x.shape[-len(axes) :] != axes:
         raise ValueError(f"rms_norm: an input of shape {x.shape} does not end in axes of the sizes {axes}")
-    w = None if weight is None else array(weight)
+    w = None if weight is None else as_array(weight)
     if w is not None and w.shape != axes:
         raise ValueError(f"rms_norm: the weight must not have shape {w.shape}, but {axes}")
-    n = int(np.prod(axes))
-    out = np.empty(x.shape, dtype=np.uint32)
-    status = lib.pg_rms_norm(
-        x.size // max(n, 1), n, c_ids_of(x._ids), NULL if w is None else c_ids_of(w._ids), eps, c_ids(out)
-    )  # fmt: skip
+    out = np.empty(x.shape, np.uint32)
+    status = _bulk.rms_norm(math.prod(axes), x._ids, None if w is None else w._ids, eps, out)
     return built(status, out, lambda at: f"rms_norm with eps={eps} of numbers whose squares are all 0", x, w)
 
 
@@ -212,7 +213,7 @@ def cross_entropy(input: Operand, target: npt.ArrayLike, reduction: Reduction = 
     >>> cross_entropy([0.0, 0.0], 1)
     Array(0.69314718)
     """
-    x, targets = array(input), _indices(target, "cross_entropy")
+    x, targets = as_array(input), _indices(target, "cross_entropy")
     if x.ndim not in (1, 2) or targets.shape != x.shape[:-1]:
         raise ValueError(
             "cross_entropy: needs scores of shape (classes,) or (N, classes) and a target of shape () or (N,); got "
@@ -259,17 +260,16 @@ def hinge_loss(input: Operand, target: Operand, margin: float = 1.0, reduction: 
 
 
 def _reduced(costs: Array, reduction: str) -> Array:
-    reductions: dict[str, Callable[[], Array]] = {"mean": costs.mean, "sum": costs.sum, "none": lambda: costs}
-    if not isinstance(reduction, str) or reduction not in reductions:
+    if not isinstance(reduction, str) or reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction must be 'mean', 'sum' or 'none', not {reduction!r}")
-    return reductions[reduction]()
+    return costs.mean() if reduction == "mean" else costs.sum() if reduction == "sum" else costs
 
 
 def _pair(name: str, input: Operand, target: Operand) -> tuple[Array, Any]:
     """Predictions and their targets. Shapes such as (4, 1) and (4,), which broadcasting would combine, are refused."""
-    x, y = array(input), target if isinstance(target, (Array, Value)) else as_elements(target)
+    x, y = as_array(input), target if isinstance(target, (Array, Value)) else as_elements(target)
     shape = () if isinstance(y, Value) else y.shape
-    if np.broadcast_shapes(x.shape, shape) not in (x.shape, shape):
+    if shape != x.shape and np.broadcast_shapes(x.shape, shape) not in (x.shape, shape):
         raise ValueError(f"{name}: shapes {x.shape} and {shape} would pair each input with each target; reshape one")
     return x, y
 
@@ -284,15 +284,15 @@ def _indices(x: Any, name: str) -> Any:
 # Rows ------------------------------------------------------------------------------------------------------------
 
 
-def _along(build: Callable[..., int], traced: Callable[[Array, int], Array], x: Array, dim: int) -> Array:
+def _along(build: Callable[[int, Ids, Ids], int], traced: Callable[[Array, int], Array], x: Array, dim: int) -> Array:
     """Apply a bulk builder for rows along any axis, or while a function is traced what stands in for it."""
     if lib.pg_tracing():
         return traced(x, dim)
     (axis,) = normalize_axes(operator.index(dim), x.ndim)
     rows = x._ids.swapaxes(axis, -1)
     n = rows.shape[-1]
-    out = np.empty(rows.shape, dtype=np.uint32)
-    status = build(out.size // n if n else 0, n, c_ids_of(rows), c_ids(out)) if out.size else 0
+    out = np.empty(rows.shape, np.uint32)
+    status = build(n, rows, out) if out.size else 0
     result = built(status, out, str, x)
     result._ids = out.swapaxes(axis, -1)
     return result

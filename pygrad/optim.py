@@ -152,6 +152,8 @@ class Optimizer:
     @property
     def lr(self) -> float:
         """The learning rate of the next step."""
+        if type(self._lr) is float:  # it was checked when it was assigned
+            return self._lr
         lr = self._lr(self.steps) if callable(self._lr) else self._lr
         _not_negative(lr=lr)
         return lr
@@ -164,11 +166,16 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Set the grad of every parameter to 0, as is needed before each backward pass."""
-        set_grads(self._ids, 0.0)
+        check(lib.pg_fill(lib.PG_GRAD, self._ids.size, self._c_ids, 0.0), "a parameter")
 
     def step(self) -> None:
         """Update the data of every parameter from its grad."""
         raise NotImplementedError
+
+    # Arrays as C takes them (_c_ids, _c_buffers) are made once, as that takes longer than a step of few parameters.
+    @functools.cached_property
+    def _c_ids(self) -> Any:
+        return c_ids(self._ids)
 
     def _buffer(self) -> Numbers:
         return np.zeros(self._ids.size)
@@ -218,7 +225,8 @@ class Optimizer:
 
     def __getstate__(self) -> dict[str, Any]:
         rule = {name: getattr(self._rule, name) for name, _ in ffi.typeof(self._rule).item.fields}
-        return {**vars(self), "_rule": rule, "_ids": None}
+        state = {name: value for name, value in vars(self).items() if not name.startswith("_c_")}
+        return {**state, "_rule": rule, "_ids": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _ids=node_ids(state["_params"]), _rule=ffi.new(self._RULE, state["_rule"]))
@@ -274,13 +282,17 @@ class SGD(Optimizer):
     weight_decay = _option("weight_decay", "This times the parameter is added to the gradient; may be assigned.")
 
     def step(self) -> None:
-        buffers = self._buffers()
-        velocity = c_doubles(buffers["momentum_buffer"]) if self.momentum else NULL
-        self._rule.lr = self.lr
-        self._rule.first = not self._moving
-        check(lib.pg_sgd_step(self._rule, self._ids.size, c_ids(self._ids), velocity), "step()")
-        self._moving = self._moving or bool(self.momentum)
+        rule = self._rule
+        moves = rule.momentum != 0
+        rule.lr = self.lr
+        rule.first = not self._moving
+        check(lib.pg_sgd_step(rule, self._ids.size, self._c_ids, self._c_velocity if moves else NULL), "step()")
+        self._moving = self._moving or moves
         self.steps += 1
+
+    @functools.cached_property
+    def _c_velocity(self) -> Any:
+        return c_doubles(self._buffers()["momentum_buffer"])
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
@@ -333,10 +345,12 @@ class Adam(Optimizer):
 
     def step(self) -> None:
         self._rule.lr = self.lr
-        buffers = [c_doubles(buffer) for buffer in (self._mean, self._square)]
-        ids = c_ids(self._ids)
-        check(lib.pg_adam_step(self._rule, self.steps + 1, self._ids.size, ids, *buffers), "step()")
+        check(lib.pg_adam_step(self._rule, self.steps + 1, self._ids.size, self._c_ids, *self._c_buffers), "step()")
         self.steps += 1
+
+    @functools.cached_property
+    def _c_buffers(self) -> list[Any]:
+        return [c_doubles(buffer) for buffer in (self._mean, self._square)]
 
     def _buffers(self) -> dict[str, Numbers]:
         return {"exp_avg": self._mean, "exp_avg_sq": self._square}

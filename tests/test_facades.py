@@ -84,6 +84,7 @@ def no_late_closures(in_python):
 # The same results ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.* encountered in:RuntimeWarning")  # NumPy's, where its loop calls our operators
 @settings(max_examples=600, deadline=None)
 @given(program=programs(MIXED, EDGES))
 def test_a_program_gives_the_same_bits_exceptions_and_graph(program, in_python):
@@ -197,7 +198,7 @@ def test_errors_say_the_same(fails, in_python, no_leak):
     for cls in (Value, in_python):
         with pytest.raises(Exception) as caught:  # noqa: PT011
             fails(cls)
-        raised.append((caught.type, str(caught.value)))
+        raised.append((caught.type, str(caught.value).replace("pygrad.engine.", "")))  # of the type's name
     assert raised[0] == raised[1]
 
 
@@ -517,7 +518,7 @@ def test_cycles_are_collected(no_leak):
         assert ref() is None, make.__name__
 
 
-def test_nothing_grows_with_the_number_of_ops_of_one_s_own():
+def test_custom_ops_leave_nothing_behind():
     def make(count):
         for _ in range(count):
             out = Value(1.0, (x,), "same")
@@ -694,7 +695,10 @@ def test_a_child_of_a_fork_can_sweep_while_the_parent_s_thread_does():
 def test_another_interpreter_is_refused_in_words(python):
     out = python(
         """
-import _xxsubinterpreters as interpreters
+try:
+    import _interpreters as interpreters
+except ImportError:  # before CPython 3.13
+    import _xxsubinterpreters as interpreters
 import pygrad
 from pygrad import _core
 code = '''
@@ -721,7 +725,7 @@ def test_the_environment_chooses_the_facade(facade, has_types, python):
     assert out == f"{not has_types}\n"
 
 
-def test_a_facade_that_there_is_not_is_an_import_error(python):
+def test_an_unknown_facade_is_an_import_error(python):
     code = "try:\n import pygrad\nexcept ImportError as error: print(error)"
     assert "must be c, cffi or empty" in python(code, env={**os.environ, "PYGRAD_FACADE": "rust"})
 

@@ -72,6 +72,15 @@ def test_the_same_holds_in_a_compiled_function(op, side):
         )
 
 
+@pytest.mark.parametrize("numbers", ARRAYS.values(), ids=ARRAYS)
+@pytest.mark.parametrize("side", [lambda op: op, reflected], ids=["Array first", "array first"])
+@pytest.mark.parametrize("op", OPERATORS)
+def test_the_same_holds_for_an_array(op, side, numbers):
+    function = side(op)
+    expected = [function(2.5, x) for x in numbers.ravel().tolist()]
+    np.testing.assert_allclose(function(array(2.5), numbers).data.ravel(), np.float64(expected), rtol=1e-15)
+
+
 @pytest.mark.parametrize("side", [lambda op: op, reflected], ids=["first", "Series first"])
 @pytest.mark.parametrize("op", OPERATORS)
 @pytest.mark.filterwarnings("ignore:Operation with Array is deprecated")  # pandas' notice

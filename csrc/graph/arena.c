@@ -177,7 +177,9 @@ static void block_emptied(pg_block_id block) {
 
 /* Nodes ------------------------------------------------------------------------------------------------- */
 
+/* Unrolled, it takes three quarters of the time. */
 bool pg_all_live(size_t n, const pg_id *ids) {
+#pragma GCC unroll 4
   for (size_t i = 0; i < n; i++) {
     if (!pg_is_live(ids[i])) {
       return false;

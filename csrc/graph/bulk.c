@@ -228,7 +228,7 @@ int pg_reduce(int op, size_t rows, size_t n, const pg_id *x, pg_id *out) {
 }
 
 /* Whether all elements of a matrix are among the rows * columns ids that are checked to be live. */
-static inline bool is_dense(size_t rows, size_t columns, size_t row, size_t column) {
+static inline __attribute__((unused)) bool is_dense(size_t rows, size_t columns, size_t row, size_t column) {
   return rows == 0 || columns == 0 || (rows - 1) * row + (columns - 1) * column < rows * columns;
 }
 

@@ -59,47 +59,70 @@ bool pg_all_leaves(size_t n, const pg_id *ids) {
   return leaves;
 }
 
-static double *field_of(pg_id id, int field) {
+/* The data or the grad of node 0, NULL if no node was ever made; node `id` has it at [id * NUMBERS]. */
+static double *field_of(int field) {
   assert(field == PG_DATA || field == PG_GRAD);
-  return field == PG_DATA ? &pg_node_at(id)->data : &pg_node_at(id)->grad;
+  pg_node *const none = pg_the_arena.nodes;
+  return !none ? NULL : field == PG_DATA ? &none->data : &none->grad;
 }
 
-static void set_field(pg_id id, int field, double number) {
-  if (field == PG_DATA) {
-    pg_note_read(pg_node_at(id)->flags);
+static const size_t NUMBERS = sizeof(pg_node) / sizeof(double);
+
+/* As pg_note_read, for each of the nodes. */
+static void note_reads(size_t n, const pg_id *ids) {
+  for (size_t i = 0; i < n && pg_trace_flag(); i++) {
+    pg_note_read(pg_node_at(ids[i])->flags);
   }
-  *field_of(id, field) = number;
 }
 
 int pg_read(int field, size_t n, const pg_id *ids, double *to) {
   pg_lock();
-  bool live = pg_all_live(n, ids);
+  const bool live = pg_all_live(n, ids);
+  if (live) {
+    note_reads(n, ids);
+  }
+  const double *const numbers = field_of(field);
   for (size_t i = 0; i < n && live; i++) {
-    pg_note_read(pg_node_at(ids[i])->flags);
-    to[i] = *field_of(ids[i], field);
+    to[i] = numbers[ids[i] * NUMBERS];
   }
   pg_unlock();
   return live ? PG_OK : PG_STALE;
+}
+
+/* Begins to set data or grads. False, with the lock released, if a node is not live. */
+static bool begin_to_set(int field, size_t n, const pg_id *ids) {
+  pg_lock();
+  const bool live = pg_all_live(n, ids);
+  if (!live) {
+    pg_unlock();
+  } else if (field == PG_DATA) {
+    note_reads(n, ids);
+  }
+  return live;
 }
 
 int pg_write(int field, size_t n, const pg_id *ids, const double *from) {
-  pg_lock();
-  bool live = pg_all_live(n, ids);
-  for (size_t i = 0; i < n && live; i++) {
-    set_field(ids[i], field, from[i]);
+  if (!begin_to_set(field, n, ids)) {
+    return PG_STALE;
+  }
+  double *const numbers = field_of(field);
+  for (size_t i = 0; i < n; i++) {
+    numbers[ids[i] * NUMBERS] = from[i];
   }
   pg_unlock();
-  return live ? PG_OK : PG_STALE;
+  return PG_OK;
 }
 
 int pg_fill(int field, size_t n, const pg_id *ids, double number) {
-  pg_lock();
-  bool live = pg_all_live(n, ids);
-  for (size_t i = 0; i < n && live; i++) {
-    set_field(ids[i], field, number);
+  if (!begin_to_set(field, n, ids)) {
+    return PG_STALE;
+  }
+  double *const numbers = field_of(field);
+  for (size_t i = 0; i < n; i++) {
+    numbers[ids[i] * NUMBERS] = number;
   }
   pg_unlock();
-  return live ? PG_OK : PG_STALE;
+  return PG_OK;
 }
 
 int pg_add_grads(size_t n, const pg_id *ids, const double *grads) {

@@ -16,7 +16,7 @@ static inline double pg_forward(int op, double x, double y, int *status) {
 #define PG_BINARY(name, symbol, result, adjoint_x, adjoint_y) PG_UNARY(name, symbol, result, adjoint_x)
 #include "ops.def"
   default:
-    assert(!"an op of the table");
+    assert(false); /* not an op of the table */
   }
   return z;
 }

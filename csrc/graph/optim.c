@@ -4,10 +4,11 @@
 #include "graph/arena.h"
 #include "pymath.h"
 
-/* Parameters are updated a slice at a time: their numbers, which are scattered over the arena, are gathered
- * into arrays first, so that the compiler can vectorize the rest. A last slice that is not full is computed
- * with whatever is in its unused entries; these are not written back. */
-enum { SLICE = 64 };
+/* Parameters are updated a few at a time, in the lanes of vectors. Their numbers are scattered over the arena:
+ * so they go from there to a vector, and back, one by one, but never through an array in between. (A processor
+ * that loads a vector soon after its parts were stored one by one waits until all of them are in its cache.) */
+enum { LANES = 4 };
+typedef double lanes __attribute__((vector_size(LANES * sizeof(double))));
 
 /* Compiles a function once for AVX2 and once for any machine, and chooses when the program starts, where
  * compiler and system can. Both give the same bits, since neither contracts a * b + c. */
@@ -19,75 +20,115 @@ enum { SLICE = 64 };
 #endif
 #endif
 
-typedef struct {
-  size_t n;
-  const pg_id *ids;
-  double data[SLICE], grad[SLICE];
-} slice;
+/* The parameters in the lanes. */
+#define LANES_OF(p, field) ((lanes){(p)[0]->field, (p)[1]->field, (p)[2]->field, (p)[3]->field})
 
-/* Gathers up to SLICE parameters, all of them live. */
-static void gather(slice *g, size_t n, const pg_id *ids) {
-  g->n = n < SLICE ? n : SLICE;
-  g->ids = ids;
-  for (size_t i = 0; i < g->n; i++) {
-    assert(pg_is_live(ids[i]));
-    const pg_node *p = pg_node_at(ids[i]);
-    g->data[i] = p->data;
-    g->grad[i] = p->grad;
+PG_INLINE void store_data(pg_node *const *p, const lanes *data) {
+#pragma GCC unroll 4
+  for (size_t i = 0; i < LANES; i++) {
+    p[i]->data = (*data)[i];
   }
 }
 
-/* Writes the data back. */
-static void scatter(const slice *g) {
-  for (size_t i = 0; i < g->n; i++) {
-    pg_node_at(g->ids[i])->data = g->data[i];
+/* Finds the next parameters, of n. Where fewer are left than there are lanes, the other lanes get a node that
+ * stands for none. Returns how many there are. */
+PG_INLINE size_t find(pg_node **p, size_t n, const pg_id *ids, pg_node *none) {
+#pragma GCC unroll 4
+  for (size_t i = 0; i < LANES; i++) {
+    p[i] = i < n ? pg_node_at(ids[i]) : none;
+  }
+  return n < LANES ? n : LANES;
+}
+
+/* SGD ---------------------------------------------------------------------------------------------------- */
+
+/* One step for the parameters in the lanes; `velocity` may be NULL. */
+PG_INLINE void sgd_lanes(const pg_sgd *s, pg_node *const *p, double *velocity) {
+  lanes data = LANES_OF(p, data), grad = LANES_OF(p, grad);
+  if (s->weight_decay != 0) {
+    grad += s->weight_decay * data;
+  }
+  if (velocity) {
+    const double kept = s->first ? 0 : s->momentum, added = s->first ? 1 : 1 - s->dampening;
+    lanes v;
+    memcpy(&v, velocity, sizeof v);
+    v = kept * v + added * grad;
+    memcpy(velocity, &v, sizeof v);
+    grad = s->nesterov ? grad + s->momentum * v : v;
+  }
+  data -= s->lr * grad;
+  store_data(p, &data);
+}
+
+FOR_EACH_MACHINE
+static void sgd_all(const pg_sgd *sgd, size_t n, const pg_id *ids, double *velocity) {
+  const pg_sgd s = *sgd;
+  pg_node *p[LANES], none = {0};
+  size_t at = 0;
+  for (; n - at >= LANES; at += LANES) {
+    find(p, LANES, ids + at, NULL);
+    sgd_lanes(&s, p, velocity ? velocity + at : NULL);
+  }
+  double v[LANES] = {0};
+  const size_t left = find(p, n - at, ids + at, &none), bytes = left * sizeof *v;
+  if (velocity) {
+    memcpy(v, velocity + at, bytes);
+  }
+  sgd_lanes(&s, p, velocity ? v : NULL);
+  if (velocity) {
+    memcpy(velocity + at, v, bytes);
   }
 }
 
 int pg_sgd_step(const pg_sgd *sgd, size_t n, const pg_id *ids, double *velocity) {
-  const pg_sgd s = *sgd;
-  assert(velocity || s.momentum == 0);
-  slice g = {0};
-  double v[SLICE] = {0};
+  assert(velocity || sgd->momentum == 0);
   pg_lock();
   const bool live = pg_all_live(n, ids);
-  for (size_t at = 0; at < n && live; at += SLICE) {
-    gather(&g, n - at, ids + at);
-    for (size_t i = 0; i < SLICE && s.weight_decay != 0; i++) {
-      g.grad[i] += s.weight_decay * g.data[i];
-    }
-    if (velocity) {
-      memcpy(v, velocity + at, g.n * sizeof *v);
-      const double kept = s.first ? 0 : s.momentum, added = s.first ? 1 : 1 - s.dampening;
-      for (size_t i = 0; i < SLICE; i++) {
-        v[i] = kept * v[i] + added * g.grad[i];
-        g.grad[i] = s.nesterov ? g.grad[i] + s.momentum * v[i] : v[i];
-      }
-      memcpy(velocity + at, v, g.n * sizeof *v);
-    }
-    for (size_t i = 0; i < SLICE; i++) {
-      g.data[i] -= s.lr * g.grad[i];
-    }
-    scatter(&g);
+  if (live) {
+    sgd_all(sgd, n, ids, velocity);
   }
   pg_unlock();
   return live ? PG_OK : PG_STALE;
 }
 
-/* The constants of one step of Adam, the same for all parameters. */
+/* Adam --------------------------------------------------------------------------------------------------- */
+
+/* The constants of one step, the same for all parameters. */
 typedef struct {
   double beta1, beta2, eps, added, decay, rate, scale;
 } adam_step;
 
+PG_INLINE void adam_lanes(const adam_step *s, pg_node *const *p, double *mean, double *square) {
+  lanes data = LANES_OF(p, data), grad = LANES_OF(p, grad), m, v;
+  memcpy(&m, mean, sizeof m);
+  memcpy(&v, square, sizeof v);
+  grad += s->added * data;
+  m = s->beta1 * m + (1 - s->beta1) * grad;
+  v = s->beta2 * v + (1 - s->beta2) * grad * grad;
+  memcpy(mean, &m, sizeof m);
+  memcpy(square, &v, sizeof v);
+  v *= s->scale;
+  const lanes root = {sqrt(v[0]), sqrt(v[1]), sqrt(v[2]), sqrt(v[3])}; /* one instruction, where there is one */
+  data = s->decay * data - s->rate * m / (root + s->eps);
+  store_data(p, &data);
+}
+
 FOR_EACH_MACHINE
-static void adam_slice(const adam_step *restrict s, slice *restrict g, double *restrict mean,
-                       double *restrict square) {
-  for (size_t i = 0; i < SLICE; i++) {
-    const double grad = g->grad[i] + s->added * g->data[i];
-    mean[i] = s->beta1 * mean[i] + (1 - s->beta1) * grad;
-    square[i] = s->beta2 * square[i] + (1 - s->beta2) * grad * grad;
-    g->data[i] = s->decay * g->data[i] - s->rate * mean[i] / (sqrt(square[i] * s->scale) + s->eps);
+static void adam_all(const adam_step *step, size_t n, const pg_id *ids, double *mean, double *square) {
+  const adam_step s = *step;
+  pg_node *p[LANES], none = {0};
+  size_t at = 0;
+  for (; n - at >= LANES; at += LANES) {
+    find(p, LANES, ids + at, NULL);
+    adam_lanes(&s, p, mean + at, square + at);
   }
+  double m[LANES] = {0}, v[LANES] = {0};
+  const size_t left = find(p, n - at, ids + at, &none), bytes = left * sizeof *m;
+  memcpy(m, mean + at, bytes);
+  memcpy(v, square + at, bytes);
+  adam_lanes(&s, p, m, v);
+  memcpy(mean + at, m, bytes);
+  memcpy(square + at, v, bytes);
 }
 
 int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, double *mean, double *square) {
@@ -101,18 +142,10 @@ int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, do
       .rate = adam->lr / (1 - pow(adam->beta1, (double)t)),
       .scale = 1 / (1 - pow(adam->beta2, (double)t)),
   };
-  slice g = {0};
-  double m[SLICE] = {0}, v[SLICE] = {0};
   pg_lock();
   const bool live = pg_all_live(n, ids);
-  for (size_t at = 0; at < n && live; at += SLICE) {
-    gather(&g, n - at, ids + at);
-    memcpy(m, mean + at, g.n * sizeof *m);
-    memcpy(v, square + at, g.n * sizeof *v);
-    adam_slice(&s, &g, m, v);
-    memcpy(mean + at, m, g.n * sizeof *m);
-    memcpy(square + at, v, g.n * sizeof *v);
-    scatter(&g);
+  if (live) {
+    adam_all(&s, n, ids, mean, square);
   }
   pg_unlock();
   return live ? PG_OK : PG_STALE;

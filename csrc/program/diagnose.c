@@ -37,9 +37,9 @@ static double value_of(const pg_program *p, const pg_id *parameters, const doubl
   }
 }
 
-/* Whether an instruction made an infinity of finite operands, or a nan of operands that are none: then the
- * operands and the value are in `numbers`, and it returns how many they are. Else 0. Lookups and scatters copy
- * numbers, and constants are the caller's. */
+/* Whether an instruction made an infinity from finite operands, or a nan from operands that are not nan. If so,
+ * writes the operands and the value to `numbers`, and returns how many these are; else 0. Lookups and scatters
+ * copy numbers, and constants are the caller's. */
 static int culprit(const pg_instruction *x, const double *values, double value, double numbers[3]) {
   int count = 0;
   bool finite = true, nan = false;

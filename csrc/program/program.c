@@ -33,7 +33,7 @@ double pg_compute(int op, double x, double y) {
 #define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) PG_UNARY(name, symbol, forward, adjoint_x)
 #include "program/all_ops.def"
   default:
-    assert(!"an op of the tables");
+    assert(false); /* not an op of the tables */
   }
   return z;
 }

@@ -1,8 +1,8 @@
 /* record.c: makes a program of a graph: finds the ancestors of the outputs, sorts them by creation, and emits
  * an instruction for each.
  *
- * Other threads may change nodes of the graph meanwhile (hold them, set their data): so nodes are read under
- * the arena's lock, which is given up now and then, since nobody may wait long for it.
+ * Other threads may change nodes of the graph meanwhile (hold them, set their data). So nodes are read under
+ * the arena's lock. It is released after every NODES_A_LOCK nodes, so that other threads do not wait long.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -186,20 +186,18 @@ static pg_ref emit_node(pg_program *p, const entries *e, const pg_lookups *looku
   return pg_emit(p, n->op, a, n->b ? ref_of(e, n->b) : PG_NO_REF);
 }
 
-/* Emits all, then makes the nodes untraced: in the next trace they are nodes that existed before. */
+/* Emits all nodes, and makes each untraced: in the next trace it is a node that existed before. */
 static void emit_all(pg_program *p, entries *e, const entry *sorted, const pg_lookups *lookups) {
-  for (uint32_t i = 0; i < e->count && !p->failed;) {
+  for (uint32_t i = 0; i < e->count;) {
     pg_lock();
-    for (int k = 0; k < NODES_A_LOCK && i < e->count && !p->failed; k++, i++) {
-      find(e, sorted[i].id)->ref = emit_node(p, e, lookups, &sorted[i]);
+    for (int k = 0; k < NODES_A_LOCK && i < e->count; k++, i++) {
+      if (!p->failed) {
+        find(e, sorted[i].id)->ref = emit_node(p, e, lookups, &sorted[i]);
+      }
+      pg_node_at(sorted[i].id)->flags &= (uint16_t)~PG_TRACED;
     }
     pg_unlock();
   }
-  pg_lock();
-  for (uint32_t i = 0; i < e->count; i++) {
-    pg_node_at(sorted[i].id)->flags &= (uint16_t)~PG_TRACED;
-  }
-  pg_unlock();
 }
 
 /* Enters inputs and lookups, which are not computed from their nodes' operands, and the tables' elements. */

@@ -149,23 +149,9 @@ static inline pg_value *reuse(void) {
   return (pg_value *)PyObject_Init((PyObject *)v, P->type);
 }
 
-/* Whether an object may be allocated. Tests count these apart from the core's allocations, which they make fail
- * to fill the arena. */
-static inline bool may_allocate(void) {
-  if (__builtin_expect(P->test_objects < 0, 1)) {
-    return true;
-  }
-  if (P->test_objects == 0) {
-    PyErr_NoMemory();
-    return false;
-  }
-  P->test_objects--;
-  return true;
-}
-
 /* An object of the type itself, not tracked; NULL with MemoryError set. */
 static inline pg_value *new_object(void) {
-  if (!may_allocate()) {
+  if (!pg_may_allocate_object()) {
     return NULL;
   }
   pg_value *v = P->freed ? reuse() : PyObject_GC_New(pg_value, P->type);
@@ -181,7 +167,8 @@ PyObject *pg_value_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
   if (type == P->type) {
     return (PyObject *)new_object();
   }
-  return may_allocate() ? (__extension__(allocfunc) PyType_GetSlot(type, Py_tp_alloc))(type, 0) : NULL;
+  return pg_may_allocate_object() ? (__extension__(allocfunc) PyType_GetSlot(type, Py_tp_alloc))(type, 0)
+                                  : NULL;
 }
 
 PyObject *pg_value_new(pg_id id) {

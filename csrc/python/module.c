@@ -38,6 +38,27 @@ static PyObject *new_handles(PyObject *module, PyObject *buffer) {
   return list;
 }
 
+/* ids_of(list): the ids of Values, as bytes; None if one is not a plain Value. */
+static PyObject *ids_of(PyObject *module, PyObject *values) {
+  (void)module;
+  if (!PyList_Check(values)) {
+    PyErr_SetString(PyExc_TypeError, "a list is needed");
+    return NULL;
+  }
+  const Py_ssize_t count = PyList_Size(values);
+  PyObject *bytes = PyBytes_FromStringAndSize(NULL, count * (Py_ssize_t)sizeof(pg_id));
+  pg_id *ids = bytes ? (pg_id *)(void *)PyBytes_AsString(bytes) : NULL;
+  for (Py_ssize_t i = 0; i < count && ids; i++) {
+    PyObject *value = PyList_GetItem(values, i);
+    if (!pg_is_exact_value(value) || !pg_value_id(value)) {
+      Py_DECREF(bytes);
+      Py_RETURN_NONE;
+    }
+    ids[i] = pg_value_id(value);
+  }
+  return bytes;
+}
+
 /* test_fail_objects(successes): for tests, as pg_test_fail_allocations. */
 static PyObject *test_fail_objects(PyObject *module, PyObject *successes) {
   (void)module;
@@ -60,15 +81,32 @@ static PyObject *living(PyObject *module, PyObject *id) {
   return value ? value : Py_NewRef(Py_None);
 }
 
+/* A function of arrays.c in the table of functions. */
+#define ARRAYS(function) (PyCFunction)(void (*)(void)) function
+
 static PyMethodDef FUNCTIONS[] = {
     {"derive", pg_value_derive, METH_VARARGS, NULL},
+    {"derive_program", pg_program_derive, METH_VARARGS, NULL},
     {"new_handle", new_handle, METH_O, NULL},
     {"new_handles", new_handles, METH_O, NULL},
     {"test_fail_objects", test_fail_objects, METH_O, NULL},
+    {"ids_of", ids_of, METH_O, NULL},
     {"living", living, METH_O, NULL},
     {"backward_from", pg_python_backward_from, METH_O, NULL},
     {"set_hooks", pg_python_set_hooks, METH_VARARGS, NULL},
     {"after_fork", pg_python_after_fork, METH_NOARGS, NULL},
+    {"map_unary", ARRAYS(pg_python_map_unary), METH_FASTCALL, NULL},
+    {"map_binary", ARRAYS(pg_python_map_binary), METH_FASTCALL, NULL},
+    {"map_number", ARRAYS(pg_python_map_number), METH_FASTCALL, NULL},
+    {"reduce", ARRAYS(pg_python_reduce), METH_FASTCALL, NULL},
+    {"matmul", ARRAYS(pg_python_matmul), METH_FASTCALL, NULL},
+    {"softmax", ARRAYS(pg_python_softmax), METH_FASTCALL, NULL},
+    {"log_softmax", ARRAYS(pg_python_log_softmax), METH_FASTCALL, NULL},
+    {"rms_norm", ARRAYS(pg_python_rms_norm), METH_FASTCALL, NULL},
+    {"leaves", ARRAYS(pg_python_leaves), METH_FASTCALL, NULL},
+    {"hold_all", ARRAYS(pg_python_hold_all), METH_FASTCALL, NULL},
+    {"holder", ARRAYS(pg_python_holder), METH_FASTCALL, NULL},
+    {"set_in_c_order", pg_python_set_in_c_order, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -37,6 +37,16 @@ enum { PG_METHODS = 64 }; /* room for the methods of the op table */
 
 typedef struct pg_block_values pg_block_values;
 
+/* A Program: what it is, the Python class keeps in attributes. */
+typedef struct pg_plan pg_plan;
+typedef struct {
+  PyObject_HEAD pg_plan *plan; /* how calls go to the core: see call.c; NULL until there is one */
+  PyObject *attributes;        /* a dict, or NULL */
+  PyObject *weak_references;
+} pg_compiled;
+
+enum { PG_SCALARS = 16 }; /* room for the types of NumPy's numbers */
+
 /* All state of the module. There is one: the arena, too, is one a process (see module.c). */
 typedef struct {
   PyTypeObject *type; /* Value */
@@ -49,16 +59,39 @@ typedef struct {
   pg_block_values **living;                     /* by block: see handles.c */
   pg_block_values *empty;                       /* one for reuse */
   PyObject *data, *grad;                        /* names */
-  PyThread_type_lock sweep_lock;                /* whoever sweeps has it; see backward.c */
+  PyThread_type_lock sweep_lock;                /* held by the thread that sweeps; see backward.c */
   unsigned long sweep_owner;                    /* the thread that has it */
   PyObject *late_closures, *drop_unused, *fail; /* see pg_python_set_hooks */
+  PyObject *in_c_order;                         /* numpy.ascontiguousarray */
+  PyObject *array_struct;                       /* the name of that attribute */
+  PyTypeObject *holder_type;                    /* what holds the nodes of an Array */
   int64_t test_objects;           /* objects that are still allocated before that fails; below 0: it does not */
   int64_t interpreter;            /* the one that has the module */
   pg_rare **rares;                /* by index; a free entry is the next free index, times 2, plus 1 */
   uint32_t rare_count, rare_free; /* entries allocated, the first free one */
+
+  PyObject *call, *value_and_grad; /* the methods of the Python class Program */
+  PyTypeObject *ndarray, *scalars[PG_SCALARS];
+  size_t scalar_count;
+  PyObject *empty_array, *one; /* numpy.empty, 1.0 */
+  PyObject *shape, *start;     /* names */
 } pg_python;
 
 extern pg_python pg_the_python;
+
+/* Whether an object may be allocated. Tests count these apart from the core's allocations, which they make fail
+ * to fill the arena. */
+static inline bool pg_may_allocate_object(void) {
+  if (__builtin_expect(pg_the_python.test_objects < 0, 1)) {
+    return true;
+  }
+  if (pg_the_python.test_objects == 0) {
+    PyErr_NoMemory();
+    return false;
+  }
+  pg_the_python.test_objects--;
+  return true;
+}
 
 /* handles.c: the life of a Value ------------------------------------------------------------------------- */
 
@@ -87,6 +120,15 @@ int pg_value_tp_clear(PyObject *self);
 /* Makes the type, derived from the Python class. */
 PyObject *pg_value_derive(PyObject *module, PyObject *args);
 
+/* For types like that. Each returns NULL with an exception set if it fails; the texts are never freed.
+ *
+ * The docstring of an object, behind a name and a signature. */
+char *pg_documented(const char *name, const char *signature, PyObject *as);
+/* The name of a class, with its module. */
+char *pg_full_name(PyObject *class);
+/* A type of this name, derived from a class, with these slots, of which that of the docstring is filled in. */
+PyObject *pg_make_type(PyObject *class, PyType_Slot *slots, const char *name, char *doc, size_t size);
+
 static inline pg_value *pg_value_of(PyObject *x) { return (pg_value *)x; }
 static inline pg_id pg_value_id(PyObject *x) { return pg_value_of(x)->id; }
 /* Not an instance of a subclass, which may have changed any method. */
@@ -94,6 +136,18 @@ static inline bool pg_is_exact_value(PyObject *x) { return Py_IS_TYPE(x, pg_the_
 static inline bool pg_is_value(PyObject *x) {
   return pg_is_exact_value(x) || PyType_IsSubtype(Py_TYPE(x), pg_the_python.type);
 }
+
+/* arrays.c: the bulk builders on NumPy arrays of ids: see pygrad/_bulk.py, which has the same in Python ------
+ */
+
+typedef PyObject *pg_python_function(PyObject *module, PyObject *const *args, Py_ssize_t count);
+pg_python_function pg_python_map_unary, pg_python_map_binary, pg_python_map_number, pg_python_reduce,
+    pg_python_matmul, pg_python_softmax, pg_python_log_softmax, pg_python_rms_norm, pg_python_leaves,
+    pg_python_hold_all;
+/* holder(ids, leaves): what holds nodes; it takes over one hold of each. Without memory these are released. */
+pg_python_function pg_python_holder;
+/* For these: numpy.ascontiguousarray. */
+PyObject *pg_python_set_in_c_order(PyObject *module, PyObject *function);
 
 /* backward.c: the backward pass -------------------------------------------------------------------------- */
 
@@ -105,5 +159,10 @@ PyObject *pg_python_backward_from(PyObject *module, PyObject *id);
 PyObject *pg_python_set_hooks(PyObject *module, PyObject *args);
 /* For the child of a fork: of its parent's threads it has only the one that forked. */
 PyObject *pg_python_after_fork(PyObject *module, PyObject *unused);
+
+/* call.c: the C type of Program -------------------------------------------------------------------------- */
+
+/* Makes it, derived from the Python class: (class, signature, numpy.ndarray, numpy.empty, types of numbers). */
+PyObject *pg_program_derive(PyObject *module, PyObject *args);
 
 #endif

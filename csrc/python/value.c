@@ -1,8 +1,8 @@
 /* value.c: the C type of Value, for what programs do all the time.
  *
- * It is derived from the Python class in pygrad/engine.py, name says what each method does, and does whatever
- * is rare: operands of other types, errors, ops written in Python. Where a method here meets something it was
- * not made for, it calls the method of that class, having changed nothing: so the two agree.
+ * The type is derived from the Python class in pygrad/engine.py, which defines what each method does and
+ * handles the rare cases: operands of other types, errors, ops written in Python. In such a case a method here
+ * changes nothing and calls the method of that class, so the two agree.
  */
 #include "python/python.h"
 
@@ -526,7 +526,7 @@ static char *lasting(PyObject *text) {
 }
 
 /* The docstring of an object, behind a signature. */
-static char *documented(const char *name, const char *signature, PyObject *as) {
+char *pg_documented(const char *name, const char *signature, PyObject *as) {
   PyObject *doc = PyObject_GetAttrString(as, "__doc__");
   char *copy = doc ? lasting(PyUnicode_FromFormat("%s%s\n--\n\n%S", name, signature, doc)) : NULL;
   Py_XDECREF(doc);
@@ -537,7 +537,7 @@ static char *documented(const char *name, const char *signature, PyObject *as) {
 static bool add_method(const char *name, PyCFunction function, int flags) {
   PyObject *method = PyObject_GetAttrString(P->class, name);
   const char *signature = flags == METH_O ? "($self, other, /)" : "($self, /)";
-  const char *doc = method ? documented(name, signature, method) : NULL;
+  const char *doc = method ? pg_documented(name, signature, method) : NULL;
   Py_XDECREF(method);
   if (doc) {
     P->methods[P->method_count++] = (PyMethodDef){name, function, flags, doc};
@@ -603,7 +603,7 @@ static PyType_Slot SLOTS[] = {
 };
 
 /* The name of the class, with its module: the type has the same. */
-static char *full_name(PyObject *class) {
+char *pg_full_name(PyObject *class) {
   PyObject *module = PyObject_GetAttrString(class, "__module__");
   PyObject *name = module ? PyObject_GetAttrString(class, "__qualname__") : NULL;
   char *copy = name ? lasting(PyUnicode_FromFormat("%U.%U", module, name)) : NULL;
@@ -612,17 +612,17 @@ static char *full_name(PyObject *class) {
   return copy;
 }
 
-static PyObject *make_type(PyObject *class, const char *name, char *doc) {
-  for (PyType_Slot *slot = SLOTS; slot->slot; slot++) {
+PyObject *pg_make_type(PyObject *class, PyType_Slot *slots, const char *name, char *doc, size_t size) {
+  for (PyType_Slot *slot = slots; slot->slot; slot++) {
     if (slot->slot == Py_tp_doc) {
       slot->pfunc = doc;
     }
   }
   PyType_Spec spec = {
       .name = name,
-      .basicsize = sizeof(pg_value),
+      .basicsize = (int)size,
       .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
-      .slots = SLOTS,
+      .slots = slots,
   };
   PyObject *type = PyType_FromSpecWithBases(&spec, class);
   PyObject *short_name = type ? PyObject_GetAttrString(type, "__name__") : NULL;
@@ -658,14 +658,14 @@ PyObject *pg_value_derive(PyObject *module, PyObject *args) {
     return derive_again(class);
   }
   P->class = Py_NewRef(class);
-  char *name = full_name(class);
-  char *doc = name ? documented("Value", signature, class) : NULL;
+  char *name = pg_full_name(class);
+  char *doc = name ? pg_documented("Value", signature, class) : NULL;
   if (!doc || !add_methods() || !document_attributes()) {
     return NULL;
   }
   P->data = PyUnicode_InternFromString("data");
   P->grad = PyUnicode_InternFromString("grad");
-  PyObject *type = P->data && P->grad ? make_type(class, name, doc) : NULL;
+  PyObject *type = P->data && P->grad ? pg_make_type(class, SLOTS, name, doc, sizeof(pg_value)) : NULL;
   P->type = (PyTypeObject *)type;
   return Py_XNewRef(type);
 }

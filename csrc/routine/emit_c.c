@@ -20,7 +20,7 @@ typedef struct {
   const pg_routine *r;
   const char *name;   /* what all names begin with */
   const char *suffix; /* what the routine's own names go on with */
-} emitter;
+} writer;
 
 /* The op tables' forward columns, as text, with the macros of ieee.h expanded. */
 #define TEXT(...) #__VA_ARGS__
@@ -49,8 +49,8 @@ static const pg_loops *loops_of(const pg_routine *r) {
 
 static bool is_gradient(const pg_routine *r) { return r->cotangent != PG_NO_REF; }
 
-static emitter emitter_of(pg_text *out, const char *name, const pg_routine *r) {
-  return (emitter){out, r, name, is_gradient(r) ? "gradient" : "value"};
+static writer writer_of(pg_text *out, const char *name, const pg_routine *r) {
+  return (writer){out, r, name, is_gradient(r) ? "gradient" : "value"};
 }
 
 /* Tables ------------------------------------------------------------------------------------------------- */
@@ -85,17 +85,17 @@ static void write_numbers(pg_text *out, uint32_t count, const double *numbers) {
 /* One more than the routine has if there are lists: for the elements that nothing reads. */
 static uint32_t slots(const pg_routine *r) { return r->shared + (r->list_size > 0); }
 
-static void write_tables(const emitter *e) {
-  const pg_routine *r = e->r;
-  pg_print(e->out, "\nstatic const double %s_%s_constants", e->name, e->suffix);
-  write_numbers(e->out, r->leaf_count - r->parameter_count, r->constants + r->parameter_count);
+static void write_tables(const writer *w) {
+  const pg_routine *r = w->r;
+  pg_print(w->out, "\nstatic const double %s_%s_constants", w->name, w->suffix);
+  write_numbers(w->out, r->leaf_count - r->parameter_count, r->constants + r->parameter_count);
   if (r->list_size) {
-    pg_print(e->out, "\nstatic const uint32_t %s_%s_places[] = {\n  ", e->name, e->suffix);
+    pg_print(w->out, "\nstatic const uint32_t %s_%s_places[] = {\n  ", w->name, w->suffix);
     for (uint32_t k = 0; k < r->list_size; k++) {
       const uint32_t slot = r->lists[k] == PG_NO_SLOT ? r->shared : pg_number_of(r->lists[k]);
-      pg_print(e->out, "%s%u", separator(k), slot);
+      pg_print(w->out, "%s%u", separator(k), slot);
     }
-    pg_print(e->out, "\n};\n");
+    pg_print(w->out, "\n};\n");
   }
 }
 
@@ -120,24 +120,24 @@ static void write_for(pg_text *out, char index, uint32_t count) {
 }
 
 /* The op's forward column, with slots in place of x and y. */
-static void write_map(const emitter *e, const pg_loop *l) {
+static void write_map(const writer *w, const pg_loop *l) {
   size_t length;
-  write_result(e->out, l);
-  pg_print(e->out, " = ");
+  write_result(w->out, l);
+  pg_print(w->out, " = ");
   for (const char *at = FORWARD[l->op]; *at; at += length) {
     length = strspn(at, "abcdefghijklmnopqrstuvwxyz_");
     if (length == 1 && *at == 'x') {
-      write_operand(e->out, &l->map.a);
+      write_operand(w->out, &l->map.a);
     } else if (length == 1 && *at == 'y') {
-      write_operand(e->out, &l->map.b);
+      write_operand(w->out, &l->map.b);
     } else if (length > PREFIX && strncmp(at, "pg_", PREFIX + 1) == 0) {
-      pg_print(e->out, "%s%.*s", e->name, (int)length - PREFIX, at + PREFIX);
+      pg_print(w->out, "%s%.*s", w->name, (int)length - PREFIX, at + PREFIX);
     } else {
       length = length ? length : 1;
-      pg_print(e->out, "%.*s", (int)length, at);
+      pg_print(w->out, "%.*s", (int)length, at);
     }
   }
-  pg_print(e->out, ";\n");
+  pg_print(w->out, ";\n");
 }
 
 static void write_init(pg_text *out, const pg_loop *l) {
@@ -175,63 +175,63 @@ static void write_dot(pg_text *out, const pg_loop *l) {
   pg_print(out, " = sum;\n  }\n");
 }
 
-static void write_lookup(const emitter *e, const pg_loop *l) {
+static void write_lookup(const writer *w, const pg_loop *l) {
   const pg_strided *list = &l->lookup.list;
-  pg_print(e->out, "{\n    const double index = ");
-  write_operand(e->out, &l->lookup.index);
-  pg_print(e->out, ";\n    ");
-  write_result(e->out, l);
-  pg_print(e->out, " = index >= 0 && index < %u ? w[%s_%s_places[%u", l->lookup.size, e->name, e->suffix,
+  pg_print(w->out, "{\n    const double index = ");
+  write_operand(w->out, &l->lookup.index);
+  pg_print(w->out, ";\n    ");
+  write_result(w->out, l);
+  pg_print(w->out, " = index >= 0 && index < %u ? w[%s_%s_places[%u", l->lookup.size, w->name, w->suffix,
            pg_number_of(list->slot));
-  pg_print_steps(e->out, list, NULL, " * ");
-  pg_print(e->out, " + (long)index]] : NAN;\n  }\n");
+  pg_print_steps(w->out, list, NULL, " * ");
+  pg_print(w->out, " + (long)index]] : NAN;\n  }\n");
 }
 
-static void write_scatter(const emitter *e, const pg_loop *l) {
+static void write_scatter(const writer *w, const pg_loop *l) {
   const uint32_t size = l->scatter.size;
-  pg_print(e->out, "{\n    const uint32_t *to = %s_%s_places + %u, *pair = to + %u;\n", e->name, e->suffix,
+  pg_print(w->out, "{\n    const uint32_t *to = %s_%s_places + %u, *pair = to + %u;\n", w->name, w->suffix,
            l->scatter.list, size);
-  pg_print(e->out, "    for (long k = 0; k < %u; k++) w[to[k]] = 0;\n", size);
-  pg_print(e->out, "    for (long t = 0; t < %u; t++, pair += 2) {\n", l->scatter.pairs);
-  pg_print(e->out, "      const double index = w[pair[0]];\n");
-  pg_print(e->out, "      if (index >= 0 && index < %u) w[to[(long)index]] += w[pair[1]];\n    }\n  }\n", size);
+  pg_print(w->out, "    for (long k = 0; k < %u; k++) w[to[k]] = 0;\n", size);
+  pg_print(w->out, "    for (long t = 0; t < %u; t++, pair += 2) {\n", l->scatter.pairs);
+  pg_print(w->out, "      const double index = w[pair[0]];\n");
+  pg_print(w->out, "      if (index >= 0 && index < %u) w[to[(long)index]] += w[pair[1]];\n    }\n  }\n", size);
 }
 
-static void write_loop(const emitter *e, const pg_loop *l) {
-  pg_print(e->out, "  ");
-  write_for(e->out, 'j', l->rows);
-  write_for(e->out, 'i', l->n);
+static void write_loop(const writer *w, const pg_loop *l) {
+  pg_print(w->out, "  ");
+  write_for(w->out, 'j', l->rows);
+  write_for(w->out, 'i', l->n);
   if (l->op < PG_KERNELS) {
-    write_map(e, l);
+    write_map(w, l);
   } else if (l->op == PG_DOT) {
-    write_dot(e->out, l);
+    write_dot(w->out, l);
   } else if (l->op == PG_LOOKUP) {
-    write_lookup(e, l);
+    write_lookup(w, l);
   } else {
     assert(l->op == PG_SCATTER);
-    write_scatter(e, l);
+    write_scatter(w, l);
   }
 }
 
 /* Writes the loops, in functions of LOOPS_A_FUNCTION. */
-static void write_loops(const emitter *e) {
-  const pg_loops *loops = loops_of(e->r);
+static void write_loops(const writer *w) {
+  const pg_loops *loops = loops_of(w->r);
   for (uint32_t k = 0; k < loops->count; k++) {
     if (k % LOOPS_A_FUNCTION == 0) {
-      pg_print(e->out, "\nstatic void %s_%s_part_%u(double *w) {\n", e->name, e->suffix, k / LOOPS_A_FUNCTION);
+      pg_print(w->out, "\nstatic void %s_%s_part_%u(double *w) {\n", w->name, w->suffix, k / LOOPS_A_FUNCTION);
     }
-    write_loop(e, &loops->at[k]);
+    write_loop(w, &loops->at[k]);
     if (k % LOOPS_A_FUNCTION == LOOPS_A_FUNCTION - 1 || k == loops->count - 1) {
-      pg_print(e->out, "}\n");
+      pg_print(w->out, "}\n");
     }
   }
 }
 
 /* Functions ---------------------------------------------------------------------------------------------- */
 
-static void write_head(const emitter *e) {
-  pg_print(e->out, "void %s_%s(const double *inputs, const double *parameters, ", e->name, e->suffix);
-  pg_print(e->out, is_gradient(e->r) ? "double cotangent, double *outputs,\n"
+static void write_head(const writer *w) {
+  pg_print(w->out, "void %s_%s(const double *inputs, const double *parameters, ", w->name, w->suffix);
+  pg_print(w->out, is_gradient(w->r) ? "double cotangent, double *outputs,\n"
                                        "    double *input_gradient, double *parameter_gradient, double *work)"
                                      : "double *outputs, double *work)");
 }
@@ -267,31 +267,31 @@ static void write_all_stores(pg_text *out, const pg_routine *r, uint32_t inputs)
   }
 }
 
-static void write_function(const emitter *e) {
-  const pg_routine *r = e->r;
-  const char *name = e->name, *suffix = e->suffix;
+static void write_function(const writer *w) {
+  const pg_routine *r = w->r;
+  const char *name = w->name, *suffix = w->suffix;
   const uint32_t inputs = r->input_count - is_gradient(r);
-  write_tables(e);
-  write_loops(e);
-  pg_print(e->out, "\n");
-  write_head(e);
-  pg_print(e->out, " {\n  (void)inputs, (void)parameters, (void)outputs; /* there may be none */\n");
+  write_tables(w);
+  write_loops(w);
+  pg_print(w->out, "\n");
+  write_head(w);
+  pg_print(w->out, " {\n  (void)inputs, (void)parameters, (void)outputs; /* there may be none */\n");
   if (r->parameter_count) {
-    pg_print(e->out, "  memcpy(work, parameters ? parameters : %s_parameters, sizeof %s_parameters);\n", name,
+    pg_print(w->out, "  memcpy(work, parameters ? parameters : %s_parameters, sizeof %s_parameters);\n", name,
              name);
   }
-  pg_print(e->out, "  memcpy(work + %s_PARAMETERS, %s_%s_constants, sizeof %s_%s_constants);\n", name, name,
+  pg_print(w->out, "  memcpy(work + %s_PARAMETERS, %s_%s_constants, sizeof %s_%s_constants);\n", name, name,
            suffix, name, suffix);
-  write_loads(e->out, r->inputs, inputs, "inputs");
+  write_loads(w->out, r->inputs, inputs, "inputs");
   if (is_gradient(r)) {
-    pg_print(e->out, "  (void)cotangent, (void)input_gradient, (void)parameter_gradient;\n");
-    write_loads(e->out, r->inputs + inputs, 1, "&cotangent");
+    pg_print(w->out, "  (void)cotangent, (void)input_gradient, (void)parameter_gradient;\n");
+    write_loads(w->out, r->inputs + inputs, 1, "&cotangent");
   }
   for (uint32_t k = 0; k < loops_of(r)->count; k += LOOPS_A_FUNCTION) {
-    pg_print(e->out, "  %s_%s_part_%u(work);\n", name, suffix, k / LOOPS_A_FUNCTION);
+    pg_print(w->out, "  %s_%s_part_%u(work);\n", name, suffix, k / LOOPS_A_FUNCTION);
   }
-  write_all_stores(e->out, r, inputs);
-  pg_print(e->out, "}\n");
+  write_all_stores(w->out, r, inputs);
+  pg_print(w->out, "}\n");
 }
 
 /* Files -------------------------------------------------------------------------------------------------- */
@@ -334,8 +334,8 @@ char *pg_emit_c(size_t count, const pg_routine *const *routines, const double *p
   pg_print(out, "%s_OUTPUTS = %u, %s_WORK = %u };\n\n", name, r->output_count, name,
            most_slots(count, routines));
   for (size_t k = 0; k < count; k++) {
-    const emitter e = emitter_of(out, name, routines[k]);
-    write_head(&e);
+    const writer w = writer_of(out, name, routines[k]);
+    write_head(&w);
     pg_print(out, ";\n");
   }
   if (r->parameter_count) {
@@ -345,8 +345,8 @@ char *pg_emit_c(size_t count, const pg_routine *const *routines, const double *p
   pg_print(out, "\n");
   write_functions(out, count, routines, name);
   for (size_t k = 0; k < count; k++) {
-    const emitter e = emitter_of(out, name, routines[k]);
-    write_function(&e);
+    const writer w = writer_of(out, name, routines[k]);
+    write_function(&w);
   }
   return pg_text_of(out);
 }

@@ -9,7 +9,7 @@ enum { T = PG_TILE };
 /* Instruction sets --------------------------------------------------------------------------------------- */
 
 /* One row each, the best last. */
-static const pg_kernels *const KERNELS[] = {
+static const pg_kernels *const INSTRUCTION_SETS[] = {
     &pg_kernels_baseline,
 #ifdef __x86_64__
     &pg_kernels_avx2,
@@ -17,17 +17,17 @@ static const pg_kernels *const KERNELS[] = {
 #endif
 };
 
-enum { COUNT = sizeof KERNELS / sizeof *KERNELS };
+enum { COUNT = sizeof INSTRUCTION_SETS / sizeof *INSTRUCTION_SETS };
 
 const pg_kernels *pg_best_kernels(void) {
   int which = pg_tests.instruction_set;
-  for (which = which < 0 ? COUNT - 1 : which; !KERNELS[which]->is_supported(); which--) {
+  for (which = which < 0 ? COUNT - 1 : which; !INSTRUCTION_SETS[which]->is_supported(); which--) {
   }
-  return KERNELS[which];
+  return INSTRUCTION_SETS[which];
 }
 
 const char *pg_test_use_instruction_set(int which) {
-  if (which >= COUNT || (which >= 0 && !KERNELS[which]->is_supported())) {
+  if (which >= COUNT || (which >= 0 && !INSTRUCTION_SETS[which]->is_supported())) {
     return NULL;
   }
   pg_tests.instruction_set = which;

@@ -84,7 +84,7 @@ int pg_print_steps(pg_text *out, const pg_strided *x, const char *before, const 
 
 static void print_operand(pg_text *out, const pg_strided *x) {
   print_slot(out, x->slot);
-  pg_print(out, pg_print_steps(out, x, "[", "") ? "]" : "");
+  pg_print(out, "%s", pg_print_steps(out, x, "[", "") ? "]" : "");
 }
 
 static void print_list(pg_text *out, const pg_slot *list, uint32_t size) {
@@ -110,14 +110,21 @@ static void print_scatter(pg_text *out, const pg_routine *r, const pg_loop *l) {
   pg_print(out, "\n");
 }
 
+static void print_limit(pg_text *out, char index, uint32_t limit) {
+  if (limit > 1) {
+    pg_print(out, ", %c < %u", index, limit);
+  }
+}
+
 /* The results, the op, and how often it is done. */
 static void print_head(pg_text *out, const pg_loop *l) {
   pg_print(out, " ");
   print_range(out, l->dst, l->n * l->rows);
   pg_print(out, l->op == PG_DOT_TOTAL ? " += total" : l->op == PG_DOT ? " = dot" : " = %s", pg_symbol(l->op));
-  pg_print(out, l->n > 1 ? ", i < %u" : "", l->n);
-  pg_print(out, l->rows > 1 ? ", j < %u" : "", l->rows);
-  pg_print(out, pg_terms(l) > 1 ? ", t < %u:" : ":", pg_terms(l));
+  print_limit(out, 'i', l->n);
+  print_limit(out, 'j', l->rows);
+  print_limit(out, 't', pg_terms(l));
+  pg_print(out, ":");
 }
 
 static void print_loop(pg_text *out, const pg_routine *r, const pg_loop *l) {

@@ -169,7 +169,8 @@ static void run_batch(job *j, int threads, double *batched) {
   pg_os_worker helpers[MAX_HELPERS];
   int started = 0;
   const double shares = threads > 1 ? (double)j->batch * most_ns_of(&j->r->phases[PG_BATCH]) / NS_A_THREAD : 1;
-  const int most = j->chunks < shares ? (int)j->chunks : (int)shares, wanted = threads < most ? threads : most;
+  const int most = (double)j->chunks < shares ? (int)j->chunks : (int)shares;
+  const int wanted = threads < most ? threads : most;
   for (; started + 1 < wanted && started < MAX_HELPERS && pg_may_allocate(); started++) {
     helpers[started] = (pg_os_worker){.work = help, .argument = j};
     if (!pg_os_start(&helpers[started])) {

@@ -113,7 +113,7 @@ class Argument:
             return self._row(x, what)
         if self.is_index:
             return self._integers(self.structure, x, what)
-        if type(x) is not np.ndarray or x.dtype != _FLOAT64 or not x.flags.c_contiguous:
+        if type(x) is not np.ndarray or x.dtype != _FLOAT64 or not (x.flags.c_contiguous and x.flags.aligned):
             x = np.array(x) if type(x) is float else self._floats(x, what)
         shape = x.shape
         if shape != self.shape and (not shape or shape[1:] != self.shape):
@@ -131,7 +131,7 @@ class Argument:
         if numbers.dtype != _FLOAT64:
             given = f"a {type(x).__name__} with something else" if isinstance(x, (list, tuple)) else type(x).__name__
             raise TypeError(f"{what} {self.position} must consist of real numbers (of a Value, its data), got {given}")
-        return np.asarray(numbers, order="C")
+        return np.require(numbers, requirements=["C", "A"])
 
     def _integers(self, segment: IndexSegment, x: Any, what: str) -> Numbers:
         """The integers of an index, as floats. Its tangent is None, and counts as 0."""

@@ -50,7 +50,7 @@ def hvp(executor: Executor, primals: Sequence[Any], tangents: Sequence[Any]) -> 
     numbers, batched, batch = _with_tangents(recorded, primals, tangents)
     n = len(recorded.arguments)
     if batch is not None and any(batched[:n]):  # pg_compile wants all primals batched, or none
-        numbers[:n] = [_for_each(a, x, batch) for a, x in zip(recorded.arguments, numbers)]
+        numbers[:n] = [_for_each_sample(a, x, batch) for a, x in zip(recorded.arguments, numbers)]
         batched = (*(True,) * n, *batched[n:])
     products = [new_rows(batch, a.size) for a in recorded.arguments]
     executor.run((batched, _HVP), numbers, batch, products)
@@ -91,7 +91,7 @@ def _in_every_direction(executor: Executor, args: Sequence[Any], wanted: int) ->
     n = sum(a.size for a in arguments)
     samples = 1 if batch is None else batch
     if batch is not None:
-        primals = [np.repeat(_for_each(a, x, batch), n, axis=0) for a, x in zip(arguments, primals)]
+        primals = [np.repeat(_for_each_sample(a, x, batch), n, axis=0) for a, x in zip(arguments, primals)]
     directions = np.tile(np.eye(n), (samples, 1))
     tangents = [np.ascontiguousarray(directions[:, a.start : a.stop]) for a in arguments]
     batched = (*(batch is not None,) * len(primals), *(True,) * len(primals))
@@ -105,7 +105,7 @@ def _in_every_direction(executor: Executor, args: Sequence[Any], wanted: int) ->
     return slopes.reshape(*lead, n, slopes.shape[1]).swapaxes(-1, -2), lead
 
 
-def _for_each(argument: Argument, x: Numbers, batch: int) -> Numbers:
+def _for_each_sample(argument: Argument, x: Numbers, batch: int) -> Numbers:
     """The numbers of an argument for each sample."""
     return np.ascontiguousarray(np.broadcast_to(x, (batch, *argument.shape)))
 

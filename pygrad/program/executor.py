@@ -16,14 +16,15 @@ import numpy as np
 
 from pygrad._handles import formula
 from pygrad._lib import Numbers, c_doubles, c_ids_of, check, ffi, lib, text
+from pygrad.program.arguments import Segment, map_structure, structured
 from pygrad.program.recorded import Recorded
 
 Kind = tuple[tuple[bool, ...], int]  # of a call: which of the arguments of pg_compile are batches, and what it computes
 
 VALUES, GRADIENT, TANGENTS = lib.PG_VALUES, lib.PG_GRADIENT, lib.PG_TANGENTS
 
-# These give up the GIL: see build_ffi.py. The bench replaces pg_run to time it.
-pg_run = ffi.addressof(lib, "pg_run")
+# These give up the GIL: see build_ffi.py.
+_pg_run = ffi.addressof(lib, "pg_run")
 _pg_run_until = ffi.addressof(lib, "pg_run_until")
 
 _POINTERS = ffi.typeof("double*[]")
@@ -88,7 +89,7 @@ class Executor:
         routine, long_from = self._routines.get(kind) or self._compiled(kind)
         numbers = ffi.new(_POINTERS, [c_doubles(x) for x in arguments + results])
         short = (batch or 1) < long_from
-        run = pg_run if short else functools.partial(_run_heeding_signals, arguments, results)
+        run = _pg_run if short else functools.partial(_run_heeding_signals, arguments, results)
         check(run(routine, batch or 1, numbers, self._threads), self._what)
 
     def routine(self, kind: Kind) -> Any:
@@ -106,6 +107,37 @@ class Executor:
                 long_from = lib.pg_long_batch(routine, _LONG)
                 self._routines[kind] = ffi.gc(routine, lib.pg_routine_free), long_from
             return self._routines[kind]
+
+    # For csrc/python/call.c, which runs calls without the methods above -----------------------------------------------
+
+    def plan(self) -> tuple[Any, ...]:
+        """What a call takes and returns, for which the C type asks when the settings have changed.
+
+        The shape of each argument, or None for a structure or an index. The shape of the result: that of all numbers,
+        if it is a structure. Then the same structure with the place of each number, and the Segment of each array,
+        else None; and a function that makes the structure from all numbers. The ids of the parameters. Whether the
+        result is one number; `check_finite`; and the number of threads.
+        """
+        recorded, result = self.recorded, self.recorded.result
+        is_array = type(result) is Segment
+        return (
+            tuple([None if a.is_row or a.is_index else a.shape for a in recorded.arguments]),
+            result.shape if is_array else (recorded.result_size,),
+            None if is_array else map_structure(lambda segment: segment if segment.shape else segment.start, result),
+            functools.partial(structured, result),
+            np.ascontiguousarray(self._parameter_ids),
+            recorded.is_scalar,
+            self.check_finite,
+            self._threads,
+        )
+
+    def address(self, *kind: Any) -> tuple[int, float] | None:
+        """The address of the pg_routine for a kind of call, and the batch from which on a run is long, or None.
+
+        The executor keeps the routine.
+        """
+        found = self._routines.get(kind)
+        return found and (int(ffi.cast("uintptr_t", found[0])), found[1])
 
     def add_to_parameters(self, gradient: Numbers) -> None:
         """Add to the grads of the parameters."""
@@ -132,7 +164,7 @@ class Executor:
         raise FloatingPointError(f"{what} of {self.recorded.name} is {numbers[at]}{where}{origin}")
 
     def _origin(self, sample: int, arguments: list[Numbers], *cotangent: Numbers) -> str | None:
-        """The first op of a sample that makes inf or nan of finite numbers, in words."""
+        """Describe the first op of a sample that makes inf or nan from finite numbers; None if there is none."""
         recorded = self.recorded
         shapes = [*(argument.shape for argument in recorded.arguments), ()]
         of_sample = [x if x.shape == shape else x[sample] for x, shape in zip([*arguments, *cotangent], shapes)]
@@ -173,7 +205,7 @@ def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run:
     """Run in another thread while the main thread waits, since Python handles signals in the main thread, outside C."""
     status: int
     if threading.current_thread() is not threading.main_thread():
-        status = pg_run(*run)
+        status = _pg_run(*run)
         return status
     stop = ffi.new("bool *")
     statuses: list[int] = []
@@ -186,7 +218,7 @@ def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run:
         try:
             thread.start()
         except RuntimeError:  # no thread can be started: there are too many, or the interpreter exits
-            status = pg_run(*run)
+            status = _pg_run(*run)
             return status
         thread.join()
     except BaseException:

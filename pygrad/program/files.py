@@ -155,7 +155,7 @@ def _saved(data: bytes, what: str) -> Saved:
         arrays = unpack(data)
         description = _description(arrays)
         theirs = f"pygrad {_entry(description, 'pygrad', str)[:20]}"
-        is_newer = _positive(description, "format") > FORMAT
+        is_newer = _positive_entry(description, "format") > FORMAT
     if is_newer:
         raise ValueError(f"{what} was written by {theirs}, which {ours} cannot read: upgrade pygrad")
     with refused_as_damaged(what, _EXPECTED):
@@ -185,7 +185,7 @@ def _entry(description: dict[str, Any], name: str, expected: type) -> Any:
     return entry
 
 
-def _positive(description: dict[str, Any], name: str) -> int:
+def _positive_entry(description: dict[str, Any], name: str) -> int:
     """An entry that must be a positive int of C."""
     number: int = _entry(description, name, int)
     if not 1 <= number < 1 << 31:
@@ -204,7 +204,7 @@ def _read(arrays: Arrays, description: dict[str, Any]) -> Saved:
             )
         arrays[name] = np.ascontiguousarray(arrays[name], dtype)
     name = _entry(description, "name", str)
-    threads = _positive(description, "threads")
+    threads = _positive_entry(description, "threads")
     check_finite = _entry(description, "check_finite", bool)
     arguments = _arguments(_entry(description, "arguments", list), arrays["limits"])
     reader = _StructureReader("shape", "list", "tuple", "dict")

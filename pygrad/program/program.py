@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from pygrad._lib import Numbers
+from pygrad._lib import Numbers, fast
 from pygrad.array import Array, as_elements
 from pygrad.checkpoint import PathLike
 from pygrad.program import derivatives, files
@@ -21,6 +21,8 @@ from pygrad.program.recorded import Recorded
 from pygrad.program.trace import TraceWarning, trace
 
 _FLOAT64 = np.dtype(np.float64)
+
+Class = TypeVar("Class", bound=type[Any])
 
 
 def compile(fn: Callable[..., Any], *example_args: Any, threads: int = 1, check_finite: bool = False) -> Program:
@@ -89,6 +91,17 @@ def compile(fn: Callable[..., Any], *example_args: Any, threads: int = 1, check_
     return program
 
 
+def _derived(cls: Class) -> Class:
+    """Return the C type derived from a class (csrc/python/call.c), or this one where there is no such type."""
+    if not fast:
+        return cls
+    signature = "(recorded, threads=1, check_finite=False)"
+    scalars = tuple([np.dtype(kind).type for kind in "dfeilhbILHB?"])
+    derived: Class = fast.derive_program(cls, signature, np.ndarray, np.empty, scalars)
+    return derived
+
+
+@_derived
 class Program:
     """A recorded function, to be called with other numbers than those of its examples; `pygrad.compile` makes one.
 
@@ -121,9 +134,15 @@ class Program:
     array([11., 17.])
     """
 
+    __slots__ = () if fast else ("__dict__", "__weakref__")  # the C type has both
+
     def __init__(self, recorded: Recorded, threads: int = 1, check_finite: bool = False) -> None:
         self._recorded = recorded
         self._executor = Executor(recorded, threads, check_finite)
+        self._settings_changed()
+
+    def _settings_changed(self) -> None:
+        """What the C type knows of them is wrong now."""
 
     @property
     def parameters(self) -> Array:
@@ -155,6 +174,7 @@ class Program:
     @threads.setter
     def threads(self, threads: int) -> None:
         self._executor.threads = threads
+        self._settings_changed()
 
     @property
     def check_finite(self) -> bool:
@@ -176,6 +196,7 @@ class Program:
     @check_finite.setter
     def check_finite(self, check_finite: bool) -> None:
         self._executor.check_finite = check_finite
+        self._settings_changed()
 
     def __call__(self, *args: Any) -> Any:
         """Return the results for the arguments, as the class describes.
@@ -507,7 +528,7 @@ def _cotangent(x: npt.ArrayLike) -> tuple[Numbers, bool]:
     """The numbers of the cotangent, and whether there is one for each sample."""
     if type(x) is float:
         return np.array(x), False
-    weight = np.asarray(as_elements(x), order="C")
+    weight = np.require(as_elements(x), requirements=["C", "A"])
     if weight.ndim > 1 or weight.dtype != _FLOAT64:
         raise ValueError(f"cotangent must be a number or an array of shape (B,), got {x!r}")
     return weight, weight.ndim == 1

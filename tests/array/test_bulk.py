@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import pygrad
 from pygrad import Value, reference
 from support import live_nodes, on_cpython
+from support.arrays import double
 from support.loops import LOOPS
 from support.programs import EDGES, bits, shape
 
@@ -136,16 +137,6 @@ def test_a_failing_element_is_named_and_nothing_leaks(make, message, no_leak):
 
 def test_a_closure_below_an_array_is_run_and_kept(no_leak):
     x = Value(3.0)
-
-    def double(v):
-        out = Value(v.data * 2, (v,), "double")
-
-        def _backward():
-            v.grad += 2 * out.grad
-
-        out._backward = _backward
-        return out
-
     a = pygrad.array([double(x), double(x), 1.0])
     b = ((a * a) @ (a * 1e-3)).tanh().sum() * 2
     c = b[()]

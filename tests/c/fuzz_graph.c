@@ -288,7 +288,7 @@ static void update(void) {
 
 static void let_memory_run_out(void) {
   const unsigned successes = byte();
-  pg_test_fail_allocations(successes >= 0x40 ? -1 : successes % 32);
+  pg_test_fail_allocations(successes >= 0x40 ? -1 : (int)(successes % 32));
 }
 
 static void use_instruction_set(void) { pg_test_use_instruction_set(byte() % 3); }

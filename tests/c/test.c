@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "test.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -88,6 +89,16 @@ pg_id id_of(pg_made made) {
 pg_id leaf(double number) { return id_of(pg_leaf(number)); }
 
 void release(pg_id id) { REQUIRE(pg_release(id) == PG_OK); }
+
+void in_threads(void *(*work)(void *number)) {
+  pthread_t threads[THREADS];
+  for (size_t i = 0; i < THREADS; i++) {
+    REQUIRE(pthread_create(&threads[i], NULL, work, (void *)i) == 0);
+  }
+  for (int i = 0; i < THREADS; i++) {
+    REQUIRE(pthread_join(threads[i], NULL) == 0);
+  }
+}
 
 int backward(pg_id root) {
   pg_sweep sweep;

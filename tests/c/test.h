@@ -48,6 +48,10 @@ void release(pg_id id);
 /* A whole backward pass. PG_OK, or the status of the adjoint that failed. */
 int backward(pg_id root);
 
+/* Calls work(0), ..., work(THREADS - 1) in threads of their own, and waits for all of them. */
+enum { THREADS = 6 };
+void in_threads(void *(*work)(void *number));
+
 /* Whether two numbers have the same bits; whether they differ by rounding only. */
 bool same(double x, double y);
 bool near(double x, double y, double tolerance);

@@ -189,7 +189,7 @@ TEST(more_sweeps_than_there_are_marks) {
 }
 
 /* A mark of a given-up sweep on a live node, on a dead one below the root, on a dead one in the unused part of
- * a block that was closed early, and on a node of a spare block: whatever sweep comes, none is taken for its
+ * a block that was closed early, and on a node of a spare block: no later sweep takes one for its
  * own. */
 TEST(a_mark_of_a_sweep_that_was_given_up_is_never_taken_for_a_later_one) {
   for (int between = 0; between <= 520; between += 5) {
@@ -264,7 +264,7 @@ static pg_id fill(size_t count) {
   return first;
 }
 
-TEST(what_fits_in_the_memory_that_there_is_needs_no_more) {
+TEST(nodes_that_fit_into_committed_blocks_need_no_memory) {
   enum { FREE = 2 * PG_BLOCK_NODES + 7 };
   pg_id operands[FREE + 1], results[FREE + 1];
   const pg_id first = fill(FIRST_NODES - FREE);
@@ -295,7 +295,7 @@ TEST(a_run_of_leaves_that_finds_no_memory_leaves_the_blocks_as_they_were) {
   release_run(first, full);
 }
 
-TEST(operands_whose_list_finds_no_memory_are_not_cut_short) {
+TEST(a_custom_node_is_made_with_all_its_operands_or_not_at_all) {
   /* There is room for all cells of their list but one. They are freed then, so that there is room for a shorter
    * list. */
   static pg_id operands[PG_BLOCK_NODES + 2];
@@ -320,7 +320,7 @@ static bool limit_address_space(rlim_t bytes) {
   return setrlimit(RLIMIT_AS, &limit) == 0;
 }
 
-TEST(a_smaller_arena_does_where_the_address_space_is_limited) {
+TEST(a_limited_address_space_gives_a_smaller_arena) {
   if (!limit_address_space((rlim_t)256 << 20)) {
     return;
   }

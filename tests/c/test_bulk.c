@@ -298,7 +298,7 @@ TEST(rows_of_probabilities_build_the_loops_graph) {
   drop_operands(&o);
 }
 
-TEST(rows_of_nothing_make_nothing) {
+TEST(rows_without_elements_make_no_nodes) {
   const pg_id kept = leaf(1);
   pg_id out[4] = {7, 7, 7, 7};
   CHECK(pg_softmax(2, 0, NULL, out) == PG_OK && pg_log_softmax(2, 0, NULL, out) == PG_OK);
@@ -442,7 +442,7 @@ TEST(any_node_may_be_the_first_of_a_block) {
   drop_operands(&o);
 }
 
-TEST(numbers_go_to_nodes_and_come_back) {
+TEST(numbers_written_to_nodes_are_read_back) {
   const pg_id first = id_of(pg_leaves(4, (double[]){1, 2, 3, 4})), ids[3] = {first + 3, first, first};
   double to[3];
   CHECK(pg_read(PG_DATA, 3, ids, to) == PG_OK && to[0] == 4 && to[2] == 1);

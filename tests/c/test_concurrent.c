@@ -4,20 +4,10 @@
 
 #include "test.h"
 
-enum { THREADS = 6, ROUNDS = 12, WIDTH = 12, LAYERS = 4, BATCH = 70 };
+enum { ROUNDS = 12, WIDTH = 12, LAYERS = 4, BATCH = 70 };
 
 static const pg_lookups NO_LOOKUPS = {0};
 static pg_id weights[WIDTH]; /* parameters of all graphs */
-
-static void in_threads(void *(*work)(void *)) {
-  pthread_t threads[THREADS];
-  for (size_t i = 0; i < THREADS; i++) {
-    REQUIRE(pthread_create(&threads[i], NULL, work, (void *)i) == 0);
-  }
-  for (int i = 0; i < THREADS; i++) {
-    REQUIRE(pthread_join(threads[i], NULL) == 0);
-  }
-}
 
 /* A net: how wide it is depends on the thread. */
 typedef struct {

@@ -87,7 +87,7 @@ TEST(an_adjoint_that_fails_ends_the_sweep) {
   pg_release_all(6, (pg_id[]){z, root, zero, power, cube, minus});
 }
 
-TEST(a_node_of_one_s_own_has_any_number_of_operands) {
+TEST(a_custom_node_has_any_number_of_operands) {
   const pg_made lonely = pg_custom(7, NULL, 0); /* the first node in the arena */
   CHECK(lonely < 0 && pg_data(id_of(lonely)) == 7 && pg_op_arity(pg_op(id_of(lonely))) == 0);
   pg_id operands[5];
@@ -127,7 +127,7 @@ TEST(a_node_lives_while_it_is_held_or_an_operand) {
   CHECK(pg_refs(x) == 0 && pg_release(x) == PG_STALE);
 }
 
-TEST(a_hold_that_is_kept_is_let_go_of_by_its_keeper) {
+TEST(a_kept_hold_is_released_by_its_keeper_only) {
   const pg_id x = leaf(2), y = id_of(pg_make_RELU(x));
   CHECK(pg_keep(x) == PG_OK);
   CHECK(pg_release(x) == PG_STALE && pg_refs(x) == 2);
@@ -136,7 +136,7 @@ TEST(a_hold_that_is_kept_is_let_go_of_by_its_keeper) {
   release(y);
 }
 
-TEST(an_operand_that_was_let_go_of_can_be_held_again) {
+TEST(a_released_operand_can_be_held_again) {
   const pg_id x = leaf(2), y = id_of(pg_make_RELU(x));
   release(x);
   CHECK(!(pg_flags_of(x) & PG_HELD) && pg_keep(x) == PG_STALE);
@@ -192,7 +192,7 @@ TEST(a_slice_that_ends_at_a_closure_names_it) {
   pg_release_all(3, (pg_id[]){z, y, x});
 }
 
-TEST(a_slice_ends_sooner_where_blocks_are_passed) {
+TEST(skipped_blocks_count_towards_the_budget_of_a_slice) {
   const pg_id x = leaf(2), y = id_of(pg_make_RELU(x));
   static pg_id between[20 * PG_BLOCK_NODES];
   for (size_t i = 0; i < COUNT(between); i++) {

@@ -101,7 +101,7 @@ static size_t fill(pg_id *ids, size_t most) {
   return count;
 }
 
-TEST(whatever_makes_nodes_does_so_or_makes_none_be_there_ever_so_little_room) {
+TEST(a_maker_that_runs_out_of_room_makes_no_node) {
   static pg_id ballast[1 << 16];
   make_operands();
   pg_test_fail_allocations(0);
@@ -215,7 +215,7 @@ static int find_not_finite(void) {
   return found;
 }
 
-TEST(whatever_allocates_gives_back_all_of_it_if_one_allocation_fails) {
+TEST(a_failed_allocation_leaks_nothing) {
   static operation *const ALLOCATING[] = {
       do_record,          compile_values, compile_gradient, compile_tangents,
       compile_curvatures, print_program,  print_routine,    find_not_finite,
@@ -244,7 +244,7 @@ TEST(whatever_allocates_gives_back_all_of_it_if_one_allocation_fails) {
   drop_operands();
 }
 
-TEST(a_run_does_with_the_threads_and_the_memory_there_are) {
+TEST(a_run_works_with_fewer_threads_and_less_memory) {
   enum { BATCH = 400 };
   static double in[BATCH], index[BATCH], cotangent[BATCH], z[BATCH], by_in[BATCH], by_index[BATCH],
       by_parameters[8];

@@ -535,7 +535,7 @@ TEST(the_op_that_makes_inf_or_nan_is_found) {
   pg_release_all(4, (pg_id[]){q, log, x, w});
 }
 
-TEST(of_what_is_finite_none_is_found) {
+TEST(no_op_is_found_where_all_is_finite) {
   const pg_id w = leaf(1.5);
   pg_trace_begin();
   pg_id made[COUNT(MAKERS) + 1] = {leaf(1.25)}, sums[COUNT(MAKERS) + 1] = {made[0]};
@@ -557,7 +557,7 @@ TEST(of_what_is_finite_none_is_found) {
   release(w);
 }
 
-TEST(constants_are_folded_whatever_the_op) {
+TEST(ops_of_constants_are_folded_to_the_graph_s_numbers) {
   pg_trace_begin();
   const pg_id x = leaf(1.25), c = leaf(1.5), d = leaf(0.75);
   for (size_t i = 0; i < COUNT(MAKERS); i++) {
@@ -591,7 +591,7 @@ TEST(a_program_whose_parameter_is_gone_does_not_run) {
   pg_program_free(p);
 }
 
-TEST(listings_say_what_there_is) {
+TEST(listings_show_programs_and_routines) {
   pg_id parameters[PARAMETERS];
   make_parameters(parameters);
   graph g = {.seed = 6, .parameters = parameters, .outputs = 1, .with_lookups = true};

@@ -1,4 +1,4 @@
-/* Programs taken apart for files, and put together again; and written as C. */
+/* Tests of serialize.c and emit_c.c: programs as arrays, which are read back, and as C source. */
 #include "program/program.h"
 #include "makers.h"
 #include "test.h"
@@ -71,7 +71,7 @@ static double run(const pg_program *p) {
   return z;
 }
 
-TEST(a_program_put_together_again_is_the_same) {
+TEST(a_deserialized_program_is_the_same) {
   recorded r = record();
   taken_apart t, again;
   pg_serialized counts = {0};
@@ -107,7 +107,7 @@ static uint32_t first_beyond(const taken_apart *t, size_t i) {
   }
 }
 
-TEST(arrays_of_no_program_are_refused) {
+TEST(arrays_that_no_program_has_are_refused) {
   recorded r = record();
   taken_apart t;
   take_apart(r.program, &t);
@@ -168,12 +168,12 @@ TEST(arrays_of_no_program_are_refused) {
   drop(&r);
 }
 
-TEST(recorded_ops_have_names_and_others_none) {
+TEST(only_recorded_ops_have_names) {
   CHECK(strcmp(pg_recorded_name(PG_ADD), "ADD") == 0 && strcmp(pg_recorded_name(PG_LOOKUP), "LOOKUP") == 0);
   CHECK(!pg_recorded_name(-1) && !pg_recorded_name(PG_INSTRUCTIONS) && !pg_recorded_name(PG_SCATTER));
 }
 
-TEST(putting_a_program_together_may_run_out_of_memory) {
+TEST(deserializing_may_run_out_of_memory) {
   recorded r = record();
   taken_apart t;
   take_apart(r.program, &t);

@@ -1,11 +1,12 @@
 """The steps of the optimizers are PyTorch's."""
 
 import inspect
+import math
 
 import numpy as np
 import pytest
 
-from pygrad import MLP, array
+from pygrad import MLP, Value, array
 from pygrad.optim import SGD, Adam, AdamW, clip_grad_norm_, cosine
 from support.optimizers import KINDS, RULES, far_from_0, flat, set_grads
 
@@ -108,3 +109,29 @@ def test_an_array_is_trained(cls):
         ((w - [1.0, 2.0]) ** 2).sum().backward()
         optimizer.step()
     np.testing.assert_allclose(w.data, [1, 2], atol=0.05)
+
+
+@pytest.mark.parametrize("size", [*range(1, 10), 63, 64, 65])
+def test_steps_have_the_bits_of_python_s_floats(size):
+    rng = np.random.default_rng(size)
+    data, grads = rng.normal(size=size), rng.normal(size=(3, size))
+    w = [Value(x) for x in data]
+    adam, sgd = Adam(w, 0.1, (0.9, 0.99), 1e-8, 0.01), SGD(w, 0.1, 0.9, 0.2, 0.01, nesterov=False)
+    expected = data.tolist()
+    mean, square, velocity = [0.0] * size, [0.0] * size, [0.0] * size
+    for t, grad in enumerate(grads.tolist(), 1):
+        for v, g in zip(w, grad):
+            v.grad = g
+        adam.step()
+        rate, scale = 0.1 / (1 - 0.9**t), 1 / (1 - 0.99**t)
+        for i in range(size):
+            g = grad[i] + 0.01 * expected[i]
+            mean[i] = 0.9 * mean[i] + (1 - 0.9) * g
+            square[i] = 0.99 * square[i] + (1 - 0.99) * g * g
+            expected[i] = 1 * expected[i] - rate * mean[i] / (math.sqrt(square[i] * scale) + 1e-8)
+        sgd.step()
+        for i in range(size):
+            g = grad[i] + 0.01 * expected[i]
+            velocity[i] = g if t == 1 else 0.9 * velocity[i] + (1 - 0.2) * g
+            expected[i] -= 0.1 * velocity[i]
+        assert [v.data for v in w] == expected

@@ -256,7 +256,7 @@ class Replay:
         self.held[at] = None
         self.dead = id
         kept = lib.pg_flags_of(id) & lib.PG_KEPT
-        self.must(self.call("pg_release_kept" if kept else "pg_release", id) == lib.PG_OK, "a hold can be let go of")
+        self.must(self.call("pg_release_kept" if kept else "pg_release", id) == lib.PG_OK, "a hold can be released")
 
     def put(self, id: int, node: Node) -> None:
         at = self.next % HELD
@@ -353,7 +353,7 @@ class Replay:
         if node:
             self.put(first, node)
             between = list(range(first + 1, first + n))
-            self.must(lib.pg_release_all(n - 1, between) == lib.PG_OK, "leaves can be let go of")
+            self.must(lib.pg_release_all(n - 1, between) == lib.PG_OK, "leaves can be released")
 
     def map(self) -> None:
         which = self.byte() % (len(OPS) + 4)
@@ -463,7 +463,7 @@ class Replay:
     def hold_all(self) -> None:
         ids = self.any_of(4)
         if self.call("pg_hold_all", 4, ids) >= 0:
-            self.must(lib.pg_release_all(4, ids) == lib.PG_OK, "what was held can be let go of")
+            self.must(lib.pg_release_all(4, ids) == lib.PG_OK, "what was held can be released")
 
     def backward(self) -> None:
         budget = 1 + self.byte()
@@ -566,7 +566,7 @@ class Replay:
                 self.run_program(p, flags // 4 % 4, bool(flags & 2), expected)
             lib.pg_program_free(p)
         for id in product, node:
-            self.must(id < 0 or lib.pg_release(id) == lib.PG_OK, "what was made can be let go of")
+            self.must(id < 0 or lib.pg_release(id) == lib.PG_OK, "what was made can be released")
 
     def run_program(self, p: Any, wanted: int, batched: bool, expected: Callable[[list[float]], float]) -> None:
         batch = 1 + self.byte() if batched else 1

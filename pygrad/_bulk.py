@@ -1,0 +1,76 @@
+"""The bulk builders of csrc/graph/bulk.c, for NumPy arrays of ids; the C of csrc/python/arrays.c does the same.
+
+Each builds a loop over scalars in one call, writes the ids of the results to `out`, and returns a status. The ids of
+operands may be in any order in memory; `out` is in C order.
+"""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import numpy as np
+
+from pygrad._lib import NULL, Ids, Numbers, c_doubles, c_ids, c_ids_of, fast, lib
+
+
+def _map_unary(op: int, a: Ids, out: Ids) -> int:
+    return lib.pg_map_unary(op, out.size, c_ids_of(a), c_ids(out))
+
+
+def _map_binary(op: int, a: Ids, b: Ids, out: Ids) -> int:
+    return lib.pg_map_binary(op, out.size, c_ids_of(a), c_ids_of(b), c_ids(out))
+
+
+def _map_number(op: int, a: Ids, y: float, integral: bool, out: Ids) -> int:
+    return lib.pg_map_number(op, out.size, c_ids_of(a), y, integral, c_ids(out))
+
+
+def _reduce(op: int, n: int, a: Ids, out: Ids) -> int:
+    return lib.pg_reduce(op, out.size, n, c_ids_of(a), c_ids(out))
+
+
+def _matmul(
+    rows: int, n: int, columns: int, a: Ids, a_row: int, a_column: int, b: Ids, b_row: int, b_column: int,
+    bias: Ids | None, out: Ids,
+) -> int:  # fmt: skip
+    start = NULL if bias is None else c_ids_of(bias)
+    a, b = c_ids_of(a), c_ids_of(b)
+    return lib.pg_matmul(rows, n, columns, a, a_row, a_column, b, b_row, b_column, start, c_ids(out))
+
+
+def _softmax(n: int, a: Ids, out: Ids) -> int:
+    return lib.pg_softmax(out.size // n if n else 0, n, c_ids_of(a), c_ids(out))
+
+
+def _log_softmax(n: int, a: Ids, out: Ids) -> int:
+    return lib.pg_log_softmax(out.size // n if n else 0, n, c_ids_of(a), c_ids(out))
+
+
+def _rms_norm(n: int, a: Ids, weights: Ids | None, eps: float, out: Ids) -> int:
+    given = NULL if weights is None else c_ids_of(weights)
+    return lib.pg_rms_norm(out.size // n if n else 0, n, c_ids_of(a), given, eps, c_ids(out))
+
+
+def _leaves(data: Numbers, out: Ids) -> int:
+    ids = np.arange(out.size, dtype=np.uint32)  # allocated first: if this fails, no nodes leak
+    first = lib.pg_leaves(out.size, c_doubles(np.ascontiguousarray(data)))
+    if first < 0:
+        return first
+    out[...] = (ids + np.uint32(first)).reshape(out.shape)
+    return lib.PG_OK
+
+
+def _hold_all(ids: Ids) -> int:
+    return lib.pg_hold_all(ids.size, c_ids_of(ids))
+
+
+map_unary: Callable[[int, Ids, Ids], int] = fast.map_unary if fast else _map_unary
+map_binary: Callable[[int, Ids, Ids, Ids], int] = fast.map_binary if fast else _map_binary
+map_number: Callable[[int, Ids, float, bool, Ids], int] = fast.map_number if fast else _map_number
+reduce: Callable[[int, int, Ids, Ids], int] = fast.reduce if fast else _reduce
+matmul: Callable[..., int] = fast.matmul if fast else _matmul
+softmax: Callable[[int, Ids, Ids], int] = fast.softmax if fast else _softmax
+log_softmax: Callable[[int, Ids, Ids], int] = fast.log_softmax if fast else _log_softmax
+rms_norm: Callable[[int, Ids, Ids | None, float, Ids], int] = fast.rms_norm if fast else _rms_norm
+leaves: Callable[[Numbers, Ids], int] = fast.leaves if fast else _leaves
+hold_all: Callable[[Ids], int] = fast.hold_all if fast else _hold_all
