@@ -7,6 +7,7 @@ modules call `edited` whenever an attribute is set, and keep their parts in a Wa
 from __future__ import annotations
 
 import functools
+import operator
 from typing import Any, Callable, TypeVar
 
 import numpy as np
@@ -82,8 +83,7 @@ def one_call(kind: str) -> Callable[[Call], Call]:
 class _Plan:
     """What C needs to know of a module while the module stays as it is.
 
-    Lists that replaced watched ones are compared with what they were, by `==`, which is quick where the elements are
-    the same objects.
+    Lists that replaced watched ones are compared with what they were, element by element, by identity.
 
     There are no `neurons` unless the module is a plain stack of layers: no __call__ overridden, all weights Values, and
     more than one neuron in each inner layer, as the result of one neuron is not a list.
@@ -116,7 +116,9 @@ class _Plan:
         for cls, call in self.calls.items():
             if cls.__call__ is not call:
                 return False
-        return not self.unwatched or all(items == before for items, before in self.unwatched)
+        return all(
+            len(items) == len(before) and all(map(operator.is_, items, before)) for items, before in self.unwatched
+        )
 
     def _layers(self, module: Any, kind: str) -> list[list[Any]]:
         """The neurons of each layer; none if a __call__ is overridden or a part is something else."""

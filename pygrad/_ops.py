@@ -13,7 +13,7 @@ from typing import Any, Callable, TypeVar
 
 from pygrad._handles import formula, new_handle, pins
 from pygrad._lib import OPS, error, lib, text
-from pygrad._numbers import Number, is_number, to_python
+from pygrad._numbers import Number, is_number, refuse_masked, to_python
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -113,6 +113,7 @@ def _make_power(base: int, exponent: Number) -> int:
 
 def _refuse(symbol: str, other: object) -> Any:
     """What a method returns or raises for an operand that it does not take."""
+    refuse_masked(other)
     if not symbol.isidentifier():
         return NotImplemented
     raise TypeError(f"{symbol}() takes a Value or a number, not {type(other).__name__!r}")

@@ -29,7 +29,7 @@ from pygrad import _bulk
 from pygrad._handles import formula, labels, value_of
 from pygrad._holders import holder_of, leaf_view, shown
 from pygrad._lib import OPS, Ids, Numbers, c_doubles, c_ids_of, check, error, lib
-from pygrad._numbers import Number, is_number
+from pygrad._numbers import Number, is_number, refuse_masked, to_ndarray, to_python
 from pygrad._ops import define_ops, op
 from pygrad._sweep import backward_from
 from pygrad.engine import Value
@@ -58,7 +58,7 @@ def array(x: Any) -> Array:
     ValueError
         if the lists differ in length or depth.
     TypeError
-        if an element is neither a real number nor a Value.
+        if an element is neither a real number nor a Value, or x is a masked array: take `np.ma.filled(x, number)`.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def array(x: Any) -> Array:
     if isinstance(x, (list, tuple)) and x:
         if all(isinstance(element, Value) for element in x):
             return hold(np.array([value._id for value in x], _IDS), tuple(x))
-        if any(isinstance(element, Array) and element.ndim for element in x):
+        if Array in map(type, x) and any(type(element) is Array and element.ndim for element in x):
             return stack(x)
     elements = as_elements(x)
     if elements.dtype != object:
@@ -125,7 +125,7 @@ def where(condition: npt.ArrayLike, x: Operand, y: Operand) -> Array:
     Array([1., 0.])
     """
     x, y = array(x), array(y)
-    truth = np.array(object) if isinstance(condition, Array) else np.asarray(condition)
+    truth = np.array(object) if isinstance(condition, Array) else to_ndarray(condition)
     if truth.dtype == object:
         raise TypeError("a condition must be made of numbers or booleans, not Values: compute it from x.data")
     return hold(np.where(truth, x._ids, y._ids), (x, y))
@@ -161,6 +161,7 @@ def _for_any_operand(method: Callable[[Array, Any], Array]) -> Callable[[Array, 
         if is_number(other):
             return method(self, other if isinstance(other, int) else float(other))
         if not method.__name__.startswith("__"):
+            refuse_masked(other)
             raise TypeError(f"{method.__name__}() takes an Array, a Value or numbers, not {type(other).__name__!r}")
         return NotImplemented
 
@@ -188,6 +189,12 @@ class Array:
     `Value`; other results that are scalars in NumPy (`a.sum()`, `x @ y`) are Arrays of shape `()`. Operators and
     methods work element by element. A number among the operands becomes one leaf for each scalar op.
 
+    `==`, `!=`, `<`, `<=`, `>` and `>=` compare the numbers and return an array of bools, for `where` and for masks.
+    `bool(a)` of one element and NumPy's functions (`np.any`, `np.count_nonzero`, `np.zeros_like`, ...) go by number,
+    too; but an element is a Value, and true as every object is: write `np.any(a)`, not `any(a)`.
+    Arrays are hashed by identity, so a dict can keep something for each of them. `x in [a, b]` compares with `==`,
+    which raises a ValueError, as in NumPy.
+
     Attributes
     ----------
     data, grad
@@ -203,6 +210,9 @@ class Array:
     >>> y, x.grad
     (Array(54.), array([[ 7., 11.],
            [ 9., 13.]]))
+    >>> x > 2, x[x > 2]
+    (array([[False, False],
+           [ True,  True]]), Array([3., 4.]))
     """
 
     # _ids: of the elements. _holder: what holds the nodes, hidden. _pins: operands, if a Python function is the
@@ -343,8 +353,10 @@ class Array:
 
     def __pow__(self, other: Operand) -> Array:  # self ** other
         # A number is part of the op, as in Value ** number; ints are shown as ints.
+        if isinstance(other, (list, tuple, np.ndarray)):
+            refuse_masked(other)
         if isinstance(other, np.ndarray) and other.dtype.kind == "f":
-            return _map_binary(_POWER, "**", self, _for_each(other, self.shape))
+            return _map_binary(_POWER, "**", self, _for_each(other.astype(np.float64, copy=False), self.shape))
         if isinstance(other, (list, tuple, np.ndarray)):
             return _loop("__pow__", self, _objects(other))
         if isinstance(other, (Array, Value)):
@@ -384,6 +396,28 @@ class Array:
         if isinstance(other, Array):
             return _map_binary(lib.PG_DIVIDE, "/", other, self)
         return _map_number(lib.PG_DIVIDE_INTO, "/", self, other, reverse=True)
+
+    # Comparisons: arrays of bools, to which no gradient flows.
+
+    def __eq__(self, other: object) -> Any:  # self == other
+        return _compared(np.equal, self, other)
+
+    def __ne__(self, other: object) -> Any:  # self != other
+        return _compared(np.not_equal, self, other)
+
+    def __lt__(self, other: Operand) -> Any:  # self < other
+        return _compared(np.less, self, other)
+
+    def __le__(self, other: Operand) -> Any:  # self <= other
+        return _compared(np.less_equal, self, other)
+
+    def __gt__(self, other: Operand) -> Any:  # self > other
+        return _compared(np.greater, self, other)
+
+    def __ge__(self, other: Operand) -> Any:  # self >= other
+        return _compared(np.greater_equal, self, other)
+
+    __hash__ = object.__hash__  # by identity, as of PyTorch's tensors: a dict can keep something for each parameter
 
     def __matmul__(self, other: Operand) -> Array:
         """Return the product of two matrices, of a matrix and a vector, or of two vectors.
@@ -620,6 +654,23 @@ class Array:
         record_look_up(self._ids, key, at, ids, held=(self, nodes))
         return nodes
 
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Return the Values in an array of objects, as NumPy asks for them; for any other dtype, the numbers."""
+        if dtype is None or np.dtype(dtype) == object:
+            values = np.empty(self.size, dtype=object)
+            values[:] = self.ravel().tolist()
+            return values.reshape(self.shape)
+        return self.data.astype(dtype)
+
+    def __array_function__(self, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Give NumPy's functions the numbers where they ask for truth, order or equality, and elsewhere the Values."""
+        if function in _BY_NUMBER:
+            args, kwargs = _numbers_of(args), _numbers_of(kwargs)
+        elif function in _BY_NUMBER_OF_THE_FIRST:
+            args = (*_numbers_of(args[:1]), *args[1:])
+            kwargs = {name: _numbers_of(x) if name == "condition" else x for name, x in kwargs.items()}
+        return function._implementation(*args, **kwargs)
+
     def __len__(self) -> int:
         return len(self._ids)
 
@@ -670,6 +721,25 @@ class Array:
 
 
 _SEQUENCES = (Array, Value, np.ndarray, list, tuple)
+
+
+# Functions of NumPy to whose results no gradient could flow; and those of a condition and Values. They go by number:
+# an element, a Value, is true as any object is, and equal to itself only.
+_BY_NUMBER = {
+    np.all, np.any, np.argmax, np.argmin, np.argsort, np.argwhere, np.array_equal, np.array_equiv, np.allclose,
+    np.count_nonzero, np.empty_like, np.flatnonzero, np.full_like, np.isclose, np.isin, np.nonzero, np.ones_like,
+    np.searchsorted, np.unique, np.zeros_like,
+}  # fmt: skip
+_BY_NUMBER_OF_THE_FIRST = {np.where, np.extract, np.compress}
+
+
+def _numbers_of(x: Any) -> Any:
+    """The arguments of a function of NumPy, with its numbers in place of each Array."""
+    if isinstance(x, Array):
+        return x.data
+    if isinstance(x, (list, tuple)):
+        return type(x)(map(_numbers_of, x))
+    return {name: _numbers_of(item) for name, item in x.items()} if isinstance(x, dict) else x
 
 
 def _leaves_again(data: Numbers, grad: Numbers, places: npt.NDArray[Any] | None, named: dict[int, str]) -> Array:
@@ -733,6 +803,7 @@ def _element(x: Any) -> Value | float:
     if isinstance(x, (list, tuple, Array, np.ndarray)):
         raise ValueError("setting an array element with a sequence: the lists differ in length or depth")
     if not is_number(x):
+        refuse_masked(x)
         raise TypeError(f"an Array takes real numbers and Values, not {type(x).__name__!r}")
     return x if isinstance(x, int) else float(x)
 
@@ -747,7 +818,7 @@ def _objects(x: Any) -> npt.NDArray[Any]:
 
 def as_elements(x: Any) -> npt.NDArray[Any]:
     """The elements of nested lists or of an array: as float64 if all are numbers, else as objects (see _element)."""
-    elements = x if isinstance(x, np.ndarray) else np.array(x)
+    elements = x if type(x) is np.ndarray else to_ndarray(x)
     if elements.dtype.kind in "biuf":
         return elements.astype(np.float64, copy=False)
     if elements.dtype.kind not in "OSU":
@@ -827,6 +898,16 @@ def _for_each(numbers: Numbers, shape: tuple[int, ...]) -> Array:
         return make_leaves(np.broadcast_to(numbers, np.broadcast_shapes(numbers.shape, shape)))
     except ValueError:
         raise ValueError(f"operands could not be broadcast together with shapes {shape} {numbers.shape}") from None
+
+
+def _compared(holds: Any, x: Array, y: Any) -> Any:
+    """Where the numbers of x and y are so related; NotImplemented if y has none."""
+    if isinstance(y, (Array, Value)):
+        return holds(x.data, y.data)
+    if isinstance(y, (list, tuple, np.ndarray)):
+        return holds(x.data, as_elements(y).astype(np.float64, copy=False))
+    refuse_masked(y)
+    return holds(x.data, to_python(y)) if is_number(y) else NotImplemented
 
 
 def _inverse(y: Any) -> Any:

@@ -19,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from pygrad._numbers import to_ndarray
 from pygrad._replacing import PathLike, replacing
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -116,7 +117,7 @@ def _flat(prefix: str, state: Mapping[str, Any], depth: int) -> Iterator[tuple[s
                 raise ValueError(f"{prefix + name!r} is an empty dict, which a file cannot represent: leave it out")
             yield from _flat(f"{prefix}{name}{_SEPARATOR}", item, depth - 1)
             continue
-        numbers = np.asarray(item)
+        numbers = to_ndarray(item)
         if numbers.dtype.kind not in "biuf":
             raise TypeError(f"{prefix}{name} must be made of numbers, not {numbers.dtype}")
         yield f"{prefix}{name}", numbers

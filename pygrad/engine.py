@@ -11,16 +11,18 @@ After micrograd by Andrej Karpathy (MIT), https://github.com/karpathy/micrograd.
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Iterable
 from typing import Any, Callable
 
 from pygrad._handles import Handle, init_custom, labels, operands, register, set_closure, symbol_of
 from pygrad._lib import error, lib
-from pygrad._numbers import Number, is_number, to_float, to_python
+from pygrad._numbers import Number, is_number, refuse_masked, to_float, to_python
 from pygrad._ops import define_ops, op, value_op
 from pygrad._sweep import backward_from, backward_step
 
 _NO_CHILDREN: tuple[Value, ...] = ()
+_PLAIN = (float, int)  # the types that C takes as they are; float() also accepts text
 _leaf = lib.pg_leaf  # a look-up less for each call
 _get_data, _set_data = lib.pg_data, lib.pg_set_data
 _get_grad, _set_grad = lib.pg_grad, lib.pg_set_grad
@@ -49,6 +51,11 @@ class Value(Handle):
     >>> c.backward()
     >>> c.data, a.grad, b.grad
     (3.0, -3.0, -4.0)
+
+    `<`, `<=`, `>` and `>=` compare the numbers; `==` and `!=` tell whether two Values are the same node.
+
+    >>> a > b, sorted([a, b]), Value(2.0) == a
+    (True, [Value(data=-3.0, grad=-4.0), Value(data=2.0, grad=-3.0)], False)
     """
 
     __slots__ = ()
@@ -61,10 +68,7 @@ class Value(Handle):
         if children or _op:
             init_custom(self, to_float(data), children, _op)
         else:
-            try:
-                made = _leaf(data)
-            except TypeError:  # not a real number, but float() also accepts text
-                made = _leaf(to_float(data))
+            made = _leaf(data if type(data) in _PLAIN else to_float(data))
             if made < 0:
                 raise error(made, "Value()")
             self._id = made
@@ -124,7 +128,12 @@ class Value(Handle):
         return self
 
     def __sub__(self, other: Value | Number) -> Value:  # self - other
-        return self + (-other if isinstance(other, Value) else -to_python(other))
+        if isinstance(other, Value):
+            return self + (-other)
+        if is_number(other):
+            return self + (-to_python(other))
+        refuse_masked(other)
+        return NotImplemented
 
     def __rsub__(self, other: Number) -> Value:  # other - self
         return other + (-self)
@@ -132,7 +141,12 @@ class Value(Handle):
     __rmul__ = __mul__  # other * self
 
     def __truediv__(self, other: Value | Number) -> Value:  # self / other
-        return self * (other if isinstance(other, Value) else to_python(other)) ** -1
+        if isinstance(other, Value):
+            return self * other**-1
+        if is_number(other):
+            return self * to_python(other) ** -1
+        refuse_masked(other)
+        return NotImplemented
 
     def __rtruediv__(self, other: Number) -> Value:  # other / self
         return other * self**-1
@@ -149,10 +163,7 @@ class Value(Handle):
 
     @data.setter
     def data(self, data: Any) -> None:
-        try:
-            _set_data(self._id, data)
-        except TypeError:
-            _set_data(self._id, to_float(data))
+        _set_data(self._id, data if type(data) in _PLAIN else to_float(data))
 
     @property
     def grad(self) -> float:
@@ -161,10 +172,7 @@ class Value(Handle):
 
     @grad.setter
     def grad(self, grad: Any) -> None:
-        try:
-            _set_grad(self._id, grad)
-        except TypeError:
-            _set_grad(self._id, to_float(grad))
+        _set_grad(self._id, grad if type(grad) in _PLAIN else to_float(grad))
 
     def __float__(self) -> float:
         return self.data
@@ -326,6 +334,21 @@ class Value(Handle):
     def _backward(self, closure: Callable[[], object]) -> None:
         set_closure(self, closure)
 
+    # The order of Values is that of their numbers, to which the results are not connected. `==` is identity, as in
+    # micrograd, where Values are kept in sets.
+
+    def __lt__(self, other: Value | Number) -> bool:  # self < other
+        return _compared(operator.lt, self, other)
+
+    def __le__(self, other: Value | Number) -> bool:  # self <= other
+        return _compared(operator.le, self, other)
+
+    def __gt__(self, other: Value | Number) -> bool:  # self > other
+        return _compared(operator.gt, self, other)
+
+    def __ge__(self, other: Value | Number) -> bool:  # self >= other
+        return _compared(operator.ge, self, other)
+
     # The handle. Two Values of one node are rare, but possible (see _handles.value_of): they are equal.
 
     def __eq__(self, other: object) -> bool:
@@ -348,6 +371,17 @@ def _refuse_floor(symbol: str, value: Value, other: object) -> Any:
     if isinstance(other, Value) or is_number(other):
         raise TypeError(f"a Value has no {symbol}, whose derivative is 0 or undefined: take the number, v.data")
     return NotImplemented
+
+
+def _compared(holds: Callable[[Any, Any], bool], value: Value, other: Any) -> bool:
+    """What an operator that compares numbers returns: NotImplemented if the other operand has none."""
+    if isinstance(other, Value):
+        return holds(value.data, other.data)
+    if is_number(other):
+        number = to_python(other)
+        return holds(value.data, number if isinstance(number, (float, int)) else float(number))
+    refuse_masked(other)
+    return NotImplemented  # type: ignore[no-any-return]
 
 
 def _own_step(value: Value) -> None:

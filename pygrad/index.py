@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.ma import MaskedArray
 
 from pygrad._lib import Ids
+from pygrad._numbers import refuse_masked, to_ndarray
 
 Integers = npt.NDArray[np.intp]
 
@@ -134,6 +136,9 @@ class Index:
         return f"Index({np.array2string(self._data, separator=', ', prefix='Index(')}{traced})"
 
 
+_UNUSUAL = (Index, MaskedArray, list)  # in a key
+
+
 def index(data: npt.ArrayLike) -> Index:
     """Make an Index of an integer, or of an array of integers of any shape.
 
@@ -160,7 +165,7 @@ def index(data: npt.ArrayLike) -> Index:
 
 def as_indices(name: str, x: Any) -> Integers:
     """Return a copy of the integers, in the type that indexes arrays; `name` is for errors."""
-    integers = np.asarray(x)
+    integers = to_ndarray(x)
     if integers.dtype.kind not in "iu" and integers.size:
         raise TypeError(f"{name} must be made of integers of at most 64 bits, not {integers.dtype}")
     if integers.dtype.kind == "u" and integers.size and integers.max() > np.iinfo(np.intp).max:
@@ -169,8 +174,15 @@ def as_indices(name: str, x: Any) -> Integers:
 
 
 def has_index(key: Any) -> bool:
-    """Whether there is an Index in a key, as in `array[key]`."""
-    return isinstance(key, Index) or (isinstance(key, tuple) and any(isinstance(k, Index) for k in key))
+    """Whether there is an Index in a key, as in `array[key]`; TypeError if there is a masked array."""
+    if type(key) is int:
+        return False
+    found = False
+    for k in key if isinstance(key, tuple) else (key,):
+        if isinstance(k, _UNUSUAL):
+            refuse_masked(k)
+            found = found or isinstance(k, Index)
+    return found
 
 
 def plain_key(key: Any) -> tuple[Any, ...]:

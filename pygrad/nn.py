@@ -18,6 +18,7 @@ import numpy.typing as npt
 from pygrad import functional
 from pygrad._lib import Ids, Numbers
 from pygrad._mlp import PLAN, WatchedList, edited, one_call
+from pygrad._numbers import to_ndarray
 from pygrad._parameters import is_leaf, node_ids, set_grads
 from pygrad.array import Array, Operand, array
 from pygrad.engine import Value
@@ -104,7 +105,7 @@ class Module:
         missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
         if missing or unknown:
             raise KeyError(f"the state lacks {sorted(missing)}, the module lacks {sorted(unknown)}")
-        numbers = {name: np.asarray(state[name]) for name in own}
+        numbers = {name: to_ndarray(state[name]) for name in own}
         for name, leaves in own.items():
             if numbers[name].shape != leaves.shape:
                 raise ValueError(f"{name} has shape {leaves.shape}, but {numbers[name].shape} in the state")

@@ -22,7 +22,7 @@ from typing import Any, Callable, Union
 import numpy as np
 
 from pygrad._lib import NULL, Numbers, c_doubles, c_ids, check, ffi, lib
-from pygrad._numbers import is_number
+from pygrad._numbers import is_number, refuse_masked, to_ndarray
 from pygrad._parameters import grads_of, is_leaf, node_ids, set_grads
 from pygrad.array import Array, as_elements
 from pygrad.engine import Value
@@ -83,6 +83,7 @@ def _positive(name: str, x: Any) -> Any:
 
 
 def _refuse_unless_number(name: str, x: Any) -> None:
+    refuse_masked(x)
     if not is_number(x):
         raise TypeError(f"{name} must be a number, not {type(x).__name__!r}")
 
@@ -214,7 +215,7 @@ class Optimizer:
         for name, buffer in buffers.items():
             if new[name].shape != buffer.shape:
                 raise ValueError(f"{name} has shape {new[name].shape} in the state, but needs {buffer.shape}")
-        steps = operator.index(np.asarray(state["steps"])[()])
+        steps = operator.index(to_ndarray(state["steps"])[()])
         _not_negative(steps=steps)
         if steps >= 1 << 63:
             raise ValueError(f"steps must be below 2**63, not {steps}")

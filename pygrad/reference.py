@@ -130,6 +130,18 @@ class Value:
     def __rtruediv__(self, other: Number) -> Value:  # other / self
         return other * self**-1
 
+    def __lt__(self, other: Value | Number) -> bool:  # by number; == is identity
+        return self.data < (other.data if isinstance(other, Value) else other)
+
+    def __le__(self, other: Value | Number) -> bool:
+        return self.data <= (other.data if isinstance(other, Value) else other)
+
+    def __gt__(self, other: Value | Number) -> bool:
+        return self.data > (other.data if isinstance(other, Value) else other)
+
+    def __ge__(self, other: Value | Number) -> bool:
+        return self.data >= (other.data if isinstance(other, Value) else other)
+
     def __rpow__(self, other: Number) -> Value:  # other ** self
         return Value(other) ** self
 

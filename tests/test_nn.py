@@ -502,3 +502,11 @@ def test_a_call_without_memory_for_its_values_leaks_no_node(no_leak):
             finally:
                 fast.test_fail_objects(-1)
         assert len(layer(x)) == 3
+
+
+def test_an_array_in_a_replaced_list_is_used_from_the_next_call():
+    neuron = nn.Neuron(2)
+    neuron.w = [Value(1.0), Value(2.0)]
+    neuron([1.0, 1.0])
+    neuron.w[0] = pygrad.array([1.0, 2.0])
+    assert neuron([1.0, 1.0]).shape == (2,)

@@ -496,9 +496,12 @@ static int init(PyObject *self, PyObject *args, PyObject *kwargs) {
   return none ? 0 : -1;
 }
 
-/* One node, one identity: two Values of one node are equal. */
+/* One node, one identity: two Values of one node are equal. The order by number is that of the Python class. */
 static PyObject *compare(PyObject *a, PyObject *b, int op) {
-  if ((op != Py_EQ && op != Py_NE) || !pg_is_value(b)) {
+  if (op != Py_EQ && op != Py_NE) {
+    return inherited(op == Py_LT ? "__lt__" : op == Py_LE ? "__le__" : op == Py_GT ? "__gt__" : "__ge__", a, b);
+  }
+  if (!pg_is_value(b)) {
     Py_RETURN_NOTIMPLEMENTED;
   }
   return PyBool_FromLong((pg_value_id(a) == pg_value_id(b)) == (op == Py_EQ));

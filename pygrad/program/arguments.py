@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygrad._lib import Numbers
+from pygrad._numbers import refuse_masked, to_ndarray
 from pygrad.array import as_elements
 from pygrad.index import Index
 
@@ -125,6 +126,7 @@ class Argument:
         except ValueError as error:
             raise ValueError(self._refusal("lists that make no array", what)) from error
         except TypeError:
+            refuse_masked(x)
             numbers = np.empty(0, dtype=object)
         if numbers.dtype != _FLOAT64:
             given = f"a {type(x).__name__} with something else" if isinstance(x, (list, tuple)) else type(x).__name__
@@ -137,7 +139,7 @@ class Argument:
             if x is not None:
                 raise TypeError(f"tangent {self.position} must be None for an index, got {x!r}")
             return np.zeros(segment.shape)
-        integers = np.asarray(x.data if isinstance(x, Index) else x)
+        integers = to_ndarray(x.data if isinstance(x, Index) else x)
         if integers.dtype.kind not in "iu" and integers.size:
             raise TypeError(f"argument {self.position} must have integers for an index, got {integers.dtype}")
         if integers.shape != segment.shape and (not integers.ndim or integers.shape[1:] != segment.shape):
@@ -151,6 +153,7 @@ class Argument:
         return integers.astype(np.float64)
 
     def _row(self, x: Any, what: str) -> Numbers:
+        refuse_masked(x)
         pairs = list(self._pairs(self.structure, x, what))
         if all(numbers.shape == segment.shape for segment, numbers in pairs):
             return np.concatenate([numbers.ravel() for _, numbers in pairs])

@@ -65,8 +65,8 @@ def compile(fn: Callable[..., Any], *example_args: Any, threads: int = 1, check_
     Warns
     -----
     TraceWarning
-        if the function reads the `data` or `grad` of Values that depend on its arguments or that it made, or sets
-        their `data`
+        if the function reads the `data` or `grad` of Values that depend on its arguments or that it made, compares such
+        Values, or sets their `data`
 
     Examples
     --------

@@ -11,7 +11,7 @@ from typing import Any, Callable
 import numpy as np
 
 from pygrad._lib import Ids, c_ids, c_ids_of, error, ffi, lib
-from pygrad._numbers import is_number
+from pygrad._numbers import is_number, refuse_masked
 from pygrad.array import Array, array, make_leaves
 from pygrad.engine import Value
 from pygrad.index import Index, Lookups
@@ -107,6 +107,7 @@ def _shape_of(example: Any) -> Shape | None:
         if len(shapes) > 1 or None in shapes or any(isinstance(item, Index) for item in example):
             return None
         return (len(example), *(shapes.pop() or ())) if shapes else (0,)
+    refuse_masked(example)
     if isinstance(example, Index) or (isinstance(example, np.ndarray) and example.dtype.kind in "biuf"):
         return tuple(example.shape)
     if isinstance(example, np.ndarray) or not is_number(example):
@@ -187,6 +188,7 @@ class _Outputs:
             return x
         if isinstance(x, np.ndarray):
             return array(x)
+        refuse_masked(x)
         if not is_number(x):
             raise TypeError(
                 f"{self._name}() must return Values, Arrays, numbers, or lists, tuples or dicts of these, "

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygrad._lib import Numbers
-from pygrad._numbers import is_number
+from pygrad._numbers import is_number, to_ndarray
 from pygrad.array import Array
 from pygrad.engine import Value
 from pygrad.program import TraceWarning, compile
@@ -67,7 +67,7 @@ def plot_decision_boundary(
     >>> ax = plot_decision_boundary(lambda x: x[0] - x[1] ** 2, [[2.0, 1.0], [-1.0, 0.0]], [1, -1])  # doctest: +SKIP
     >>> ax.figure.savefig("boundary.png")  # doctest: +SKIP
     """
-    X, y = np.asarray(X, dtype=np.float64), np.asarray(y)
+    X, y = to_ndarray(X).astype(np.float64), to_ndarray(y)
     if X.ndim != 2 or X.shape[1] != 2 or not len(X):
         raise ValueError(f"X must have shape (n, 2) with n > 0, got shape {X.shape}")
     if y.shape != X.shape[:1]:
