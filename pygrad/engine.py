@@ -21,6 +21,7 @@ from pygrad._ops import define_ops, op, value_op
 from pygrad._sweep import backward_from, backward_step
 
 _NO_CHILDREN: tuple[Value, ...] = ()
+_PLAIN = (float, int)  # the types that C takes as they are; float() also accepts text
 _leaf = lib.pg_leaf  # a look-up less for each call
 _get_data, _set_data = lib.pg_data, lib.pg_set_data
 _get_grad, _set_grad = lib.pg_grad, lib.pg_set_grad
@@ -33,7 +34,7 @@ class Value(Handle):
     Parameters
     ----------
     data
-        The number: anything `float()` accepts. It is stored as a float.
+        The number: anything `float()` accepts but a Value. It is stored as a float.
     _children
         For an op written in Python, as in micrograd's lecture: the Values it was computed from. Then assign to
         `_backward` a function without arguments that adds to the `grad` of the children.
@@ -61,10 +62,7 @@ class Value(Handle):
         if children or _op:
             init_custom(self, to_float(data), children, _op)
         else:
-            try:
-                made = _leaf(data)
-            except TypeError:  # not a real number, but float() also accepts text
-                made = _leaf(to_float(data))
+            made = _leaf(data if type(data) in _PLAIN else to_float(data))
             if made < 0:
                 raise error(made, "Value()")
             self._id = made
@@ -149,10 +147,7 @@ class Value(Handle):
 
     @data.setter
     def data(self, data: Any) -> None:
-        try:
-            _set_data(self._id, data)
-        except TypeError:
-            _set_data(self._id, to_float(data))
+        _set_data(self._id, data if type(data) in _PLAIN else to_float(data))
 
     @property
     def grad(self) -> float:
@@ -161,10 +156,7 @@ class Value(Handle):
 
     @grad.setter
     def grad(self, grad: Any) -> None:
-        try:
-            _set_grad(self._id, grad)
-        except TypeError:
-            _set_grad(self._id, to_float(grad))
+        _set_grad(self._id, grad if type(grad) in _PLAIN else to_float(grad))
 
     def __float__(self) -> float:
         return self.data
