@@ -58,6 +58,11 @@ def to_python(x: Any) -> Any:
 def to_float(x: Any) -> float:
     """Convert what is assigned to a Value's data or grad: a number, or text such as "1.5", as `float()` takes it."""
     refuse_masked(x)
+    if _is_node(x):
+        raise TypeError(
+            f"data and grad must be real numbers, not a {type(x).__name__!r}, whose gradient would be lost: take its "
+            "number, x.data, or x.detach()"
+        )
     try:
         return float(x)
     except TypeError:

@@ -35,7 +35,7 @@ class Value(Handle):
     Parameters
     ----------
     data
-        The number: anything `float()` accepts. It is stored as a float.
+        The number: anything `float()` accepts but a Value. It is stored as a float.
     _children
         For an op written in Python, as in micrograd's lecture: the Values it was computed from. Then assign to
         `_backward` a function without arguments that adds to the `grad` of the children.

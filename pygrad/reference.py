@@ -38,8 +38,8 @@ class Value:
     __array_priority__ = -1.0
 
     def __init__(self, data: Any, _children: Iterable[Value] = (), _op: str = "", label: Any = "") -> None:
-        if hasattr(data, "backward") and not isinstance(data, Value):
-            raise TypeError(f"data must be a real number, not a {type(data).__name__!r} of another engine")
+        if hasattr(data, "backward"):
+            raise TypeError(f"data must be a real number, not a {type(data).__name__!r}: take x.data or x.detach()")
         self.data = float(data)
         self.grad = 0.0
         self._backward: Callable[[], object] = _nothing

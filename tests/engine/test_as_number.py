@@ -198,7 +198,27 @@ def test_a_tensor_that_needs_a_gradient_is_no_number(op):
             op(*operands)
 
 
-MANY = [[1.0], (1.0, 2.0), np.ones(3), np.ones((1, 1)), array([1.0, 2.0]), range(3), {1.0}]
+NODES = [Value(1), Value(1) * 2, array(1.0), array([1.0, 2.0]), reference.Value(1), NeedsGradient(1.0)]
+
+
+@pytest.mark.parametrize("node", NODES, ids=lambda node: type(node).__name__)
+def test_a_node_as_data_is_refused_for_its_gradient_would_be_lost(node):
+    v = Value(1)
+    for give in (
+        Value,
+        lambda x: Value(x, label="x"),
+        lambda x: Value(x, (v,), "op"),
+        lambda x: setattr(v, "data", x),
+        lambda x: setattr(v, "grad", x),
+    ):
+        with pytest.raises(TypeError, match=f"not a '{type(node).__name__}', whose .* x.data, or x.detach"):
+            give(node)
+    with pytest.raises(TypeError, match="detach"):
+        reference.Value(node)
+    assert (v.data, v.grad) == (1, 0)
+
+
+MANY = [[1.0], (1.0, 2.0), np.ones(3), np.ones((1, 1)), range(3), {1.0}]
 
 
 @pytest.mark.parametrize("many", MANY, ids=repr)
