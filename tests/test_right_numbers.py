@@ -11,6 +11,11 @@ from pygrad import TraceWarning, Value, array, compile, concatenate, index, nn, 
 from pygrad import functional as F
 from support.programs import shape as graph
 
+try:  # here, and not in a test, so that the garbage collector need not look at it after each test: see conftest.py
+    import pandas
+except ImportError:
+    pandas = None
+
 # A Value and an array: each element counts as a Python number, whatever the dtype ----------------------------------
 
 OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]
@@ -84,9 +89,9 @@ def test_the_same_holds_for_an_array(op, side, numbers):
 
 @pytest.mark.parametrize("side", [lambda op: op, reflected], ids=["first", "Series first"])
 @pytest.mark.parametrize("op", OPERATORS)
+@pytest.mark.skipif(pandas is None, reason="pandas is not installed")
 @pytest.mark.filterwarnings("ignore:Operation with Array is deprecated")  # pandas' notice
 def test_the_same_holds_for_a_series_of_pandas(op, side):
-    pandas = pytest.importorskip("pandas")
     function = side(op)
     for dtype in [np.uint8, bool, np.float16]:
         numbers = np.array([1, 3.5], dtype)
