@@ -116,7 +116,7 @@ class _Plan:
         for cls, call in self.calls.items():
             if cls.__call__ is not call:
                 return False
-        return all(
+        return not self.unwatched or all(
             len(items) == len(before) and all(map(operator.is_, items, before)) for items, before in self.unwatched
         )
 

@@ -195,6 +195,9 @@ class Array:
     Arrays are hashed by identity, so a dict can keep something for each of them. `x in [a, b]` compares with `==`,
     which raises a ValueError, as in NumPy.
 
+    `b = a; b += 1` makes a new Array and leaves a as it is, as with a float. On a parameter of a module, `+=` and the
+    like are a TypeError: the new Array would not be the parameter. Write `w.data -= lr * w.grad`.
+
     Attributes
     ----------
     data, grad
@@ -217,7 +220,8 @@ class Array:
 
     # _ids: of the elements. _holder: what holds the nodes, hidden. _pins: operands, if a Python function is the
     # _backward of a node at or below them (see _handles). _views: data and grad, where these are views.
-    __slots__ = ("__weakref__", "_holder", "_ids", "_pins", "_views")
+    # _is_parameter: set once a module was found to have it as a parameter.
+    __slots__ = ("__weakref__", "_holder", "_ids", "_is_parameter", "_pins", "_views")
 
     __array_ufunc__ = None  # NumPy's arrays leave `x + a` to us
 
@@ -228,6 +232,7 @@ class Array:
     _holder: npt.NDArray[Any]
     _pins: tuple[Any, ...]
     _views: tuple[Numbers, ...]
+    _is_parameter: bool
 
     # The ops of csrc/ops.def, and what is made of them, as in engine.Value.
 
@@ -396,6 +401,35 @@ class Array:
         if isinstance(other, Array):
             return _map_binary(lib.PG_DIVIDE, "/", other, self)
         return _map_number(lib.PG_DIVIDE_INTO, "/", self, other, reverse=True)
+
+    # In-place operators rebind the name to a new Array, as those of a float do. A module's attribute would then be a
+    # computed Array, which is no parameter.
+
+    def __iadd__(self, other: Operand) -> Any:  # self += other
+        return self._in_place("+=")
+
+    def __isub__(self, other: Operand) -> Any:  # self -= other
+        return self._in_place("-=")
+
+    def __imul__(self, other: Operand) -> Any:  # self *= other
+        return self._in_place("*=")
+
+    def __itruediv__(self, other: Operand) -> Any:  # self /= other
+        return self._in_place("/=")
+
+    def __ipow__(self, other: Operand) -> Any:  # self **= other
+        return self._in_place("**=")
+
+    def __imatmul__(self, other: Operand) -> Any:  # self @= other
+        return self._in_place("@=")
+
+    def _in_place(self, operator: str) -> Any:
+        if hasattr(self, "_is_parameter"):
+            raise TypeError(
+                f"{operator} on a parameter would replace it by a computed Array, which is no parameter: "
+                f"change its numbers, as in `p.data -= lr * p.grad`"
+            )
+        return NotImplemented  # Python then takes the operator that is not in place
 
     # Comparisons: arrays of bools, to which no gradient flows.
 

@@ -115,6 +115,8 @@ class Module:
             leaves.data = numbers[name]
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Array):
+            _mark_or_refuse(name, vars(self).get(name), value)
         super().__setattr__(name, value)
         edited()
 
@@ -220,10 +222,23 @@ def _ids_of(parameters: list[Any]) -> Ids | None:
         return None
 
 
+def _mark_or_refuse(name: str, old: Any, new: Array) -> None:
+    """Mark an Array of leaves as a parameter; TypeError if a computed one is to take a parameter's place."""
+    if is_leaf(new):
+        new._is_parameter = True
+    elif isinstance(old, Array) and is_leaf(old):
+        raise TypeError(
+            f"{name} is a parameter; a computed Array is none, and cannot take its place. To train it, change its "
+            f"numbers: m.{name}.data -= lr * m.{name}.grad. To replace it all the same, delete it first: del m.{name}"
+        )
+
+
 def _leaves_in(name: str, thing: Any, seen: set[int]) -> Iterator[tuple[str, Value | Array | list[Value]]]:
     """The leaves of a module, by name: Arrays, Values, and lists of nothing but Values as a whole."""
     if isinstance(thing, (Value, Array)):
         if is_leaf(thing):
+            if isinstance(thing, Array):
+                thing._is_parameter = True
             yield name, thing
         return
     if isinstance(thing, (list, tuple)) and thing and all(isinstance(item, Value) for item in thing):

@@ -1,5 +1,6 @@
 """Numbers that are easily wrong without an error. Each kind of fault has a table: add a row for each case found."""
 
+import copy
 import operator
 from fractions import Fraction
 
@@ -9,6 +10,11 @@ import pytest
 from pygrad import TraceWarning, Value, array, compile, concatenate, index, nn, optim, reference, save, stack, where
 from pygrad import functional as F
 from support.programs import shape as graph
+
+try:  # here, and not in a test, so that the garbage collector need not look at it after each test: see conftest.py
+    import pandas
+except ImportError:
+    pandas = None
 
 # A Value and an array: each element counts as a Python number, whatever the dtype ----------------------------------
 
@@ -83,9 +89,9 @@ def test_the_same_holds_for_an_array(op, side, numbers):
 
 @pytest.mark.parametrize("side", [lambda op: op, reflected], ids=["first", "Series first"])
 @pytest.mark.parametrize("op", OPERATORS)
+@pytest.mark.skipif(pandas is None, reason="pandas is not installed")
 @pytest.mark.filterwarnings("ignore:Operation with Array is deprecated")  # pandas' notice
 def test_the_same_holds_for_a_series_of_pandas(op, side):
-    pandas = pytest.importorskip("pandas")
     function = side(op)
     for dtype in [np.uint8, bool, np.float16]:
         numbers = np.array([1, 3.5], dtype)
@@ -353,3 +359,64 @@ def test_numpy_s_functions_that_rearrange_elements_keep_the_values():
         assert [v is w for v, w in zip(np.ravel(found), x.ravel())] == [True] * 4
     assert type(np.transpose(x)) is type(x)
     assert np.asarray(x[0, 0] * array(1.0)).shape == ()
+
+
+# A parameter stays one: in-place operators, and whatever else would replace it by a computed Array, are refused ------
+
+
+class Model(nn.Module):
+    def __init__(self):
+        self.weight = array([1.0, 2.0])
+        self.parts = [array([1.0]), {"deep": array([2.0])}]
+
+
+def replaced(model):
+    model.weight = model.weight - 0.1 * model.weight.grad
+
+
+def in_a_list(model):
+    model.parts[0] -= 0.1
+
+
+def in_a_dict(model):
+    model.parts[1]["deep"] *= 2
+
+
+def by_another_name(model):
+    w = model.weight
+    w -= 0.1
+
+
+IN_PLACE = [operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ipow, operator.imatmul]
+REPLACES = {
+    **{op.__name__: lambda m, op=op: setattr(m, "weight", op(m.weight, array([1.0, 2.0]))) for op in IN_PLACE},
+    "setattr": replaced,
+    "list": in_a_list,
+    "dict": in_a_dict,
+    "another name": by_another_name,
+}
+
+
+@pytest.mark.parametrize("replace", REPLACES.values(), ids=REPLACES)
+@pytest.mark.parametrize("copied", [lambda m: m, copy.deepcopy], ids=["original", "copy"])
+def test_a_parameter_is_not_replaced_by_a_computed_array(replace, copied):
+    model = copied(Model())
+    model.zero_grad()
+    with pytest.raises(TypeError, match=r"\.data"):
+        replace(model)
+    assert [p.data.tolist() for p in model.parameters()] == [[1, 2], [1], [2]]
+
+
+def test_other_arrays_have_in_place_operators_and_a_parameter_can_be_replaced_by_leaves_or_deleted():
+    model = Model()
+    model.weight.data -= 0.5
+    assert model.weight.data.tolist() == [0.5, 1.5]
+    row = a = array([1.0, 2.0])
+    row += 1
+    assert a.data.tolist() == [1, 2]
+    model.hidden = a * 2
+    model.hidden += 1
+    model.weight = array([3.0])
+    del model.weight
+    model.weight = a * 2
+    assert len(model.parameters()) == 2

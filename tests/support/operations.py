@@ -139,6 +139,11 @@ OPERATIONS = {
         for op in ["eq", "ne", "lt", "le", "gt", "ge"]
     },
     "Array.__eq__ list": lambda w: w.x == [1, 2.0, Value(3.0)],
+    **{
+        f"Array.__i{op}__": lambda w, op=op: getattr(operator, f"i{op}")(w.x, w.y)
+        for op in ["add", "sub", "mul", "truediv", "pow"]
+    },
+    "Array.__imatmul__": lambda w: operator.imatmul(w.x, w.y.T),
     "Array.__array__": lambda w: (np.asarray(w.x), np.asarray(w.x, dtype=float)),
     "Array.__array_function__": lambda w: (np.any(w.x), np.where(w.x, w.x, 0), np.transpose(w.x)),
     "Array.__hash__": lambda w: hash(w.x),
