@@ -13,6 +13,7 @@ import pytest
 
 import pygrad
 from pygrad import Value, functional, nn, reference
+from pygrad._lib import fast
 from support import live_nodes, on_cffi
 from support.programs import bits, shape
 
@@ -385,3 +386,48 @@ def test_modules_of_arrays_can_be_copied_and_pickled(copied):
     assert np.array_equal(twin([1, 2]).data, model([1, 2]).data)
     twin[0].weight.data += 1
     assert not np.array_equal(twin([1, 2]).data, model([1, 2]).data)
+
+
+# A call in C -------------------------------------------------------------------------------------------------------
+
+
+class OwnValue(Value):
+    """A Value of a subclass."""
+
+
+@pytest.mark.parametrize("n", [1, 64, 65, 300])
+@pytest.mark.parametrize("make", [Value, float, round, np.float64, bool, OwnValue], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_a_call_gives_the_bits_of_its_loop_for_any_number_and_kind_of_inputs(n, make, kind, no_leak):
+    layer = nn.Layer(n, 3)
+    x = kind(make(xi) if i % 2 else xi for i, xi in enumerate(np.random.default_rng(n).normal(size=n).tolist()))
+    out = layer(x)
+    loop = [nn.Neuron.__call__.__wrapped__(neuron, x) for neuron in layer.neurons]
+    assert [bits(y.data) for y in out] == [bits(y.data) for y in loop]
+    assert [shape(y) for y in out] == [shape(y) for y in loop]
+    grads = []
+    for results in (out, loop):
+        layer.zero_grad()
+        pygrad.array(results).sum().backward()
+        grads.append([bits(p.grad) for p in layer.parameters()])
+    assert grads[0] == grads[1]
+
+
+def test_an_int_that_is_no_float_is_refused_as_in_a_loop():
+    with pytest.raises(OverflowError):
+        nn.Neuron(1)([10**400])
+
+
+@pytest.mark.skipif(fast is None, reason="there are no C types here")
+def test_a_call_without_memory_for_its_values_leaks_no_node(no_leak):
+    layer, custom = nn.Layer(2, 3), Value(1.0, (), "own")
+    custom._backward = lambda: None
+    for x in ([1.0, 2.0], [custom, 1.0]):
+        for successes in range(3):
+            try:
+                fast.test_fail_objects(successes)
+                with pytest.raises(MemoryError):
+                    layer(x)
+            finally:
+                fast.test_fail_objects(-1)
+        assert len(layer(x)) == 3

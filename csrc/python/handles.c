@@ -199,6 +199,21 @@ PyObject *pg_value_for(pg_id id) {
   return pg_value_new(id);
 }
 
+PyObject *pg_value_list(size_t count, const pg_id *ids) {
+  PyObject *list = PyList_New((Py_ssize_t)count);
+  for (size_t i = 0; i < count; i++) {
+    PyObject *value = list ? pg_value_new(ids[i]) : NULL;
+    if (value) {
+      PyList_SetItem(list, (Py_ssize_t)i, value);
+    } else if (list) {
+      Py_CLEAR(list); /* which releases those before; pg_value_new has released this one */
+    } else {
+      pg_release(ids[i]);
+    }
+  }
+  return list;
+}
+
 int pg_value_set_id(pg_value *v, pg_id id) {
   const pg_id had = v->id;
   if (had) {

@@ -21,19 +21,7 @@ static PyObject *new_handles(PyObject *module, PyObject *buffer) {
   if (PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)) {
     return NULL;
   }
-  const pg_id *ids = view.buf;
-  const Py_ssize_t count = view.len / (Py_ssize_t)sizeof *ids;
-  PyObject *list = PyList_New(count);
-  for (Py_ssize_t i = 0; i < count; i++) {
-    PyObject *value = list ? pg_value_new(ids[i]) : NULL;
-    if (value) {
-      PyList_SetItem(list, i, value);
-    } else if (list) {
-      Py_CLEAR(list); /* which releases those before; pg_value_new has released this one */
-    } else {
-      pg_release(ids[i]);
-    }
-  }
+  PyObject *list = pg_value_list((size_t)view.len / sizeof(pg_id), view.buf);
   PyBuffer_Release(&view);
   return list;
 }
@@ -81,8 +69,8 @@ static PyObject *living(PyObject *module, PyObject *id) {
   return value ? value : Py_NewRef(Py_None);
 }
 
-/* A function of arrays.c in the table of functions. */
-#define ARRAYS(function) (PyCFunction)(void (*)(void)) function
+/* A function that takes its arguments in an array of C. */
+#define TAKES_ARRAY(function) (PyCFunction)(void (*)(void)) function
 
 static PyMethodDef FUNCTIONS[] = {
     {"derive", pg_value_derive, METH_VARARGS, NULL},
@@ -95,17 +83,18 @@ static PyMethodDef FUNCTIONS[] = {
     {"backward_from", pg_python_backward_from, METH_O, NULL},
     {"set_hooks", pg_python_set_hooks, METH_VARARGS, NULL},
     {"after_fork", pg_python_after_fork, METH_NOARGS, NULL},
-    {"map_unary", ARRAYS(pg_python_map_unary), METH_FASTCALL, NULL},
-    {"map_binary", ARRAYS(pg_python_map_binary), METH_FASTCALL, NULL},
-    {"map_number", ARRAYS(pg_python_map_number), METH_FASTCALL, NULL},
-    {"reduce", ARRAYS(pg_python_reduce), METH_FASTCALL, NULL},
-    {"matmul", ARRAYS(pg_python_matmul), METH_FASTCALL, NULL},
-    {"softmax", ARRAYS(pg_python_softmax), METH_FASTCALL, NULL},
-    {"log_softmax", ARRAYS(pg_python_log_softmax), METH_FASTCALL, NULL},
-    {"rms_norm", ARRAYS(pg_python_rms_norm), METH_FASTCALL, NULL},
-    {"leaves", ARRAYS(pg_python_leaves), METH_FASTCALL, NULL},
-    {"hold_all", ARRAYS(pg_python_hold_all), METH_FASTCALL, NULL},
-    {"holder", ARRAYS(pg_python_holder), METH_FASTCALL, NULL},
+    {"map_unary", TAKES_ARRAY(pg_python_map_unary), METH_FASTCALL, NULL},
+    {"map_binary", TAKES_ARRAY(pg_python_map_binary), METH_FASTCALL, NULL},
+    {"map_number", TAKES_ARRAY(pg_python_map_number), METH_FASTCALL, NULL},
+    {"reduce", TAKES_ARRAY(pg_python_reduce), METH_FASTCALL, NULL},
+    {"matmul", TAKES_ARRAY(pg_python_matmul), METH_FASTCALL, NULL},
+    {"softmax", TAKES_ARRAY(pg_python_softmax), METH_FASTCALL, NULL},
+    {"log_softmax", TAKES_ARRAY(pg_python_log_softmax), METH_FASTCALL, NULL},
+    {"rms_norm", TAKES_ARRAY(pg_python_rms_norm), METH_FASTCALL, NULL},
+    {"leaves", TAKES_ARRAY(pg_python_leaves), METH_FASTCALL, NULL},
+    {"hold_all", TAKES_ARRAY(pg_python_hold_all), METH_FASTCALL, NULL},
+    {"holder", TAKES_ARRAY(pg_python_holder), METH_FASTCALL, NULL},
+    {"call_mlp", TAKES_ARRAY(pg_python_call_mlp), METH_FASTCALL, NULL},
     {"set_in_c_order", pg_python_set_in_c_order, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -98,6 +98,9 @@ static inline bool pg_may_allocate_object(void) {
 /* A new Value of the C type for a node, of which it takes over one hold. Without memory that hold is released,
  * and MemoryError set. */
 PyObject *pg_value_new(pg_id id);
+/* A list of new Values, of which each takes over one hold of its node. Without memory all these are released.
+ */
+PyObject *pg_value_list(size_t count, const pg_id *ids);
 /* Gives a Value another node, of which it takes over one hold; 0: none. -1 with MemoryError set, and then that
  * hold is released. */
 int pg_value_set_id(pg_value *v, pg_id id);
@@ -148,6 +151,10 @@ pg_python_function pg_python_map_unary, pg_python_map_binary, pg_python_map_numb
 pg_python_function pg_python_holder;
 /* For these: numpy.ascontiguousarray. */
 PyObject *pg_python_set_in_c_order(PyObject *module, PyObject *function);
+
+/* models.c: call_mlp(address of a pg_mlp, neurons, results, parameters, x): the Values that a model makes of a
+ * list or tuple x; None if an input is neither a Value of the type nor a float or int; or a status below 0. */
+pg_python_function pg_python_call_mlp;
 
 /* backward.c: the backward pass -------------------------------------------------------------------------- */
 

@@ -609,6 +609,13 @@ char *pg_full_name(PyObject *class) {
   return copy;
 }
 
+static bool copy_attribute(PyObject *type, const char *name, PyObject *from) {
+  PyObject *attribute = PyObject_GetAttrString(from, name);
+  const bool set = attribute && PyObject_SetAttrString(type, name, attribute) == 0;
+  Py_XDECREF(attribute);
+  return set;
+}
+
 PyObject *pg_make_type(PyObject *class, PyType_Slot *slots, const char *name, char *doc, size_t size) {
   for (PyType_Slot *slot = slots; slot->slot; slot++) {
     if (slot->slot == Py_tp_doc) {
@@ -622,11 +629,11 @@ PyObject *pg_make_type(PyObject *class, PyType_Slot *slots, const char *name, ch
       .slots = slots,
   };
   PyObject *type = PyType_FromSpecWithBases(&spec, class);
-  PyObject *short_name = type ? PyObject_GetAttrString(type, "__name__") : NULL;
-  if (type && (!short_name || PyObject_SetAttrString(type, "__name__", short_name))) { /* for messages */
+  /* Messages have the name without the module; inspect finds the source by the line, from CPython 3.13 on. */
+  if (type && !(copy_attribute(type, "__name__", type) && (!PyObject_HasAttrString(class, "__firstlineno__") ||
+                                                           copy_attribute(type, "__firstlineno__", class)))) {
     Py_CLEAR(type);
   }
-  Py_XDECREF(short_name);
   return type;
 }
 

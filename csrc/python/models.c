@@ -1,0 +1,102 @@
+/* models.c: a call of a Neuron, a Layer or an MLP, by the plan that pygrad/_mlp.py has made. */
+#include "python/python.h"
+
+#include <math.h>
+
+/* What a model is called with; x[i] is 0 where the input is the number numbers[i]. */
+typedef struct {
+  size_t count;
+  pg_id *x;
+  double *numbers;
+  bool has_numbers;
+} inputs;
+
+enum { FEW = 64 };
+
+/* Takes the input. False if it is neither a Value nor a float or int, or one that is no float; no exception. */
+static bool take(inputs *to, size_t i, PyObject *input) {
+  to->x[i] = 0;
+  to->numbers[i] = 0;
+  if (pg_is_exact_value(input)) {
+    to->x[i] = pg_value_id(input);
+    return to->x[i] != 0;
+  }
+  to->has_numbers = true;
+  if (PyFloat_CheckExact(input)) {
+    to->numbers[i] = PyFloat_AsDouble(input);
+    return true;
+  }
+  to->numbers[i] = PyLong_CheckExact(input) ? PyLong_AsDouble(input) : NAN;
+  const bool failed = PyErr_Occurred() != NULL;
+  PyErr_Clear();
+  return PyLong_CheckExact(input) && !failed;
+}
+
+/* Lets a result keep what it was computed from: see pygrad/_handles.py. */
+static bool pin(PyObject *result, PyObject *pins) {
+  pg_rare *rare = pg_value_make_rare(pg_value_of(result));
+  if (rare) {
+    rare->pins = Py_NewRef(pins);
+  }
+  return rare != NULL;
+}
+
+/* What all results keep: the inputs and the parameters, in one tuple. */
+static PyObject *all_pins(PyObject *x, PyObject *parameters) {
+  PyObject *first = PySequence_Tuple(x), *last = first ? PySequence_Tuple(parameters) : NULL;
+  PyObject *pins = last ? PySequence_Concat(first, last) : NULL;
+  Py_XDECREF(first);
+  Py_XDECREF(last);
+  return pins;
+}
+
+/* Calls it, with room for the ids of the neurons. */
+static PyObject *call(const pg_mlp *mlp, const inputs *in, size_t neurons, size_t width, pg_id *ids,
+                      PyObject *x, PyObject *parameters) {
+  const int status = pg_mlp_forward(mlp, in->count, in->x, in->has_numbers ? in->numbers : NULL, ids);
+  if (status < 0) {
+    return PyLong_FromLong(status);
+  }
+  const pg_id *results = ids + neurons - width;
+  PyObject *pins = status == PG_SOME_PINNED ? all_pins(x, parameters) : NULL;
+  if (status == PG_SOME_PINNED && !pins) {
+    pg_release_all(width, results);
+    return NULL;
+  }
+  PyObject *values = pg_value_list(width, results);
+  for (size_t i = 0; i < width && values && pins; i++) {
+    if (!pin(PyList_GetItem(values, (Py_ssize_t)i), pins)) {
+      Py_CLEAR(values);
+    }
+  }
+  Py_XDECREF(pins);
+  return values;
+}
+
+PyObject *pg_python_call_mlp(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+  (void)module;
+  PyObject *x = count == 5 ? args[4] : NULL;
+  if (!x || !(PyList_CheckExact(x) || PyTuple_CheckExact(x))) {
+    Py_RETURN_NONE;
+  }
+  const pg_mlp *mlp = PyLong_AsVoidPtr(args[0]);
+  const size_t neurons = PyLong_AsSize_t(args[1]), width = PyLong_AsSize_t(args[2]);
+  const size_t n = (size_t)(PyList_CheckExact(x) ? PyList_Size(x) : PyTuple_Size(x));
+  pg_id few_ids[3 * FEW];
+  double few_numbers[FEW];
+  const bool few = n <= FEW && neurons <= 2 * FEW;
+  void *memory = few ? NULL : PyMem_Malloc(n * sizeof(double) + (n + neurons) * sizeof(pg_id));
+  if (PyErr_Occurred() || (!few && !memory)) {
+    return memory || few ? NULL : PyErr_NoMemory();
+  }
+  double *numbers = few ? few_numbers : memory;
+  inputs in = {.count = n, .numbers = numbers, .x = few ? few_ids : (pg_id *)(void *)(numbers + n)};
+  bool plain = n > 0;
+  for (size_t i = 0; i < n && plain; i++) {
+    const Py_ssize_t at = (Py_ssize_t)i;
+    plain = take(&in, i, PyList_CheckExact(x) ? PyList_GetItem(x, at) : PyTuple_GetItem(x, at));
+  }
+  PyObject *result = plain ? call(mlp, &in, neurons, width, in.x + n, x, args[3]) : Py_NewRef(Py_None);
+  PyMem_Free(memory);
+  return result;
+}
