@@ -86,6 +86,7 @@ def linear(input: Operand, weight: Operand, bias: Operand | None = None) -> Arra
 
     Examples
     --------
+    >>> from pygrad import array
     >>> linear(array([1.0, 2.0]), array([[3.0, 4.0]]), array([5.0]))
     Array([16.])
     """
@@ -111,6 +112,7 @@ def embedding(input: npt.ArrayLike, weight: Operand) -> Array:
 
     Examples
     --------
+    >>> from pygrad import array
     >>> embedding([1, 1], array([[1.0], [2.0]])).data.ravel()
     array([2., 2.])
     """
