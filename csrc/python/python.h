@@ -87,6 +87,9 @@ int pg_value_tp_clear(PyObject *self);
 /* Makes the type, derived from the Python class. */
 PyObject *pg_value_derive(PyObject *module, PyObject *args);
 
+/* Raises AttributeError, and returns NULL. */
+PyObject *pg_value_no_attribute(PyObject *self, const char *name);
+
 static inline pg_value *pg_value_of(PyObject *x) { return (pg_value *)x; }
 static inline pg_id pg_value_id(PyObject *x) { return pg_value_of(x)->id; }
 /* Not an instance of a subclass, which may have changed any method. */
