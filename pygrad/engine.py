@@ -14,15 +14,14 @@ import functools
 from collections.abc import Iterable
 from typing import Any, Callable
 
-from pygrad._handles import Handle, init_custom, labels, operands, register, set_closure, symbol_of
-from pygrad._lib import error, lib
+from pygrad._handles import Handle, init_custom, init_leaf, labels, operands, register, set_closure, symbol_of
+from pygrad._lib import check, lib
 from pygrad._numbers import Number, to_float, to_python
 from pygrad._ops import define_ops, op, value_op
 from pygrad._sweep import backward_from, backward_step
 
 _NO_CHILDREN: tuple[Value, ...] = ()
-_leaf = lib.pg_leaf  # a look-up less for each call
-_get_data, _set_data = lib.pg_data, lib.pg_set_data
+_get_data, _set_data = lib.pg_data, lib.pg_set_data  # a look-up less for each call
 _get_grad, _set_grad = lib.pg_grad, lib.pg_set_grad
 
 
@@ -62,12 +61,10 @@ class Value(Handle):
             init_custom(self, to_float(data), children, _op)
         else:
             try:
-                made = _leaf(data)
+                made = init_leaf(self, data)
             except TypeError:  # not a real number, but float() also accepts text
-                made = _leaf(to_float(data))
-            if made < 0:
-                raise error(made, "Value()")
-            self._id = made
+                made = init_leaf(self, to_float(data))
+            check(made, "Value()")
         if label != "":
             self.label = label
 
