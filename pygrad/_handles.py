@@ -78,6 +78,18 @@ def new_handles(ids: Any) -> list[Any]:
     return values
 
 
+def _init_leaf(value: Any, data: float) -> int:
+    made = lib.pg_leaf(data)
+    if made > 0:
+        value._id = made
+    return made
+
+
+# Make a leaf, and give it to a new handle. Returns a status below 0 if it fails. In C no exception of a signal handler
+# can come in between.
+init_leaf: Callable[[Any, Any], int] = fast.init_leaf if fast else _init_leaf
+
+
 # Nodes with a Python function as their backward step ---------------------------------------------------------------
 #
 # Such a function (a closure) mostly refers to its own Value. That is a reference cycle, which Python's collector can
@@ -90,12 +102,21 @@ def init_custom(value: Any, data: float, children: tuple[Any, ...], op: str) -> 
     for child in children:
         if not isinstance(child, _handle_type):
             raise TypeError(f"_children must be Values, not {type(child).__name__!r}")
-    made = lib.pg_custom(data, [child._id for child in children], len(children))
+    made = _init_custom(value, data, [child._id for child in children], children, op)
     if made > -lib.PG_FIRST_ID:
         raise error(made, f"Value(..., _op={op!r})")
-    value._id = -made
-    value._pins = children
-    value._symbol = op
+
+
+def _init_custom_in_python(value: Any, data: float, ids: list[int], children: tuple[Any, ...], op: str) -> int:
+    made = lib.pg_custom(data, ids, len(ids))
+    if made <= -lib.PG_FIRST_ID:
+        value._id = -made
+        value._pins = children
+        value._symbol = op
+    return made
+
+
+_init_custom = fast.init_custom if fast else _init_custom_in_python
 
 
 def pins(operands: Iterable[Any]) -> tuple[Any, ...]:
@@ -197,9 +218,11 @@ def value_of(id: int, pins: tuple[object, ...] = ()) -> Any:
     handle is searched for among all objects, the newest first. (Objects that gc.freeze() has hidden are not found: such
     a node gets a second Value, equal to the first.)
     """
+    if fast:
+        return fast.value_for(id, pins)
     with _lock:
-        value = fast.living(id) if fast else _findable.get(id)
-        if value is None and not fast and lib.pg_flags_of(id) & lib.PG_HELD:
+        value = _findable.get(id)
+        if value is None and lib.pg_flags_of(id) & lib.PG_HELD:
             value = _search(id)
         if value is None:
             check(lib.pg_hold(id), "_prev")

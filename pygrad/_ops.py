@@ -12,7 +12,7 @@ from types import FunctionType
 from typing import Any, Callable, TypeVar
 
 from pygrad._handles import formula, new_handle, pins
-from pygrad._lib import OPS, error, lib, text
+from pygrad._lib import OPS, error, fast, lib, text
 from pygrad._numbers import Number, is_number, refuse_masked, to_python
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -58,7 +58,7 @@ def _presented_as(method: Any, body: FunctionType) -> FunctionType:
 
 def value_op(cls: type[Any]) -> Callable[[str, str, int], FunctionType]:
     """What `define_ops` needs for the class of Values; results are instances of the same class."""
-    return lambda _, symbol, arity: _unary(cls, symbol) if arity == 1 else _binary(cls, symbol)
+    return lambda name, symbol, arity: _unary(cls, symbol) if arity == 1 else _binary(cls, symbol, name)
 
 
 def _unary(cls: type[Any], symbol: str) -> Any:
@@ -76,17 +76,21 @@ def _unary(cls: type[Any], symbol: str) -> Any:
     return method
 
 
-def _binary(cls: type[Any], symbol: str) -> Any:
+def _binary(cls: type[Any], symbol: str, name: str) -> Any:
     """The method of an op of two operands; a plain number becomes a leaf, or the constant of `**`."""
     make, finish = _maker(symbol, 2), functools.partial(_finish, symbol)
     new: Callable[..., Any] = cls.__new__
     make_with_number = _make_power if symbol == "**" else _maker(symbol, 2, "_number")
     is_plain, refuse = is_number, functools.partial(_refuse, symbol)
+    in_c = vars(cls)[name] if fast else None
+    taken_in_c = (float, int, bool)
 
     def method(self: Any, other: Any) -> Any:
         if isinstance(other, cls):
             made = make(self._id, other._id)
         elif isinstance(other, (float, int)) or is_plain(other):
+            if in_c and type(other) not in taken_in_c:  # where no exception of a signal handler can leak the node
+                return in_c(self, int(other) if isinstance(other, int) else float(other))
             made = make_with_number(self._id, other)
         else:
             return refuse(other)

@@ -15,16 +15,15 @@ import operator
 from collections.abc import Iterable
 from typing import Any, Callable
 
-from pygrad._handles import Handle, init_custom, labels, operands, register, set_closure, symbol_of
-from pygrad._lib import error, lib
+from pygrad._handles import Handle, init_custom, init_leaf, labels, operands, register, set_closure, symbol_of
+from pygrad._lib import check, lib
 from pygrad._numbers import Number, is_number, refuse_masked, to_float, to_python
 from pygrad._ops import define_ops, op, value_op
 from pygrad._sweep import backward_from, backward_step
 
 _NO_CHILDREN: tuple[Value, ...] = ()
 _PLAIN = (float, int)  # the types that C takes as they are; float() also accepts text
-_leaf = lib.pg_leaf  # a look-up less for each call
-_get_data, _set_data = lib.pg_data, lib.pg_set_data
+_get_data, _set_data = lib.pg_data, lib.pg_set_data  # a look-up less for each call
 _get_grad, _set_grad = lib.pg_grad, lib.pg_set_grad
 
 
@@ -68,10 +67,7 @@ class Value(Handle):
         if children or _op:
             init_custom(self, to_float(data), children, _op)
         else:
-            made = _leaf(data if type(data) in _PLAIN else to_float(data))
-            if made < 0:
-                raise error(made, "Value()")
-            self._id = made
+            check(init_leaf(self, data if type(data) in _PLAIN else to_float(data)), "Value()")
         if label != "":
             self.label = label
 

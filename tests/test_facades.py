@@ -3,6 +3,7 @@
 What is of the C type alone is tested here, too: its objects' memory, references and cycles.
 """
 
+import abc
 import copy
 import fractions
 import gc
@@ -189,6 +190,11 @@ def test_any_operand_is_treated_alike(way, x, in_python, no_leak):
         lambda V: V.__new__(V).data,
         lambda V: V.__new__(V) + 1,
         lambda V: V.__new__(V).exp(),
+        lambda V: V.__new__(V).backward(),
+        lambda V: V.__new__(V) == V.__new__(V),
+        lambda V: V(1) == V.__new__(V),
+        lambda V: hash(V.__new__(V)),
+        lambda V: float(V.__new__(V)),
         lambda V: V(1, (V(1), 2)),
         lambda V: copy.copy(V(1) + 2),
     ],
@@ -305,6 +311,36 @@ def test_subclasses_have_attributes_slots_and_operators_of_their_own(no_leak):
     del v
 
 
+def test_an_abstract_subclass_has_no_instances(in_python):
+    raised = []
+    for base in (Value, in_python):
+
+        class Abstract(base, abc.ABC):
+            @abc.abstractmethod
+            def name(self): ...
+
+        with pytest.raises(TypeError) as caught:
+            Abstract(1.0)
+        raised.append(str(caught.value))
+    assert raised[0] == raised[1]
+
+
+class Alike(Value):
+    __slots__ = ()
+
+
+def test_a_value_can_be_given_another_class_and_back(no_leak):
+    for _ in range(3):  # the objects are used again
+        values = [cls(i) for cls in (Value, Alike) for i in range(100)]
+        for v in values:
+            v.__class__ = Value if type(v) is Alike else Alike
+        assert {type(v + 1) for v in values} == {Value}
+        assert sum(v.data for v in values) == 9900
+        gc.collect()
+        del v, values
+        gc.collect()
+
+
 def test_subclasses_can_be_pickled_copied_and_weakly_referenced(no_leak):
     v = Leaf(2.0, "v")
     w = pickle.loads(pickle.dumps(v))
@@ -339,6 +375,50 @@ def test_an_initialized_value_can_be_initialized_again(no_leak):
     assert (v.data, w.data, (v + 1).data) == (5, 2, 6)
     v.__init__(5, (w,), "op")
     assert v._prev == {w}
+
+
+def test_only_the_id_of_a_live_node_can_be_assigned(no_leak):
+    v = Value(1)
+    gone = (v * 2)._id
+    for id in (gone, 1, 2**31, 2**32 + v._id, -1):
+        with pytest.raises((ReferenceError, OverflowError)):
+            v._id = id
+    assert v.data == 1
+
+
+def test_a_node_has_one_value_whatever_a_finalizer_does(python):
+    python(
+        """
+import gc
+from pygrad import Value
+
+def asked_at(step):
+    "Whether a finalizer that the collector runs for the step-th time, inside of y._prev, gets the same Values."
+    steps, found = [], set()
+    y = Value(1) * 2
+    unused = [Value(i) for i in range(5000)]  # so that no freed object is used again
+    class Cycle:
+        def __del__(self):
+            steps.append(1)
+            if len(steps) == step:
+                found.update(y._prev)
+            elif len(steps) < step:
+                cycle = Cycle()
+                cycle.itself = cycle
+    cycle = Cycle()
+    cycle.itself = cycle
+    del cycle
+    gc.set_threshold(1)
+    gc.enable()
+    operands = y._prev
+    gc.disable()
+    return not found or {id(v) for v in operands} == {id(v) for v in found}
+
+gc.collect()
+gc.disable()
+assert all([asked_at(step) for step in range(1, 12)])
+"""
+    )
 
 
 # Assigned methods ------------------------------------------------------------------------------------------------
@@ -385,6 +465,11 @@ def test_an_assigned_operator_is_called_by_those_that_are_made_of_it(patch):
         calls.clear()
         expression()
         assert calls == expected
+
+
+def test_float_reads_an_assigned_data(patch):
+    patch("data", property(lambda self: 42.0))
+    assert float(Value(1)) == Value(1).data == 42
 
 
 def test_what_was_assigned_can_be_taken_back():
@@ -620,6 +705,47 @@ def test_no_exception_of_a_signal_handler_is_swallowed_and_no_node_leaks(alarms,
     assert live_nodes() == before
 
 
+def custom_op(x):
+    out = Value(1.0, (x,), "op")
+
+    def add_share():
+        x.grad += out.grad
+
+    out._backward = add_share
+    return out
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda x: (custom_op(x) * 2 - 1).backward(),
+        lambda x: custom_op(x).exp()._prev,
+        lambda x: x * np.float32(2) + fractions.Fraction(1, 2),
+        lambda x: x ** np.float64(2) / np.int64(3),
+        lambda x: Value("1", label="a") - x,
+        lambda x: (x * 2)._prev,
+        lambda x: (pickle.loads(pickle.dumps(x)), copy.copy(x)),
+        lambda x: (Leaf(1.0, "leaf") * x).backward(),
+    ],
+    ids=inspect.getsource,
+)
+def test_no_node_leaks_where_python_makes_it(alarms, work, no_leak):
+    def again_and_again(i):
+        alarms(1e-4 + i * 1e-6)
+        for _ in range(10_000):
+            work(x)
+
+    x = Value(1.0)
+    gc.disable()  # it calls functions that Hypothesis gave it, and swallows their exceptions
+    try:
+        for i in range(150):
+            with pytest.raises(Interrupt):
+                again_and_again(i)
+            gc.collect()
+    finally:
+        gc.enable()
+
+
 def test_a_long_pass_hears_of_signals_and_another_can_follow(alarms):
     x = pygrad.array(np.ones(1_000_000))
     y = x
@@ -716,6 +842,30 @@ print((pygrad.Value(1) + 1).data)
     )
     assert "interpreter" in out
     assert out.endswith("2.0\n")
+
+
+def test_an_import_that_failed_does_not_disturb_the_next(python):
+    python(
+        """
+import importlib.machinery, importlib.util, pathlib
+package = importlib.util.find_spec("pygrad").submodule_search_locations[0]
+path = str(next(pathlib.Path(package).glob("_core*.so")))
+loader = importlib.machinery.ExtensionFileLoader("pygrad._fast", path)
+fast = importlib.util.module_from_spec(importlib.util.spec_from_file_location("pygrad._fast", path, loader=loader))
+loader.exec_module(fast)
+class Unlike:
+    "Has exp(), but not backward()."
+    def exp(self): "exp"
+for _ in range(1000):
+    try:
+        fast.derive(Unlike, "()")
+    except AttributeError:
+        continue
+    raise AssertionError
+from pygrad import Value
+assert Value(0).exp().data == 1
+"""
+    )
 
 
 @pytest.mark.parametrize(("facade", "has_types"), [("", True), ("c", True), ("cffi", False)])

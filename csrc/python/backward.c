@@ -15,12 +15,13 @@ PyObject *pg_python_set_hooks(PyObject *module, PyObject *args) {
   if (!PyArg_ParseTuple(args, "O!OO", &PyDict_Type, &late, &drop, &fail)) {
     return NULL;
   }
-  Py_XDECREF(P->late_closures);
-  Py_XDECREF(P->drop_unused);
-  Py_XDECREF(P->fail);
+  PyObject *had[] = {P->late_closures, P->drop_unused, P->fail};
   P->late_closures = Py_NewRef(late);
   P->drop_unused = Py_NewRef(drop);
   P->fail = Py_NewRef(fail);
+  for (size_t i = 0; i < sizeof had / sizeof *had; i++) {
+    Py_XDECREF(had[i]); /* may free Values, and so run Python code */
+  }
   Py_RETURN_NONE;
 }
 
@@ -128,7 +129,8 @@ static PyObject *backward_from(pg_id root) {
 /* The caller of a method holds its Value, and so the root. */
 PyObject *pg_value_backward(PyObject *self, PyObject *unused) {
   (void)unused;
-  return backward_from(pg_value_id(self));
+  const pg_id id = pg_value_id(self);
+  return id ? backward_from(id) : pg_value_no_attribute(self, "_id");
 }
 
 PyObject *pg_python_backward_from(PyObject *module, PyObject *id) {

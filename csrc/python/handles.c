@@ -167,16 +167,18 @@ PyObject *pg_value_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
   if (type == P->type) {
     return (PyObject *)new_object();
   }
-  return pg_may_allocate_object() ? (__extension__(allocfunc) PyType_GetSlot(type, Py_tp_alloc))(type, 0)
-                                  : NULL;
-}
-
-PyObject *pg_value_new(pg_id id) {
-  pg_value *v = new_object();
-  if (__builtin_expect(!v, 0)) {
-    pg_release(id);
+  if (!pg_may_allocate_object()) {
     return NULL;
   }
+  PyObject *none = PyTuple_New(0); /* whatever the arguments are, they are for __init__ */
+  PyObject *self =
+      none ? (__extension__(newfunc) PyType_GetSlot(&PyBaseObject_Type, Py_tp_new))(type, none, NULL) : NULL;
+  Py_XDECREF(none);
+  return self;
+}
+
+/* Makes a new object the Value of a node, of which it takes over one hold. */
+static inline PyObject *with_node(pg_value *v, pg_id id) {
   v->id = id;
   if (__builtin_expect(!enter(v), 0)) {
     v->id = 0;
@@ -187,16 +189,30 @@ PyObject *pg_value_new(pg_id id) {
   return (PyObject *)v;
 }
 
-PyObject *pg_value_for(pg_id id) {
-  PyObject *value = pg_value_living(id);
-  if (value) {
-    return value;
-  }
-  if (pg_hold(id)) {
-    PyErr_SetString(PyExc_ReferenceError, "the node was freed");
+PyObject *pg_value_new(pg_id id) {
+  pg_value *v = new_object();
+  if (__builtin_expect(!v, 0)) {
+    pg_release(id);
     return NULL;
   }
-  return pg_value_new(id);
+  return with_node(v, id);
+}
+
+PyObject *pg_value_for(pg_id id) {
+  PyObject *value = pg_value_living(id);
+  pg_value *v = value ? NULL : new_object();
+  if (!v) {
+    return value;
+  }
+  value = pg_value_living(id); /* new_object() may run the collector, and a finalizer ask for the same Value */
+  if (!value && !pg_hold(id)) {
+    return with_node(v, id);
+  }
+  if (!value) {
+    PyErr_SetString(PyExc_ReferenceError, "the node was freed");
+  }
+  Py_DECREF(v);
+  return value;
 }
 
 PyObject *pg_value_list(size_t count, const pg_id *ids) {
@@ -254,9 +270,7 @@ void pg_value_tp_dealloc(PyObject *self) {
   if (id) {
     leave(v);
   }
-  if (v->rare || !pg_is_exact_value(self)) {
-    PyObject_GC_UnTrack(self);
-  }
+  PyObject_GC_UnTrack(self); /* most are not tracked, but one that came from a subclass by __class__ is */
   if (v->weak_references) {
     PyObject_ClearWeakRefs(self);
   }

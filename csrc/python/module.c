@@ -4,6 +4,10 @@
  */
 #include "python/python.h"
 
+#include <stdlib.h>
+
+#include "memory.h"
+
 static pg_python *const P = &pg_the_python;
 
 /* new_handle(id): a Value for a node, of which it takes over one hold. */
@@ -58,15 +62,82 @@ static PyObject *test_fail_objects(PyObject *module, PyObject *successes) {
   Py_RETURN_NONE;
 }
 
-/* living(id): the Value of a node, or None. */
-static PyObject *living(PyObject *module, PyObject *id) {
+/* value_for(id, pins): the Value of a live node: the living one, or else a new one, which keeps the pins if a
+ * closure is below it. */
+static PyObject *value_for(PyObject *module, PyObject *args) {
   (void)module;
-  const unsigned long number = PyLong_AsUnsignedLong(id);
-  if (PyErr_Occurred()) {
+  unsigned id;
+  PyObject *pins;
+  if (!PyArg_ParseTuple(args, "IO!", &id, &PyTuple_Type, &pins)) {
     return NULL;
   }
-  PyObject *value = pg_value_living((pg_id)number);
-  return value ? value : Py_NewRef(Py_None);
+  PyObject *value = pg_value_living(id);
+  if (value) {
+    return value;
+  }
+  value = pg_value_for(id);
+  if (value && PyTuple_Size(pins) > 0 && pg_flags_of(id) & PG_PINNED) {
+    pg_rare *rare = pg_value_make_rare(pg_value_of(value));
+    if (!rare) {
+      Py_CLEAR(value);
+    } else if (!rare->pins) {
+      rare->pins = Py_NewRef(pins);
+    }
+  }
+  return value;
+}
+
+/* These two make a node and give it to a Value, all at once: between two calls from Python a signal handler may
+ * raise an exception, and the node would leak. They return what the maker of the node did. */
+
+/* init_leaf(value, number) */
+static PyObject *init_leaf(PyObject *module, PyObject *args) {
+  (void)module;
+  PyObject *value;
+  double number;
+  if (!PyArg_ParseTuple(args, "O!d", P->type, &value, &number)) {
+    return NULL;
+  }
+  const pg_made made = pg_leaf(number);
+  if (made > 0 && pg_value_set_id(pg_value_of(value), (pg_id)made)) {
+    return NULL;
+  }
+  return PyLong_FromLongLong(made);
+}
+
+/* Makes the node of an op written in Python. */
+static pg_made make_custom(double data, PyObject *ids) {
+  const Py_ssize_t count = PyList_Size(ids);
+  pg_id *operands = pg_resize(NULL, ((size_t)count + 1) * sizeof *operands);
+  pg_made made = operands ? PG_OK : PG_NO_MEMORY;
+  for (Py_ssize_t i = 0; i < count && made == PG_OK; i++) {
+    operands[i] = (pg_id)PyLong_AsUnsignedLong(PyList_GetItem(ids, i));
+    made = PyErr_Occurred() ? PG_STALE : PG_OK;
+  }
+  made = made == PG_OK ? pg_custom(data, operands, (size_t)count) : made;
+  free(operands);
+  return made;
+}
+
+/* init_custom(value, data, ids of the children, children, op) */
+static PyObject *init_custom(PyObject *module, PyObject *args) {
+  (void)module;
+  PyObject *value, *ids, *children, *op;
+  double data;
+  if (!PyArg_ParseTuple(args, "O!dO!O!O", P->type, &value, &data, &PyList_Type, &ids, &PyTuple_Type, &children,
+                        &op)) {
+    return NULL;
+  }
+  pg_rare *rare = pg_value_make_rare(pg_value_of(value));
+  const pg_made made = rare ? make_custom(data, ids) : PG_NO_MEMORY;
+  if (made <= -PG_FIRST_ID && !pg_value_set_id(pg_value_of(value), (pg_id)-made)) {
+    PyObject *had_pins = rare->pins, *had_symbol = rare->symbol;
+    rare->pins = Py_NewRef(children);
+    rare->symbol = Py_NewRef(op);
+    Py_XDECREF(had_pins);
+    Py_XDECREF(had_symbol);
+  }
+  return PyErr_Occurred() ? NULL : PyLong_FromLongLong(made);
 }
 
 /* A function that takes its arguments in an array of C. */
@@ -79,7 +150,9 @@ static PyMethodDef FUNCTIONS[] = {
     {"new_handles", new_handles, METH_O, NULL},
     {"test_fail_objects", test_fail_objects, METH_O, NULL},
     {"ids_of", ids_of, METH_O, NULL},
-    {"living", living, METH_O, NULL},
+    {"value_for", value_for, METH_VARARGS, NULL},
+    {"init_leaf", init_leaf, METH_VARARGS, NULL},
+    {"init_custom", init_custom, METH_VARARGS, NULL},
     {"backward_from", pg_python_backward_from, METH_O, NULL},
     {"set_hooks", pg_python_set_hooks, METH_VARARGS, NULL},
     {"after_fork", pg_python_after_fork, METH_NOARGS, NULL},

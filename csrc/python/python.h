@@ -132,6 +132,9 @@ char *pg_full_name(PyObject *class);
 /* A type of this name, derived from a class, with these slots, of which that of the docstring is filled in. */
 PyObject *pg_make_type(PyObject *class, PyType_Slot *slots, const char *name, char *doc, size_t size);
 
+/* Raises AttributeError, and returns NULL. */
+PyObject *pg_value_no_attribute(PyObject *self, const char *name);
+
 static inline pg_value *pg_value_of(PyObject *x) { return (pg_value *)x; }
 static inline pg_id pg_value_id(PyObject *x) { return pg_value_of(x)->id; }
 /* Not an instance of a subclass, which may have changed any method. */

@@ -234,14 +234,8 @@ static PyObject *divide(PyObject *a, PyObject *b) {
   return pg_is_value(a) ? inherited("__truediv__", a, b) : inherited("__rtruediv__", b, a);
 }
 
-static PyObject *get_data(PyObject *self, void *unused);
-
-static PyObject *as_float(PyObject *a) {
-  if (!pg_is_exact_value(a) || !pg_value_id(a)) {
-    return inherited("__float__", a, NULL);
-  }
-  return get_data(a, NULL);
-}
+/* A subclass may have another `data`, and so may this type once someone has assigned one. */
+static PyObject *as_float(PyObject *a) { return PyObject_GetAttr(a, P->data); }
 
 /* The methods of the op table ---------------------------------------------------------------------------- */
 
@@ -282,7 +276,7 @@ static PyObject *absolute(PyObject *self) { return call_ABS(self, NULL); }
 
 /* Attributes --------------------------------------------------------------------------------------------- */
 
-static PyObject *no_attribute(PyObject *self, const char *name) {
+PyObject *pg_value_no_attribute(PyObject *self, const char *name) {
   PyObject *type = PyType_GetName(Py_TYPE(self));
   if (type) {
     PyErr_Format(PyExc_AttributeError, "%R object has no attribute '%s'", type, name);
@@ -293,13 +287,17 @@ static PyObject *no_attribute(PyObject *self, const char *name) {
 
 static PyObject *get_id(PyObject *self, void *unused) {
   (void)unused;
-  return pg_value_id(self) ? PyLong_FromUnsignedLong(pg_value_id(self)) : no_attribute(self, "_id");
+  return pg_value_id(self) ? PyLong_FromUnsignedLong(pg_value_id(self)) : pg_value_no_attribute(self, "_id");
 }
 
 static int set_id(PyObject *self, PyObject *id, void *unused) {
   (void)unused;
   const unsigned long number = id ? PyLong_AsUnsignedLong(id) : 0;
   if (number == (unsigned long)-1 && PyErr_Occurred()) {
+    return -1;
+  }
+  if (number && (number > UINT32_MAX || !pg_refs((pg_id)number))) {
+    PyErr_Format(PyExc_ReferenceError, "%lu is not the id of a live node", number);
     return -1;
   }
   return pg_value_set_id(pg_value_of(self), (pg_id)number);
@@ -330,7 +328,7 @@ static void note_read(pg_id id) {
 static PyObject *get_number(PyObject *self, size_t offset) {
   const pg_id id = pg_value_id(self);
   if (__builtin_expect(!id, 0)) {
-    return no_attribute(self, "_id");
+    return pg_value_no_attribute(self, "_id");
   }
   note_read(id);
   return PyFloat_FromDouble(read_number((const double *)((const char *)pg_node_at(id) + offset)));
@@ -383,7 +381,8 @@ static int set_grad(PyObject *self, PyObject *to, void *unused) {
   return 0;
 }
 
-/* Sets data and grad without a look at the type's attributes, in half the time. To get attributes in a way of
+/* Sets data and grad without a look at the type's attributes, in half the time; so a property that is assigned
+ * to the type is asked only for reading. To get attributes in a way of
  * its own would save a third of that time, too, but CPython calls methods at twice the speed of types that have
  * none. */
 static int set_attribute(PyObject *self, PyObject *name, PyObject *to) {
@@ -446,7 +445,7 @@ static PyObject **rare_entry(pg_rare *rare, const void *attribute) {
 static PyObject *get_rare(PyObject *self, void *attribute) {
   pg_rare *rare = pg_value_rare(pg_value_of(self));
   PyObject *object = rare ? *rare_entry(rare, attribute) : NULL;
-  return object ? Py_NewRef(object) : no_attribute(self, ((const rare_attribute *)attribute)->name);
+  return object ? Py_NewRef(object) : pg_value_no_attribute(self, ((const rare_attribute *)attribute)->name);
 }
 
 static int set_rare(PyObject *self, PyObject *object, void *attribute) {
@@ -504,10 +503,20 @@ static PyObject *compare(PyObject *a, PyObject *b, int op) {
   if (!pg_is_value(b)) {
     Py_RETURN_NOTIMPLEMENTED;
   }
+  if (!pg_value_id(a) || !pg_value_id(b)) {
+    return pg_value_no_attribute(pg_value_id(a) ? b : a, "_id");
+  }
   return PyBool_FromLong((pg_value_id(a) == pg_value_id(b)) == (op == Py_EQ));
 }
 
-static Py_hash_t hash(PyObject *self) { return (Py_hash_t)pg_value_id(self); }
+static Py_hash_t hash(PyObject *self) {
+  const pg_id id = pg_value_id(self);
+  if (!id) {
+    pg_value_no_attribute(self, "_id");
+    return -1;
+  }
+  return (Py_hash_t)id;
+}
 
 /* The type ----------------------------------------------------------------------------------------------- */
 
@@ -665,6 +674,7 @@ PyObject *pg_value_derive(PyObject *module, PyObject *args) {
     return derive_again(class);
   }
   P->class = Py_NewRef(class);
+  P->method_count = 0; /* an import that failed before may have left some */
   char *name = pg_full_name(class);
   char *doc = name ? pg_documented("Value", signature, class) : NULL;
   if (!doc || !add_methods() || !document_attributes()) {
