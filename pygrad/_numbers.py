@@ -48,11 +48,12 @@ def to_ndarray(x: Any) -> npt.NDArray[Any]:
     return np.asarray(x)
 
 
-def to_python(x: Any) -> Any:
+def to_python(x: Any) -> Number:
     """Convert a scalar of NumPy or a tensor without axes: -np.uint8(1) is 255, and such integers have no inverse."""
-    if not hasattr(x, "dtype") or getattr(x, "ndim", 0) != 0 or _is_node(x):
-        return x
-    return x.item() if hasattr(x, "item") else float(x)
+    number: Number = x
+    if hasattr(x, "dtype") and getattr(x, "ndim", 0) == 0 and not _is_node(x):
+        number = x.item() if hasattr(x, "item") else float(x)
+    return number
 
 
 def to_float(x: Any) -> float:
