@@ -276,10 +276,12 @@ static PyObject *absolute(PyObject *self) { return call_ABS(self, NULL); }
 
 /* Attributes --------------------------------------------------------------------------------------------- */
 
+/* Without %R: that hears signals, and CPython 3.11.2 would then replace the exception of the handler by this
+ * one. */
 PyObject *pg_value_no_attribute(PyObject *self, const char *name) {
   PyObject *type = PyType_GetName(Py_TYPE(self));
   if (type) {
-    PyErr_Format(PyExc_AttributeError, "%R object has no attribute '%s'", type, name);
+    PyErr_Format(PyExc_AttributeError, "'%U' object has no attribute '%s'", type, name);
     Py_DECREF(type);
   }
   return NULL;
