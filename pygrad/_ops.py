@@ -90,7 +90,8 @@ def _binary(cls: type[Any], symbol: str, name: str) -> Any:
             made = make(self._id, other._id)
         elif isinstance(other, (float, int)) or is_plain(other):
             if in_c and type(other) not in taken_in_c:  # where no exception of a signal handler can leak the node
-                return in_c(self, int(other) if isinstance(other, int) else float(other))
+                number = to_python(other)
+                return in_c(self, int(number) if isinstance(number, int) else float(number))
             made = make_with_number(self._id, other)
         else:
             return refuse(other)
