@@ -288,6 +288,13 @@ OPERATIONS = {
 OF_ONE_FACADE = {
     "Value.__del__": "of the class in Python: follows every operation",
     "Value.__array_priority__": "of the class in Python: a number",
+    "Value.__trunc__": "of the class in Python: gives an int",
+    "Value.__divmod__": "of the class in Python: refuses, in words",
+    "Value.__rdivmod__": "of the class in Python: refuses, in words",
+    "Value.__floordiv__": "of the class in Python: refuses, in words",
+    "Value.__rfloordiv__": "of the class in Python: refuses, in words",
+    "Value.__mod__": "of the class in Python: refuses, in words",
+    "Value.__rmod__": "of the class in Python: refuses, in words",
     "Value.__ne__": "of the C type: follows from __eq__",
     "Value.__new__": "of the C type: __init__ calls it",
     "Value.__setattr__": "of the C type: assigns data and grad",
