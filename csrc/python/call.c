@@ -252,6 +252,14 @@ static void end(pg_call *c) {
 
 /* Arguments ---------------------------------------------------------------------------------------------- */
 
+/* False, for what C cannot do and the inherited method may, or refuses in its own words: without the exception
+ * that was raised. Not for exceptions of Python code that is called from here: a signal handler may raise any.
+ */
+static bool refused(void) {
+  PyErr_Clear();
+  return false;
+}
+
 /* Of a type of NumPy's that float() takes without loss or question. */
 static bool read_scalar(PyObject *x, double *number) {
   for (size_t k = 0; k < P->scalar_count; k++) {
@@ -259,7 +267,7 @@ static bool read_scalar(PyObject *x, double *number) {
       PyObject *y = PyNumber_Float(x);
       *number = y ? PyFloat_AsDouble(y) : 0;
       Py_XDECREF(y);
-      return y != NULL;
+      return y || refused();
     }
   }
   return false;
@@ -272,7 +280,7 @@ static inline bool read_number(PyObject *x, double *number) {
   }
   if (PyLong_CheckExact(x) || PyBool_Check(x)) {
     *number = PyLong_AsDouble(x);
-    return *number != -1 || !PyErr_Occurred();
+    return *number != -1 || !PyErr_Occurred() || refused();
   }
   return read_scalar(x, number);
 }
@@ -303,7 +311,7 @@ static bool read_array(pg_call *c, size_t k, const pg_shape *accepted, PyObject 
   Py_buffer *view = &c->items[k].view;
   if (!Py_IS_TYPE(x, P->ndarray) || PyObject_GetBuffer(x, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)) {
     view->obj = NULL;
-    return false;
+    return refused();
   }
   const Py_ssize_t axes = view->ndim - accepted->dimensions;
   c->arrays[k] = view->buf;
@@ -317,7 +325,7 @@ static inline bool read_argument(pg_call *c, size_t k, const pg_shape *accepted,
     c->arrays[k] = &c->items[k].number;
     return true;
   }
-  return accepted->dimensions >= 0 && !PyErr_Occurred() && read_array(c, k, accepted, x);
+  return accepted->dimensions >= 0 && read_array(c, k, accepted, x);
 }
 
 /* Results ------------------------------------------------------------------------------------------------ */
@@ -345,6 +353,7 @@ static double *new_numbers(PyObject **array, double *number, const pg_shape *sam
   *array = shape ? PyObject_CallFunctionObjArgs(P->empty_array, shape, NULL) : NULL;
   Py_XDECREF(shape);
   if (!*array || PyObject_GetBuffer(*array, &view, PyBUF_WRITABLE)) {
+    PyErr_Clear();
     return NULL;
   }
   PyBuffer_Release(&view); /* nobody else has the array yet */
@@ -445,7 +454,7 @@ static PyObject *as_structure(PyObject *outline, const double *numbers) {
 
 /* The two methods ---------------------------------------------------------------------------------------- */
 
-/* Those below return NULL, without an exception or with one, for what is left to the inherited method. */
+/* Those below return NULL without an exception for what is left to the inherited method. */
 
 static bool run(pg_call *c, int wanted) {
   const pg_kind *found = kind_of(c->plan, c->batched, wanted);
@@ -534,6 +543,9 @@ static PyObject *value_and_gradients(const pg_call *c) {
   }
   Py_XDECREF(value);
   Py_XDECREF(gradients);
+  if (!both) {
+    PyErr_Clear();
+  }
   return both;
 }
 
@@ -550,23 +562,32 @@ static PyObject *gradient(pg_call *c) {
   return both;
 }
 
-static pg_plan *plan_of(PyObject *self) {
+static pg_plan *new_plan(PyObject *self) {
   pg_compiled *f = (pg_compiled *)self;
-  if (!f->plan) {
-    PyObject *executor = PyObject_GetAttrString(self, "_executor");
-    pg_plan *plan = executor ? plan_of_executor(executor) : NULL;
-    Py_XDECREF(executor);
-    drop_plan(f->plan); /* another thread may have been faster */
-    f->plan = plan;
+  const unsigned settings = f->settings;
+  PyObject *executor = PyObject_GetAttrString(self, "_executor");
+  if (!executor) { /* it was not initialized, of which the inherited method complains */
+    if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
+      PyErr_Clear();
+    }
+    return NULL;
   }
-  return f->plan;
+  pg_plan *plan = plan_of_executor(executor);
+  Py_DECREF(executor);
+  if (settings != f->settings) { /* another thread has changed them meanwhile */
+    drop_plan(plan);
+    return NULL;
+  }
+  drop_plan(f->plan);
+  return f->plan = plan;
 }
 
 /* The arguments of a call are in an array, or else in a tuple. */
 static PyObject *straight(PyObject *self, PyObject *const *args, PyObject *tuple, Py_ssize_t count,
                           PyObject *cotangent) {
   pg_call c;
-  pg_plan *plan = plan_of(self);
+  pg_plan *plan = ((pg_compiled *)self)->plan;
+  plan = plan ? plan : new_plan(self);
   if (!plan || (size_t)count != plan->count || (cotangent && !plan->is_scalar) || !begin(&c, plan)) {
     return NULL;
   }
@@ -583,7 +604,6 @@ static PyObject *straight(PyObject *self, PyObject *const *args, PyObject *tuple
 /* The method of the Python class, with the arguments of a call. */
 static PyObject *inherited(PyObject *method, PyObject *self, PyObject *const *args, PyObject *tuple,
                            Py_ssize_t count, PyObject *kwargs) {
-  PyErr_Clear();
   PyObject *all = PyTuple_New(count + 1);
   if (!all) {
     return NULL;
@@ -600,7 +620,7 @@ static PyObject *inherited(PyObject *method, PyObject *self, PyObject *const *ar
 static PyObject *call(PyObject *self, PyObject *args, PyObject *kwargs) {
   const Py_ssize_t count = PyTuple_Size(args);
   PyObject *out = kwargs && PyDict_Size(kwargs) ? NULL : straight(self, NULL, args, count, NULL);
-  return out ? out : inherited(P->call, self, NULL, args, count, kwargs);
+  return out || PyErr_Occurred() ? out : inherited(P->call, self, NULL, args, count, kwargs);
 }
 
 /* The keywords of a call as a dict, or NULL without memory. */
@@ -617,10 +637,9 @@ static PyObject *as_dict(PyObject *const *values, PyObject *names) {
 /* __call__, where it is called as a method. */
 static PyObject *call_method(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
   PyObject *out = names ? NULL : straight(self, args, NULL, count, NULL);
-  if (out) {
+  if (out || PyErr_Occurred()) {
     return out;
   }
-  PyErr_Clear();
   PyObject *kwargs = as_dict(args + count, names);
   out = kwargs ? inherited(P->call, self, args, NULL, count, kwargs) : NULL;
   Py_XDECREF(kwargs);
@@ -635,10 +654,9 @@ static PyObject *value_and_grad(PyObject *self, PyObject *const *args, Py_ssize_
              PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, 0), "cotangent") == 0) {
     out = straight(self, args, NULL, count, args[count]);
   }
-  if (out) {
+  if (out || PyErr_Occurred()) {
     return out;
   }
-  PyErr_Clear();
   PyObject *kwargs = as_dict(args + count, names);
   out = kwargs ? inherited(P->value_and_grad, self, args, NULL, count, kwargs) : NULL;
   Py_XDECREF(kwargs);
@@ -653,6 +671,7 @@ static PyObject *forget_plan(PyObject *self, PyObject *unused) {
   pg_compiled *f = (pg_compiled *)self;
   pg_plan *plan = f->plan;
   f->plan = NULL;
+  f->settings++;
   drop_plan(plan);
   Py_RETURN_NONE;
 }

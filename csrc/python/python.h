@@ -41,6 +41,7 @@ typedef struct pg_block_values pg_block_values;
 typedef struct pg_plan pg_plan;
 typedef struct {
   PyObject_HEAD pg_plan *plan; /* how calls go to the core: see call.c; NULL until there is one */
+  unsigned settings;           /* how often they have changed */
   PyObject *attributes;        /* a dict, or NULL */
   PyObject *weak_references;
 } pg_compiled;

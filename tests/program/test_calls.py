@@ -557,6 +557,43 @@ class Interrupt(BaseException):
     pass
 
 
+@pytest.mark.parametrize("method", ["plan", "address"])
+def test_what_a_signal_handler_raises_is_raised(method, monkeypatch):
+    v = Value(2.0)
+    f = pygrad.compile(lambda x: x * v, 1.0)
+
+    def interrupted(*_):
+        raise TimeoutError
+
+    f.value_and_grad(1.0)
+    f.threads = 1
+    v.grad = 0.0
+    monkeypatch.setattr(Executor, method, interrupted)
+    for call in (f, f.value_and_grad, f.__call__):
+        with pytest.raises(TimeoutError):
+            call(1.0)
+    assert v.grad == 0
+    monkeypatch.undo()
+    assert f.value_and_grad(1.0) == (2.0, (2.0,))
+
+
+def test_settings_that_change_while_a_call_asks_for_them_hold(monkeypatch):
+    f = pygrad.compile(lambda x: x.log(), 1.0)
+    plan = Executor.plan
+
+    def late(self):
+        found = plan(self)
+        f.check_finite = True
+        return found
+
+    monkeypatch.setattr(Executor, "plan", late)
+    with pytest.raises(FloatingPointError):
+        f(0.0)
+    monkeypatch.undo()
+    with pytest.raises(FloatingPointError):
+        f(0.0)
+
+
 def test_an_interrupt_between_calls_loses_nothing():
     def interrupt(*_):
         raise Interrupt
@@ -568,18 +605,20 @@ def test_an_interrupt_between_calls_loses_nothing():
     before, live = signal.signal(signal.SIGALRM, interrupt), live_nodes()
     heard = 0
     try:
-        for i in range(200):
+        for i in range(400):
             v.grad = 0.0
             try:
                 signal.setitimer(signal.ITIMER_REAL, 1e-4 + i * 1e-6)
                 while True:
                     f.value_and_grad(x)
                     f(x)
+                    if i % 2:
+                        f.threads = 1  # so that the calls ask Python again
             except Interrupt:
                 heard += 1
             assert v.grad % 150 == 0
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert heard == 200
+    assert heard == 400
     assert live_nodes() == live
