@@ -78,8 +78,14 @@ def test_unmeasurable_memory_is_reported_with_the_reason(monkeypatch):
         memory.bytes_a_node("value")
 
 
-def test_python_s_share_is_the_call_without_the_run(monkeypatch):
-    took = iter([10.0, 7.0, 1.0])  # the call; the run, called through cffi; a call of cffi
+# the call; the run, called through cffi; a call of cffi; a call of nothing
+@pytest.mark.parametrize(("took", "share"), [([10, 7, 2, 1], 4), ([5, 7, 1, 1], call.RESOLUTION)])
+def test_python_s_share_is_the_call_without_the_run(monkeypatch, took, share):
     work = WORKLOADS["call"].engines["compile"](chain.problem(np.random.default_rng(0), 500))
-    monkeypatch.setattr(call, "took", lambda *args: next(took))
-    assert work.sample() == 10.0 - (7.0 - 1.0)
+    monkeypatch.setattr(call, "medians", lambda *calls: took)
+    assert work.sample() == share
+
+
+def test_medians_times_each_call():
+    nothing, something = call.medians(lambda: None, lambda: sum(range(10_000)))
+    assert 0 < nothing < something
