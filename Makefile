@@ -18,7 +18,7 @@ test: $(VENV)/.test  ## run all tests
 	$(MAKE) -C tests/c unit
 
 test-cffi: $(VENV)/.test  ## run all tests on the class of Value in Python
-	PYGRAD_FACADE=cffi $(RUN) -m pytest $(ARGUMENTS)
+	PYGRAD_FACADE=cffi $(RUN) -m pytest
 
 bench: $(VENV)/.bench  ## compare speeds; `make bench OPTIONS="--only dots --full"`
 	$(RUN) -m pygrad.bench $(OPTIONS)
