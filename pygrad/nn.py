@@ -8,8 +8,9 @@ After micrograd by Andrej Karpathy (MIT), https://github.com/karpathy/micrograd.
 
 from __future__ import annotations
 
+import operator
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Callable, Union
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from pygrad import functional
 from pygrad._lib import Ids, Numbers
-from pygrad._mlp import PLAN, WatchedList, edited, one_call
+from pygrad._mlp import PLAN, WatchedList, edited, inputs, one_call
 from pygrad._numbers import to_ndarray
 from pygrad._parameters import is_leaf, node_ids, set_grads
 from pygrad.array import Array, Operand, array
@@ -131,8 +132,15 @@ class Module:
 class Neuron(Module):
     """A weighted sum of `nin` inputs plus a bias, with a ReLU unless `nonlin` is false.
 
-    Called with a sequence of `nin` Values or numbers, it returns a Value. The weights start uniform in -1 to 1, drawn
-    from Python's `random`; the bias starts at 0.
+    Called with one sample, `nin` Values or numbers in order, it returns a Value. For many samples write
+    `[model(x) for x in X]`; or pass an Array of each input's numbers, which gives an Array.
+
+    The weights start uniform in -1 to 1, drawn from Python's `random`; the bias starts at 0.
+
+    Raises
+    ------
+    ValueError
+        if a size is negative, or a call has more or fewer inputs than weights, or a matrix
 
     Examples
     --------
@@ -143,13 +151,13 @@ class Neuron(Module):
     """
 
     def __init__(self, nin: int, nonlin: bool = True) -> None:
-        self.w = WatchedList(Value(random.uniform(-1, 1)) for _ in range(nin))
+        self.w = WatchedList(Value(random.uniform(-1, 1)) for _ in range(_size("nin", nin)))
         self.b = Value(0)
         self.nonlin = nonlin
 
     @one_call("neuron")
-    def __call__(self, x: Sequence[Input]) -> Value:
-        act = sum((wi * xi for wi, xi in zip(self.w, x)), self.b)
+    def __call__(self, x: Iterable[Input]) -> Value:
+        act = sum((wi * xi for wi, xi in zip(self.w, inputs(x, len(self.w)))), self.b)
         return act.relu() if self.nonlin else act
 
     def parameters(self) -> list[Value]:
@@ -169,10 +177,12 @@ class Layer(Module):
     """
 
     def __init__(self, nin: int, nout: int, **kwargs: Any) -> None:
-        self.neurons = WatchedList(Neuron(nin, **kwargs) for _ in range(nout))
+        _size("nin", nin)
+        self.neurons = WatchedList(Neuron(nin, **kwargs) for _ in range(_size("nout", nout)))
 
     @one_call("layer")
-    def __call__(self, x: Sequence[Input]) -> Any:
+    def __call__(self, x: Iterable[Input]) -> Any:
+        x = x if isinstance(x, Sized) else list(x)  # an iterator is read once, for all neurons
         out = [n(x) for n in self.neurons]
         return out[0] if len(out) == 1 else out
 
@@ -186,7 +196,7 @@ class Layer(Module):
 class MLP(Module):
     """A multi-layer perceptron: layers of `nouts[0]`, `nouts[1]`, ... neurons on `nin` inputs; the last is linear.
 
-    Called with a sequence of `nin` Values or numbers, it returns what its last layer returns.
+    Called with one sample, as a Neuron is, it returns what its last layer returns.
 
     Examples
     --------
@@ -195,8 +205,8 @@ class MLP(Module):
     337
     """
 
-    def __init__(self, nin: int, nouts: list[int]) -> None:
-        sz = [nin, *nouts]
+    def __init__(self, nin: int, nouts: Sequence[int]) -> None:
+        sz = [_size("nin", nin), *(_size(f"nouts[{i}]", nout) for i, nout in enumerate(nouts))]
         self.layers = WatchedList(Layer(sz[i], sz[i + 1], nonlin=i != len(nouts) - 1) for i in range(len(nouts)))
 
     @one_call("mlp")
@@ -210,6 +220,17 @@ class MLP(Module):
 
     def __repr__(self) -> str:
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
+
+
+def _size(name: str, size: Any, least: int = 0) -> int:
+    """The size, an int; TypeError or ValueError if it is none."""
+    try:
+        n = operator.index(size)
+    except TypeError:
+        raise TypeError(f"{name} must be an int, not {size!r}") from None
+    if n < least:
+        raise ValueError(f"{name} must be at least {least}, not {size!r}")
+    return n
 
 
 def _ids_of(parameters: list[Any]) -> Ids | None:
@@ -275,7 +296,8 @@ class Linear(Module):
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
-        bound = in_features**-0.5
+        bound = _size("in_features", in_features, 1) ** -0.5
+        _size("out_features", out_features, 1)
         self.weight = array([[random.uniform(-bound, bound) for _ in range(in_features)] for _ in range(out_features)])
         self.bias = array([random.uniform(-bound, bound) for _ in range(out_features)]) if bias else None
 
@@ -297,6 +319,8 @@ class Embedding(Module):
     """
 
     def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
+        _size("num_embeddings", num_embeddings, 1)
+        _size("embedding_dim", embedding_dim, 1)
         self.weight = array([[random.gauss(0, 1) for _ in range(embedding_dim)] for _ in range(num_embeddings)])
 
     def __call__(self, input: npt.ArrayLike) -> Array:
@@ -318,6 +342,8 @@ class RMSNorm(Module):
     def __init__(
         self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True
     ) -> None:
+        for size in np.atleast_1d(normalized_shape).tolist() or [()]:
+            _size("normalized_shape", size, 1)
         self.normalized_shape = normalized_shape
         self.eps = eps
         self.weight = array(np.ones(normalized_shape)) if elementwise_affine else None

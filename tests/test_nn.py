@@ -1,6 +1,7 @@
 """`pygrad.nn` behaves as micrograd's nn: the same weights for a seed, the same graph, the same training."""
 
 import abc
+import collections
 import copy
 import gc
 import pickle
@@ -80,7 +81,7 @@ def both(make):
 
 def agree(ours, theirs, inputs=(0.5, -1.5, 2.0)):
     """Both models give the same graphs, bits and gradients, for Values, for numbers and for a mixture."""
-    for mix in ([1, 1, 1], [0, 0, 0], [1, 0, 1]):
+    for mix in ([1] * 5, [0] * 5, [1, 0, 1, 0, 1]):
         results = []
         for model, V in ((ours, Value), (theirs, reference.Value)):
             x = [V(number) if as_value else number for number, as_value in zip(inputs, mix)]
@@ -99,7 +100,7 @@ SIZES = [(3, [4, 4, 1]), (3, [2]), (3, [1]), (1, [3, 2]), (2, [5, 1]), (5, [2, 3
 
 @pytest.mark.parametrize(("nin", "nouts"), SIZES)
 def test_a_model_s_call_builds_the_reference_s_graph(nin, nouts):
-    agree(*both(lambda m: m.MLP(nin, nouts)))
+    agree(*both(lambda m: m.MLP(nin, nouts)), inputs=[0.5, -1.5, 2.0, 0.0, 3.5][:nin])
 
 
 @pytest.mark.parametrize("nonlin", [True, False])
@@ -120,15 +121,12 @@ EDITS = {
         model.layers[1].neurons[0].w.__setitem__(0, model.layers[0].neurons[0].w[0])
     ),
     "all weights": lambda m, model: setattr(model.layers[0].neurons[0], "w", [V(m, 1.0), V(m, 2.0), V(m, 3.0)]),
-    "fewer weights": lambda m, model: setattr(model.layers[0].neurons[0], "w", [V(m, 1.0)]),
-    "no weights": lambda m, model: model.layers[0].neurons[2].w.clear(),
     "a number as a weight": lambda m, model: model.layers[0].neurons[1].w.__setitem__(0, 2.5),
     "a number as a bias": lambda m, model: setattr(model.layers[0].neurons[1], "b", 2.5),
-    "one more weight": lambda m, model: model.layers[1].neurons[0].w.append(V(m, 4.0)),
     "linear": lambda m, model: setattr(model.layers[0].neurons[3], "nonlin", False),
-    "a layer": lambda m, model: model.layers.__setitem__(1, m.Layer(4, 3)),
+    "a layer": lambda m, model: model.layers.__setitem__(1, m.Layer(4, 4)),
     "a layer less": lambda m, model: model.layers.pop(),
-    "a layer more": lambda m, model: model.layers.append(m.Layer(4, 2)),
+    "a layer more": lambda m, model: model.layers.append(m.Layer(2, 3)),
     "all layers": lambda m, model: setattr(model, "layers", [m.Layer(3, 2), m.Layer(2, 2)]),
     "a neuron": lambda m, model: model.layers[0].neurons.__setitem__(0, m.Neuron(3, nonlin=False)),
     "the order of neurons": lambda m, model: model.layers[0].neurons.reverse(),
@@ -146,6 +144,26 @@ def test_a_replaced_part_is_used_from_the_next_call(edit):
         return model
 
     agree(*both(changed))
+
+
+MISFITS = {
+    "fewer weights": lambda m, model: setattr(model.layers[0].neurons[0], "w", [V(m, 1.0)]),
+    "no weights": lambda m, model: model.layers[0].neurons[2].w.clear(),
+    "one more weight": lambda m, model: model.layers[1].neurons[0].w.append(V(m, 4.0)),
+    "more weights in each neuron": lambda m, model: [n.w.append(V(m, 4.0)) for n in model.layers[0].neurons],
+    "a layer": lambda m, model: model.layers.__setitem__(1, m.Layer(4, 3)),
+    "a layer more": lambda m, model: model.layers.append(m.Layer(4, 2)),
+}
+
+
+@pytest.mark.parametrize("edit", MISFITS)
+@pytest.mark.parametrize("module", [nn, reference])
+def test_a_part_of_another_size_is_refused_at_the_next_call(module, edit):
+    model = module.MLP(3, [4, 4, 2])
+    model([1.0, 2.0, 3.0])
+    MISFITS[edit](module, model)
+    with pytest.raises(ValueError, match="one input for each weight"):
+        model([1.0, 2.0, 3.0])
 
 
 def test_an_edit_of_a_replaced_list_is_used_from_the_next_call():
@@ -202,15 +220,108 @@ def test_a_subclass_with_another_nonlinearity_works_as_in_micrograd():
     agree(*both(model))
 
 
+KINDS = {
+    "a list": list,
+    "a tuple": tuple,
+    "a range": lambda v: range(1, 4),
+    "an ndarray": np.array,
+    "a strided ndarray": lambda v: np.repeat(v, 2)[::2],
+    "an Array": pygrad.array,
+    "Values": lambda v: [Value(x) for x in v],
+    "an array of objects": lambda v: np.array([Value(x) for x in v]),
+    "an iterator": iter,
+    "a generator": lambda v: (x for x in v),
+    "a map": lambda v: map(Value, v),
+    "a deque": collections.deque,
+    "the values of a dict": lambda v: dict(enumerate(v)).values(),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("make", [lambda m: m.Neuron(3), lambda m: m.Layer(3, 2), lambda m: m.MLP(3, [4, 1])])
+def test_inputs_may_be_of_any_kind_in_order(make, kind):
+    ours, theirs = both(make)
+    ours.parameters()[0].data = theirs.parameters()[0].data = 2.0
+    x = [1.0, 2.0, 3.0]
+    expected, out = theirs(x), ours(KINDS[kind](x))
+    assert [v.data for v in np.ravel(out)] == [v.data for v in np.ravel(expected)]
+
+
+# Inputs that are not one sample: micrograd ignores the rest, or takes rows for features.
+NO_SAMPLES = {
+    "too few": ([1.0, 2.0], "one input for each weight, 3, not 2"),
+    "too many": ((1.0, 2.0, 3.0, 4.0), "one input for each weight, 3, not 4"),
+    "none": ([], "not 0"),
+    "too many Values": ([Value(1.0)] * 4, "not 4"),
+    "too few in an iterator": (iter([1.0, 2.0]), "not 2"),
+    "too many in an ndarray": (np.ones(4), "not 4"),
+    "too many in an Array": (pygrad.array(np.ones(4)), "not 4"),
+    "too many characters": ("abcd", "not 4"),
+    "rows": (np.ones((100, 3)), r"array of shape \(100, 3\): for many samples, \[model\(x\) for x in X\]"),
+    "as many rows as weights": (np.ones((3, 3)), r"array of shape \(3, 3\)"),
+    "rows of Values": (pygrad.array(np.ones((3, 3))), r"array of shape \(3, 3\)"),
+    "a row": (np.ones((1, 3)), r"array of shape \(1, 3\)"),
+    "lists of rows": ([[1.0, 2.0, 3.0]] * 100, "not 100"),
+}
+
+
+@pytest.mark.parametrize("given", NO_SAMPLES)
+@pytest.mark.parametrize("make", [lambda: nn.Neuron(3), lambda: nn.Layer(3, 2), lambda: nn.MLP(3, [4, 1])])
+def test_what_is_not_one_sample_is_refused_with_both_sizes(make, given):
+    x, message = NO_SAMPLES[given]
+    with pytest.raises(ValueError, match=message):
+        make()(iter([1.0, 2.0]) if given == "too few in an iterator" else x)
+
+
 @pytest.mark.parametrize(
-    "x", [lambda v: tuple(v), lambda v: np.array(v), lambda v: iter(v), pygrad.array, lambda v: v[:2]]
+    ("make", "error", "message"),
+    [
+        (lambda: nn.Neuron(-1), ValueError, "nin must be at least 0, not -1"),
+        (lambda: nn.Neuron(2.0), TypeError, "nin must be an int, not 2.0"),
+        (lambda: nn.Layer(-1, 2), ValueError, "nin must be at least 0, not -1"),
+        (lambda: nn.Layer(-1, 0), ValueError, "nin must be at least 0, not -1"),
+        (lambda: nn.Layer(2, -2), ValueError, "nout must be at least 0, not -2"),
+        (lambda: nn.Layer(2, "3"), TypeError, "nout must be an int, not '3'"),
+        (lambda: nn.MLP(-2, []), ValueError, "nin must be at least 0, not -2"),
+        (lambda: nn.MLP(2, [3, -1]), ValueError, r"nouts\[1\] must be at least 0, not -1"),
+        (lambda: nn.MLP(2, [3.5, 1]), TypeError, r"nouts\[0\] must be an int, not 3.5"),
+        (lambda: nn.MLP([2], [3]), TypeError, r"nin must be an int, not \[2\]"),
+        (lambda: nn.MLP(2, 3), TypeError, None),
+        (lambda: nn.Linear(-1, 3), ValueError, "in_features must be at least 1, not -1"),
+        (lambda: nn.Linear(0, 3), ValueError, "in_features must be at least 1, not 0"),
+        (lambda: nn.Linear(3, 0), ValueError, "out_features must be at least 1, not 0"),
+        (lambda: nn.Linear(3, 1.0), TypeError, "out_features must be an int, not 1.0"),
+        (lambda: nn.Linear(None, 1), TypeError, "in_features must be an int, not None"),
+        (lambda: nn.Embedding(0, 3), ValueError, "num_embeddings must be at least 1, not 0"),
+        (lambda: nn.Embedding(3, -1), ValueError, "embedding_dim must be at least 1, not -1"),
+        (lambda: nn.Embedding(3, 1.5), TypeError, "embedding_dim must be an int, not 1.5"),
+        (lambda: nn.RMSNorm(-1), ValueError, "normalized_shape must be at least 1, not -1"),
+        (lambda: nn.RMSNorm((2, 0), elementwise_affine=False), ValueError, "at least 1, not 0"),
+        (lambda: nn.RMSNorm(2.0), TypeError, "normalized_shape must be an int, not 2.0"),
+        (lambda: nn.RMSNorm(()), TypeError, r"normalized_shape must be an int, not \(\)"),
+    ],
 )
-def test_inputs_may_be_of_any_kind(x):
-    random.seed(7)
-    layer = nn.Layer(3, 1)
-    numbers = [0.5, -1.5, 2.0]
-    expected = sum((w * xi for w, xi in zip(layer.neurons[0].w, x(numbers))), layer.neurons[0].b).relu()
-    assert layer(x(numbers)).data == expected.data
+def test_sizes_are_checked_when_a_module_is_made(make, error, message):
+    state = random.getstate()
+    with pytest.raises(error, match=message):
+        make()
+    assert random.getstate() == state
+
+
+def test_sizes_may_be_of_any_integer_type_and_a_model_of_micrograd_s_may_be_empty():
+    assert repr(nn.MLP(np.int64(2), np.array([3, 1]))) == repr(nn.MLP(2, (3, 1)))
+    assert nn.Linear(np.int8(2), True).weight.shape == (1, 2)
+    assert (nn.Neuron(0)([]).data, nn.Layer(2, 0)([1.0, 2.0]), nn.MLP(2, [])([1.0, 2.0])) == (0, [], [1.0, 2.0])
+
+
+def test_inputs_without_an_order_are_refused():
+    with pytest.raises(TypeError, match="'set' has none: pass a list"):
+        nn.MLP(3, [2, 1])({1.0, 2.0, 3.0})
+
+
+def test_inputs_may_be_the_columns_of_many_samples():
+    model, X = nn.MLP(2, [3, 1]), np.random.default_rng(1).normal(size=(5, 2))
+    assert model(list(pygrad.array(X.T))).data.tolist() == [model(x).data for x in X]
 
 
 def test_a_call_is_one_c_call_and_holds_its_graph():
