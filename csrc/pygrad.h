@@ -317,6 +317,8 @@ pg_program *pg_program_deserialize(const pg_serialized *serialized, const char *
  */
 // clang-format on
 enum pg_wanted { PG_VALUES = 0, PG_GRADIENT = 1, PG_TANGENTS = 2 };
+/* Added to these: the routine is for native code. */
+enum { PG_NATIVE = 4 };
 
 /* The routine for one kind of call. `count` is the number of arguments with inputs, and sizes[k] the number of
  * inputs in argument k. batched[k] says, for all arguments in the table above, whether argument k has an entry
@@ -342,6 +344,13 @@ int pg_run(pg_routine *routine, size_t batch, double *const *arrays, int threads
 int pg_run_until(pg_routine *routine, size_t batch, double *const *arrays, int threads, const bool *stop);
 /* About the largest batch for which a run takes less than so many ns on one thread. */
 double pg_long_batch(const pg_routine *routine, double ns);
+
+/* Native code: the text of C files, with \f between them, that compute what a routine for PG_NATIVE does. The caller
+ * puts the text of native.h before each, compiles them, loads the result, and passes the function pygrad_run() to
+ * pg_use_native() before it runs the routine, for whose life it keeps the code loaded. The text of native.h is
+ * pygrad.native in Python. */
+char *pg_emit_native(const pg_routine *routine);
+void pg_use_native(pg_routine *routine, void (*run)(void));
 
 /* Finds the first op that makes an infinity from finite numbers, or a nan from numbers, for one sample.
  * `inputs` are all inputs; if the gradient is searched, too, the cotangent follows. Sets *symbol to the op's,

@@ -22,7 +22,7 @@ void pg_routine_free(pg_routine *r) {
 
 /* The routine of a specialized program, without what is not in that: the caller's arrays. NULL if there is no
  * memory. */
-static pg_routine *lower(const pg_program *p) {
+static pg_routine *lower(const pg_program *p, bool is_for_native) {
   pg_lowering l = {
       .p = p,
       .lowered = pg_zeros(p->count, sizeof *l.lowered),
@@ -33,6 +33,7 @@ static pg_routine *lower(const pg_program *p) {
   pg_routine *r = pg_zeros(1, sizeof *r);
   bool made = l.lowered && l.order && l.tables && l.scatters && r;
   if (made) {
+    r->is_for_native = is_for_native;
     r->input_count = p->inputs;
     r->output_count = p->output_count;
     r->parameter_count = p->parameter_count;
@@ -90,6 +91,8 @@ static bool describe_arrays(pg_routine *r, const pg_program *p, size_t count, co
  * of whole arguments. The caller owns it. NULL if there is no memory. */
 static bool *batched_inputs(const pg_program *p, size_t count, const size_t *sizes, const bool *batched,
                             int wanted) {
+  const bool is_for_native = wanted & PG_NATIVE;
+  wanted &= ~PG_NATIVE;
   bool *of_inputs = pg_zeros(2 * (size_t)p->inputs, sizeof *of_inputs);
   size_t at = 0;
   for (size_t k = 0; of_inputs && k < (wanted & PG_TANGENTS ? 2 : 1) * count; k++) {
@@ -124,9 +127,11 @@ static bool finish(pg_routine *r, const pg_program *p, int wanted) {
 
 pg_routine *pg_compile(const pg_program *p, size_t count, const size_t *sizes, const bool *batched,
                        int wanted) {
+  const bool is_for_native = wanted & PG_NATIVE;
+  wanted &= ~PG_NATIVE;
   bool *of_inputs = batched_inputs(p, count, sizes, batched, wanted);
   pg_program *special = of_inputs ? pg_specialize(p, of_inputs, wanted) : NULL;
-  pg_routine *r = special ? lower(special) : NULL;
+  pg_routine *r = special ? lower(special, is_for_native) : NULL;
   if (r && !(describe_arrays(r, p, count, sizes, batched, wanted) && finish(r, p, wanted))) {
     pg_routine_free(r);
     r = NULL;

@@ -314,6 +314,10 @@ static bool fill_leaves(const pg_lowering *l, pg_routine *r) {
       }
     }
   }
+  r->first_constant = r->parameter_count;
+  while (isnan(r->constants[r->first_constant])) { /* an input; the number 1 is the last */
+    r->first_constant++;
+  }
   for (uint32_t k = 0; k < r->output_count; k++) {
     r->outputs[k].slot = slot_of(l, l->p->outputs[k]);
   }

@@ -30,6 +30,7 @@
 #include <stdatomic.h>
 
 #include "program/program.h"
+#include "routine/native_call.h"
 
 enum {
   PG_TILE = 64,       /* samples that are worked on at a time */
@@ -132,6 +133,7 @@ struct pg_routine {
   uint32_t list_size;       /* of all together */
   double *constants;        /* what the first leaf_count shared slots have at first; nan for an input */
   uint32_t leaf_count, total_count;
+  uint32_t first_constant; /* no leaf before it is a constant */
   pg_port *inputs, *outputs;
   uint32_t input_count, output_count;
   pg_array *arrays; /* the arguments, then the results */
@@ -139,6 +141,8 @@ struct pg_routine {
   pg_id *parameters;
   uint32_t parameter_count;
   uint32_t cotangent;      /* which input it is; PG_NO_REF where there is none */
+  bool is_for_native;      /* for native code; and that, once there is some: */
+  pg_native_code *native;
   _Atomic(double *) spare; /* the memory of an earlier run, for the next one; or NULL */
 };
 

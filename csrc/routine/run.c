@@ -82,7 +82,7 @@ static void store_outputs(const job *j, bool of_batch, size_t first, size_t samp
       const pg_slot slot = r->outputs[k].slot;
       double *to = j->arrays[a] + (k - begin) + first * step;
       run = pg_run_of(r->outputs, k, end);
-      if (pg_is_batched(slot) != of_batch) {
+      if (pg_is_batched(slot) != of_batch || (r->native && !array.batched)) {
         continue;
       }
       if (of_batch) {
@@ -129,6 +129,25 @@ static double most_ns_of(const pg_loops *loops) {
 
 /* Running -------------------------------------------------------------------------------------------------- */
 
+static void run_list(const void *routine, int phase, uint32_t loop, double *shared, double *batched) {
+  const pg_routine *r = routine;
+  const pg_loop *l = &r->phases[phase].at[loop];
+  for (uint32_t row = 0; row < l->rows; row++) {
+    pg_run_list(r, l, row, shared, batched);
+  }
+}
+
+/* Runs a phase: in the batch, for a tile. */
+static void run_phase(const job *j, int phase, double *batched, double *totals, size_t samples) {
+  const pg_routine *r = j->r;
+  if (r->native) {
+    const pg_native_call call = {j->arrays, j->shared, batched, totals, samples, j->stop, r, run_list};
+    r->native(&call, phase);
+  } else {
+    j->kernels->run(r, phase, j->shared, batched, totals, samples, j->stop);
+  }
+}
+
 static void run_chunk(job *j, size_t chunk, double *batched) {
   assert(chunk < j->chunks && j->chunks <= PG_MAX_CHUNKS);
   double *totals = j->totals + chunk * j->r->total_count;
@@ -136,7 +155,7 @@ static void run_chunk(job *j, size_t chunk, double *batched) {
   for (size_t tile = chunk * j->tiles / j->chunks; tile < end && !pg_is_stopped(j->stop); tile++) {
     const size_t first = tile * T, samples = j->batch - first < T ? j->batch - first : T;
     load_inputs(j, first, samples, batched);
-    j->kernels->run(j->r, PG_BATCH, j->shared, batched, totals, samples, j->stop);
+    run_phase(j, PG_BATCH, batched, totals, samples);
     store_outputs(j, true, first, samples, batched);
   }
 }
@@ -196,15 +215,17 @@ static bool load_parameters(const pg_routine *r, double *shared) {
 
 static void run_phases(job *j, int threads, double *batched) {
   const pg_routine *r = j->r;
-  memcpy(j->shared + r->parameter_count, r->constants + r->parameter_count,
-         (r->leaf_count - r->parameter_count) * sizeof *j->shared);
+  memcpy(j->shared + r->first_constant, r->constants + r->first_constant,
+         (r->leaf_count - r->first_constant) * sizeof *j->shared);
   memset(j->shared + pg_first_total(r), 0, r->total_count * sizeof *j->shared);
   memset(j->totals, 0, j->chunks * r->total_count * sizeof *j->totals);
-  load_inputs(j, 0, 0, NULL);
+  if (!r->native) { /* which loads and stores what is shared itself */
+    load_inputs(j, 0, 0, NULL);
+  }
   if (r->cotangent != PG_NO_REF) {
     add_cotangents(r, j->batch, j->arrays[r->argument_count - 1], j->shared);
   }
-  j->kernels->run(r, PG_PROLOGUE, j->shared, NULL, NULL, 1, j->stop);
+  run_phase(j, PG_PROLOGUE, NULL, NULL, 1);
   if (r->batched || r->total_count) {
     run_batch(j, threads, batched);
   }
@@ -213,7 +234,7 @@ static void run_phases(job *j, int threads, double *batched) {
       j->shared[pg_first_total(r) + i] += j->totals[chunk * r->total_count + i];
     }
   }
-  j->kernels->run(r, PG_EPILOGUE, j->shared, NULL, NULL, 1, j->stop);
+  run_phase(j, PG_EPILOGUE, NULL, NULL, 1);
   store_outputs(j, false, 0, j->batch, NULL);
 }
 
@@ -243,6 +264,8 @@ int pg_run_until(pg_routine *r, size_t batch, double *const *arrays, int threads
   free(atomic_exchange(&r->spare, memory));
   return !live ? PG_STALE : pg_is_stopped(stop) ? PG_STOPPED : PG_OK;
 }
+
+void pg_use_native(pg_routine *r, void (*run)(void)) { r->native = (pg_native_code *)run; }
 
 int pg_run(pg_routine *r, size_t batch, double *const *arrays, int threads) {
   return pg_run_until(r, batch, arrays, threads, NULL);
