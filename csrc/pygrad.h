@@ -271,6 +271,8 @@ pg_program *pg_record(size_t inputs, const pg_id *input_ids, size_t outputs, con
 void pg_program_free(pg_program *program);
 /* Writes the ids of the parameters, unless `ids` is NULL. Returns how many there are. */
 size_t pg_program_parameters(const pg_program *program, pg_id *ids);
+/* How many instructions it has: one for each node of the graph. */
+size_t pg_program_size(const pg_program *program);
 
 /* A recorded program as arrays, which the caller owns. Instruction i has the op ops[i]; a[i] and b[i] are
  * UINT32_MAX where this table has nothing:

@@ -341,7 +341,7 @@ def test_it_looks_like_the_class_in_python():
     assert repr(Program) == repr(In_Python)
     assert Program.__doc__ == In_Python.__doc__
     assert "class Program" in inspect.getsource(Program)
-    assert list(inspect.signature(Program).parameters) == ["recorded", "threads", "check_finite"]
+    assert list(inspect.signature(Program).parameters) == ["recorded", "threads", "check_finite", "backend"]
     for name in [name for name in dir(In_Python) if not name.startswith("_")] + ["__call__"]:
         assert inspect.getdoc(getattr(Program, name)) == inspect.getdoc(getattr(In_Python, name))
         if callable(getattr(Program, name)):
