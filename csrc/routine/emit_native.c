@@ -244,7 +244,21 @@ static void touch_list(emitter *e, span x) {
   }
 }
 
+/* run.c stores the results that are for each sample, from their slots. */
+static void touch_results(emitter *e) {
+  const pg_routine *r = e->r;
+  uint32_t k = 0;
+  for (size_t a = r->argument_count; a < r->argument_count + r->result_count; a++) {
+    for (const uint32_t end = k + (uint32_t)r->arrays[a].size; k < end; k++) {
+      if (r->arrays[a].batched) {
+        touch_list(e, (span){r->outputs[k].slot, 1});
+      }
+    }
+  }
+}
+
 static void choose_direct(emitter *e) {
+  touch_results(e);
   for (uint32_t k = 0; k < e->count; k++) {
     const pg_loop *l = e->entries[k].loop;
     const pg_strided *operands[3];
@@ -676,7 +690,9 @@ static void write_copies(emitter *e, bool results) {
 }
 
 static void write_run(emitter *e) {
-  pg_print(e->out, "\f\n");
+  if (e->blocks_of[0] + e->blocks_of[1] + e->blocks_of[2] > BLOCKS_A_FILE) {
+    pg_print(e->out, "\f\n");
+  }
   write_copies(e, false);
   write_copies(e, true);
   for (int phase = 0; phase < PG_PHASES; phase++) {

@@ -24,6 +24,7 @@ typedef struct {
                   * is computed within another one's loop. Leaves keep theirs, and have no loop. */
   uint8_t phase; /* PG_PROLOGUE, ... */
   uint16_t signature; /* the ops of its operands, which are the same for what one loop of the user's makes */
+  uint32_t time;      /* of native code: see schedule.c */
   uint32_t level;     /* 1 for leaves, else one above the highest operand */
   pg_slot slot;
   uint32_t first_pair, pair_count; /* of a dot product */
@@ -40,9 +41,11 @@ typedef struct {
   uint32_t first;    /* where it begins in the routine's lists */
   uint32_t size;     /* the elements of a table; those elements of a scatter that may be used */
   uint32_t level;    /* that of the highest ref in its span */
+  uint32_t time;     /* the latest of the refs in its span */
   bool after_totals; /* something in its span is made of totals */
   bool is_used;      /* size is known, and the refs in its span have uses */
   bool is_levelled;  /* level and after_totals are known */
+  bool is_timed;     /* time is known */
   bool is_emitted;   /* a scatter: its loop is there */
 } pg_list;
 

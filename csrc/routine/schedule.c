@@ -4,6 +4,12 @@
  * other, and may be one loop. Within a level, those with like ops, terms and operands are put side by side, in
  * the order in which the user's loops made them. Then slots are numbered in this order, so that a loop's
  * results are in consecutive slots.
+ *
+ * This order keeps values alive for long. Native code, which runs small loops as single statements, gains from
+ * another one in the batch: that of the program, in which values are used soon after they are computed. Only
+ * groups of like instructions of one level that are large stay together, at the time when the last of them is
+ * computed. So an instruction's time is its number in the program, or its group's; or that of the latest operand, if
+ * that is later.
  */
 #include <stdlib.h>
 
@@ -86,22 +92,22 @@ static void find_levels(pg_lowering *l) {
 
 /* A record carries all that it is sorted by: other threads may be sorting, too. */
 typedef struct {
-  uint64_t first;  /* phase, level, op */
-  uint64_t second; /* number of terms, signature */
+  uint64_t first;  /* phase, time, level */
+  uint64_t second; /* op, number of terms, signature */
   uint32_t third;  /* where the instruction is in the order of the user's loops */
   pg_ref instruction;
 } record;
 
-_Static_assert(PG_MAX_INSTRUCTIONS < 1 << 30, "levels have 30 bits in a record");
+_Static_assert(PG_MAX_INSTRUCTIONS < 1 << 30, "levels and times have 30 bits in a record");
 
 static record record_of(const pg_lowering *l, pg_ref i) {
   const pg_lowered *x = &l->lowered[i];
-  assert(x->phase < PG_PHASES && x->level < 1U << 30);
+  assert(x->phase < PG_PHASES && x->level < 1U << 30 && x->pair_count < 1U << 30 && x->time < 1U << 30);
   /* A gradient goes through the user's loops backwards. */
   const bool is_backwards = l->p->gradient != PG_NO_REF && i >= l->p->gradient;
   return (record){
-      .first = (uint64_t)x->phase << 38 | (uint64_t)x->level << 8 | x->op,
-      .second = (uint64_t)x->pair_count << 16 | x->signature,
+      .first = (uint64_t)x->phase << 60 | (uint64_t)x->time << 30 | x->level,
+      .second = (uint64_t)x->op << 46 | (uint64_t)x->pair_count << 16 | x->signature,
       .third = is_backwards ? l->p->gradient + (l->p->count - 1 - i) : i,
       .instruction = i,
   };
@@ -122,12 +128,8 @@ static bool is_leaf(const pg_lowered *x) {
   return x->op == PG_PARAMETER || x->op == PG_INPUT || x->op == PG_CONSTANT;
 }
 
-static bool sort(pg_lowering *l) {
+static void sort_records(pg_lowering *l, record *records) {
   uint32_t count = 0;
-  record *records = pg_room(l->p->count, sizeof *records);
-  if (!records) {
-    return false;
-  }
   for (pg_ref i = 0; i < l->p->count; i++) {
     if (!is_leaf(&l->lowered[i]) && l->lowered[i].op != PG_NO_LOOP) {
       records[count++] = record_of(l, i);
@@ -138,6 +140,73 @@ static bool sort(pg_lowering *l) {
     l->order[k] = records[k].instruction;
   }
   l->order_count = count;
+}
+
+/* Times -------------------------------------------------------------------------------------------------- */
+
+enum { LARGE = 512 }; /* a group of so many results times terms stays together */
+
+static uint32_t time_of(const pg_lowering *l, pg_ref operand) {
+  const pg_lowered *y = operand == PG_NO_REF ? NULL : &l->lowered[operand];
+  return y && y->phase == PG_BATCH && y->op != PG_DOT_TOTAL ? y->time : 0;
+}
+
+static uint32_t later(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
+static uint32_t time_of_list(const pg_lowering *l, const pg_instruction *x) {
+  pg_list *list = pg_list_of(l, x);
+  const pg_span span = pg_span_of(l, x);
+  for (uint32_t k = 0; !list->is_timed && k < span.count; k++) {
+    list->time = later(list->time, time_of(l, l->p->refs[span.first + k]));
+  }
+  list->is_timed = true;
+  return list->time;
+}
+
+/* When an instruction can be computed, alone. */
+static uint32_t own_time(const pg_lowering *l, pg_ref i) {
+  const pg_lowered *x = &l->lowered[i];
+  const pg_instruction *instruction = pg_instruction_of(l, i);
+  uint32_t time = later(i, time_of(l, x->init));
+  for (uint32_t t = 0; t < x->pair_count; t++) {
+    const pg_pair pair = l->pairs[x->first_pair + t];
+    time = later(time, later(time_of(l, pair.a), time_of(l, pair.b)));
+  }
+  for (int k = 0; !is_sum(x) && k < pg_operand_count(instruction); k++) {
+    time = later(time, time_of(l, pg_operand_of(instruction, k)));
+  }
+  return pg_list_of(l, instruction) ? later(time, time_of_list(l, instruction)) : time;
+}
+
+/* The records are sorted by level: so the times of all operands are known, and groups are side by side. */
+static void set_times(pg_lowering *l, const record *records) {
+  for (uint32_t begin = 0, end; begin < l->order_count; begin = end) {
+    uint32_t last = 0, work = 0;
+    for (end = begin; end < l->order_count && records[end].first == records[begin].first &&
+                      records[end].second == records[begin].second;
+         end++) {
+      pg_lowered *x = &l->lowered[records[end].instruction];
+      x->time = x->phase == PG_BATCH ? own_time(l, records[end].instruction) : 0;
+      last = later(last, x->time);
+      work += x->pair_count ? x->pair_count : 1;
+    }
+    const int op = l->lowered[records[begin].instruction].op;
+    for (uint32_t k = begin; k < end && (work >= LARGE || op == PG_SCATTER); k++) {
+      l->lowered[records[k].instruction].time = last;
+    }
+  }
+}
+
+static bool sort(pg_lowering *l, bool by_time) {
+  record *records = pg_room(l->p->count, sizeof *records);
+  if (!records) {
+    return false;
+  }
+  sort_records(l, records);
+  if (by_time) {
+    set_times(l, records);
+    sort_records(l, records);
+  }
   free(records);
   return true;
 }
@@ -192,7 +261,7 @@ static void number_slots(pg_lowering *l, pg_routine *r) {
 
 bool pg_schedule(pg_lowering *l, pg_routine *r) {
   find_levels(l);
-  if (!sort(l)) {
+  if (!sort(l, r->is_for_native)) {
     return false;
   }
   number_slots(l, r);

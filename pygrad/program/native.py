@@ -200,9 +200,11 @@ def _compile(folder: Path, key: str, command: list[str], head: str, parts: list[
         (work / "native.h").write_text(head)
         for k, part in enumerate(parts):
             (work / f"{k}.c").write_text(f'#include "native.h"\n{part}')
-        _run_all([[*command, *FLAGS, "-c", f"{k}.c", "-o", f"{k}.o"] for k in range(len(parts))], work, key, done)
-        objects = [f"{k}.o" for k in range(len(parts))]
-        _run_all([[*command, *FLAGS, "-shared", "-o", "all.so", *objects, "-lm"]], work, key, done)
+        inputs = [f"{k}.c" for k in range(len(parts))]
+        if len(parts) > 1:
+            _run_all([[*command, *FLAGS, "-c", file] for file in inputs], work, key, done)
+            inputs = [f"{k}.o" for k in range(len(parts))]
+        _run_all([[*command, *FLAGS, "-shared", "-o", "all.so", *inputs, "-lm"]], work, key, done)
         library = work / "all.so"
         library.chmod(0o600)
         path = folder / f"{key}-{_digest(library.read_bytes())}.so"
