@@ -298,6 +298,7 @@ static bool fill_leaves(const pg_lowering *l, pg_routine *r) {
     return false;
   }
   r->constants[pg_number_of(l->one)] = 1;
+  r->first_constant = pg_number_of(l->one); /* the last leaf */
   for (uint32_t k = 0; k < r->input_count; k++) {
     r->inputs[k].slot = PG_NO_SLOT; /* unless an instruction reads it */
   }
@@ -306,6 +307,7 @@ static bool fill_leaves(const pg_lowering *l, pg_routine *r) {
     const pg_slot slot = l->lowered[i].slot;
     if (l->lowered[i].op == PG_CONSTANT) {
       r->constants[pg_number_of(slot)] = x->number;
+      r->first_constant = pg_number_of(slot) < r->first_constant ? pg_number_of(slot) : r->first_constant;
     } else if (l->lowered[i].op == PG_INPUT) {
       assert(x->a < r->input_count);
       r->inputs[x->a].slot = slot;
@@ -313,10 +315,6 @@ static bool fill_leaves(const pg_lowering *l, pg_routine *r) {
         r->constants[pg_number_of(slot)] = NAN;
       }
     }
-  }
-  r->first_constant = r->parameter_count;
-  while (isnan(r->constants[r->first_constant])) { /* an input; the number 1 is the last */
-    r->first_constant++;
   }
   for (uint32_t k = 0; k < r->output_count; k++) {
     r->outputs[k].slot = slot_of(l, l->p->outputs[k]);
