@@ -171,22 +171,35 @@ PG_INLINE void pg_dots_along(int count, ptrdiff_t terms, double *z, const double
   }
 }
 
-/* One long dot product along its terms, in sums that do not wait for each other. */
-PG_INLINE double pg_dot_long(ptrdiff_t terms, double init, const double *a, const double *b) {
-  vec sum[8];
+/* One dot product in 8 sums that do not wait for each other: of vectors where the terms lie side by side. */
+PG_INLINE double pg_dot(ptrdiff_t terms, double init, const double *a, ptrdiff_t at, const double *b, ptrdiff_t bt) {
+  const bool along = (at == 1 || at == 0) && (bt == 1 || bt == 0);
   ptrdiff_t t = 0;
-  for (int k = 0; k < 8; k++) {
-    sum[k] = v_splat(0);
-  }
-  for (; t + 8 * PG_LANES <= terms; t += 8 * PG_LANES) {
+  if (along && terms >= 8 * PG_LANES) {
+    vec sum[8];
     for (int k = 0; k < 8; k++) {
-      sum[k] = v_fma(v_load(a + t + k * PG_LANES), v_load(b + t + k * PG_LANES), sum[k]);
+      sum[k] = v_splat(0);
     }
+    for (; t + 8 * PG_LANES <= terms; t += 8 * PG_LANES) {
+      for (int k = 0; k < 8; k++) {
+        sum[k] = v_fma(v_fetch(a + (t + k * PG_LANES) * at, at, PG_LANES),
+                       v_fetch(b + (t + k * PG_LANES) * bt, bt, PG_LANES), sum[k]);
+      }
+    }
+    init += pg_add_lanes(((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7])));
+  } else if (terms >= 8) {
+    double sum[8] = {0};
+    for (; t + 8 <= terms; t += 8) {
+      for (int k = 0; k < 8; k++) {
+        sum[k] = s_fma(a[(t + k) * at], b[(t + k) * bt], sum[k]);
+      }
+    }
+    init += ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
   }
   for (; t < terms; t++) {
-    init = s_fma(a[t], b[t], init);
+    init = s_fma(a[t * at], b[t * bt], init);
   }
-  return init + pg_add_lanes(((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7])));
+  return init;
 }
 
 /* z[i] = init[i * init_i] + the sum over t of a[i * ai + t * at] * b[i * bi + t * bt] in each row. */
@@ -210,15 +223,8 @@ PG_INLINE void pg_dots(ptrdiff_t n, ptrdiff_t rows, ptrdiff_t terms, double *z, 
     for (; along && i + 4 <= n; i += 4) {
       pg_dots_along(4, terms, z + i, PG_INIT, init_i, PG_AT(a, ai), ai, PG_AT(b, bi), bi);
     }
-    for (; along && i < n; i++) {
-      z[i] = pg_dot_long(terms, init ? init[i * init_i] : 0, PG_AT(a, ai), PG_AT(b, bi));
-    }
     for (; i < n; i++) {
-      double sum = init ? init[i * init_i] : 0;
-      for (ptrdiff_t t = 0; t < terms; t++) {
-        sum = s_fma(a[i * ai + t * at], b[i * bi + t * bt], sum);
-      }
-      z[i] = sum;
+      z[i] = pg_dot(terms, init ? init[i * init_i] : 0, PG_AT(a, ai), at, PG_AT(b, bi), bt);
     }
 #undef PG_AT
 #undef PG_INIT
