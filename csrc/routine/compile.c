@@ -20,18 +20,27 @@ void pg_routine_free(pg_routine *r) {
   }
 }
 
+/* Native code works on fewer samples at a time, if the slots of a tile would not stay in cache. */
+static uint32_t tile_of(const pg_routine *r) {
+  enum { CACHE = 1 << 19 }; /* bytes: half of what a core has for itself on most machines */
+  uint32_t tile = PG_TILE;
+  while (r->is_for_native && tile > PG_LEAST_TILE && (size_t)r->batched * tile * sizeof(double) > CACHE) {
+    tile /= 2;
+  }
+  return tile;
+}
+
 /* The routine of a specialized program, without what is not in that: the caller's arrays. NULL if there is no
  * memory. */
 static pg_routine *lower(const pg_program *p, bool is_for_native) {
   pg_lowering l = {
       .p = p,
       .lowered = pg_zeros(p->count, sizeof *l.lowered),
-      .order = pg_room(p->count, sizeof *l.order),
       .tables = pg_zeros(p->table_count, sizeof *l.tables),
       .scatters = pg_zeros(p->scatter_count, sizeof *l.scatters),
   };
   pg_routine *r = pg_zeros(1, sizeof *r);
-  bool made = l.lowered && l.order && l.tables && l.scatters && r;
+  bool made = l.lowered && l.tables && l.scatters && r;
   if (made) {
     r->is_for_native = is_for_native;
     r->input_count = p->inputs;
@@ -43,6 +52,9 @@ static pg_routine *lower(const pg_program *p, bool is_for_native) {
     pg_merge_rows(&r->phases[phase]);
   }
   made = made && (p->disabled & PG_SLOT_REUSE || pg_reuse_slots(r));
+  if (made) {
+    r->tile = tile_of(r);
+  }
   free(l.lowered);
   free(l.pairs);
   free(l.order);

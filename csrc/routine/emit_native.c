@@ -361,7 +361,7 @@ static void write_address(const emitter *e, pg_slot slot) {
     pg_print(e->out, "arrays[%u] + %u", direct->array,
              direct->offset + pg_number_of(slot) - pg_number_of(direct->slot));
   } else if (pg_is_batched(slot)) {
-    pg_print(e->out, "b + %zu", (size_t)pg_number_of(slot) * PG_TILE);
+    pg_print(e->out, "b + %zu", (size_t)pg_number_of(slot) * e->r->tile);
   } else {
     pg_print(e->out, "s + %u", pg_number_of(slot));
   }
@@ -566,17 +566,17 @@ static void write_statements(emitter *e, int phase, uint32_t begin, uint32_t end
 
 /* Loops -------------------------------------------------------------------------------------------------- */
 
-static int64_t numbers(const pg_strided *x, int64_t steps) {
-  return steps * (pg_is_batched(x->slot) ? PG_TILE : 1);
+static int64_t numbers(const emitter *e, const pg_strided *x, int64_t steps) {
+  return steps * (pg_is_batched(x->slot) ? e->r->tile : 1);
 }
 
 /* An operand's address and its steps; in the batch, also whether it is batched. */
 static void write_operand(emitter *e, const pg_strided *x, bool has_terms, bool vectors) {
   pg_print(e->out, ", ");
   write_address(e, x->slot);
-  pg_print(e->out, ", %lld, %lld", (long long)numbers(x, x->i_step), (long long)numbers(x, x->j_step));
+  pg_print(e->out, ", %lld, %lld", (long long)numbers(e, x, x->i_step), (long long)numbers(e, x, x->j_step));
   if (has_terms) {
-    pg_print(e->out, ", %lld", (long long)numbers(x, x->t_step));
+    pg_print(e->out, ", %lld", (long long)numbers(e, x, x->t_step));
   }
   if (vectors) {
     pg_print(e->out, ", %d", pg_is_batched(x->slot));
@@ -588,7 +588,7 @@ static void write_map_loop(emitter *e, const pg_loop *l, bool vectors) {
   pg_print(e->out, "PG_%sMAP%s(%s, %u, %u, ", vectors ? "TILE_" : "", binary ? "_TWO" : "", NAMES[l->op], l->n,
            l->rows);
   if (vectors) {
-    pg_print(e->out, "%d, end, ", PG_TILE);
+    pg_print(e->out, "%u, end, ", e->r->tile);
   }
   write_address(e, l->dst);
   write_operand(e, &l->map.a, false, vectors);
@@ -601,7 +601,7 @@ static void write_map_loop(emitter *e, const pg_loop *l, bool vectors) {
 static void write_dot_loop(emitter *e, const pg_loop *l, bool vectors) {
   pg_print(e->out, "pg_%sdots(%u, %u, %u, ", vectors ? "tile_" : "", l->n, l->rows, l->sum.terms);
   if (vectors) {
-    pg_print(e->out, "%d, end, ", PG_TILE);
+    pg_print(e->out, "%u, end, ", e->r->tile);
   }
   write_address(e, l->dst);
   if (l->sum.init.slot == PG_NO_SLOT) {

@@ -200,6 +200,18 @@ static uint32_t even_terms(const pg_lowering *l, const pg_lowered *x, uint32_t t
   return n;
 }
 
+/* One pair of a total. */
+static void emit_pair(emitter *e, pg_ordered what) {
+  const pg_lowered *x = &e->l->lowered[what.instruction];
+  const pg_pair pair = e->l->pairs[x->first_pair + what.pair];
+  pg_loop loop = {.op = PG_DOT_TOTAL, .n = 1, .rows = 1, .dst = x->slot};
+  loop.sum.init.slot = PG_NO_SLOT;
+  loop.sum.terms = 1;
+  loop.sum.a = operand_of(e->l, pair.a);
+  loop.sum.b = operand_of(e->l, pair.b);
+  add_loop(e, &e->next, loop);
+}
+
 static void emit_sum(emitter *e, pg_ref i) {
   const pg_lowered *x = &e->l->lowered[i];
   pg_loop loop = {.op = x->op, .n = 1, .rows = 1, .dst = x->slot};
@@ -247,10 +259,13 @@ static void emit_map(emitter *e, pg_ref i) {
   add_loop(e, &e->next, loop);
 }
 
-static void emit_next(emitter *e, pg_ref i) {
+static void emit_next(emitter *e, pg_ordered what) {
+  const pg_ref i = what.instruction;
   const int op = e->l->lowered[i].op;
   e->next.count = 0;
-  if (op == PG_DOT || op == PG_DOT_TOTAL) {
+  if (what.pair != PG_NO_REF) {
+    emit_pair(e, what);
+  } else if (op == PG_DOT || op == PG_DOT_TOTAL) {
     emit_sum(e, i);
   } else if (op == PG_LOOKUP) {
     emit_lookup(e, i);
@@ -272,7 +287,8 @@ static void flush(emitter *e, pg_loops *phase) {
 static void emit_loops(emitter *e, pg_routine *r) {
   const pg_lowering *l = e->l;
   for (uint32_t k = 0; k < l->order_count && !e->failed; k++) {
-    const pg_lowered *x = &l->lowered[l->order[k]], *before = k ? &l->lowered[l->order[k - 1]] : x;
+    const pg_lowered *x = &l->lowered[l->order[k].instruction];
+    const pg_lowered *before = k ? &l->lowered[l->order[k - 1].instruction] : x;
     emit_next(e, l->order[k]);
     /* Within a level no instruction uses another: so they can become one loop. */
     if (e->failed || (before->phase == x->phase && before->level == x->level && extend(e))) {
@@ -284,7 +300,7 @@ static void emit_loops(emitter *e, pg_routine *r) {
     e->next = emptied;
   }
   if (l->order_count) {
-    flush(e, &r->phases[l->lowered[l->order[l->order_count - 1]].phase]);
+    flush(e, &r->phases[l->lowered[l->order[l->order_count - 1].instruction].phase]);
   }
 }
 

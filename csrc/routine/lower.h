@@ -49,14 +49,20 @@ typedef struct {
   bool is_emitted;   /* a scatter: its loop is there */
 } pg_list;
 
+/* An instruction, or one pair of a PG_DOT_TOTAL. */
+typedef struct {
+  pg_ref instruction;
+  uint32_t pair; /* PG_NO_REF for the whole */
+} pg_ordered;
+
 typedef struct {
   const pg_program *p;
   pg_lowered *lowered; /* an instruction */
   pg_list *tables, *scatters;
   pg_pair *pairs; /* of all dot products */
   uint32_t pair_count, pair_room;
-  pg_ref *order; /* the instructions that have loops, in the order of these */
-  uint32_t order_count;
+  pg_ordered *order; /* what has loops, in the order of these */
+  uint32_t order_count, order_room;
   pg_slot one; /* where the number 1 is */
 } pg_lowering;
 

@@ -260,27 +260,27 @@ PG_INLINE vec pg_masked(ivec mask, vec x) { return (vec)(mask & (ivec)x); }
     v_store((z0) + (i + j * (n)) * (tile) + q, v_##op(x, y));                                                  \
   }
 
-/* Dot products of `results` i, for 4 vectors of samples. */
-PG_INLINE void pg_tile_dots_at(int results, ptrdiff_t terms, ptrdiff_t tile, ptrdiff_t q, double *z,
+/* Dot products of `results` i, for so many vectors of samples. */
+PG_INLINE void pg_tile_dots_at(int results, int vectors, ptrdiff_t terms, ptrdiff_t tile, ptrdiff_t q, double *z,
                                const double *init, ptrdiff_t init_i, bool init_batched, const double *a,
                                ptrdiff_t ai, ptrdiff_t at, bool a_batched, const double *b, ptrdiff_t bi,
                                ptrdiff_t bt, bool b_batched) {
   vec sum[4][4];
   for (int i = 0; i < results; i++) {
-    for (int k = 0; k < 4; k++) {
+    for (int k = 0; k < vectors; k++) {
       sum[i][k] = init ? pg_samples(init + i * init_i, init_batched, q + k * PG_LANES) : v_splat(0);
     }
   }
   for (ptrdiff_t t = 0; t < terms; t++, a += at, b += bt) {
     for (int i = 0; i < results; i++) {
-      for (int k = 0; k < 4; k++) {
+      for (int k = 0; k < vectors; k++) {
         sum[i][k] = v_fma(pg_samples(a + i * ai, a_batched, q + k * PG_LANES),
                           pg_samples(b + i * bi, b_batched, q + k * PG_LANES), sum[i][k]);
       }
     }
   }
   for (int i = 0; i < results; i++) {
-    for (int k = 0; k < 4; k++) {
+    for (int k = 0; k < vectors; k++) {
       v_store(z + i * tile + q + k * PG_LANES, sum[i][k]);
     }
   }
@@ -291,17 +291,18 @@ PG_INLINE void pg_tile_dots(ptrdiff_t n, ptrdiff_t rows, ptrdiff_t terms, ptrdif
                             const double *a, ptrdiff_t ai, ptrdiff_t aj, ptrdiff_t at, bool a_batched,
                             const double *b, ptrdiff_t bi, ptrdiff_t bj, ptrdiff_t bt, bool b_batched) {
   enum { AT_ONCE = PG_LANES == 8 ? 4 : 2 }; /* so many times 4 sums fit into the registers */
+  const int vectors = tile < 4 * PG_LANES ? (int)(tile / PG_LANES) : 4;
   for (ptrdiff_t j = 0; j < rows; j++, z += n * tile, a += aj, b += bj, init = init ? init + init_j : init) {
     ptrdiff_t i = 0;
     for (; i + AT_ONCE <= n; i += AT_ONCE) {
-      for (ptrdiff_t q = 0; q < end; q += 4 * PG_LANES) {
-        pg_tile_dots_at(AT_ONCE, terms, tile, q, z + i * tile, init ? init + i * init_i : init, init_i,
+      for (ptrdiff_t q = 0; q < end; q += vectors * PG_LANES) {
+        pg_tile_dots_at(AT_ONCE, vectors, terms, tile, q, z + i * tile, init ? init + i * init_i : init, init_i,
                         init_batched, a + i * ai, ai, at, a_batched, b + i * bi, bi, bt, b_batched);
       }
     }
     for (; i < n; i++) {
-      for (ptrdiff_t q = 0; q < end; q += 4 * PG_LANES) {
-        pg_tile_dots_at(1, terms, tile, q, z + i * tile, init ? init + i * init_i : init, init_i, init_batched,
+      for (ptrdiff_t q = 0; q < end; q += vectors * PG_LANES) {
+        pg_tile_dots_at(1, vectors, terms, tile, q, z + i * tile, init ? init + i * init_i : init, init_i, init_batched,
                         a + i * ai, ai, at, a_batched, b + i * bi, bi, bt, b_batched);
       }
     }

@@ -4,7 +4,7 @@
  * Values live in slots. There are two kinds, each numbered from 0:
  *
  *   a shared slot    one number, the same for all samples
- *   a batched slot   PG_TILE numbers, one for each sample of the tile that is worked on
+ *   a batched slot   one number for each sample of the tile that is worked on: PG_TILE, or in native code `tile`
  *
  * A routine's instructions are loops over slots: over rows j, over the results i of a row, over the terms t of
  * a sum. An operand has the slot for i = j = t = 0, and a step for each index: how many slots further it is for
@@ -33,7 +33,8 @@
 #include "routine/native_call.h"
 
 enum {
-  PG_TILE = 64,       /* samples that are worked on at a time */
+  PG_TILE = 64,       /* samples that are worked on at a time; in native code, at most */
+  PG_LEAST_TILE = 16,
   PG_MAX_CHUNKS = 16, /* a batch is added up in at most so many partial sums, whatever the number of threads */
   PG_ALIGNED = 8      /* buffers begin at multiples of so many slots, where vectors are fastest */
 };
@@ -129,6 +130,7 @@ enum {
 struct pg_routine {
   pg_loops phases[PG_PHASES];
   uint32_t shared, batched; /* how many slots there are of each kind */
+  uint32_t tile;            /* how many samples a batched slot has numbers for */
   pg_slot *lists;           /* of lookups and scatters; PG_NO_SLOT for an element that nothing reads */
   uint32_t list_size;       /* of all together */
   double *constants;        /* what the first leaf_count shared slots have at first; nan for an input */

@@ -1,6 +1,6 @@
 /* run.c: runs a routine: splits a batch into tiles, shares them among threads, loads and stores the numbers.
  *
- * A batch is cut into tiles of PG_TILE samples, and these into at most PG_MAX_CHUNKS chunks. A thread takes
+ * A batch is cut into tiles, and these into at most PG_MAX_CHUNKS chunks. A thread takes
  * chunk after chunk. Each chunk has totals of its own, added up in the order of its tiles; in the end the
  * chunks' are added in their order. So the results do not depend on the number of threads, or on which of them
  * did what.
@@ -13,7 +13,6 @@
 #include "routine/kernels.h"
 
 enum {
-  T = PG_TILE,
   PAD = PG_ALIGNED,    /* numbers between the parts of a run's memory, which aligning them may take */
   MAX_HELPERS = 63,    /* threads besides the caller's */
   NS_A_THREAD = 50000, /* what starting one may take */
@@ -48,8 +47,8 @@ static void load_inputs(const job *j, size_t first, size_t samples, double *batc
       }
       if (pg_is_batched(slot)) {
         const size_t step = array.batched ? array.size : 0;
-        j->kernels->load_tile(batched + (size_t)pg_number_of(slot) * T, from + first * step, run, step,
-                              samples);
+        j->kernels->load_tile(batched + (size_t)pg_number_of(slot) * r->tile, from + first * step, run, step,
+                              samples, r->tile);
       } else {
         memcpy(j->shared + pg_number_of(slot), from, run * sizeof *from);
       }
@@ -86,7 +85,7 @@ static void store_outputs(const job *j, bool of_batch, size_t first, size_t samp
         continue;
       }
       if (of_batch) {
-        j->kernels->store_tile(to, batched + (size_t)pg_number_of(slot) * T, run, step, samples);
+        j->kernels->store_tile(to, batched + (size_t)pg_number_of(slot) * r->tile, run, step, samples, r->tile);
         continue;
       }
       for (size_t s = 0; s < (array.batched ? samples : 1); s++, to += step) {
@@ -101,7 +100,7 @@ static void store_outputs(const job *j, bool of_batch, size_t first, size_t samp
 /* What a loop may take for a sample, about: a call for each row, of a whole tile if it is of the batch, and for
  * each number what it costs at worst, as when pow() goes to libm. */
 static double most_ns(const pg_loop *l) {
-  const double numbers = (double)l->rows * l->n, calls = 20.0 * l->rows / (pg_is_of_batch(l) ? T : 1);
+  const double numbers = (double)l->rows * l->n, calls = 20.0 * l->rows / (pg_is_of_batch(l) ? PG_TILE : 1);
   switch (l->op) {
   case PG_DOT:
   case PG_DOT_TOTAL:
@@ -151,9 +150,9 @@ static void run_phase(const job *j, int phase, double *batched, double *totals, 
 static void run_chunk(job *j, size_t chunk, double *batched) {
   assert(chunk < j->chunks && j->chunks <= PG_MAX_CHUNKS);
   double *totals = j->totals + chunk * j->r->total_count;
-  const size_t end = (chunk + 1) * j->tiles / j->chunks;
+  const size_t end = (chunk + 1) * j->tiles / j->chunks, most = j->r->tile;
   for (size_t tile = chunk * j->tiles / j->chunks; tile < end && !pg_is_stopped(j->stop); tile++) {
-    const size_t first = tile * T, samples = j->batch - first < T ? j->batch - first : T;
+    const size_t first = tile * most, left = j->batch - first, samples = left < most ? left : most;
     load_inputs(j, first, samples, batched);
     run_phase(j, PG_BATCH, batched, totals, samples);
     store_outputs(j, true, first, samples, batched);
@@ -175,7 +174,7 @@ static double *aligned(double *at) {
 /* A helper has batched slots of its own. If there is no memory for them, the other threads do its work. */
 static void help(void *argument) {
   job *j = argument;
-  double *batched = pg_resize(NULL, ((size_t)j->r->batched * T + 2 * PAD) * sizeof *batched);
+  double *batched = pg_resize(NULL, ((size_t)j->r->batched * j->r->tile + 2 * PAD) * sizeof *batched);
   if (batched) {
     run_chunks(j, aligned(batched));
     free(batched);
@@ -243,13 +242,13 @@ int pg_run_until(pg_routine *r, size_t batch, double *const *arrays, int threads
            .kernels = pg_best_kernels(),
            .batch = batch,
            .arrays = arrays,
-           .tiles = (batch + T - 1) / T,
+           .tiles = (batch + r->tile - 1) / r->tile,
            .stop = stop};
   j.chunks = j.tiles < PG_MAX_CHUNKS ? j.tiles : PG_MAX_CHUNKS;
   const size_t shared = (size_t)r->shared + PAD, totals = PG_MAX_CHUNKS * (size_t)r->total_count + PAD;
   double *memory = atomic_exchange(&r->spare, NULL);
   if (!memory) {
-    memory = pg_resize(NULL, (shared + totals + (size_t)r->batched * T + 3 * PAD) * sizeof *memory);
+    memory = pg_resize(NULL, (shared + totals + (size_t)r->batched * r->tile + 3 * PAD) * sizeof *memory);
   }
   if (!memory) {
     return PG_NO_MEMORY;
