@@ -49,7 +49,7 @@ static pg_routine *lower(const pg_program *p, bool is_for_native) {
     made = pg_fuse(&l) && pg_schedule(&l, r) && pg_lower(&l, r);
   }
   for (int phase = 0; made && phase < PG_PHASES && !(p->disabled & PG_VECTORS); phase++) {
-    pg_merge_rows(&r->phases[phase]);
+    pg_merge_rows(&r->phases[phase], is_for_native && phase == PG_BATCH ? 2 : 1);
   }
   made = made && (p->disabled & PG_SLOT_REUSE || pg_reuse_slots(r));
   if (made) {

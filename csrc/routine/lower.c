@@ -164,11 +164,11 @@ static bool extend(emitter *e) {
   return fits;
 }
 
-void pg_merge_rows(pg_loops *loops) {
+void pg_merge_rows(pg_loops *loops, uint32_t results) {
   uint32_t kept = 0;
   for (uint32_t k = 0; k < loops->count; k++) {
     pg_loop next = loops->at[k];
-    if (kept) {
+    if (kept && next.n >= results) {
       pg_loop *last = &loops->at[kept - 1], tried = *last;
       if (alike(last, &next) && follows(&tried, last->rows, next.n, &next, true)) {
         *last = tried;
@@ -190,7 +190,7 @@ static uint32_t even_terms(const pg_lowering *l, const pg_lowered *x, uint32_t t
   *a = operand_of(l, pairs[t].a);
   *b = operand_of(l, pairs[t].b);
   uint32_t n = 1;
-  for (; t + n < x->pair_count; n++) {
+  for (; t + n < x->pair_count && !x->is_single; n++) {
     const pg_slot p = slot_of(l, pairs[t + n].a), q = slot_of(l, pairs[t + n].b);
     if (pg_is_batched(p) != pg_is_batched(a->slot) || pg_is_batched(q) != pg_is_batched(b->slot) ||
         !is_in_step(n, a->slot, p, &a->t_step) || !is_in_step(n, b->slot, q, &b->t_step)) {
@@ -291,7 +291,7 @@ static void emit_loops(emitter *e, pg_routine *r) {
     const pg_lowered *before = k ? &l->lowered[l->order[k - 1].instruction] : x;
     emit_next(e, l->order[k]);
     /* Within a level no instruction uses another: so they can become one loop. */
-    if (e->failed || (before->phase == x->phase && before->level == x->level && extend(e))) {
+    if (e->failed || (before->phase == x->phase && before->level == x->level && !x->is_single && extend(e))) {
       continue;
     }
     flush(e, &r->phases[before->phase]);

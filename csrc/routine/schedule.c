@@ -156,7 +156,7 @@ static bool sort_by_level(const pg_lowering *l, records *found) {
 
 /* Times -------------------------------------------------------------------------------------------------- */
 
-enum { LARGE = 512 }; /* a group of so many results times terms stays together */
+enum { LARGE = 1 << 14 }; /* a group of so many results times terms stays together */
 
 static uint32_t time_of(const pg_lowering *l, pg_ref operand) {
   const pg_lowered *y = operand == PG_NO_REF ? NULL : &l->lowered[operand];
@@ -224,6 +224,7 @@ static bool add_group(pg_lowering *l, const record *group, uint32_t count, recor
   for (uint32_t k = 0; k < count && added; k++) {
     pg_lowered *x = &l->lowered[group[k].what.instruction];
     x->time = is_large ? last : x->time;
+    x->is_single = x->phase == PG_BATCH && !is_large;
     added = x->op == PG_DOT_TOTAL && !is_large ? add_pairs(l, group[k], to)
                                                : add_record(to, at_time(group[k], x->time));
   }
