@@ -28,8 +28,9 @@ from pygrad._lib import ffi, lib, text
 # Python's rounding, as in build_ffi.py.
 FLAGS = ["-march=native", "-ffp-contract=off", "-fno-builtin-pow", "-fno-math-errno"]
 FLAGS += ["-std=gnu11", "-fPIC", "-fvisibility=hidden", "-w"]
-# GCC takes longer for its -O2, and the code is no faster: it needs only what makes vectors of loops over lanes.
-GCC_FLAGS = ["-O1", "-ftree-loop-vectorize", "-ftree-slp-vectorize", "-fpeel-loops"]
+# GCC takes longer for its -O2, and the code is no faster: what matters besides -O1 is that loops over lanes and sums in
+# registers are unrolled.
+GCC_FLAGS = ["-O1", "-ftree-slp-vectorize", "-fpeel-loops", "-fno-predictive-commoning"]
 CLANG_FLAGS = ["-O2"]
 NO_COMPILER = (
     "backend='native' needs a C compiler, and there is neither $CC nor cc: install one (Debian, Ubuntu: apt install "
