@@ -66,12 +66,13 @@ class _FFI:
     def addressof(self, library: _Lib, function: str) -> Callable[..., int]: ...
 
 class _Lib:
+    pg_native_head: Any
 '''
 STUB_END = """
 ffi: _FFI
 lib: _Lib
 """
-INTEGERS = ["int", "unsigned", "size_t", "uint32_t", "uint64_t", "int64_t", "pg_id", "pg_made"]
+INTEGERS = ["int", "unsigned", "size_t", "uint32_t", "uint64_t", "int64_t", "uintptr_t", "pg_id", "pg_made"]
 RETURNED = {"void": "None", "bool": "bool", "double": "float", **dict.fromkeys(INTEGERS, "int")}
 PASSED = {"bool": "bool", "double": "Real", **dict.fromkeys(INTEGERS, "Integer")}
 

@@ -347,12 +347,12 @@ int pg_run_until(pg_routine *routine, size_t batch, double *const *arrays, int t
 /* About the largest batch for which a run takes less than so many ns on one thread. */
 double pg_long_batch(const pg_routine *routine, double ns);
 
-/* Native code: the text of C files, with \f between them, that compute what a routine for PG_NATIVE does. The caller
- * puts the text of native.h before each, compiles them, loads the result, and passes the function pygrad_run() to
- * pg_use_native() before it runs the routine, for whose life it keeps the code loaded. The text of native.h is
- * pygrad.native in Python. */
+/* Native code: the text of C files, with \f between them, that compute what a routine for PG_NATIVE does. The
+ * caller puts the text of native.h, pg_native_head in Python, before each, compiles them, and loads the result.
+ * It passes the address of the function pygrad_run() to pg_use_native() before it runs the routine, and keeps
+ * the code loaded as long as the routine lives. */
 char *pg_emit_native(const pg_routine *routine);
-void pg_use_native(pg_routine *routine, void (*run)(void));
+void pg_use_native(pg_routine *routine, uintptr_t run);
 
 /* Finds the first op that makes an infinity from finite numbers, or a nan from numbers, for one sample.
  * `inputs` are all inputs; if the gradient is searched, too, the cotangent follows. Sets *symbol to the op's,

@@ -103,8 +103,6 @@ static bool describe_arrays(pg_routine *r, const pg_program *p, size_t count, co
  * of whole arguments. The caller owns it. NULL if there is no memory. */
 static bool *batched_inputs(const pg_program *p, size_t count, const size_t *sizes, const bool *batched,
                             int wanted) {
-  const bool is_for_native = wanted & PG_NATIVE;
-  wanted &= ~PG_NATIVE;
   bool *of_inputs = pg_zeros(2 * (size_t)p->inputs, sizeof *of_inputs);
   size_t at = 0;
   for (size_t k = 0; of_inputs && k < (wanted & PG_TANGENTS ? 2 : 1) * count; k++) {

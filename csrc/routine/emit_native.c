@@ -7,10 +7,11 @@
  * number each, or in the batch within a loop over the vectors of a tile. Their results are local variables, and
  * are stored in their slots only if something reads them after the block. A larger loop is a block of its own.
  *
- * Where all numbers that a loop touches are one after the other in an array of the caller's, it uses that array.
- * So the shared arguments are not copied, nor are the results that are one for all samples: such a run of
- * numbers is "direct".
+ * Where all numbers that a loop touches are one after the other in an array of the caller's, it uses that
+ * array. So the shared arguments are not copied, nor are the results that are one for all samples: such a run
+ * of numbers is "direct".
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "routine/listing.h"
@@ -439,7 +440,7 @@ static void write_map(emitter *e, const entry *x, bool vectors) {
   load(e, binary ? b : PG_NO_SLOT, vectors);
   const uint32_t of_a = name_of(e, a), of_b = binary ? name_of(e, b) : 0, of_result = new_name(e, result_of(x));
   pg_print(e->out, "const %s v%u = %c_%s(v%u", vectors ? "vec" : "double", of_result,
-           !vectors           ? 's'
+           !vectors         ? 's'
            : is_long(l->op) ? 'x'
                             : 'v',
            NAMES[l->op], of_a);
@@ -530,8 +531,8 @@ static void write_totals(emitter *e, uint32_t begin, uint32_t end, bool declare)
     const uint32_t mark = declare ? PG_NO_REF - 1 : PG_NO_REF - 2;
     if (e->blocks[0][slot] != mark) { /* once for each total */
       e->blocks[0][slot] = mark;
-      pg_print(e->out, declare ? "vec t%u = v_splat(0);\n" : "totals[%u] += pg_add_lanes(t%u);\n", total_of(e, x),
-               total_of(e, x));
+      pg_print(e->out, declare ? "vec t%u = v_splat(0);\n" : "totals[%u] += pg_add_lanes(t%u);\n",
+               total_of(e, x), total_of(e, x));
     }
   }
 }

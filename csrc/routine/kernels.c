@@ -39,8 +39,8 @@ static double *slot_at(const pg_routine *r, pg_slot slot, double *shared, double
   return pg_is_batched(slot) ? batched + number * r->tile + sample : shared + number;
 }
 
-static double look_up(const pg_routine *r, const pg_slot *list, uint32_t size, double index, double *shared, double *batched,
-                      size_t sample) {
+static double look_up(const pg_routine *r, const pg_slot *list, uint32_t size, double index, double *shared,
+                      double *batched, size_t sample) {
   return index >= 0 && index < size ? *slot_at(r, list[(size_t)index], shared, batched, sample) : NAN;
 }
 
@@ -70,7 +70,8 @@ static void scatter(const pg_routine *r, const pg_loop *l, double *shared, doubl
   for (uint32_t t = 0; t < l->scatter.pairs; t++, pair += 2) {
     const double index = *slot_at(r, pair[0], shared, batched, sample);
     if (index >= 0 && index < size && list[(size_t)index] != PG_NO_SLOT) {
-      *slot_at(r, list[(size_t)index], shared, batched, sample) += *slot_at(r, pair[1], shared, batched, sample);
+      *slot_at(r, list[(size_t)index], shared, batched, sample) +=
+          *slot_at(r, pair[1], shared, batched, sample);
     }
   }
 }

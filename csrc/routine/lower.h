@@ -20,9 +20,9 @@
 
 /* What becomes of an instruction. */
 typedef struct {
-  uint8_t op;    /* that of its loop: its own, PG_DOT or PG_DOT_TOTAL. PG_NO_LOOP if nothing uses it, or if it
-                  * is computed within another one's loop. Leaves keep theirs, and have no loop. */
-  uint8_t phase; /* PG_PROLOGUE, ... */
+  uint8_t op;     /* that of its loop: its own, PG_DOT or PG_DOT_TOTAL. PG_NO_LOOP if nothing uses it, or if it
+                   * is computed within another one's loop. Leaves keep theirs, and have no loop. */
+  uint8_t phase;  /* PG_PROLOGUE, ... */
   bool is_single; /* native code: its loops have one result and one term each, wherever their slots are */
   uint16_t signature; /* the ops of its operands, which are the same for what one loop of the user's makes */
   uint32_t time;      /* of native code: see schedule.c */
@@ -77,7 +77,8 @@ bool pg_lower(pg_lowering *l, pg_routine *r);
 
 /* Gives the slots of dead values to others. False, and the routine is unchanged, if there is no memory. */
 bool pg_reuse_slots(pg_routine *r);
-/* Makes loops that follow each other, have at least so many results, and differ by even steps, rows of one loop. */
+/* Makes loops that follow each other, have at least so many results, and differ by even steps, rows of one
+ * loop. */
 void pg_merge_rows(pg_loops *loops, uint32_t results);
 
 static inline const pg_instruction *pg_instruction_of(const pg_lowering *l, pg_ref i) {

@@ -1,10 +1,10 @@
-/* native.h: what the C code that emit_native.c writes begins with. build_ffi.py puts the text of this file, and of
- * those that it includes, into pygrad.native, so that a user's compiler finds it without these files. The core
- * itself includes it nowhere but for the type pg_native_call.
+/* native.h: what the C code that emit_native.c writes begins with. build_ffi.py puts the text of this file, and
+ * of those that it includes, into pygrad.native, so that a user's compiler finds it without these files. The
+ * core itself includes it nowhere but for the type pg_native_call.
  *
- * In the code, s are the shared slots, b the batched ones. A number at a time is a double, a vector of samples at
- * a time a vec. Loops are macros or inline functions, of which the compiler makes special versions: their sizes
- * and steps are constants.
+ * In the code, s are the shared slots, b the batched ones. A number at a time is a double, a vector of samples
+ * at a time a vec. Loops are macros or inline functions, of which the compiler makes special versions: their
+ * sizes and steps are constants.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -73,7 +73,8 @@ PG_INLINE bool pg_is_stopped(const bool *stop) { return stop && __atomic_load_n(
 #define pg_maximum s_maximum
 #define pg_minimum s_minimum
 #define pg_share s_share
-#define PG_CALL(name, arguments, ...) PG_INLINE double name arguments { __VA_ARGS__ }
+#define PG_CALL(name, arguments, ...)                                                                          \
+  PG_INLINE double name arguments { __VA_ARGS__ }
 #define PG_FUNCTION(name, arguments, ...) PG_CALL(name, arguments, __VA_ARGS__)
 #include "functions.def"
 #define PG_UNARY(name, symbol, forward, adjoint_x)                                                             \
@@ -172,7 +173,8 @@ PG_INLINE void pg_dots_along(int count, ptrdiff_t terms, double *z, const double
 }
 
 /* One dot product in 8 sums that do not wait for each other: of vectors where the terms lie side by side. */
-PG_INLINE double pg_dot(ptrdiff_t terms, double init, const double *a, ptrdiff_t at, const double *b, ptrdiff_t bt) {
+PG_INLINE double pg_dot(ptrdiff_t terms, double init, const double *a, ptrdiff_t at, const double *b,
+                        ptrdiff_t bt) {
   const bool along = (at == 1 || at == 0) && (bt == 1 || bt == 0);
   ptrdiff_t t = 0;
   if (along && terms >= 8 * PG_LANES) {
@@ -211,6 +213,9 @@ PG_INLINE void pg_dots(ptrdiff_t n, ptrdiff_t rows, ptrdiff_t terms, double *z, 
     ptrdiff_t i = 0;
 #define PG_AT(x, step) ((x) + i * (step))
 #define PG_INIT (init ? init + i * init_i : init)
+    for (; across && PG_LANES == 8 && i + 8 * PG_LANES <= n; i += 8 * PG_LANES) {
+      pg_dots_across(8, terms, z + i, PG_INIT, init_i, PG_AT(a, ai), ai, at, PG_AT(b, bi), bi, bt);
+    }
     for (; across && i + 4 * PG_LANES <= n; i += 4 * PG_LANES) {
       pg_dots_across(4, terms, z + i, PG_INIT, init_i, PG_AT(a, ai), ai, at, PG_AT(b, bi), bi, bt);
     }
@@ -261,10 +266,10 @@ PG_INLINE vec pg_masked(ivec mask, vec x) { return (vec)(mask & (ivec)x); }
   }
 
 /* Dot products of `results` i, for so many vectors of samples. */
-PG_INLINE void pg_tile_dots_at(int results, int vectors, ptrdiff_t terms, ptrdiff_t tile, ptrdiff_t q, double *z,
-                               const double *init, ptrdiff_t init_i, bool init_batched, const double *a,
-                               ptrdiff_t ai, ptrdiff_t at, bool a_batched, const double *b, ptrdiff_t bi,
-                               ptrdiff_t bt, bool b_batched) {
+PG_INLINE void pg_tile_dots_at(int results, int vectors, ptrdiff_t terms, ptrdiff_t tile, ptrdiff_t q,
+                               double *z, const double *init, ptrdiff_t init_i, bool init_batched,
+                               const double *a, ptrdiff_t ai, ptrdiff_t at, bool a_batched, const double *b,
+                               ptrdiff_t bi, ptrdiff_t bt, bool b_batched) {
   vec sum[4][4];
   for (int i = 0; i < results; i++) {
     for (int k = 0; k < vectors; k++) {
@@ -286,10 +291,11 @@ PG_INLINE void pg_tile_dots_at(int results, int vectors, ptrdiff_t terms, ptrdif
   }
 }
 
-PG_INLINE void pg_tile_dots(ptrdiff_t n, ptrdiff_t rows, ptrdiff_t terms, ptrdiff_t tile, ptrdiff_t end, double *z,
-                            const double *init, ptrdiff_t init_i, ptrdiff_t init_j, bool init_batched,
-                            const double *a, ptrdiff_t ai, ptrdiff_t aj, ptrdiff_t at, bool a_batched,
-                            const double *b, ptrdiff_t bi, ptrdiff_t bj, ptrdiff_t bt, bool b_batched) {
+PG_INLINE void pg_tile_dots(ptrdiff_t n, ptrdiff_t rows, ptrdiff_t terms, ptrdiff_t tile, ptrdiff_t end,
+                            double *z, const double *init, ptrdiff_t init_i, ptrdiff_t init_j,
+                            bool init_batched, const double *a, ptrdiff_t ai, ptrdiff_t aj, ptrdiff_t at,
+                            bool a_batched, const double *b, ptrdiff_t bi, ptrdiff_t bj, ptrdiff_t bt,
+                            bool b_batched) {
   enum { AT_ONCE = PG_LANES == 8 ? 4 : 2 }; /* so many times 4 sums fit into the registers */
   const int vectors = tile < 4 * PG_LANES ? (int)(tile / PG_LANES) : 4;
   for (ptrdiff_t j = 0; j < rows; j++, z += n * tile, a += aj, b += bj, init = init ? init + init_j : init) {
@@ -302,8 +308,8 @@ PG_INLINE void pg_tile_dots(ptrdiff_t n, ptrdiff_t rows, ptrdiff_t terms, ptrdif
     }
     for (; i < n; i++) {
       for (ptrdiff_t q = 0; q < end; q += vectors * PG_LANES) {
-        pg_tile_dots_at(1, vectors, terms, tile, q, z + i * tile, init ? init + i * init_i : init, init_i, init_batched,
-                        a + i * ai, ai, at, a_batched, b + i * bi, bi, bt, b_batched);
+        pg_tile_dots_at(1, vectors, terms, tile, q, z + i * tile, init ? init + i * init_i : init, init_i,
+                        init_batched, a + i * ai, ai, at, a_batched, b + i * bi, bi, bt, b_batched);
       }
     }
   }
@@ -342,10 +348,12 @@ PG_INLINE void pg_tile_totals(ptrdiff_t n, ptrdiff_t rows, ptrdiff_t terms, ptrd
   for (ptrdiff_t j = 0; j < rows; j++, totals += n, a += aj, b += bj) {
     ptrdiff_t i = 0;
     for (; i + 8 <= n; i += 8) {
-      pg_tile_totals_at(8, terms, samples, totals + i, a + i * ai, ai, at, a_batched, b + i * bi, bi, bt, b_batched);
+      pg_tile_totals_at(8, terms, samples, totals + i, a + i * ai, ai, at, a_batched, b + i * bi, bi, bt,
+                        b_batched);
     }
     for (; i < n; i++) {
-      pg_tile_totals_at(1, terms, samples, totals + i, a + i * ai, ai, at, a_batched, b + i * bi, bi, bt, b_batched);
+      pg_tile_totals_at(1, terms, samples, totals + i, a + i * ai, ai, at, a_batched, b + i * bi, bi, bt,
+                        b_batched);
     }
   }
 }

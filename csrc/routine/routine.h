@@ -4,7 +4,8 @@
  * Values live in slots. There are two kinds, each numbered from 0:
  *
  *   a shared slot    one number, the same for all samples
- *   a batched slot   one number for each sample of the tile that is worked on: PG_TILE, or in native code `tile`
+ *   a batched slot   one number for each sample of the tile that is worked on: PG_TILE, or in native code
+ * `tile`
  *
  * A routine's instructions are loops over slots: over rows j, over the results i of a row, over the terms t of
  * a sum. An operand has the slot for i = j = t = 0, and a step for each index: how many slots further it is for
@@ -33,7 +34,7 @@
 #include "routine/native_call.h"
 
 enum {
-  PG_TILE = 64,       /* samples that are worked on at a time; in native code, at most */
+  PG_TILE = 64, /* samples that are worked on at a time; in native code, at most */
   PG_LEAST_TILE = 16,
   PG_MAX_CHUNKS = 16, /* a batch is added up in at most so many partial sums, whatever the number of threads */
   PG_ALIGNED = 8      /* buffers begin at multiples of so many slots, where vectors are fastest */
@@ -142,8 +143,8 @@ struct pg_routine {
   size_t argument_count, result_count;
   pg_id *parameters;
   uint32_t parameter_count;
-  uint32_t cotangent;      /* which input it is; PG_NO_REF where there is none */
-  bool is_for_native;      /* for native code; and that, once there is some: */
+  uint32_t cotangent; /* which input it is; PG_NO_REF where there is none */
+  bool is_for_native; /* for native code; and that, once there is some: */
   pg_native_code *native;
   _Atomic(double *) spare; /* the memory of an earlier run, for the next one; or NULL */
 };

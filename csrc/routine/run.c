@@ -264,7 +264,7 @@ int pg_run_until(pg_routine *r, size_t batch, double *const *arrays, int threads
   return !live ? PG_STALE : pg_is_stopped(stop) ? PG_STOPPED : PG_OK;
 }
 
-void pg_use_native(pg_routine *r, void (*run)(void)) { r->native = (pg_native_code *)run; }
+void pg_use_native(pg_routine *r, uintptr_t run) { r->native = (pg_native_code *)run; }
 
 int pg_run(pg_routine *r, size_t batch, double *const *arrays, int threads) {
   return pg_run_until(r, batch, arrays, threads, NULL);

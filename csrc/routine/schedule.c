@@ -8,8 +8,8 @@
  * This order keeps values alive for long. Native code, which runs small loops as single statements, gains from
  * another one in the batch: that of the program, in which values are used soon after they are computed. Only
  * groups of like instructions of one level that are large stay together, at the time when the last of them is
- * computed. So an instruction's time is its number in the program, or its group's; or that of the latest operand, if
- * that is later. The pairs of a total are added one by one, each when its factors are known.
+ * computed. So an instruction's time is its number in the program, or its group's; or that of the latest
+ * operand, if that is later. The pairs of a total are added one by one, each when its factors are known.
  */
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
-/* vector_ops.h: the functions that the op tables call, for vectors: for the kernels and for native code. All that it
- * defines is static. Before including this file, define what vmath.h asks for.
+/* vector_ops.h: the functions that the op tables call, for vectors: for the kernels and for native code. All
+ * that it defines is static. Before including this file, define what vmath.h asks for.
  */
 #include <stddef.h>
 #include <string.h>

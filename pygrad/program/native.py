@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
-from pygrad._lib import ffi, lib, text
+from pygrad._lib import lib, text
 
 # Python's rounding, as in build_ffi.py.
 FLAGS = ["-march=native", "-ffp-contract=off", "-fno-builtin-pow", "-fno-math-errno"]
@@ -46,7 +46,7 @@ _ENTRY = re.compile(rf"[0-9a-f]{{{_DIGEST}}}-[0-9a-f]{{{_DIGEST}}}\.so")
 class Code(NamedTuple):
     """A loaded function: its address, and what keeps it loaded."""
 
-    address: Any
+    address: int
     library: Any
 
 
@@ -185,8 +185,7 @@ def load(source: str, name: str) -> Code:
 def _opened(path: Path) -> Code:
     loader = _loader()
     library = loader.dlopen(str(path), loader.RTLD_NOW)
-    address = int(loader.cast("uintptr_t", loader.addressof(library, "pygrad_run")))
-    return Code(ffi.cast("void(*)(void)", address), library)
+    return Code(int(loader.cast("uintptr_t", loader.addressof(library, "pygrad_run"))), library)
 
 
 @functools.lru_cache(None)
@@ -220,26 +219,27 @@ def _compile(folder: Path, key: str, command: list[str], head: str, parts: list[
 
 def _run_all(commands: list[list[str]], work: Path, key: str, done: Callable[[], None]) -> None:
     """Run commands, as many at a time as there are processors."""
-    waiting, running = list(reversed(commands)), []
+    waiting = list(reversed(commands))
+    running: list[tuple[list[str], Path, subprocess.Popen[bytes]]] = []
     try:
         while waiting or running:
             while waiting and len(running) < _processors():
-                command = waiting.pop()
-                errors = (work / "errors").open("w+b") if len(commands) == 1 else tempfile.TemporaryFile(dir=work)
-                running.append((command, errors, subprocess.Popen(command, cwd=work, stdout=errors, stderr=errors)))
-            command, errors, process = running[0]
-            status = process.wait()
+                running.append(_start(waiting.pop(), work, len(waiting)))
+            command, messages, process = running[0]
+            if process.wait():
+                _fail(command, messages.read_text(errors="replace"), work, key)
             del running[0]
-            with errors:
-                if status:
-                    errors.seek(0)
-                    _fail(command, errors.read().decode(errors="replace"), work, key)
             done()
     finally:
-        for _, errors, process in running:
+        for _, _, process in running:
             process.kill()
             process.wait()
-            errors.close()
+
+
+def _start(command: list[str], work: Path, number: int) -> tuple[list[str], Path, subprocess.Popen[bytes]]:
+    messages = work / f"{number}.log"
+    with messages.open("wb") as file:
+        return command, messages, subprocess.Popen(command, cwd=work, stdout=file, stderr=file)
 
 
 def _fail(command: list[str], message: str, work: Path, key: str) -> None:

@@ -1,4 +1,4 @@
-"""Native code: it computes what the kernels do, and its cache is safe. `make test-native` runs all tests of programs."""
+"""Native code computes what the kernels do, and its cache is safe. `make test-native` runs the tests of programs."""
 
 import contextlib
 import copy
@@ -136,7 +136,9 @@ def test_it_gives_what_the_kernels_give(name, batch):
 
 
 def test_hessians_and_products_with_them_are_the_kernels():
-    f, g = (pygrad.compile(lambda x: (x[0] * x[1]).sin() * x.sum(), np.ones(3), backend=b) for b in native_and_kernels())
+    f, g = (
+        pygrad.compile(lambda x: (x[0] * x[1]).sin() * x.sum(), np.ones(3), backend=b) for b in native_and_kernels()
+    )
     x, v = np.array([0.3, -0.4, 2.0]), np.ones((5, 3))
     np.testing.assert_allclose(f.hessian(x)[0][0], g.hessian(x)[0][0], rtol=1e-12)
     np.testing.assert_allclose(f.hvp([x], [v])[0], g.hvp([x], [v])[0], rtol=1e-12)
@@ -230,10 +232,12 @@ def test_without_a_compiler_native_is_refused_and_auto_means_kernels(cache, monk
 
 def test_an_error_of_the_compiler_shows_its_first_lines_and_the_file_it_keeps(cache, monkeypatch, tmp_path):
     script = tmp_path / "cc"
-    script.write_text('#!/bin/sh\ncase "$*" in *-dM*) exit 0;; esac\nfor i in 1 2 3 4 5 6 7; do echo "line $i" >&2; done\nexit 1\n')
+    lines = "for i in 1 2 3 4 5 6 7; do echo line $i >&2; done"
+    script.write_text(f'#!/bin/sh\ncase "$*" in *-dM*) exit 0;; esac\n{lines}\nexit 1\n')
     script.chmod(0o755)
     monkeypatch.setenv("CC", str(script))
-    with pytest.raises(RuntimeError, match=r"(?s)the C compiler failed: .*line 1\n.*line 5\n\.\.\.\n.*kept as") as raised:
+    shown = r"(?s)the C compiler failed: .*line 1\n.*line 5\n\.\.\.\n.*kept as"
+    with pytest.raises(RuntimeError, match=shown) as raised:
         square()(1.0)
     (kept,) = cache.glob("failed-*.c")
     assert str(kept) in str(raised.value)
@@ -335,7 +339,11 @@ def test_processes_may_share_a_cache(cache):
 
 def test_ctrl_c_while_compiling_leaves_nothing_behind(cache):
     chain = "functools.reduce(lambda y, k: (y * k).sin(), range(20000), x)"
-    code = f"import functools, pygrad\nf = pygrad.compile(lambda x: {chain}, 1.0, backend='native')\nprint('now', flush=True)\nf(1.0)"
+    code = f"""if True:
+        import functools, pygrad
+        f = pygrad.compile(lambda x: {chain}, 1.0, backend="native")
+        print("now", flush=True)
+        f(1.0)"""
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "now\n"
     deadline = time.monotonic() + 30

@@ -7,6 +7,7 @@ their normal random numbers are multiplied by a matrix.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from pygrad.bench import scalars
 from pygrad.bench.arrays import PygradArray
 from pygrad.bench.engines import BACKENDS
 from pygrad.bench.limit import library, pointer
-from pygrad.bench.work import Factory, Work, Workload, each
+from pygrad.bench.work import Work, Workload, each
 
 STOCKS, DAYS, PERIODS = 8, 126, 12
 DT = 1 / 252
@@ -69,8 +70,8 @@ def on_scalars(engine: str, basket: Basket) -> Work:
     def mean(ops: Any, *numbers: Any) -> Any:
         ends = np.cumsum(sizes).tolist()
         spots, (rate,), *tables = (list(numbers[end - size : end]) for end, size in zip(ends, sizes))
-        rows = [[table[i : i + STOCKS] for i in range(0, len(table), STOCKS)] for table in tables]
-        return sum(payoff(ops, spots, rate, *rows, path) for path in paths) * (1 / len(paths))
+        levels, skews, matrix = ([table[i : i + STOCKS] for i in range(0, len(table), STOCKS)] for table in tables)
+        return sum(payoff(ops, spots, rate, levels, skews, matrix, path) for path in paths) * (1 / len(paths))
 
     spots, levels, skews, matrix, _ = basket
     numbers = [*spots, RATE, *levels.ravel(), *skews.ravel(), *matrix.ravel()]
@@ -108,7 +109,7 @@ WORKLOAD = Workload(
     PATHS,
     {
         **each(["reference", "value"], on_scalars),
-        **{engine: (lambda basket, backend=backend: compiled(backend, basket)) for engine, backend in BACKENDS.items()},
+        **{engine: functools.partial(compiled, backend) for engine, backend in BACKENDS.items()},
         "c-value": value_in_c,
     },
     check_size=FEW,
