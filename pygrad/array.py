@@ -819,7 +819,7 @@ def built(status: int, out: Ids, what: Callable[[int], str], *operands: Any) -> 
 
     `what` names the op of the element at which it failed; `operands` are pinned where that is needed (PG_SOME_PINNED).
     """
-    if status in (lib.PG_NO_MEMORY, lib.PG_STALE):
+    if status in (lib.PG_NO_MEMORY, lib.PG_STALE, lib.PG_ESCAPED):
         raise error(status, f"an Array of shape {out.shape}")
     if status < 0:
         at = int(out.flat[0])

@@ -173,6 +173,11 @@ class Value(Handle):
     def __float__(self) -> float:
         return self.data
 
+    def __bool__(self) -> bool:  # true like micrograd's, which has no such method; a trace notes the question
+        if lib.pg_flags_of(self._id) & lib.PG_TRACED:
+            _get_data(self._id)
+        return True
+
     def __int__(self) -> int:
         return int(self.data)
 

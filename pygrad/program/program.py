@@ -47,7 +47,8 @@ def compile(fn: Callable[..., Any], *example_args: Any, threads: int = 1, check_
     -------
     Program
         to be called like the function. Leaves that existed before, such as the weights of a model, are its parameters,
-        whose data it reads at each call. Leaves that the function makes are constants.
+        whose data it reads at each call. Leaves that the function makes are constants. What it makes cannot be used
+        after compile() has returned, only shown: such Values and Arrays have the numbers of the example.
 
     Raises
     ------
@@ -56,7 +57,7 @@ def compile(fn: Callable[..., Any], *example_args: Any, threads: int = 1, check_
     ValueError
         if `threads` is not between 1 and 2**31 - 1
     RuntimeError
-        if a function that is being compiled calls compile()
+        if a function that is being compiled calls compile(), or uses a Value or Array that another such function made
     MemoryError
         if there is not enough memory
     Exception
@@ -65,8 +66,8 @@ def compile(fn: Callable[..., Any], *example_args: Any, threads: int = 1, check_
     Warns
     -----
     TraceWarning
-        if the function reads the `data` or `grad` of Values that depend on its arguments or that it made, compares such
-        Values, or sets their `data`
+        if the function reads the `data` or `grad` of Values, compares Values, sets their `data`, or asks whether one
+        that it made is true
 
     Examples
     --------
@@ -83,8 +84,8 @@ def compile(fn: Callable[..., Any], *example_args: Any, threads: int = 1, check_
     program = Program(recorded, threads, check_finite)
     if reads:
         warnings.warn(
-            f"{recorded.name}() read or set the numbers of {reads:,} traced Values; in the Program, those that it read "
-            "are constants, and it sets none",
+            f"{recorded.name}() read or set numbers of Values {reads:,} times, or asked whether a Value is true; in "
+            "the Program, the numbers that it read are constants, and it sets none",
             TraceWarning,
             stacklevel=2,
         )
