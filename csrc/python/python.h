@@ -159,6 +159,8 @@ PyObject *pg_python_set_in_c_order(PyObject *module, PyObject *function);
 /* models.c: call_mlp(address of a pg_mlp, neurons, results, parameters, x): the Values that a model makes of a
  * list or tuple x; None if an input is neither a Value of the type nor a float or int; or a status below 0. */
 pg_python_function pg_python_call_mlp;
+/* The twin of _holds_only_numbers in pygrad/_parameters.py. */
+PyObject *pg_python_holds_only_numbers(PyObject *module, PyObject *x);
 
 /* backward.c: the backward pass -------------------------------------------------------------------------- */
 
