@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import warnings
 from collections.abc import Sequence
@@ -461,8 +462,11 @@ class Program:
     def _saved(self) -> files.Saved:
         return files.Saved(self._recorded, self.threads, self.check_finite)
 
+    def __copy__(self) -> Program:
+        return copy.deepcopy(self)  # copy.copy would share the parameters
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (type(self), files.dumps(self._saved()))
+        return _unpickled, (type(self), files.dumps(self._saved()), self.parameters)
 
     def to_c(self, path: PathLike, name: str | None = None) -> None:
         r"""Write a C file that computes what a call for one sample does, and the gradient if the result is one Value.
@@ -520,9 +524,9 @@ class Program:
         return f"<Program of {self._recorded.name}: {re.sub(r'[0-9]+', lambda n: f'{int(n[0]):,}', counts)}>"
 
 
-def _unpickled(cls: type[Program], data: bytes) -> Program:
-    """The Program of a pickle, which names this function."""
-    return cls(*files.loads(data))
+def _unpickled(cls: type[Program], data: bytes, parameters: Array | None = None) -> Program:
+    """The Program of a pickle, which names this function; older ones have no parameters but those in the data."""
+    return cls(*files.loads(data, parameters))
 
 
 def _cotangent(x: npt.ArrayLike) -> tuple[Numbers, bool]:
