@@ -70,6 +70,7 @@ typedef struct {
   PyObject *in_c_order;           /* numpy.ascontiguousarray */
   PyObject *array_struct;         /* the name of that attribute */
   PyTypeObject *holder_type;      /* what holds the nodes of an Array */
+  struct holder *runs;            /* those of leaves, in a list: see arrays.c */
   int64_t test_objects;           /* objects that are still allocated before that fails; below 0: it does not */
   int64_t interpreter;            /* the one that has the module */
   pg_rare **rares;                /* by index; a free entry is the next free index, times 2, plus 1 */
@@ -166,6 +167,8 @@ pg_python_function pg_python_map_unary, pg_python_map_binary, pg_python_map_numb
     pg_python_hold_all;
 /* holder(ids, leaves): what holds nodes; it takes over one hold of each. Without memory these are released. */
 pg_python_function pg_python_holder;
+/* The holder of leaves that has this one; None if there is none. */
+PyObject *pg_python_run_of(PyObject *module, PyObject *id);
 /* For these: numpy.ascontiguousarray. */
 PyObject *pg_python_set_in_c_order(PyObject *module, PyObject *function);
 

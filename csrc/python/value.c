@@ -237,6 +237,21 @@ static PyObject *divide(PyObject *a, PyObject *b) {
 /* A subclass may have another `data`, and so may this type once someone has assigned one. */
 static PyObject *as_float(PyObject *a) { return PyObject_GetAttr(a, P->data); }
 
+/* See pg_note_read: its numbers are used outside the graph. */
+static void note_read(pg_id id) {
+  if (pg_is_traced()) {
+    pg_note_read(pg_flags_of(id));
+  }
+}
+
+/* True like micrograd's; a trace notes the question. */
+static int truth(PyObject *self) {
+  if (pg_is_traced() && pg_flags_of(pg_value_id(self)) & PG_TRACED) {
+    note_read(pg_value_id(self));
+  }
+  return 1;
+}
+
 /* The methods of the op table ---------------------------------------------------------------------------- */
 
 /* Their names, in small letters, once the type was made. */
@@ -319,13 +334,6 @@ RACE static double read_number(const double *number) {
 }
 
 RACE static void write_number(double *number, double y) { __atomic_store(number, &y, __ATOMIC_RELAXED); }
-
-/* See pg_note_read: its numbers are used outside the graph. */
-static void note_read(pg_id id) {
-  if (__builtin_expect(pg_trace_flag(), 0)) {
-    pg_note_read(pg_flags_of(id));
-  }
-}
 
 static PyObject *get_number(PyObject *self, size_t offset) {
   const pg_id id = pg_value_id(self);
@@ -622,6 +630,7 @@ static PyType_Slot SLOTS[] = {
     {Py_nb_true_divide, FUNCTION(divide)},
     {Py_nb_absolute, FUNCTION(absolute)},
     {Py_nb_float, FUNCTION(as_float)},
+    {Py_nb_bool, FUNCTION(truth)},
     {Py_tp_methods, pg_the_python.methods},
     {Py_tp_doc, NULL}, /* filled in */
     {0, NULL},
