@@ -7,7 +7,7 @@
 /* Makes an interior node, held by a handle; pinned if an operand is. The operands (a: 0 if there are none) must
  * be live. */
 static pg_made make(int op, double data, pg_id a, pg_id b, int flags) {
-  flags |= PG_HELD | PG_INTERIOR;
+  flags |= PG_HELD | (pg_is_swept(op) ? PG_INTERIOR : 0);
   if (a) { /* else there may be no arena yet */
     flags |= (pg_node_at(a)->flags | pg_node_at(b)->flags) & PG_PINNED;
   }
@@ -180,7 +180,7 @@ int pg_set_grad(pg_id id, double grad) {
   pg_lock();
   bool live = pg_is_live(id);
   if (live) {
-    pg_node_at(id)->grad = grad;
+    pg_assign_grad(pg_node_at(id), grad);
   }
   pg_unlock();
   return live ? PG_OK : PG_STALE;

@@ -320,6 +320,13 @@ RACE static double read_number(const double *number) {
 
 RACE static void write_number(double *number, double y) { __atomic_store(number, &y, __ATOMIC_RELAXED); }
 
+/* As pg_assign_grad(). */
+RACE static void note_assigned(pg_node *n) {
+  if (!(n->flags & PG_INTERIOR)) {
+    n->mark = 0;
+  }
+}
+
 /* See pg_note_read: its numbers are used outside the graph. */
 static void note_read(pg_id id) {
   if (__builtin_expect(pg_trace_flag(), 0)) {
@@ -380,6 +387,7 @@ static int set_grad(PyObject *self, PyObject *to, void *unused) {
     return set_otherwise(self, "grad", to);
   }
   write_field(id, offsetof(pg_node, grad), y);
+  note_assigned(pg_node_at(id));
   return 0;
 }
 
