@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections.abc import Set, Sized
 from typing import Any, Callable, TypeVar
 
 import numpy as np
@@ -53,6 +54,20 @@ for _name in [*_EDITS, "__delitem__", "__iadd__", "__imul__", "__setitem__"]:
     setattr(WatchedList, _name, _noted(_name))
 
 
+def inputs(x: Any, n: int) -> Any:
+    """The inputs of a neuron with n weights: as many, in order. TypeError or ValueError for anything else."""
+    if isinstance(x, Set):
+        raise TypeError(f"the inputs of a neuron have an order, but a {type(x).__name__!r} has none: pass a list")
+    x = x if isinstance(x, Sized) else list(x)
+    shape = getattr(x, "shape", None) or (len(x),)
+    if shape != (n,):
+        given = len(x) if len(shape) == 1 else f"an array of shape {tuple(shape)}"
+        raise ValueError(
+            f"a neuron takes one input for each weight, {n}, not {given}: for many samples, [model(x) for x in X]"
+        )
+    return x
+
+
 # Calls ------------------------------------------------------------------------------------------------------------
 
 # What each of these is a list of, and where.
@@ -85,8 +100,8 @@ class _Plan:
 
     Lists that replaced watched ones are compared with what they were, element by element, by identity.
 
-    There are no `neurons` unless the module is a plain stack of layers: no __call__ overridden, all weights Values, and
-    more than one neuron in each inner layer, as the result of one neuron is not a list.
+    There are no `neurons` unless the module is a plain stack of layers: no __call__ overridden, all weights Values, a
+    weight for each input, and more than one neuron in each inner layer, as the result of one neuron is not a list.
     """
 
     def __init__(self, module: Any, kind: str) -> None:
@@ -98,7 +113,7 @@ class _Plan:
         self.inputs: list[int] = []
         layers = self._layers(module, kind)
         neurons = [n for layer in layers for n in layer]
-        if neurons and all(len(layer) > 1 for layer in layers[:-1]) and all(map(self._add, neurons)):
+        if neurons and all(map(self._add, neurons)) and self._fit([len(layer) for layer in layers]):
             self.neurons, self.width = len(neurons), len(layers[-1])
             self.arrays = [  # `mlp` has only their addresses
                 ffi.new("uint32_t[]", [len(layer) for layer in layers]),
@@ -119,6 +134,11 @@ class _Plan:
         return not self.unwatched or all(
             len(items) == len(before) and all(map(operator.is_, items, before)) for items, before in self.unwatched
         )
+
+    def _fit(self, widths: list[int]) -> bool:
+        """Whether each neuron has a weight for each result of the layer before, all in the first have as many."""
+        needed = [n for n, width in zip([self.inputs[0], *widths], widths) for _ in range(width)]
+        return min(widths[:-1], default=2) > 1 and self.inputs == needed
 
     def _layers(self, module: Any, kind: str) -> list[list[Any]]:
         """The neurons of each layer; none if a __call__ is overridden or a part is something else."""
@@ -159,7 +179,7 @@ class _Plan:
         return bool(now) and all(type(p) is Value for p in (*now, b))
 
     def __call__(self, x: Any) -> list[Value] | None:
-        """The results for one sample x; None if an input is neither a Value nor a number.
+        """The results for one sample x; None if an input is neither a Value nor a number, or their number is wrong.
 
         The C type of Value does this for lists and tuples of Values, floats and ints.
         """
@@ -180,7 +200,7 @@ class _Plan:
             if not all(xi._id if type(xi) is Value else is_number(xi) for xi in x):
                 return None
             numbers = [0.0 if type(xi) is Value else float(xi) for xi in x]
-        if not x:
+        if len(x) != self.inputs[0]:
             return None
         out = ffi.new("pg_id[]", self.neurons)
         status = check(lib.pg_mlp_forward(self.mlp, len(ids), ids, numbers, out), "a model's call")

@@ -19,6 +19,7 @@ from pygrad._handles import Handle, init_custom, init_leaf, labels, operands, re
 from pygrad._lib import check, lib
 from pygrad._numbers import Number, is_number, refuse_masked, to_float, to_python
 from pygrad._ops import define_ops, op, value_op
+from pygrad._runs import place_of, value_at
 from pygrad._sweep import backward_from, backward_step
 
 _NO_CHILDREN: tuple[Value, ...] = ()
@@ -172,6 +173,11 @@ class Value(Handle):
 
     def __float__(self) -> float:
         return self.data
+
+    def __bool__(self) -> bool:  # true like micrograd's, which has no such method; a trace notes the question
+        if lib.pg_flags_of(self._id) & lib.PG_TRACED:
+            _get_data(self._id)
+        return True
 
     def __int__(self) -> int:
         return int(self.data)
@@ -353,13 +359,17 @@ class Value(Handle):
     def __hash__(self) -> int:
         return hash(self._id)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        if self._prev or hasattr(self, "_closure"):
-            raise TypeError(
-                f"only a leaf can be pickled or copied, but {self._op!r} made this Value: "
-                "copy Value(v.data), or the leaves it was computed from"
-            )
-        return _leaf_again, (type(self), self.data, self.grad, self._op, self.label), getattr(self, "__dict__", None)
+    def __copy__(self) -> Value:
+        make, args, attributes = _alone(self)
+        copied: Value = make(*args)
+        if attributes:
+            vars(copied).update(attributes)
+        return copied
+
+    def __reduce__(self) -> tuple[Any, ...]:  # what pickle and copy.deepcopy make it of: see _runs
+        alone = _alone(self)
+        place = place_of(self._id)
+        return alone if place is None else (_element_again, (*place, self.data, self.grad, self.label), alone[-1])
 
 
 def _refuse_floor(symbol: str, value: Value, other: object) -> Any:
@@ -385,12 +395,32 @@ def _own_step(value: Value) -> None:
     backward_step(value._id)
 
 
+def _alone(value: Value) -> tuple[Any, ...]:
+    """What a copy of a leaf is made of: a function, its arguments, and attributes."""
+    if value._prev or hasattr(value, "_closure"):
+        raise TypeError(
+            f"only a leaf can be pickled or copied, but {value._op!r} made this Value: "
+            "copy Value(v.data), or the leaves it was computed from"
+        )
+    args = type(value), value.data, value.grad, value._op, value.label
+    return _leaf_again, args, getattr(value, "__dict__", None)
+
+
 def _leaf_again(cls: type[Value], data: float, grad: float, op: str, label: str) -> Value:
     """What pickle and copy call."""
     leaf = cls.__new__(cls)
     Value.__init__(leaf, data, (), op, label)
     leaf.grad = grad
     return leaf
+
+
+def _element_again(run: Any, place: int, data: float, grad: float, label: str) -> Value:
+    """The same for an element of an Array."""
+    element: Value = value_at(run, place)
+    element.data, element.grad = data, grad
+    if label:
+        element.label = label
+    return element
 
 
 define_ops(Value, value_op(Value))

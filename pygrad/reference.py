@@ -305,6 +305,9 @@ class Neuron(Module):
         self.nonlin = nonlin
 
     def __call__(self, x: Sequence[Any]) -> Value:
+        x = list(x)
+        if len(x) != len(self.w):
+            raise ValueError(f"a neuron takes one input for each weight, {len(self.w)}, not {len(x)}")
         act = sum((wi * xi for wi, xi in zip(self.w, x)), self.b)
         return act.relu() if self.nonlin else act
 

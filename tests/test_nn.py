@@ -1,10 +1,13 @@
 """`pygrad.nn` behaves as micrograd's nn: the same weights for a seed, the same graph, the same training."""
 
 import abc
+import collections
 import copy
+import dataclasses
 import gc
 import pickle
 import random
+import types
 from unittest import mock
 
 import micrograd.nn
@@ -80,7 +83,7 @@ def both(make):
 
 def agree(ours, theirs, inputs=(0.5, -1.5, 2.0)):
     """Both models give the same graphs, bits and gradients, for Values, for numbers and for a mixture."""
-    for mix in ([1, 1, 1], [0, 0, 0], [1, 0, 1]):
+    for mix in ([1] * 5, [0] * 5, [1, 0, 1, 0, 1]):
         results = []
         for model, V in ((ours, Value), (theirs, reference.Value)):
             x = [V(number) if as_value else number for number, as_value in zip(inputs, mix)]
@@ -99,7 +102,7 @@ SIZES = [(3, [4, 4, 1]), (3, [2]), (3, [1]), (1, [3, 2]), (2, [5, 1]), (5, [2, 3
 
 @pytest.mark.parametrize(("nin", "nouts"), SIZES)
 def test_a_model_s_call_builds_the_reference_s_graph(nin, nouts):
-    agree(*both(lambda m: m.MLP(nin, nouts)))
+    agree(*both(lambda m: m.MLP(nin, nouts)), inputs=[0.5, -1.5, 2.0, 0.0, 3.5][:nin])
 
 
 @pytest.mark.parametrize("nonlin", [True, False])
@@ -120,15 +123,12 @@ EDITS = {
         model.layers[1].neurons[0].w.__setitem__(0, model.layers[0].neurons[0].w[0])
     ),
     "all weights": lambda m, model: setattr(model.layers[0].neurons[0], "w", [V(m, 1.0), V(m, 2.0), V(m, 3.0)]),
-    "fewer weights": lambda m, model: setattr(model.layers[0].neurons[0], "w", [V(m, 1.0)]),
-    "no weights": lambda m, model: model.layers[0].neurons[2].w.clear(),
     "a number as a weight": lambda m, model: model.layers[0].neurons[1].w.__setitem__(0, 2.5),
     "a number as a bias": lambda m, model: setattr(model.layers[0].neurons[1], "b", 2.5),
-    "one more weight": lambda m, model: model.layers[1].neurons[0].w.append(V(m, 4.0)),
     "linear": lambda m, model: setattr(model.layers[0].neurons[3], "nonlin", False),
-    "a layer": lambda m, model: model.layers.__setitem__(1, m.Layer(4, 3)),
+    "a layer": lambda m, model: model.layers.__setitem__(1, m.Layer(4, 4)),
     "a layer less": lambda m, model: model.layers.pop(),
-    "a layer more": lambda m, model: model.layers.append(m.Layer(4, 2)),
+    "a layer more": lambda m, model: model.layers.append(m.Layer(2, 3)),
     "all layers": lambda m, model: setattr(model, "layers", [m.Layer(3, 2), m.Layer(2, 2)]),
     "a neuron": lambda m, model: model.layers[0].neurons.__setitem__(0, m.Neuron(3, nonlin=False)),
     "the order of neurons": lambda m, model: model.layers[0].neurons.reverse(),
@@ -146,6 +146,26 @@ def test_a_replaced_part_is_used_from_the_next_call(edit):
         return model
 
     agree(*both(changed))
+
+
+MISFITS = {
+    "fewer weights": lambda m, model: setattr(model.layers[0].neurons[0], "w", [V(m, 1.0)]),
+    "no weights": lambda m, model: model.layers[0].neurons[2].w.clear(),
+    "one more weight": lambda m, model: model.layers[1].neurons[0].w.append(V(m, 4.0)),
+    "more weights in each neuron": lambda m, model: [n.w.append(V(m, 4.0)) for n in model.layers[0].neurons],
+    "a layer": lambda m, model: model.layers.__setitem__(1, m.Layer(4, 3)),
+    "a layer more": lambda m, model: model.layers.append(m.Layer(4, 2)),
+}
+
+
+@pytest.mark.parametrize("edit", MISFITS)
+@pytest.mark.parametrize("module", [nn, reference])
+def test_a_part_of_another_size_is_refused_at_the_next_call(module, edit):
+    model = module.MLP(3, [4, 4, 2])
+    model([1.0, 2.0, 3.0])
+    MISFITS[edit](module, model)
+    with pytest.raises(ValueError, match="one input for each weight"):
+        model([1.0, 2.0, 3.0])
 
 
 def test_an_edit_of_a_replaced_list_is_used_from_the_next_call():
@@ -202,15 +222,108 @@ def test_a_subclass_with_another_nonlinearity_works_as_in_micrograd():
     agree(*both(model))
 
 
+KINDS = {
+    "a list": list,
+    "a tuple": tuple,
+    "a range": lambda v: range(1, 4),
+    "an ndarray": np.array,
+    "a strided ndarray": lambda v: np.repeat(v, 2)[::2],
+    "an Array": pygrad.array,
+    "Values": lambda v: [Value(x) for x in v],
+    "an array of objects": lambda v: np.array([Value(x) for x in v]),
+    "an iterator": iter,
+    "a generator": lambda v: (x for x in v),
+    "a map": lambda v: map(Value, v),
+    "a deque": collections.deque,
+    "the values of a dict": lambda v: dict(enumerate(v)).values(),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("make", [lambda m: m.Neuron(3), lambda m: m.Layer(3, 2), lambda m: m.MLP(3, [4, 1])])
+def test_inputs_may_be_of_any_kind_in_order(make, kind):
+    ours, theirs = both(make)
+    ours.parameters()[0].data = theirs.parameters()[0].data = 2.0
+    x = [1.0, 2.0, 3.0]
+    expected, out = theirs(x), ours(KINDS[kind](x))
+    assert [v.data for v in np.ravel(out)] == [v.data for v in np.ravel(expected)]
+
+
+# Inputs that are not one sample: micrograd ignores the rest, or takes rows for features.
+NO_SAMPLES = {
+    "too few": ([1.0, 2.0], "one input for each weight, 3, not 2"),
+    "too many": ((1.0, 2.0, 3.0, 4.0), "one input for each weight, 3, not 4"),
+    "none": ([], "not 0"),
+    "too many Values": ([Value(1.0)] * 4, "not 4"),
+    "too few in an iterator": (iter([1.0, 2.0]), "not 2"),
+    "too many in an ndarray": (np.ones(4), "not 4"),
+    "too many in an Array": (pygrad.array(np.ones(4)), "not 4"),
+    "too many characters": ("abcd", "not 4"),
+    "rows": (np.ones((100, 3)), r"array of shape \(100, 3\): for many samples, \[model\(x\) for x in X\]"),
+    "as many rows as weights": (np.ones((3, 3)), r"array of shape \(3, 3\)"),
+    "rows of Values": (pygrad.array(np.ones((3, 3))), r"array of shape \(3, 3\)"),
+    "a row": (np.ones((1, 3)), r"array of shape \(1, 3\)"),
+    "lists of rows": ([[1.0, 2.0, 3.0]] * 100, "not 100"),
+}
+
+
+@pytest.mark.parametrize("given", NO_SAMPLES)
+@pytest.mark.parametrize("make", [lambda: nn.Neuron(3), lambda: nn.Layer(3, 2), lambda: nn.MLP(3, [4, 1])])
+def test_what_is_not_one_sample_is_refused_with_both_sizes(make, given):
+    x, message = NO_SAMPLES[given]
+    with pytest.raises(ValueError, match=message):
+        make()(iter([1.0, 2.0]) if given == "too few in an iterator" else x)
+
+
 @pytest.mark.parametrize(
-    "x", [lambda v: tuple(v), lambda v: np.array(v), lambda v: iter(v), pygrad.array, lambda v: v[:2]]
+    ("make", "error", "message"),
+    [
+        (lambda: nn.Neuron(-1), ValueError, "nin must be at least 0, not -1"),
+        (lambda: nn.Neuron(2.0), TypeError, "nin must be an int, not 2.0"),
+        (lambda: nn.Layer(-1, 2), ValueError, "nin must be at least 0, not -1"),
+        (lambda: nn.Layer(-1, 0), ValueError, "nin must be at least 0, not -1"),
+        (lambda: nn.Layer(2, -2), ValueError, "nout must be at least 0, not -2"),
+        (lambda: nn.Layer(2, "3"), TypeError, "nout must be an int, not '3'"),
+        (lambda: nn.MLP(-2, []), ValueError, "nin must be at least 0, not -2"),
+        (lambda: nn.MLP(2, [3, -1]), ValueError, r"nouts\[1\] must be at least 0, not -1"),
+        (lambda: nn.MLP(2, [3.5, 1]), TypeError, r"nouts\[0\] must be an int, not 3.5"),
+        (lambda: nn.MLP([2], [3]), TypeError, r"nin must be an int, not \[2\]"),
+        (lambda: nn.MLP(2, 3), TypeError, None),
+        (lambda: nn.Linear(-1, 3), ValueError, "in_features must be at least 1, not -1"),
+        (lambda: nn.Linear(0, 3), ValueError, "in_features must be at least 1, not 0"),
+        (lambda: nn.Linear(3, 0), ValueError, "out_features must be at least 1, not 0"),
+        (lambda: nn.Linear(3, 1.0), TypeError, "out_features must be an int, not 1.0"),
+        (lambda: nn.Linear(None, 1), TypeError, "in_features must be an int, not None"),
+        (lambda: nn.Embedding(0, 3), ValueError, "num_embeddings must be at least 1, not 0"),
+        (lambda: nn.Embedding(3, -1), ValueError, "embedding_dim must be at least 1, not -1"),
+        (lambda: nn.Embedding(3, 1.5), TypeError, "embedding_dim must be an int, not 1.5"),
+        (lambda: nn.RMSNorm(-1), ValueError, "normalized_shape must be at least 1, not -1"),
+        (lambda: nn.RMSNorm((2, 0), elementwise_affine=False), ValueError, "at least 1, not 0"),
+        (lambda: nn.RMSNorm(2.0), TypeError, "normalized_shape must be an int, not 2.0"),
+        (lambda: nn.RMSNorm(()), TypeError, r"normalized_shape must be an int, not \(\)"),
+    ],
 )
-def test_inputs_may_be_of_any_kind(x):
-    random.seed(7)
-    layer = nn.Layer(3, 1)
-    numbers = [0.5, -1.5, 2.0]
-    expected = sum((w * xi for w, xi in zip(layer.neurons[0].w, x(numbers))), layer.neurons[0].b).relu()
-    assert layer(x(numbers)).data == expected.data
+def test_sizes_are_checked_when_a_module_is_made(make, error, message):
+    state = random.getstate()
+    with pytest.raises(error, match=message):
+        make()
+    assert random.getstate() == state
+
+
+def test_sizes_may_be_of_any_integer_type_and_a_model_of_micrograd_s_may_be_empty():
+    assert repr(nn.MLP(np.int64(2), np.array([3, 1]))) == repr(nn.MLP(2, (3, 1)))
+    assert nn.Linear(np.int8(2), True).weight.shape == (1, 2)
+    assert (nn.Neuron(0)([]).data, nn.Layer(2, 0)([1.0, 2.0]), nn.MLP(2, [])([1.0, 2.0])) == (0, [], [1.0, 2.0])
+
+
+def test_inputs_without_an_order_are_refused():
+    with pytest.raises(TypeError, match="'set' has none: pass a list"):
+        nn.MLP(3, [2, 1])({1.0, 2.0, 3.0})
+
+
+def test_inputs_may_be_the_columns_of_many_samples():
+    model, X = nn.MLP(2, [3, 1]), np.random.default_rng(1).normal(size=(5, 2))
+    assert model(list(pygrad.array(X.T))).data.tolist() == [model(x).data for x in X]
 
 
 def test_a_call_is_one_c_call_and_holds_its_graph():
@@ -334,6 +447,117 @@ def test_parameters_are_the_leaves_by_name():
     model.zero_grad()
     assert model.scale.grad == 0
     assert not model.embedding.weight.grad.any()
+
+
+@dataclasses.dataclass
+class Record:
+    a: object
+    b: object
+    cache: object = 0.5
+
+
+Row = collections.namedtuple("Row", "a b")
+
+# What an attribute `held` may be: from two leaves and a computed Value, with the names and shapes in the state.
+CONTAINERS = {
+    "a list": (lambda a, b, c: [a, b], {"held": (2,)}),
+    "a list with a computed Value": (lambda a, b, c: [a, c, b], {"held.0": (), "held.2": ()}),
+    "a tuple with a computed Value": (lambda a, b, c: (c, a, b), {"held.1": (), "held.2": ()}),
+    "a deque": (lambda a, b, c: collections.deque([a, b]), {"held": (2,)}),
+    "a deque with numbers": (lambda a, b, c: collections.deque([1.0, a, b]), {"held.1": (), "held.2": ()}),
+    "a UserList": (lambda a, b, c: collections.UserList([a, b]), {"held": (2,)}),
+    "a named tuple": (lambda a, b, c: Row(a, b), {"held": (2,)}),
+    "a dict": (lambda a, b, c: {"a": a, "b": b, "c": c}, {"held.a": (), "held.b": ()}),
+    "a dict of lists": (lambda a, b, c: {1: [a], (2, 3): [[b]]}, {"held.1": (1,), "held.(2, 3).0": (1,)}),
+    "a mapping": (lambda a, b, c: collections.UserDict(a=a, b=b), {"held.a": (), "held.b": ()}),
+    "the values of a dict": (lambda a, b, c: {"x": a, "y": b}.values(), {"held": (2,)}),
+    "a dataclass": (lambda a, b, c: Record(a, b), {"held.a": (), "held.b": ()}),
+    "a namespace": (lambda a, b, c: types.SimpleNamespace(a=a, b=b), {"held.a": (), "held.b": ()}),
+    "an array of objects": (lambda a, b, c: np.array([a, b]), {"held": (2,)}),
+    "a matrix of objects": (lambda a, b, c: np.array([[a], [b]]), {"held.0": (1,), "held.1": (1,)}),
+    "an array with numbers": (lambda a, b, c: np.array([a, 1.0, b]), {"held.0": (), "held.2": ()}),
+    "a list of an array and Values": (
+        lambda a, b, c: [np.array(a), np.ones(3), [c, [b]]],
+        {"held.0": (1,), "held.2.1": (1,)},
+    ),
+    "lists within lists": (lambda a, b, c: [[1.0, 2.0], [[[a]], b], None, "x"], {"held.1.0.0": (1,), "held.1.1": ()}),
+}
+
+
+class Holder(nn.Module):
+    def __init__(self, held):
+        self.held = held
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_parameters_are_found_in_whatever_has_an_order(name):
+    make, names = CONTAINERS[name]
+    a, b = Value(2.0), Value(3.0)
+    model = Holder(make(a, b, a * b))
+    assert model.parameters() == [a, b]
+    state = model.state_dict()
+    assert {name: numbers.shape for name, numbers in state.items()} == names
+    a.grad, b.data = 1.0, 5.0
+    model.zero_grad()
+    model.load_state_dict(state)
+    assert (a.grad, b.data) == (0, 3)
+
+
+def test_a_list_that_contains_itself_is_searched_once():
+    held = [Value(1.0)]
+    held.append(held)
+    assert len(Holder(held).parameters()) == 1
+    assert Holder([[], (), {}, np.array([]), np.array([], object), nn.WatchedList()]).state_dict() == {}
+
+
+@pytest.mark.parametrize("make", [set, frozenset, lambda x: {"a": set(x)}, lambda x: [frozenset([tuple(x)])]])
+@pytest.mark.parametrize("ask", [nn.Module.parameters, nn.Module.zero_grad, nn.Module.state_dict])
+def test_a_set_of_parameters_is_refused_and_named(make, ask):
+    with pytest.raises(TypeError, match=r"Holder\.held.* is a '(frozen)?set', which has no order"):
+        ask(Holder(make([Value(1.0), 2.0])))
+    assert Holder([make([1.0, 2.0]), Value(1.0)]).parameters()
+    assert Holder(make([Value(1.0) * 2])).parameters() == []
+
+
+class Dotted(nn.Module):
+    """Attributes whose names have dots."""
+
+    def __init__(self):
+        self.a = Holder(Value(1.0))
+        setattr(self, "a.held", Value(2.0))
+
+
+@pytest.mark.parametrize(
+    ("make", "places"),
+    [
+        (lambda: Holder({1: Value(1.0), "1": Value(2.0)}), [r"Holder.held\[1\]", r"Holder.held\['1'\]"]),
+        (lambda: Holder({"a.b": Value(1.0), "a": {"b": Value(2.0)}}), [r"\['a.b'\]", r"\['a'\]\['b'\]"]),
+        (lambda: Holder({None: Value(1.0), "None": Value(2.0)}), [r"\[None\]", r"\['None'\]"]),
+        (lambda: Holder({"": [[Value(1.0)], 1], ".0": Value(2.0)}), [r"\[''\]\[0\]", r"\['.0'\]"]),
+        (Dotted, ["Dotted.a.held", r"Dotted.__dict__\['a.held'\]"]),
+    ],
+)
+def test_two_parameters_of_one_name_are_refused_and_both_are_named(make, places):
+    model = make()
+    assert len(model.parameters()) == 2
+    for ask in (model.state_dict, lambda: model.load_state_dict({})):
+        with pytest.raises(ValueError, match="two entries .*" + " and .*".join(places)):
+            ask()
+
+
+def test_a_model_that_keeps_a_million_numbers_is_not_searched_number_by_number(monkeypatch):
+    data = [[0.5] * 1000 for _ in range(1000)]
+    model = Holder([data, [(1.0, 2)] * 1000, dict.fromkeys(range(1000), 0.5), collections.deque([1.0] * 1000)])
+    looked_at = 0
+
+    def counted(*args, search=nn._leaves_below):
+        nonlocal looked_at
+        looked_at += 1
+        return search(*args)
+
+    monkeypatch.setattr(nn, "_leaves_below", counted)
+    assert model.parameters() == []
+    assert looked_at < 10
 
 
 class Tensor:

@@ -57,6 +57,7 @@ typedef uint32_t pg_block_id;
 typedef struct {
   pg_block_id older, younger; /* neighbours: on the list, or among the spare or the discarded blocks */
   uint32_t swept;             /* the newest sweep that was to process a node here; 0: none */
+  uint32_t trace;             /* the newest trace when it was opened: traced nodes here are of this one */
   uint16_t live;              /* nodes alive; 0 for a block that is not on the list */
   bool discarded;             /* its memory was given back to the system */
 } pg_block;
@@ -77,9 +78,11 @@ typedef struct {
   uint32_t sweep;     /* the newest sweep; once there was one, its low byte is a mark: not 0, nor PG_REACHED */
   uint64_t live, peak_live;
   uint32_t open, peak_open;         /* blocks on the list */
+  uint32_t trace;                   /* the newest trace */
+  uint32_t escaped_trace;           /* of the node that was refused last because its trace has ended */
   _Atomic uint16_t trace_flag;      /* PG_TRACED during a trace, else 0; see trace.h for these three */
   _Atomic uintptr_t tracing_thread; /* set before trace_flag */
-  uint64_t traced_reads;
+  _Atomic uint64_t traced_reads;
 } pg_arena;
 
 extern pg_arena pg_the_arena;
@@ -105,6 +108,10 @@ static inline bool pg_is_live(pg_id id) {
 }
 
 bool pg_all_live(size_t n, const pg_id *ids);
+
+/* Begins to fill another block, unless the open one is empty, and numbers a new trace: so a block has traced
+ * nodes of one trace only. False if there is no memory. */
+bool pg_begin_traced_block(void);
 
 /* Editing ------------------------------------------------------------------------------------------------- */
 

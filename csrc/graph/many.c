@@ -71,7 +71,7 @@ static const size_t NUMBERS = sizeof(pg_node) / sizeof(double);
 
 /* As pg_note_read, for each of the nodes. */
 static void note_reads(size_t n, const pg_id *ids) {
-  for (size_t i = 0; i < n && pg_trace_flag(); i++) {
+  for (size_t i = 0; i < n && pg_is_traced(); i++) {
     pg_note_read(pg_node_at(ids[i])->flags);
   }
 }

@@ -11,6 +11,7 @@
  * block that is in use one pass in 254 sweeps, and other blocks nothing.
  */
 #include "graph/ops.h"
+#include "graph/trace.h"
 
 /* Adjoints ------------------------------------------------------------------------------------------------ */
 
@@ -131,13 +132,13 @@ PG_INLINE bool mark(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep
 
 int pg_sweep_begin(pg_sweep *sweep, pg_id root) {
   pg_lock();
-  bool live = pg_is_live(root);
-  if (live) {
+  const int status = pg_all_usable(1, &root);
+  if (!status) {
     pg_node_at(root)->grad = 1;
     *sweep = (pg_sweep){.at = root, .pending = mark(pg_the_arena.blocks, pg_node_at(root), root, new_sweep())};
   }
   pg_unlock();
-  return live ? PG_OK : PG_STALE;
+  return status;
 }
 
 /* Processes the marked nodes of the block of state->at, from there to the block's first node. Returns what

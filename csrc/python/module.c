@@ -167,7 +167,9 @@ static PyMethodDef FUNCTIONS[] = {
     {"leaves", TAKES_ARRAY(pg_python_leaves), METH_FASTCALL, NULL},
     {"hold_all", TAKES_ARRAY(pg_python_hold_all), METH_FASTCALL, NULL},
     {"holder", TAKES_ARRAY(pg_python_holder), METH_FASTCALL, NULL},
+    {"run_of", pg_python_run_of, METH_O, NULL},
     {"call_mlp", TAKES_ARRAY(pg_python_call_mlp), METH_FASTCALL, NULL},
+    {"holds_only_numbers", pg_python_holds_only_numbers, METH_O, NULL},
     {"set_in_c_order", pg_python_set_in_c_order, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };

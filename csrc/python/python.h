@@ -66,6 +66,7 @@ typedef struct {
   PyObject *in_c_order;                         /* numpy.ascontiguousarray */
   PyObject *array_struct;                       /* the name of that attribute */
   PyTypeObject *holder_type;                    /* what holds the nodes of an Array */
+  struct holder *runs;                          /* those of leaves, in a list: see arrays.c */
   int64_t test_objects;           /* objects that are still allocated before that fails; below 0: it does not */
   int64_t interpreter;            /* the one that has the module */
   pg_rare **rares;                /* by index; a free entry is the next free index, times 2, plus 1 */
@@ -153,12 +154,16 @@ pg_python_function pg_python_map_unary, pg_python_map_binary, pg_python_map_numb
     pg_python_hold_all;
 /* holder(ids, leaves): what holds nodes; it takes over one hold of each. Without memory these are released. */
 pg_python_function pg_python_holder;
+/* The holder of leaves that has this one; None if there is none. */
+PyObject *pg_python_run_of(PyObject *module, PyObject *id);
 /* For these: numpy.ascontiguousarray. */
 PyObject *pg_python_set_in_c_order(PyObject *module, PyObject *function);
 
 /* models.c: call_mlp(address of a pg_mlp, neurons, results, parameters, x): the Values that a model makes of a
  * list or tuple x; None if an input is neither a Value of the type nor a float or int; or a status below 0. */
 pg_python_function pg_python_call_mlp;
+/* The twin of _holds_only_numbers in pygrad/_parameters.py. */
+PyObject *pg_python_holds_only_numbers(PyObject *module, PyObject *x);
 
 /* backward.c: the backward pass -------------------------------------------------------------------------- */
 

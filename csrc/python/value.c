@@ -237,6 +237,21 @@ static PyObject *divide(PyObject *a, PyObject *b) {
 /* A subclass may have another `data`, and so may this type once someone has assigned one. */
 static PyObject *as_float(PyObject *a) { return PyObject_GetAttr(a, P->data); }
 
+/* See pg_note_read: its numbers are used outside the graph. */
+static void note_read(pg_id id) {
+  if (pg_is_traced()) {
+    pg_note_read(pg_flags_of(id));
+  }
+}
+
+/* True like micrograd's; a trace notes the question. */
+static int truth(PyObject *self) {
+  if (pg_is_traced() && pg_flags_of(pg_value_id(self)) & PG_TRACED) {
+    note_read(pg_value_id(self));
+  }
+  return 1;
+}
+
 /* The methods of the op table ---------------------------------------------------------------------------- */
 
 /* Their names, in small letters, once the type was made. */
@@ -324,13 +339,6 @@ RACE static void write_number(double *number, double y) { __atomic_store(number,
 RACE static void note_assigned(pg_node *n) {
   if (!(n->flags & PG_INTERIOR)) {
     n->mark = 0;
-  }
-}
-
-/* See pg_note_read: its numbers are used outside the graph. */
-static void note_read(pg_id id) {
-  if (__builtin_expect(pg_trace_flag(), 0)) {
-    pg_note_read(pg_flags_of(id));
   }
 }
 
@@ -616,6 +624,7 @@ static PyType_Slot SLOTS[] = {
     {Py_nb_true_divide, FUNCTION(divide)},
     {Py_nb_absolute, FUNCTION(absolute)},
     {Py_nb_float, FUNCTION(as_float)},
+    {Py_nb_bool, FUNCTION(truth)},
     {Py_tp_methods, pg_the_python.methods},
     {Py_tp_doc, NULL}, /* filled in */
     {0, NULL},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import warnings
 from collections.abc import Sequence
@@ -47,7 +48,8 @@ def compile(fn: Callable[..., Any], *example_args: Any, threads: int = 1, check_
     -------
     Program
         to be called like the function. Leaves that existed before, such as the weights of a model, are its parameters,
-        whose data it reads at each call. Leaves that the function makes are constants.
+        whose data it reads at each call. Leaves that the function makes are constants. What it makes cannot be used
+        after compile() has returned, only shown: such Values and Arrays have the numbers of the example.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def compile(fn: Callable[..., Any], *example_args: Any, threads: int = 1, check_
     ValueError
         if `threads` is not between 1 and 2**31 - 1
     RuntimeError
-        if a function that is being compiled calls compile()
+        if a function that is being compiled calls compile(), or uses a Value or Array that another such function made
     MemoryError
         if there is not enough memory
     Exception
@@ -65,8 +67,8 @@ def compile(fn: Callable[..., Any], *example_args: Any, threads: int = 1, check_
     Warns
     -----
     TraceWarning
-        if the function reads the `data` or `grad` of Values that depend on its arguments or that it made, compares such
-        Values, or sets their `data`
+        if the function reads the `data` or `grad` of Values, compares Values, sets their `data`, or asks whether one
+        that it made is true
 
     Examples
     --------
@@ -83,8 +85,8 @@ def compile(fn: Callable[..., Any], *example_args: Any, threads: int = 1, check_
     program = Program(recorded, threads, check_finite)
     if reads:
         warnings.warn(
-            f"{recorded.name}() read or set the numbers of {reads:,} traced Values; in the Program, those that it read "
-            "are constants, and it sets none",
+            f"{recorded.name}() read or set numbers of Values {reads:,} times, or asked whether a Value is true; in "
+            "the Program, the numbers that it read are constants, and it sets none",
             TraceWarning,
             stacklevel=2,
         )
@@ -460,8 +462,11 @@ class Program:
     def _saved(self) -> files.Saved:
         return files.Saved(self._recorded, self.threads, self.check_finite)
 
+    def __copy__(self) -> Program:
+        return copy.deepcopy(self)  # copy.copy would share the parameters
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (type(self), files.dumps(self._saved()))
+        return _unpickled, (type(self), files.dumps(self._saved()), self.parameters)
 
     def to_c(self, path: PathLike, name: str | None = None) -> None:
         r"""Write a C file that computes what a call for one sample does, and the gradient if the result is one Value.
@@ -519,9 +524,9 @@ class Program:
         return f"<Program of {self._recorded.name}: {re.sub(r'[0-9]+', lambda n: f'{int(n[0]):,}', counts)}>"
 
 
-def _unpickled(cls: type[Program], data: bytes) -> Program:
-    """The Program of a pickle, which names this function."""
-    return cls(*files.loads(data))
+def _unpickled(cls: type[Program], data: bytes, parameters: Array | None = None) -> Program:
+    """The Program of a pickle, which names this function; older ones have no parameters but those in the data."""
+    return cls(*files.loads(data, parameters))
 
 
 def _cotangent(x: npt.ArrayLike) -> tuple[Numbers, bool]:
