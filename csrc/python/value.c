@@ -335,6 +335,13 @@ RACE static double read_number(const double *number) {
 
 RACE static void write_number(double *number, double y) { __atomic_store(number, &y, __ATOMIC_RELAXED); }
 
+/* As pg_assign_grad(). */
+RACE static void note_assigned(pg_node *n) {
+  if (!(n->flags & PG_INTERIOR)) {
+    n->mark = 0;
+  }
+}
+
 static PyObject *get_number(PyObject *self, size_t offset) {
   const pg_id id = pg_value_id(self);
   if (__builtin_expect(!id, 0)) {
@@ -388,6 +395,7 @@ static int set_grad(PyObject *self, PyObject *to, void *unused) {
     return set_otherwise(self, "grad", to);
   }
   write_field(id, offsetof(pg_node, grad), y);
+  note_assigned(pg_node_at(id));
   return 0;
 }
 
