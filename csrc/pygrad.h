@@ -37,7 +37,7 @@ enum pg_status {
 typedef uint32_t pg_id;
 
 enum pg_flags {
-  PG_INTERIOR = 1,  /* the sweep processes this node: it has an adjoint, operands or a closure */
+  PG_INTERIOR = 1,  /* the sweep processes this node: it passes gradient on, or has a closure */
   PG_CLOSURE = 2,   /* the sweep stops here: the caller runs the adjoint, not the op table */
   PG_PINNED = 4,    /* a closure is at or below this node: its handle must hold its operands, too */
   PG_HELD = 8,      /* held by a handle outside the arena, not only by its parents */
@@ -142,6 +142,12 @@ int pg_read(int field, size_t n, const pg_id *ids, double *to);
 int pg_write(int field, size_t n, const pg_id *ids, const double *from);
 int pg_fill(int field, size_t n, const pg_id *ids, double number);
 int pg_add_grads(size_t n, const pg_id *ids, const double *grads);
+
+/* Which of `count` parameters a gradient has reached since 0 was assigned to their grads by pg_set_grad() or
+ * pg_fill(). Parameter k has the next sizes[k] of the ids, one if `sizes` is NULL. It is reached if a sweep or
+ * pg_add_grads() came to one of its leaves, whatever that added, or if a grad is not 0. Returns how many are.
+ */
+int64_t pg_reached(size_t count, const uint32_t *sizes, const pg_id *ids, bool *out);
 
 /* The bulk builders -------------------------------------------------------------------------------------- */
 

@@ -10,8 +10,7 @@ import numpy as np
 from pygrad._handles import hidden
 from pygrad._lib import Ids, Numbers, c_ids, fast, ffi, lib
 
-# The holders of leaves, by the first id.
-_runs: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+_runs: set[weakref.ref[Holder]] = set()  # the holders of leaves
 
 
 class Holder:
@@ -25,8 +24,8 @@ class Holder:
 
     def __init__(self, ids: Ids, leaves: bool) -> None:
         self.ids, self.leaves = ids, leaves
-        if leaves and ids.size:
-            _runs[int(ids.flat[0])] = self
+        if leaves:
+            _runs.add(weakref.ref(self, _runs.discard))
 
     # The defaults are there because globals may be gone at interpreter exit.
     def __del__(self, release: Any = lib.pg_release_all, c_ids: Any = c_ids) -> None:
@@ -42,9 +41,9 @@ def _show(box: Any) -> Any:
 
 
 def _run_of(id: int) -> Any:
-    for found in _runs.valuerefs():
+    for found in list(_runs):
         run = found()
-        if run is not None and 0 <= id - int(run.ids.flat[0]) < run.ids.size:
+        if run is not None and run.ids.size and 0 <= id - run.ids.item(0) < run.ids.size:
             return run
     return None
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import Any, Callable
 
 import numpy as np
+import numpy.typing as npt
 
-from pygrad._lib import Ids, Numbers, c_doubles, c_ids, c_ids_of, check, fast, lib
+from pygrad._lib import Ids, Numbers, c_doubles, c_ids, c_ids_of, check, fast, ffi, lib
 from pygrad.array import Array
 from pygrad.engine import Value
 
@@ -67,6 +68,18 @@ def set_grads(ids: Ids, grads: float | Numbers) -> None:
     else:
         status = lib.pg_write(lib.PG_GRAD, ids.size, c_ids(ids), c_doubles(grads))
     check(status, "a parameter")
+
+
+def reached(ids: Ids, sizes: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+    """Which parameters a gradient has reached since their grads were set to 0; parameter k has the next sizes[k] ids.
+
+    A leaf is reached where a backward pass or a program came to it, whatever that added, or where its grad is not 0. A
+    parameter is if one of its leaves is.
+    """
+    out = np.empty(sizes.size, dtype=np.bool_)
+    pointers = ffi.from_buffer("uint32_t[]", sizes), c_ids(ids), ffi.from_buffer("bool[]", out)
+    check(lib.pg_reached(sizes.size, *pointers), "a parameter")
+    return out
 
 
 def grads_of(ids: Ids) -> Numbers:

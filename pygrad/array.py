@@ -566,7 +566,10 @@ class Array:
 
     @grad.setter
     def grad(self, grad: npt.ArrayLike) -> None:
-        self._assign(lib.PG_GRAD, grad)
+        if is_number(grad) and grad == 0:  # as zero_grad(): from here on, no gradient has reached it
+            check(lib.pg_fill(lib.PG_GRAD, self.size, c_ids_of(self._ids), 0.0), "an Array")
+        else:
+            self._assign(lib.PG_GRAD, grad)
 
     def _read(self, field: int) -> Numbers:
         if self._views:

@@ -10,12 +10,22 @@ After micrograd by Andrej Karpathy (MIT), https://github.com/karpathy/micrograd.
 
 from __future__ import annotations
 
-import functools
 import operator
 from collections.abc import Iterable
 from typing import Any, Callable
 
-from pygrad._handles import Handle, init_custom, init_leaf, labels, operands, register, set_closure, symbol_of
+from pygrad._handles import (
+    Attributes,
+    Handle,
+    init_custom,
+    init_leaf,
+    labels,
+    operands,
+    own_attributes,
+    register,
+    set_closure,
+    symbol_of,
+)
 from pygrad._lib import check, lib
 from pygrad._numbers import Number, is_number, refuse_masked, to_float, to_python
 from pygrad._ops import define_ops, op, value_op
@@ -310,13 +320,22 @@ class Value(Handle):
 
     @property
     def _prev(self) -> set[Value]:
-        """The Values this one was computed from: the same objects as elsewhere in the program, while these exist."""
-        return operands(self)
+        """The Values this one was computed from: the same objects as elsewhere in the program, while these exist.
+
+        It is the same set each time, and this Value keeps what it contains.
+        """
+        if not hasattr(self, "_shown"):
+            self._shown = operands(self)
+        return self._shown
 
     @property
     def _op(self) -> str:
-        """The op that made this node: `'+'`, `'*'`, `'**3'`, `'ReLU'`, ...; `''` for a leaf."""
-        return getattr(self, "_symbol", None) or symbol_of(self._id)
+        """The op that made this node: `'+'`, `'*'`, `'**3'`, `'ReLU'`, ...; `''` for a leaf. Assign another to show."""
+        return self._symbol if hasattr(self, "_symbol") else symbol_of(self._id)
+
+    @_op.setter
+    def _op(self, symbol: str) -> None:
+        self._symbol = symbol
 
     @property
     def label(self) -> str:
@@ -330,11 +349,15 @@ class Value(Handle):
     @property
     def _backward(self) -> Callable[[], object]:
         """A function that does this node's step of the backward pass; assign another to replace it."""
-        return getattr(self, "_closure", None) or functools.partial(_own_step, self)
+        return self._closure if hasattr(self, "_closure") else _own_step(self)  # type: ignore[return-value]
 
     @_backward.setter
-    def _backward(self, closure: Callable[[], object]) -> None:
+    def _backward(self, closure: Callable[[], object] | None) -> None:
         set_closure(self, closure)
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        return Attributes(self, ("data", "grad", "_backward", "_prev", "_op"))
 
     # The order of Values is that of their numbers, to which the results are not connected. `==` is identity, as in
     # micrograd, where Values are kept in sets.
@@ -390,20 +413,26 @@ def _compared(holds: Callable[[Any, Any], bool], value: Value, other: Any) -> bo
     return NotImplemented  # type: ignore[no-any-return]
 
 
-def _own_step(value: Value) -> None:
-    """What `_backward` is where nothing was assigned. It holds the Value, not only the id."""
-    backward_step(value._id)
+def _own_step(out: Value) -> Callable[[], object]:
+    """What `_backward` is where nothing was assigned: a function that holds the Value, as micrograd's."""
+
+    def _backward() -> None:
+        backward_step(out._id)
+
+    method = _method_of.get("**" if out._op.startswith("**") else out._op, "__init__")
+    _backward.__qualname__ = f"Value.{method}.<locals>._backward"
+    return _backward
 
 
 def _alone(value: Value) -> tuple[Any, ...]:
     """What a copy of a leaf is made of: a function, its arguments, and attributes."""
-    if value._prev or hasattr(value, "_closure"):
+    if operands(value) or hasattr(value, "_closure"):
         raise TypeError(
             f"only a leaf can be pickled or copied, but {value._op!r} made this Value: "
             "copy Value(v.data), or the leaves it was computed from"
         )
     args = type(value), value.data, value.grad, value._op, value.label
-    return _leaf_again, args, getattr(value, "__dict__", None)
+    return _leaf_again, args, own_attributes(value) or None
 
 
 def _leaf_again(cls: type[Value], data: float, grad: float, op: str, label: str) -> Value:
@@ -424,3 +453,9 @@ def _element_again(run: Any, place: int, data: float, grad: float, label: str) -
 
 
 define_ops(Value, value_op(Value))
+_method_of: dict[str, str] = {
+    method.symbol: method.__name__
+    for cls in Value.__mro__
+    for method in vars(cls).values()
+    if hasattr(method, "symbol")
+}

@@ -97,7 +97,9 @@ class Value:
         graph = {self}
         found = [self]
         while found:
-            for child in found.pop()._prev:
+            v = found.pop()
+            ends = v._op == "detach" and v._backward is _nothing
+            for child in () if ends else v._prev:
                 if child not in graph:
                     graph.add(child)
                     found.append(child)
@@ -175,13 +177,7 @@ class Value:
         return self._unary("cos", math.cos(self.data), lambda x, z: -math.sin(x))
 
     def detach(self) -> Value:
-        out = Value(self.data, (self,), "detach")
-
-        def _backward() -> None:
-            self.grad += 0.0  # and not 0.0 * out.grad, which may be nan
-
-        out._backward = _backward
-        return out
+        return Value(self.data, (self,), "detach")  # backward() goes no further
 
     def abs(self) -> Value:
         return self._unary("abs", abs(self.data), lambda x, z: (x > 0) - (x < 0))

@@ -4,14 +4,17 @@
 
 /* Making ------------------------------------------------------------------------------------------------ */
 
-/* Makes an interior node, held by a handle. `rare` are those flags of its operands that few nodes have: it is
+/* Of a node that is held by a handle. */
+static inline int flags_of(int op) { return PG_HELD | (pg_is_swept(op) ? PG_INTERIOR : 0); }
+
+/* Makes the node of an op, held by a handle. `rare` are those flags of its operands that few nodes have: it is
  * pinned if an operand is; PG_ESCAPED if one of them has escaped from its trace. */
 static __attribute__((noinline)) pg_made make_rare(int op, double data, pg_id a, pg_id b, int rare) {
   if (rare & PG_TRACED && (pg_has_escaped(a) || pg_has_escaped(b))) {
     return PG_ESCAPED;
   }
   const int pin = rare & PG_PINNED;
-  const pg_made made = pg_new_node(op, data, a, b, PG_HELD | PG_INTERIOR | pin);
+  const pg_made made = pg_new_node(op, data, a, b, flags_of(op) | pin);
   return !made ? PG_NO_MEMORY : pin ? -made : made;
 }
 
@@ -21,7 +24,7 @@ static pg_made make(int op, double data, pg_id a, pg_id b) {
   if (__builtin_expect(rare, 0)) {
     return make_rare(op, data, a, b, rare);
   }
-  const pg_id id = pg_new_node(op, data, a, b, PG_HELD | PG_INTERIOR);
+  const pg_id id = pg_new_node(op, data, a, b, flags_of(op));
   return id ? (pg_made)id : PG_NO_MEMORY;
 }
 
@@ -184,7 +187,7 @@ int pg_set_grad(pg_id id, double grad) {
   pg_lock();
   bool live = pg_is_live(id);
   if (live) {
-    pg_node_at(id)->grad = grad;
+    pg_assign_grad(pg_node_at(id), grad);
   }
   pg_unlock();
   return live ? PG_OK : PG_STALE;

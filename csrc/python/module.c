@@ -155,6 +155,8 @@ static PyMethodDef FUNCTIONS[] = {
     {"init_custom", init_custom, METH_VARARGS, NULL},
     {"backward_from", pg_python_backward_from, METH_O, NULL},
     {"set_hooks", pg_python_set_hooks, METH_VARARGS, NULL},
+    {"attribute", pg_python_attribute, METH_VARARGS, NULL},
+    {"set_declare_attribute", pg_python_set_declare_attribute, METH_O, NULL},
     {"after_fork", pg_python_after_fork, METH_NOARGS, NULL},
     {"map_unary", TAKES_ARRAY(pg_python_map_unary), METH_FASTCALL, NULL},
     {"map_binary", TAKES_ARRAY(pg_python_map_binary), METH_FASTCALL, NULL},

@@ -335,6 +335,13 @@ RACE static double read_number(const double *number) {
 
 RACE static void write_number(double *number, double y) { __atomic_store(number, &y, __ATOMIC_RELAXED); }
 
+/* As pg_assign_grad(). */
+RACE static void note_assigned(pg_node *n) {
+  if (!(n->flags & PG_INTERIOR)) {
+    n->mark = 0;
+  }
+}
+
 static PyObject *get_number(PyObject *self, size_t offset) {
   const pg_id id = pg_value_id(self);
   if (__builtin_expect(!id, 0)) {
@@ -388,6 +395,7 @@ static int set_grad(PyObject *self, PyObject *to, void *unused) {
     return set_otherwise(self, "grad", to);
   }
   write_field(id, offsetof(pg_node, grad), y);
+  note_assigned(pg_node_at(id));
   return 0;
 }
 
@@ -404,7 +412,7 @@ static int set_attribute(PyObject *self, PyObject *name, PyObject *to) {
       return set_grad(self, to, NULL);
     }
   }
-  return PyObject_GenericSetAttr(self, name, to);
+  return PyObject_GenericSetAttr(self, name, to) ? pg_value_set_new_attribute(self, name, to) : 0;
 }
 
 /* Whether the Values were added to the set of those that a node was computed from. */
@@ -424,17 +432,23 @@ static bool add_operands(PyObject *set, pg_id id) {
 /* Pins, and the children of an op in Python, are for the Python class. */
 static PyObject *get_prev(PyObject *self, void *unused) {
   (void)unused;
-  if (!pg_value_id(self) || pg_value_rare(pg_value_of(self))) {
+  pg_rare *rare = pg_value_rare(pg_value_of(self));
+  if (rare && rare->shown) {
+    return Py_NewRef(rare->shown);
+  }
+  if (!pg_value_id(self) || (rare && (rare->pins || rare->symbol))) {
     PyObject *property = PyObject_GetAttrString(P->class, "_prev");
     PyObject *prev = property ? PyObject_CallMethod(property, "__get__", "O", self) : NULL;
     Py_XDECREF(property);
     return prev;
   }
   PyObject *set = PySet_New(NULL);
-  if (set && !add_operands(set, pg_value_id(self))) {
-    Py_CLEAR(set);
+  rare = set && add_operands(set, pg_value_id(self)) ? pg_value_make_rare(pg_value_of(self)) : NULL;
+  if (rare && !rare->shown) { /* a finalizer that the collector ran may have asked for it, too */
+    rare->shown = Py_XNewRef(set);
   }
-  return set;
+  Py_XDECREF(set);
+  return rare ? Py_NewRef(rare->shown) : NULL;
 }
 
 static int set_prev(PyObject *self, PyObject *to, void *unused) {
@@ -471,13 +485,21 @@ static int set_rare(PyObject *self, PyObject *object, void *attribute) {
 
 static rare_attribute CLOSURE = {"_closure", offsetof(pg_rare, closure)},
                       PINS = {"_pins", offsetof(pg_rare, pins)},
-                      SYMBOL = {"_symbol", offsetof(pg_rare, symbol)};
+                      SYMBOL = {"_symbol", offsetof(pg_rare, symbol)},
+                      SHOWN = {"_shown", offsetof(pg_rare, shown)},
+                      ATTRIBUTES_OF = {"_attributes", offsetof(pg_rare, attributes)};
 
 static PyGetSetDef ATTRIBUTES[] = {
-    {"data", get_data, set_data, NULL, NULL},         {"grad", get_grad, set_grad, NULL, NULL},
-    {"_prev", get_prev, set_prev, NULL, NULL},        {"_id", get_id, set_id, NULL, NULL},
-    {"_closure", get_rare, set_rare, NULL, &CLOSURE}, {"_pins", get_rare, set_rare, NULL, &PINS},
-    {"_symbol", get_rare, set_rare, NULL, &SYMBOL},   {NULL, NULL, NULL, NULL, NULL},
+    {"data", get_data, set_data, NULL, NULL},
+    {"grad", get_grad, set_grad, NULL, NULL},
+    {"_prev", get_prev, set_prev, NULL, NULL},
+    {"_id", get_id, set_id, NULL, NULL},
+    {"_closure", get_rare, set_rare, NULL, &CLOSURE},
+    {"_pins", get_rare, set_rare, NULL, &PINS},
+    {"_symbol", get_rare, set_rare, NULL, &SYMBOL},
+    {"_shown", get_rare, set_rare, NULL, &SHOWN},
+    {"_attributes", get_rare, NULL, NULL, &ATTRIBUTES_OF},
+    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyMemberDef MEMBERS[] = {
