@@ -26,7 +26,9 @@ enum pg_status {
   PG_OVERFLOW = -4,      /* where Python raises OverflowError */
   PG_DOMAIN = -5,        /* where Python raises ValueError */
   PG_COMPLEX = -6,       /* where Python's result is complex */
-  PG_STOPPED = -7        /* a run was told to stop */
+  PG_STOPPED = -7,       /* a run was told to stop */
+  PG_ESCAPED = -8,       /* a node was made during a trace that has ended */
+  PG_BUSY = -9           /* there is a trace already */
 };
 
 /* Nodes -------------------------------------------------------------------------------------------------- */
@@ -35,7 +37,7 @@ enum pg_status {
 typedef uint32_t pg_id;
 
 enum pg_flags {
-  PG_INTERIOR = 1,  /* the sweep processes this node: it has an adjoint, operands or a closure */
+  PG_INTERIOR = 1,  /* the sweep processes this node: it passes gradient on, or has a closure */
   PG_CLOSURE = 2,   /* the sweep stops here: the caller runs the adjoint, not the op table */
   PG_PINNED = 4,    /* a closure is at or below this node: its handle must hold its operands, too */
   PG_HELD = 8,      /* held by a handle outside the arena, not only by its parents */
@@ -141,6 +143,12 @@ int pg_write(int field, size_t n, const pg_id *ids, const double *from);
 int pg_fill(int field, size_t n, const pg_id *ids, double number);
 int pg_add_grads(size_t n, const pg_id *ids, const double *grads);
 
+/* Which of `count` parameters a gradient has reached since 0 was assigned to their grads by pg_set_grad() or
+ * pg_fill(). Parameter k has the next sizes[k] of the ids, one if `sizes` is NULL. It is reached if a sweep or
+ * pg_add_grads() came to one of its leaves, whatever that added, or if a grad is not 0. Returns how many are.
+ */
+int64_t pg_reached(size_t count, const uint32_t *sizes, const pg_id *ids, bool *out);
+
 /* The bulk builders -------------------------------------------------------------------------------------- */
 
 /* Each builds the graph of the scalar loop given with it, node for node and in its order, and writes the ids of
@@ -241,16 +249,29 @@ int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, do
  * function of this header, also on the same program or routine, with three exceptions:
  *   - nobody may use a program, routine or text while, or after, it is freed;
  *   - the caller of pg_record() holds all nodes that it names until it returns;
- *   - there is one trace at a time, begun and ended by the same thread.
+ *   - there is one trace at a time: pg_trace_begin() returns PG_BUSY if there is another.
  */
 typedef struct pg_program pg_program;
 typedef struct pg_routine pg_routine;
 
-/* Nodes that this thread makes from here on are traced, until pg_trace_end(). That returns how often this
- * thread read the data or grad of a traced node, or set its data. */
-void pg_trace_begin(void);
-uint64_t pg_trace_end(void);
+/* A trace, which the caller owns; zero before it begins. */
+typedef struct {
+  uint32_t number; /* from 1; 0: it has not begun, or has ended */
+  uint64_t reads;  /* once it has ended: how often its thread read the data or grad of a node, or set its data,
+                      or  another thread those of a traced node */
+} pg_trace;
+
+/* Nodes that this thread makes from here on are traced, until the trace ends. Then they have only the numbers
+ * of the example: they may be read, but are no operands, roots or parameters any more, which is PG_ESCAPED. */
+int pg_trace_begin(pg_trace *trace);
+/* Does nothing unless the trace has begun and not ended. */
+void pg_trace_end(pg_trace *trace);
+/* Whether this thread is tracing. */
 bool pg_tracing(void);
+/* The number of the trace of the node for which the newest PG_ESCAPED was returned. */
+uint32_t pg_escaped_from(void);
+/* Whether a node of the trace may still live. */
+bool pg_has_nodes_of_trace(uint32_t trace);
 
 /* Lookups: nodes that stand for an element of a table, which an input, the index, chooses at each run. */
 typedef struct {
@@ -263,11 +284,12 @@ typedef struct {
   const pg_id *elements; /* of all tables, one table after the other; older than the nodes */
 } pg_lookups;
 
-/* The program of the graph from the inputs to the outputs. An input is a leaf, or 0 for an index. Other leaves
- * are constants if they are traced, else parameters. No node may be PG_PINNED. NULL if there is no memory, or
- * an id names no live node. */
+/* The program of the graph from the inputs to the outputs, before its trace ends. An input is a leaf, or 0 for
+ * an index. Other leaves are constants if they are traced, else parameters. No node may be PG_PINNED. NULL, and
+ * then *status says why, if there is no memory, an id names no live node, or the graph has a node that has
+ * escaped. */
 pg_program *pg_record(size_t inputs, const pg_id *input_ids, size_t outputs, const pg_id *output_ids,
-                      const pg_lookups *lookups);
+                      const pg_lookups *lookups, int *status);
 void pg_program_free(pg_program *program);
 /* Writes the ids of the parameters, unless `ids` is NULL. Returns how many there are. */
 size_t pg_program_parameters(const pg_program *program, pg_id *ids);

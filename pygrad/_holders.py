@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any, Callable
 
 import numpy as np
 
 from pygrad._handles import hidden
 from pygrad._lib import Ids, Numbers, c_ids, fast, ffi, lib
+
+_runs: set[weakref.ref[Holder]] = set()  # the holders of leaves
 
 
 class Holder:
@@ -17,10 +20,12 @@ class Holder:
     There is a C type, too, which csrc/python/arrays.c defines.
     """
 
-    __slots__ = ("ids", "leaves")
+    __slots__ = ("__weakref__", "ids", "leaves")
 
     def __init__(self, ids: Ids, leaves: bool) -> None:
         self.ids, self.leaves = ids, leaves
+        if leaves:
+            _runs.add(weakref.ref(self, _runs.discard))
 
     # The defaults are there because globals may be gone at interpreter exit.
     def __del__(self, release: Any = lib.pg_release_all, c_ids: Any = c_ids) -> None:
@@ -35,6 +40,14 @@ def _show(box: Any) -> Any:
     return box.item()
 
 
+def _run_of(id: int) -> Any:
+    for found in list(_runs):
+        run = found()
+        if run is not None and run.ids.size and 0 <= id - run.ids.item(0) < run.ids.size:
+            return run
+    return None
+
+
 def _as_it_is(holder: Any) -> Any:
     return holder
 
@@ -43,6 +56,10 @@ def _as_it_is(holder: Any) -> Any:
 holder_of: Callable[[Ids, bool], Any] = fast.holder if fast else _hide
 # Returns the holder itself.
 shown: Callable[[Any], Any] = _as_it_is if fast else _show
+# Makes of the holder itself what Arrays keep.
+as_holder: Callable[[Any], Any] = _as_it_is if fast else hidden
+# Returns the holder of leaves that has a node; None if there is none. It looks at each.
+run_of: Callable[[int], Any] = fast.run_of if fast else _run_of
 
 if fast:
     fast.set_in_c_order(np.ascontiguousarray)

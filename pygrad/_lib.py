@@ -40,6 +40,7 @@ __all__ = [
     "ffi",
     "lib",
     "text",
+    "traced_functions",
 ]
 
 VERSION = version("pygrad")  # read once: it is parsed from the metadata of the package
@@ -99,12 +100,21 @@ _ERRORS: dict[int, tuple[type[Exception], str]] = {
     lib.PG_OVERFLOW: (OverflowError, "the result is too large for a float"),
     lib.PG_DOMAIN: (ValueError, "the function is not defined for this number"),
     lib.PG_COMPLEX: (ValueError, "the result is complex, but a Value must be real"),
+    lib.PG_ESCAPED: (
+        RuntimeError,
+        "a Value or Array that was made while compile() called {0}() has the numbers of the example only; "
+        "make it before compile(), or return it from {0}() and use what the Program returns",
+    ),
 }
+
+traced_functions: dict[int, str] = {}  # their names, by the number of the trace
 
 
 def error(status: int, what: str) -> Exception:
     """Return the exception for a status; `what` names the operation that failed."""
     kind, why = _ERRORS[status]
+    if status == lib.PG_ESCAPED:
+        why = why.format(traced_functions.get(lib.pg_escaped_from(), "a function"))
     return kind(f"{what}: {why}")
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
+import numpy.typing as npt
 
-from pygrad._lib import Ids, Numbers, c_doubles, c_ids, c_ids_of, check, fast, lib
+from pygrad._lib import Ids, Numbers, c_doubles, c_ids, c_ids_of, check, fast, ffi, lib
 from pygrad.array import Array
 from pygrad.engine import Value
 
@@ -33,8 +34,31 @@ def node_ids(nodes: Iterable[Any]) -> Ids:
 
 def is_leaf(parameter: Value | Array) -> bool:
     """Whether none of the nodes was computed from others."""
-    ids = parameter._ids if isinstance(parameter, Array) else np.array([parameter._id], dtype=np.uint32)
-    return lib.pg_all_leaves(ids.size, c_ids_of(ids))
+    if isinstance(parameter, Value):
+        return lib.pg_all_leaves(1, [parameter._id])
+    return lib.pg_all_leaves(parameter.size, c_ids_of(parameter._ids))
+
+
+def are_leaves(nodes: Iterable[Value | Array]) -> bool:
+    """Whether `is_leaf` holds for all of them."""
+    ids = node_ids(nodes)
+    return lib.pg_all_leaves(ids.size, c_ids(ids))
+
+
+_PLAIN = frozenset({float, int, bool, complex, str, bytes, type(None)})
+
+
+def _holds_only_numbers(x: Any, depth: int = 2) -> bool:
+    if type(x) in _PLAIN:
+        return True
+    if type(x) not in (list, tuple) or not depth:
+        return False
+    return _PLAIN.issuperset(map(type, x)) or all(_holds_only_numbers(item, depth - 1) for item in x)
+
+
+# Whether x is a number or text, or a list or a tuple of nothing else, or a table of such lists. Models may keep their
+# data, and it is searched for parameters at each zero_grad(): so C does it where it can.
+holds_only_numbers: Callable[[Any], bool] = fast.holds_only_numbers if fast else _holds_only_numbers
 
 
 def set_grads(ids: Ids, grads: float | Numbers) -> None:
@@ -44,6 +68,18 @@ def set_grads(ids: Ids, grads: float | Numbers) -> None:
     else:
         status = lib.pg_write(lib.PG_GRAD, ids.size, c_ids(ids), c_doubles(grads))
     check(status, "a parameter")
+
+
+def reached(ids: Ids, sizes: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+    """Which parameters a gradient has reached since their grads were set to 0; parameter k has the next sizes[k] ids.
+
+    A leaf is reached where a backward pass or a program came to it, whatever that added, or where its grad is not 0. A
+    parameter is if one of its leaves is.
+    """
+    out = np.empty(sizes.size, dtype=np.bool_)
+    pointers = ffi.from_buffer("uint32_t[]", sizes), c_ids(ids), ffi.from_buffer("bool[]", out)
+    check(lib.pg_reached(sizes.size, *pointers), "a parameter")
+    return out
 
 
 def grads_of(ids: Ids) -> Numbers:

@@ -59,7 +59,8 @@ def _sweep_from(root: int) -> None:
 
 
 def _fail(status: int, id: int) -> None:
-    raise error(status, f"the backward step of {formula_of(id)}")
+    concerns_root = status in (lib.PG_STALE, lib.PG_ESCAPED)
+    raise error(status, "backward()" if concerns_root else f"the backward step of {formula_of(id)}")
 
 
 def backward_step(id: int) -> None:

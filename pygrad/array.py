@@ -11,6 +11,7 @@ one of the ids.
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 import operator
@@ -26,8 +27,9 @@ except ImportError:  # NumPy 1
     from numpy.core import numeric as array_utils  # type: ignore[no-redef, attr-defined, unused-ignore]
 
 from pygrad import _bulk
+from pygrad._cut import note_number_taken
 from pygrad._handles import formula, labels, value_of
-from pygrad._holders import holder_of, leaf_view, shown
+from pygrad._holders import as_holder, holder_of, leaf_view, run_of, shown
 from pygrad._lib import OPS, Ids, Numbers, c_doubles, c_ids_of, check, error, lib
 from pygrad._numbers import Number, is_number, refuse_masked, to_ndarray, to_python
 from pygrad._ops import define_ops, op
@@ -565,7 +567,10 @@ class Array:
 
     @grad.setter
     def grad(self, grad: npt.ArrayLike) -> None:
-        self._assign(lib.PG_GRAD, grad)
+        if is_number(grad) and grad == 0:  # as zero_grad(): from here on, no gradient has reached it
+            check(lib.pg_fill(lib.PG_GRAD, self.size, c_ids_of(self._ids), 0.0), "an Array")
+        else:
+            self._assign(lib.PG_GRAD, grad)
 
     def _read(self, field: int) -> Numbers:
         if self._views:
@@ -594,13 +599,24 @@ class Array:
     def _number(self, at: int) -> float:
         return lib.pg_data(int(self._ids.flat[at]))
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __copy__(self) -> Array:
+        return copy.deepcopy(self)  # copy.copy would make a view
+
+    def __reduce__(self) -> tuple[Any, ...]:  # what pickle and copy.deepcopy make it of: see _runs
         if not lib.pg_all_leaves(self.size, c_ids_of(self._ids)):
             raise TypeError("only an Array of leaves can be pickled or copied, not a computed one: copy array(a.data)")
-        ids, first, places = np.unique(self._ids, return_index=True, return_inverse=True)
+        ids, first, places, counts = np.unique(self._ids, return_index=True, return_inverse=True, return_counts=True)
         named = {int(place): label for place, id in zip(first, ids.tolist()) if (label := labels.get(id))}
+        numbers = np.array(self.data), np.array(self.grad)
+        run = shown(self._holder)
+        if self._views:
+            at = (int(self._ids.flat[0]) - int(run.ids.flat[0])) if self.size else 0
+            strides = tuple(step // run.ids.itemsize for step in self._ids.strides)
+            return _view_again, (run, at, self.shape, strides, *numbers, named)
+        if any(lib.pg_refs(id) > count for id, count in zip(ids.tolist(), counts.tolist())):
+            return _joined_again, (_shared_parts(ids), places.reshape(self.shape))
         again = None if len(ids) == self.size else first[places.ravel()].reshape(self.shape)
-        return _leaves_again, (np.array(self.data), np.array(self.grad), again, named)
+        return _leaves_again, (*numbers, again, named)
 
     # NumPy's interface
 
@@ -732,7 +748,9 @@ class Array:
         return self.data.item()
 
     def __float__(self) -> float:
-        return float(self.data)
+        number = float(self.data)
+        note_number_taken(self, self._ids.item(), depth=1)
+        return number
 
     def __int__(self) -> int:
         return int(self.data)
@@ -785,6 +803,47 @@ def _leaves_again(data: Numbers, grad: Numbers, places: npt.NDArray[Any] | None,
     return leaves if places is None else leaves.ravel()[places]
 
 
+def _view_again(
+    run: Any,
+    at: int,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    data: Numbers,
+    grad: Numbers,
+    named: dict[int, str],
+) -> Array:
+    """The same for a view of leaves, or of all: of a run, from a place on."""
+    size = run.ids.itemsize
+    ids: Ids = np.ndarray(shape, _IDS, run.ids, at * size, [step * size for step in strides])
+    view = _wrap(ids, as_holder(run))
+    view.data, view.grad = data, grad
+    for place, label in named.items():
+        labels.set(int(ids.flat[place]), label)
+    return view
+
+
+def _joined_again(parts: list[Any], places: npt.NDArray[Any]) -> Array:
+    """The same for leaves that other objects have, too."""
+    ids = [part._ids.ravel() if isinstance(part, Array) else [part._id] for part in parts]
+    return hold(np.concatenate(ids).astype(_IDS)[places])
+
+
+def _shared_parts(ids: Ids) -> list[Any]:
+    """Leaves, in the order of their ids: views of the runs that they are in, and else Values."""
+    parts: list[Any] = []
+    while ids.size:
+        run, n = run_of(int(ids[0])), 1
+        if run is not None:
+            at = int(ids[0]) - int(run.ids.flat[0])
+            beside = np.flatnonzero(ids != ids[0] + np.arange(ids.size, dtype=np.uint32))
+            n = min(int(beside[0]) if beside.size else ids.size, run.ids.size - at)
+            parts.append(_wrap(run.ids.reshape(-1)[at : at + n], as_holder(run)))
+        else:
+            parts.append(value_of(int(ids[0])))
+        ids = ids[n:]
+    return parts
+
+
 # From ids and numbers to Arrays ------------------------------------------------------------------------------------
 
 
@@ -819,7 +878,7 @@ def built(status: int, out: Ids, what: Callable[[int], str], *operands: Any) -> 
 
     `what` names the op of the element at which it failed; `operands` are pinned where that is needed (PG_SOME_PINNED).
     """
-    if status in (lib.PG_NO_MEMORY, lib.PG_STALE):
+    if status in (lib.PG_NO_MEMORY, lib.PG_STALE, lib.PG_ESCAPED):
         raise error(status, f"an Array of shape {out.shape}")
     if status < 0:
         at = int(out.flat[0])

@@ -21,6 +21,8 @@ import numpy.typing as npt
 
 from pygrad._numbers import to_ndarray
 from pygrad._replacing import PathLike, replacing
+from pygrad.array import Array
+from pygrad.engine import Value
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -39,7 +41,7 @@ _HEADER = re.compile(
 
 
 def save(path: PathLike, state: Mapping[str, Any]) -> None:
-    """Write numbers and arrays by name, or dicts of these by name, to a .npz file.
+    """Write numbers, arrays, and the numbers of Values and Arrays by name, or dicts of these by name, to a .npz file.
 
     A temporary file is written and then renamed: whenever the program stops, the old file or the new one exists. A
     file that exists keeps its owner, group and mode, and a symbolic link stays one: the file that it points to is
@@ -117,7 +119,11 @@ def _flat(prefix: str, state: Mapping[str, Any], depth: int) -> Iterator[tuple[s
                 raise ValueError(f"{prefix + name!r} is an empty dict, which a file cannot represent: leave it out")
             yield from _flat(f"{prefix}{name}{_SEPARATOR}", item, depth - 1)
             continue
-        numbers = to_ndarray(item)
+        numbers = to_ndarray(item.data if isinstance(item, (Array, Value)) else item)
+        if numbers.dtype == object:
+            raise TypeError(
+                f"{prefix}{name} must be made of numbers; of Values and Arrays make one Array: pygrad.array(...)"
+            )
         if numbers.dtype.kind not in "biuf":
             raise TypeError(f"{prefix}{name} must be made of numbers, not {numbers.dtype}")
         yield f"{prefix}{name}", numbers

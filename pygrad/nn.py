@@ -8,9 +8,13 @@ After micrograd by Andrej Karpathy (MIT), https://github.com/karpathy/micrograd.
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import operator
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections import UserList, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized, ValuesView
+from types import SimpleNamespace
 from typing import Any, Callable, Union
 
 import numpy as np
@@ -20,7 +24,7 @@ from pygrad import functional
 from pygrad._lib import Ids, Numbers
 from pygrad._mlp import PLAN, WatchedList, edited, inputs, one_call
 from pygrad._numbers import to_ndarray
-from pygrad._parameters import is_leaf, node_ids, set_grads
+from pygrad._parameters import are_leaves, holds_only_numbers, is_leaf, node_ids, set_grads
 from pygrad.array import Array, Operand, array
 from pygrad.engine import Value
 
@@ -33,7 +37,8 @@ Input = Union[Value, float]
 class Module:
     """A part of a model. Its parameters are the leaves among its attributes, and those of the modules among these.
 
-    Lists, tuples and dicts among the attributes are searched, too. A subclass may override `parameters()`.
+    Lists, tuples, deques, dicts, dataclasses and arrays of objects among the attributes are searched, too. A set of
+    parameters is a TypeError, as it has no order. A subclass may override `parameters()`.
 
     Examples
     --------
@@ -68,7 +73,7 @@ class Module:
         4
         """
         found: dict[int, Value | Array] = {}
-        for _, leaves in _leaves_in("", self, set()):
+        for _, _, leaves in _leaves_in(self):
             for leaf in leaves if isinstance(leaves, list) else [leaves]:
                 found.setdefault(id(leaf), leaf)
         return list(found.values())
@@ -76,12 +81,17 @@ class Module:
     def state_dict(self) -> dict[str, Numbers]:
         """Return copies of the parameters' numbers by name, such as `"layers.0.weight"`; a list of Values is one array.
 
+        Raises
+        ------
+        ValueError
+            if two parameters have the same name, such as those of `{1: Value(1), "1": Value(2)}`
+
         Examples
         --------
         >>> {name: numbers.shape for name, numbers in Neuron(3).state_dict().items()}
         {'w': (3,), 'b': ()}
         """
-        return {name: np.array(array(leaves).data) for name, leaves in _leaves_in("", self, set())}
+        return {name: np.array(array(leaves).data) for name, leaves in _named_leaves(self).items()}
 
     def load_state_dict(self, state: Mapping[str, npt.ArrayLike]) -> None:
         """Set the parameters to the numbers of a `state_dict()`. If it raises, no parameter has changed.
@@ -102,7 +112,7 @@ class Module:
         >>> other.w[0].data == one.w[0].data
         True
         """
-        own = {name: array(leaves) for name, leaves in _leaves_in("", self, set())}
+        own = {name: array(leaves) for name, leaves in _named_leaves(self).items()}
         missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
         if missing or unknown:
             raise KeyError(f"the state lacks {sorted(missing)}, the module lacks {sorted(unknown)}")
@@ -254,31 +264,72 @@ def _mark_or_refuse(name: str, old: Any, new: Array) -> None:
         )
 
 
-def _leaves_in(name: str, thing: Any, seen: set[int]) -> Iterator[tuple[str, Value | Array | list[Value]]]:
-    """The leaves of a module, by name: Arrays, Values, and lists of nothing but Values as a whole."""
+def _named_leaves(module: Module) -> dict[str, Value | Array | list[Value]]:
+    """The leaves of a module by name; ValueError if two have the same."""
+    found: dict[str, Any] = {}
+    places: dict[str, str] = {}
+    for name, place, leaves in _leaves_in(module):
+        if name in found:
+            raise ValueError(
+                f"the state would have two entries {name!r}, for {places[name]} and for {place}: give one another name"
+            )
+        found[name], places[name] = leaves, place
+    return found
+
+
+def _leaves_in(module: Module) -> Iterator[tuple[str, str, Value | Array | list[Value]]]:
+    """The leaves of a module: Arrays, Values, and lists of Values as a whole; with the state's name and the place."""
+    return _leaves_below("", type(module).__name__, module, {})
+
+
+def _leaves_below(name: str, place: str, thing: Any, seen: dict[int, Any]) -> Iterator[Any]:
     if isinstance(thing, (Value, Array)):
         if is_leaf(thing):
             if isinstance(thing, Array):
                 thing._is_parameter = True
-            yield name, thing
+            yield name, place, thing
         return
-    if isinstance(thing, (list, tuple)) and thing and all(isinstance(item, Value) for item in thing):
-        if all(map(is_leaf, thing)):
-            yield name, list(thing)
+    if isinstance(thing, Set):
+        if any(_leaves_below(name, place, tuple(thing), {})):
+            raise TypeError(
+                f"{place} is a {type(thing).__name__!r}, which has no order, and so its parameters would have none: "
+                "keep them in a list or a dict"
+            )
         return
-    items: dict[Any, Any]
-    if isinstance(thing, Module):
-        items = {key: item for key, item in vars(thing).items() if key != PLAN}
-    elif isinstance(thing, dict):
-        items = thing
-    elif isinstance(thing, (list, tuple)):
-        items = dict(enumerate(thing))
-    else:
+    items = _items_of(thing)
+    named = isinstance(items, dict)
+    parts = list(items.values()) if named else items
+    if holds_only_numbers(parts):
         return
-    if id(thing) not in seen:
-        seen.add(id(thing))
-        for key, item in items.items():
-            yield from _leaves_in(f"{name}.{key}" if name else str(key), item, seen)
+    if parts and not named and all(isinstance(part, Value) for part in parts) and are_leaves(parts):
+        yield name, place, list(parts)
+        return
+    if id(thing) in seen:
+        return
+    seen[id(thing)] = thing  # kept, so that nothing else gets its id
+    for key, part in zip(items if named else itertools.count(), parts):
+        is_attribute = named and not isinstance(thing, Mapping)
+        below = f"{name}.{key}" if name else str(key), place + (_attribute(key) if is_attribute else f"[{key!r}]")
+        yield from _leaves_below(*below, part, seen)
+
+
+def _attribute(name: str) -> str:
+    return f".{name}" if name.isidentifier() else f".__dict__[{name!r}]"
+
+
+def _items_of(thing: Any) -> Any:
+    """What a container holds: in a dict if it has names for it, else in a list or a tuple. Nothing if it is none."""
+    if isinstance(thing, (Module, SimpleNamespace)):
+        return {name: item for name, item in vars(thing).items() if name != PLAN}
+    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        return {field.name: getattr(thing, field.name, None) for field in dataclasses.fields(thing)}
+    if isinstance(thing, Mapping):
+        return dict(thing)
+    if isinstance(thing, np.ndarray) and thing.dtype == object:
+        return thing.reshape(-1).tolist() if thing.ndim == 0 else thing.tolist()
+    if isinstance(thing, (deque, UserList, ValuesView)):
+        return list(thing)
+    return thing if isinstance(thing, (list, tuple)) else ()
 
 
 # Modules of Arrays ------------------------------------------------------------------------------------------------

@@ -79,6 +79,16 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, f
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_values_and_arrays_are_saved_by_their_numbers(tmp_path):
+    w = pygrad.array([[1.0, 2.0], [3.0, 4.0]])
+    pygrad.save(tmp_path / "w.npz", {"w": w, "inner": {"row": w[1], "v": w[0, 1], "computed": (w * w).sum()}})
+    state = pygrad.load(tmp_path / "w.npz")
+    assert state["w"].tolist() == [[1, 2], [3, 4]]
+    assert {name: x.tolist() for name, x in state["inner"].items()} == {"row": [3, 4], "v": 2, "computed": 30}
+    with pytest.raises(TypeError, match=r"a/ws must be made of numbers.*pygrad.array"):
+        pygrad.save(tmp_path / "w.npz", {"a": {"ws": [w[0, 0], 1.0]}})
+
+
 @pytest.mark.parametrize(
     ("state", "error"),
     [

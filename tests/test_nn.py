@@ -3,9 +3,11 @@
 import abc
 import collections
 import copy
+import dataclasses
 import gc
 import pickle
 import random
+import types
 from unittest import mock
 
 import micrograd.nn
@@ -329,7 +331,7 @@ def test_a_call_is_one_c_call_and_holds_its_graph():
     model = nn.MLP(3, [16, 16, 2])
     x = [Value(1.0), Value(2.0), Value(3.0)]
     before = live_nodes()
-    with mock.patch.object(Value, "__mul__", None), mock.patch.object(Value, "__add__", None):
+    with mock.patch.object(nn, "inputs", None):  # each Neuron's, where they are called one by one
         out = model(x)
     assert live_nodes() - before == 16 * (2 * 3 + 1) + 16 * (2 * 16 + 1) + 2 * 2 * 16
     del out
@@ -445,6 +447,117 @@ def test_parameters_are_the_leaves_by_name():
     model.zero_grad()
     assert model.scale.grad == 0
     assert not model.embedding.weight.grad.any()
+
+
+@dataclasses.dataclass
+class Record:
+    a: object
+    b: object
+    cache: object = 0.5
+
+
+Row = collections.namedtuple("Row", "a b")
+
+# What an attribute `held` may be: from two leaves and a computed Value, with the names and shapes in the state.
+CONTAINERS = {
+    "a list": (lambda a, b, c: [a, b], {"held": (2,)}),
+    "a list with a computed Value": (lambda a, b, c: [a, c, b], {"held.0": (), "held.2": ()}),
+    "a tuple with a computed Value": (lambda a, b, c: (c, a, b), {"held.1": (), "held.2": ()}),
+    "a deque": (lambda a, b, c: collections.deque([a, b]), {"held": (2,)}),
+    "a deque with numbers": (lambda a, b, c: collections.deque([1.0, a, b]), {"held.1": (), "held.2": ()}),
+    "a UserList": (lambda a, b, c: collections.UserList([a, b]), {"held": (2,)}),
+    "a named tuple": (lambda a, b, c: Row(a, b), {"held": (2,)}),
+    "a dict": (lambda a, b, c: {"a": a, "b": b, "c": c}, {"held.a": (), "held.b": ()}),
+    "a dict of lists": (lambda a, b, c: {1: [a], (2, 3): [[b]]}, {"held.1": (1,), "held.(2, 3).0": (1,)}),
+    "a mapping": (lambda a, b, c: collections.UserDict(a=a, b=b), {"held.a": (), "held.b": ()}),
+    "the values of a dict": (lambda a, b, c: {"x": a, "y": b}.values(), {"held": (2,)}),
+    "a dataclass": (lambda a, b, c: Record(a, b), {"held.a": (), "held.b": ()}),
+    "a namespace": (lambda a, b, c: types.SimpleNamespace(a=a, b=b), {"held.a": (), "held.b": ()}),
+    "an array of objects": (lambda a, b, c: np.array([a, b]), {"held": (2,)}),
+    "a matrix of objects": (lambda a, b, c: np.array([[a], [b]]), {"held.0": (1,), "held.1": (1,)}),
+    "an array with numbers": (lambda a, b, c: np.array([a, 1.0, b]), {"held.0": (), "held.2": ()}),
+    "a list of an array and Values": (
+        lambda a, b, c: [np.array(a), np.ones(3), [c, [b]]],
+        {"held.0": (1,), "held.2.1": (1,)},
+    ),
+    "lists within lists": (lambda a, b, c: [[1.0, 2.0], [[[a]], b], None, "x"], {"held.1.0.0": (1,), "held.1.1": ()}),
+}
+
+
+class Holder(nn.Module):
+    def __init__(self, held):
+        self.held = held
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_parameters_are_found_in_whatever_has_an_order(name):
+    make, names = CONTAINERS[name]
+    a, b = Value(2.0), Value(3.0)
+    model = Holder(make(a, b, a * b))
+    assert model.parameters() == [a, b]
+    state = model.state_dict()
+    assert {name: numbers.shape for name, numbers in state.items()} == names
+    a.grad, b.data = 1.0, 5.0
+    model.zero_grad()
+    model.load_state_dict(state)
+    assert (a.grad, b.data) == (0, 3)
+
+
+def test_a_list_that_contains_itself_is_searched_once():
+    held = [Value(1.0)]
+    held.append(held)
+    assert len(Holder(held).parameters()) == 1
+    assert Holder([[], (), {}, np.array([]), np.array([], object), nn.WatchedList()]).state_dict() == {}
+
+
+@pytest.mark.parametrize("make", [set, frozenset, lambda x: {"a": set(x)}, lambda x: [frozenset([tuple(x)])]])
+@pytest.mark.parametrize("ask", [nn.Module.parameters, nn.Module.zero_grad, nn.Module.state_dict])
+def test_a_set_of_parameters_is_refused_and_named(make, ask):
+    with pytest.raises(TypeError, match=r"Holder\.held.* is a '(frozen)?set', which has no order"):
+        ask(Holder(make([Value(1.0), 2.0])))
+    assert Holder([make([1.0, 2.0]), Value(1.0)]).parameters()
+    assert Holder(make([Value(1.0) * 2])).parameters() == []
+
+
+class Dotted(nn.Module):
+    """Attributes whose names have dots."""
+
+    def __init__(self):
+        self.a = Holder(Value(1.0))
+        setattr(self, "a.held", Value(2.0))
+
+
+@pytest.mark.parametrize(
+    ("make", "places"),
+    [
+        (lambda: Holder({1: Value(1.0), "1": Value(2.0)}), [r"Holder.held\[1\]", r"Holder.held\['1'\]"]),
+        (lambda: Holder({"a.b": Value(1.0), "a": {"b": Value(2.0)}}), [r"\['a.b'\]", r"\['a'\]\['b'\]"]),
+        (lambda: Holder({None: Value(1.0), "None": Value(2.0)}), [r"\[None\]", r"\['None'\]"]),
+        (lambda: Holder({"": [[Value(1.0)], 1], ".0": Value(2.0)}), [r"\[''\]\[0\]", r"\['.0'\]"]),
+        (Dotted, ["Dotted.a.held", r"Dotted.__dict__\['a.held'\]"]),
+    ],
+)
+def test_two_parameters_of_one_name_are_refused_and_both_are_named(make, places):
+    model = make()
+    assert len(model.parameters()) == 2
+    for ask in (model.state_dict, lambda: model.load_state_dict({})):
+        with pytest.raises(ValueError, match="two entries .*" + " and .*".join(places)):
+            ask()
+
+
+def test_a_model_that_keeps_a_million_numbers_is_not_searched_number_by_number(monkeypatch):
+    data = [[0.5] * 1000 for _ in range(1000)]
+    model = Holder([data, [(1.0, 2)] * 1000, dict.fromkeys(range(1000), 0.5), collections.deque([1.0] * 1000)])
+    looked_at = 0
+
+    def counted(*args, search=nn._leaves_below):
+        nonlocal looked_at
+        looked_at += 1
+        return search(*args)
+
+    monkeypatch.setattr(nn, "_leaves_below", counted)
+    assert model.parameters() == []
+    assert looked_at < 10
 
 
 class Tensor:

@@ -58,13 +58,21 @@ static bool reserve_most(void) {
   return false;
 }
 
+/* The child of a fork has none of the parent's threads but the one that forked: the trace of another ends. */
+static void unlock_in_child(void) {
+  if (A->tracing_thread != pg_os_thread()) {
+    A->trace_flag = 0;
+  }
+  pg_unlock();
+}
+
 /* Reserves address space for the first node. May be called again after it has failed. */
 static bool start(void) {
   if (!pg_may_allocate()) {
     return false;
   }
   /* Handlers are registered once, even if reserving fails now and start() is called again. */
-  A->fork_safe = A->fork_safe || pg_os_at_fork(pg_lock, pg_unlock);
+  A->fork_safe = A->fork_safe || pg_os_at_fork(pg_lock, pg_unlock, unlock_in_child);
   return A->fork_safe && reserve_most();
 }
 
@@ -138,6 +146,7 @@ static void take_free(pg_block_id block) {
 static void open_block(pg_block_id block) {
   assert(block < A->fresh && A->blocks[block].live == 0);
   A->blocks[block].discarded = false;
+  A->blocks[block].trace = A->trace;
   link_block(&A->youngest, block);
   A->next = pg_first_of(block);
   A->end = A->next + PG_BLOCK_NODES;
@@ -161,6 +170,14 @@ static bool open_any_block(void) {
     return false;
   }
   open_block(block);
+  return true;
+}
+
+bool pg_begin_traced_block(void) {
+  if ((!A->youngest || A->blocks[A->youngest].live) && !open_any_block()) {
+    return false;
+  }
+  A->blocks[A->youngest].trace = ++A->trace;
   return true;
 }
 

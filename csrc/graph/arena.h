@@ -39,18 +39,25 @@ typedef struct {
   uint32_t refs;  /* holders: operands' results and outside handles; 0: dead */
   uint16_t flags; /* of enum pg_flags */
   uint8_t op;
-  uint8_t mark; /* the low byte of the sweep that is to process this node; 0: none. See sweep.c. */
+  uint8_t mark; /* 0: no gradient has reached this node; PG_REACHED; or that of the last sweep. See sweep.c. */
 } pg_node;
 
 _Static_assert(sizeof(pg_node) == 32, "a node is 32 bytes");
 
 enum { PG_BLOCK_NODES = 256 };
 
+/* A mark: a gradient has reached the node, and no sweep is to process it. */
+enum { PG_REACHED = UINT8_MAX };
+
+/* Whether the sweep processes nodes of an op: they pass gradient on. */
+static inline bool pg_is_swept(int op) { return op != PG_LEAF && op != PG_DETACH; }
+
 typedef uint32_t pg_block_id;
 
 typedef struct {
   pg_block_id older, younger; /* neighbours: on the list, or among the spare or the discarded blocks */
-  uint32_t swept;             /* the newest sweep that has marked a node here; 0: no node here is marked */
+  uint32_t swept;             /* the newest sweep that was to process a node here; 0: none */
+  uint32_t trace;             /* the newest trace when it was opened: traced nodes here are of this one */
   uint16_t live;              /* nodes alive; 0 for a block that is not on the list */
   bool discarded;             /* its memory was given back to the system */
 } pg_block;
@@ -68,12 +75,14 @@ typedef struct {
   uint32_t fresh;     /* the first block never used */
   uint32_t committed; /* the first block without memory behind it */
   uint32_t capacity;  /* blocks reserved */
-  uint32_t sweep;     /* the newest sweep; its low byte, the mark of its nodes, is not 0 once there was one */
+  uint32_t sweep;     /* the newest sweep; once there was one, its low byte is a mark: not 0, nor PG_REACHED */
   uint64_t live, peak_live;
   uint32_t open, peak_open;         /* blocks on the list */
+  uint32_t trace;                   /* the newest trace */
+  uint32_t escaped_trace;           /* of the node that was refused last because its trace has ended */
   _Atomic uint16_t trace_flag;      /* PG_TRACED during a trace, else 0; see trace.h for these three */
   _Atomic uintptr_t tracing_thread; /* set before trace_flag */
-  uint64_t traced_reads;
+  _Atomic uint64_t traced_reads;
 } pg_arena;
 
 extern pg_arena pg_the_arena;
@@ -99,6 +108,20 @@ static inline bool pg_is_live(pg_id id) {
 }
 
 bool pg_all_live(size_t n, const pg_id *ids);
+
+/* Begins to fill another block, unless the open one is empty, and numbers a new trace: so a block has traced
+ * nodes of one trace only. False if there is no memory. */
+bool pg_begin_traced_block(void);
+
+/* Editing ------------------------------------------------------------------------------------------------- */
+
+/* A leaf to which 0 is assigned is as if no gradient had reached it. */
+static inline void pg_assign_grad(pg_node *n, double grad) {
+  n->grad = grad;
+  if (!(n->flags & PG_INTERIOR)) {
+    n->mark = 0;
+  }
+}
 
 /* Making nodes one at a time ------------------------------------------------------------------------------- */
 
@@ -142,7 +165,7 @@ PG_INLINE pg_id pg_build_add(pg_build *build, int op, double data, pg_id a, pg_i
   }
   pg_id id = build->next++;
   build->flags |= (uint16_t)flags;
-  flags |= (op == PG_LEAF ? 0 : PG_INTERIOR) | build->trace_flag;
+  flags |= (pg_is_swept(op) ? PG_INTERIOR : 0) | build->trace_flag;
   build->nodes[id] =
       (pg_node){.data = data, .a = a, .b = b, .refs = 1, .flags = (uint16_t)flags, .op = (uint8_t)op};
   return id;

@@ -1,18 +1,25 @@
 /* bulk.c: the bulk builders: each makes the graph of a whole scalar loop in one call.
  *
- * Each takes the lock, checks that all operands are live, begins a build of at most so many nodes, makes them,
- * and ends the build. Only an op can fail in between; then all that was made is dropped. */
+ * Each takes the lock, checks that all operands may be used, begins a build of at most so many nodes, makes
+ * them, and ends the build. Only an op can fail in between; then all that was made is dropped. */
 #include "graph/ops.h"
+#include "graph/trace.h"
 
 /* What they share ---------------------------------------------------------------------------------------- */
 
-/* Begins a build of at most so many nodes, of operands that are `live`. PG_OK or a status. */
-static int begin(pg_build *build, bool live, size_t nodes) {
+/* Begins a build of at most so many nodes, unless the operands' status is not PG_OK. PG_OK or a status. */
+static int begin(pg_build *build, int status, size_t nodes) {
   *build = (pg_build){0};
-  if (!live) {
-    return PG_STALE;
+  if (status) {
+    return status;
   }
   return pg_build_begin(build, nodes) ? PG_OK : PG_NO_MEMORY;
+}
+
+/* What pg_all_usable() says of two rows of operands; NULL: none. */
+static int both_usable(size_t n, const pg_id *a, size_t m, const pg_id *b) {
+  const int status = pg_all_usable(n, a);
+  return status || !b ? status : pg_all_usable(m, b);
 }
 
 /* Ends the build if it has not failed, and unlocks. Returns what the bulk builder returns: a failed `result` as
@@ -144,7 +151,7 @@ PG_INLINE pg_id with_number(pg_build *build, int op, pg_id x, double y, bool int
 int pg_map_unary(int op, size_t n, const pg_id *a, pg_id *out) {
   pg_lock();
   pg_build build;
-  int status = PG_OK, result = begin(&build, pg_all_live(n, a), n);
+  int status = PG_OK, result = begin(&build, pg_all_usable(n, a), n);
   for (size_t i = 0; i < n && !result; i++) {
     out[i] = unary(&build, op, a[i], &status);
     result = status ? fail(&build, status, out, i, 0) : PG_OK;
@@ -155,7 +162,7 @@ int pg_map_unary(int op, size_t n, const pg_id *a, pg_id *out) {
 int pg_map_binary(int op, size_t n, const pg_id *a, const pg_id *b, pg_id *out) {
   pg_lock();
   pg_build build;
-  int status = PG_OK, result = begin(&build, pg_all_live(n, a) && pg_all_live(n, b), 3 * n);
+  int status = PG_OK, result = begin(&build, both_usable(n, a, n, b), 3 * n);
   for (size_t i = 0; i < n && !result; i++) {
     out[i] = binary(&build, op, a[i], b[i], &status);
     result = status ? fail(&build, status, out, i, 0) : PG_OK;
@@ -166,7 +173,7 @@ int pg_map_binary(int op, size_t n, const pg_id *a, const pg_id *b, pg_id *out) 
 int pg_map_number(int op, size_t n, const pg_id *a, double y, bool integral, pg_id *out) {
   pg_lock();
   pg_build build;
-  int status = PG_OK, result = begin(&build, pg_all_live(n, a), 4 * n);
+  int status = PG_OK, result = begin(&build, pg_all_usable(n, a), 4 * n);
   for (size_t i = 0; i < n && !result; i++) {
     out[i] = with_number(&build, op, a[i], y, integral, &status);
     result = status ? fail(&build, status, out, i, 0) : PG_OK;
@@ -220,7 +227,7 @@ PG_INLINE pg_id reduce(pg_build *build, int op, size_t n, const pg_id *x) {
 int pg_reduce(int op, size_t rows, size_t n, const pg_id *x, pg_id *out) {
   pg_lock();
   pg_build build;
-  int result = begin(&build, pg_all_live(rows * n, x), rows * (n + 1));
+  int result = begin(&build, pg_all_usable(rows * n, x), rows * (n + 1));
   for (size_t i = 0; i < rows && !result; i++) {
     out[i] = reduce(&build, op, n, x + i * n);
   }
@@ -237,8 +244,9 @@ int pg_matmul(size_t rows, size_t n, size_t columns, const pg_id *a, size_t a_ro
   assert(is_dense(rows, n, a_row, a_column) && is_dense(n, columns, b_row, b_column));
   pg_lock();
   pg_build build;
-  bool live = pg_all_live(rows * n, a) && pg_all_live(n * columns, b) && (!bias || pg_all_live(columns, bias));
-  int result = begin(&build, live, rows * columns * (2 * n + 1));
+  int status = both_usable(rows * n, a, n * columns, b);
+  status = status || !bias ? status : pg_all_usable(columns, bias);
+  int result = begin(&build, status, rows * columns * (2 * n + 1));
   for (size_t i = 0; i < rows && !result; i++) {
     for (size_t j = 0; j < columns; j++) {
       pg_id sum = bias ? hold_result(&build, bias[j]) : 0;
@@ -274,7 +282,7 @@ PG_INLINE pg_id logarithm(pg_build *build, pg_id x) {
 int pg_softmax(size_t rows, size_t n, const pg_id *x, pg_id *out) {
   pg_lock();
   pg_build build;
-  int result = begin(&build, pg_all_live(rows * n, x), rows * (5 * n + 3));
+  int result = begin(&build, pg_all_usable(rows * n, x), rows * (5 * n + 3));
   for (size_t row = 0; row < rows && n && !result; row++, x += n, out += n) {
     const double shift = -largest(&build, n, x);
     for (size_t i = 0; i < n; i++) {
@@ -307,7 +315,7 @@ PG_INLINE pg_id log_sum_exp(pg_build *build, size_t n, const pg_id *x, pg_id *sh
 int pg_log_softmax(size_t rows, size_t n, const pg_id *x, pg_id *out) {
   pg_lock();
   pg_build build;
-  int result = begin(&build, pg_all_live(rows * n, x), rows * (5 * n + 4));
+  int result = begin(&build, pg_all_usable(rows * n, x), rows * (5 * n + 4));
   for (size_t row = 0; row < rows && n && !result; row++, x += n, out += n) {
     pg_id minus_log = negate(&build, log_sum_exp(&build, n, x, out));
     for (size_t i = 0; i < n; i++) {
@@ -322,7 +330,7 @@ int pg_cross_entropy(size_t rows, size_t n, const pg_id *x, const uint32_t *targ
                      pg_id *out) {
   pg_lock();
   pg_build build;
-  int result = begin(&build, pg_all_live(rows * n, x), rows * (5 * n + 5));
+  int result = begin(&build, pg_all_usable(rows * n, x), rows * (5 * n + 5));
   for (size_t row = 0; row < rows && !result; row++, x += n) {
     if (targets[row] >= n) {
       result = fail(&build, PG_DOMAIN, out, row, 0);
@@ -340,8 +348,7 @@ int pg_cross_entropy(size_t rows, size_t n, const pg_id *x, const uint32_t *targ
 int pg_rms_norm(size_t rows, size_t n, const pg_id *x, const pg_id *weights, double eps, pg_id *out) {
   pg_lock();
   pg_build build;
-  int result =
-      begin(&build, pg_all_live(rows * n, x) && (!weights || pg_all_live(n, weights)), rows * (4 * n + 7));
+  int result = begin(&build, both_usable(rows * n, x, n, weights), rows * (4 * n + 7));
   for (size_t row = 0; row < rows && n && !result; row++, x += n) {
     pg_id sum = dot(&build, n, x, 1, x, 1, 0);
     int status = PG_OK;
@@ -394,12 +401,12 @@ int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *nu
     }
   }
   pg_lock();
-  bool live = pg_all_live(parameters, mlp->parameters);
-  for (size_t i = 0; i < n && live; i++) {
-    live = pg_is_live(x[i]) || (!x[i] && numbers);
+  int status = pg_all_usable(parameters, mlp->parameters);
+  for (size_t i = 0; i < n && !status; i++) {
+    status = x[i] || !numbers ? pg_all_usable(1, &x[i]) : PG_OK;
   }
   pg_build build;
-  int result = begin(&build, live, nodes);
+  int result = begin(&build, status, nodes);
   if (!result) {
     const pg_id *w = mlp->parameters;
     pg_id *made = out;

@@ -53,7 +53,8 @@ bool pg_all_leaves(size_t n, const pg_id *ids) {
   pg_lock();
   bool leaves = pg_all_live(n, ids);
   for (size_t i = 0; i < n && leaves; i++) {
-    leaves = !(pg_node_at(ids[i])->flags & PG_INTERIOR);
+    const pg_node *n = pg_node_at(ids[i]);
+    leaves = n->op == PG_LEAF && !(n->flags & PG_INTERIOR);
   }
   pg_unlock();
   return leaves;
@@ -70,7 +71,7 @@ static const size_t NUMBERS = sizeof(pg_node) / sizeof(double);
 
 /* As pg_note_read, for each of the nodes. */
 static void note_reads(size_t n, const pg_id *ids) {
-  for (size_t i = 0; i < n && pg_trace_flag(); i++) {
+  for (size_t i = 0; i < n && pg_is_traced(); i++) {
     pg_note_read(pg_node_at(ids[i])->flags);
   }
 }
@@ -117,9 +118,13 @@ int pg_fill(int field, size_t n, const pg_id *ids, double number) {
   if (!begin_to_set(field, n, ids)) {
     return PG_STALE;
   }
-  double *const numbers = field_of(field);
   for (size_t i = 0; i < n; i++) {
-    numbers[ids[i] * NUMBERS] = number;
+    pg_node *node = pg_node_at(ids[i]);
+    if (field == PG_DATA) {
+      node->data = number;
+    } else {
+      pg_assign_grad(node, number);
+    }
   }
   pg_unlock();
   return PG_OK;
@@ -129,8 +134,38 @@ int pg_add_grads(size_t n, const pg_id *ids, const double *grads) {
   pg_lock();
   const bool live = pg_all_live(n, ids);
   for (size_t i = 0; i < n && live; i++) {
-    pg_node_at(ids[i])->grad += grads[i];
+    pg_node *node = pg_node_at(ids[i]);
+    node->grad += grads[i];
+    node->mark = node->mark ? node->mark : PG_REACHED;
   }
   pg_unlock();
   return live ? PG_OK : PG_STALE;
+}
+
+/* Whether one of n live nodes was reached. */
+static bool any_reached(size_t n, const pg_id *ids) {
+  for (size_t i = 0; i < n; i++) {
+    const pg_node *node = pg_node_at(ids[i]);
+    if (node->mark || node->grad != 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+int64_t pg_reached(size_t count, const uint32_t *sizes, const pg_id *ids, bool *out) {
+  int64_t reached = 0;
+  pg_lock();
+  for (size_t k = 0; k < count && reached >= 0; k++) {
+    const size_t n = sizes ? sizes[k] : 1;
+    if (!pg_all_live(n, ids)) {
+      reached = PG_STALE;
+    } else {
+      out[k] = any_reached(n, ids);
+      reached += out[k];
+    }
+    ids += n;
+  }
+  pg_unlock();
+  return reached;
 }

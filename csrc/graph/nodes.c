@@ -4,18 +4,28 @@
 
 /* Making ------------------------------------------------------------------------------------------------ */
 
-/* Makes an interior node, held by a handle; pinned if an operand is. The operands (a: 0 if there are none) must
- * be live. */
-static pg_made make(int op, double data, pg_id a, pg_id b, int flags) {
-  flags |= PG_HELD | PG_INTERIOR;
-  if (a) { /* else there may be no arena yet */
-    flags |= (pg_node_at(a)->flags | pg_node_at(b)->flags) & PG_PINNED;
+/* Of a node that is held by a handle. */
+static inline int flags_of(int op) { return PG_HELD | (pg_is_swept(op) ? PG_INTERIOR : 0); }
+
+/* Makes the node of an op, held by a handle. `rare` are those flags of its operands that few nodes have: it is
+ * pinned if an operand is; PG_ESCAPED if one of them has escaped from its trace. */
+static __attribute__((noinline)) pg_made make_rare(int op, double data, pg_id a, pg_id b, int rare) {
+  if (rare & PG_TRACED && (pg_has_escaped(a) || pg_has_escaped(b))) {
+    return PG_ESCAPED;
   }
-  pg_id id = pg_new_node(op, data, a, b, flags);
-  if (!id) {
-    return PG_NO_MEMORY;
+  const int pin = rare & PG_PINNED;
+  const pg_made made = pg_new_node(op, data, a, b, flags_of(op) | pin);
+  return !made ? PG_NO_MEMORY : pin ? -made : made;
+}
+
+/* The same of any live operands (0: none). */
+static pg_made make(int op, double data, pg_id a, pg_id b) {
+  const int rare = (pg_node_at(a)->flags | pg_node_at(b)->flags) & (PG_PINNED | PG_TRACED);
+  if (__builtin_expect(rare, 0)) {
+    return make_rare(op, data, a, b, rare);
   }
-  return flags & PG_PINNED ? -(pg_made)id : (pg_made)id;
+  const pg_id id = pg_new_node(op, data, a, b, flags_of(op));
+  return id ? (pg_made)id : PG_NO_MEMORY;
 }
 
 /* The same, with a new leaf as its second operand. */
@@ -24,7 +34,7 @@ static pg_made make_with_leaf(int op, double data, pg_id a, double number, int l
   if (!leaf) {
     return PG_NO_MEMORY;
   }
-  pg_made made = make(op, data, a, leaf, 0);
+  pg_made made = make(op, data, a, leaf);
   pg_drop(leaf); /* now held by the result alone; freed if that was not made */
   return made;
 }
@@ -40,7 +50,7 @@ static pg_made unary(int op, pg_id a) {
   pg_lock();
   int status = pg_is_live(a) ? PG_OK : PG_STALE;
   double data = status ? 0 : pg_forward(op, pg_node_at(a)->data, 0, &status);
-  pg_made made = status ? status : make(op, data, a, 0, 0);
+  pg_made made = status ? status : make(op, data, a, 0);
   pg_unlock();
   return made;
 }
@@ -49,7 +59,7 @@ static pg_made binary(int op, pg_id a, pg_id b) {
   pg_lock();
   int status = pg_is_live(a) && pg_is_live(b) ? PG_OK : PG_STALE;
   double data = status ? 0 : pg_forward(op, pg_node_at(a)->data, pg_node_at(b)->data, &status);
-  pg_made made = status ? status : make(op, data, a, b, 0);
+  pg_made made = status ? status : make(op, data, a, b);
   pg_unlock();
   return made;
 }
@@ -78,10 +88,7 @@ static pg_made with_number(int op, pg_id a, double number, int leaf_flags) {
  * of them, its operand 1 the next cell. */
 pg_made pg_custom(double data, const pg_id *operands, size_t count) {
   pg_lock();
-  int status = PG_OK;
-  for (size_t i = 0; i < count && !status; i++) {
-    status = pg_is_live(operands[i]) ? PG_OK : PG_STALE;
-  }
+  int status = pg_all_usable(count, operands);
   pg_id list = 0;
   for (size_t i = count; i-- > 1 && !status;) {
     pg_id longer = pg_new_node(PG_LIST, 0, operands[i], list, PG_INTERIOR);
@@ -91,7 +98,7 @@ pg_made pg_custom(double data, const pg_id *operands, size_t count) {
     }
     list = longer;
   }
-  pg_made made = status ? status : make(PG_CUSTOM, data, count ? operands[0] : 0, list, PG_PINNED);
+  pg_made made = status ? status : make_rare(PG_CUSTOM, data, count ? operands[0] : 0, list, PG_PINNED);
   if (list) {
     pg_drop(list);
   }
@@ -180,7 +187,7 @@ int pg_set_grad(pg_id id, double grad) {
   pg_lock();
   bool live = pg_is_live(id);
   if (live) {
-    pg_node_at(id)->grad = grad;
+    pg_assign_grad(pg_node_at(id), grad);
   }
   pg_unlock();
   return live ? PG_OK : PG_STALE;

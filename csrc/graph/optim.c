@@ -1,7 +1,7 @@
 /* optim.c: the optimizers: updates of parameters in place. */
 #include <string.h>
 
-#include "graph/arena.h"
+#include "graph/trace.h"
 #include "pymath.h"
 
 /* Parameters are updated a few at a time, in the lanes of vectors. Their numbers are scattered over the arena:
@@ -83,12 +83,12 @@ static void sgd_all(const pg_sgd *sgd, size_t n, const pg_id *ids, double *veloc
 int pg_sgd_step(const pg_sgd *sgd, size_t n, const pg_id *ids, double *velocity) {
   assert(velocity || sgd->momentum == 0);
   pg_lock();
-  const bool live = pg_all_live(n, ids);
-  if (live) {
+  const int status = pg_all_usable(n, ids);
+  if (!status) {
     sgd_all(sgd, n, ids, velocity);
   }
   pg_unlock();
-  return live ? PG_OK : PG_STALE;
+  return status;
 }
 
 /* Adam --------------------------------------------------------------------------------------------------- */
@@ -143,10 +143,10 @@ int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, do
       .scale = 1 / (1 - pow(adam->beta2, (double)t)),
   };
   pg_lock();
-  const bool live = pg_all_live(n, ids);
-  if (live) {
+  const int status = pg_all_usable(n, ids);
+  if (!status) {
     adam_all(&s, n, ids, mean, square);
   }
   pg_unlock();
-  return live ? PG_OK : PG_STALE;
+  return status;
 }

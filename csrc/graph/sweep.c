@@ -1,15 +1,17 @@
 /* sweep.c: the backward pass: one linear walk over the blocks, from the root towards older nodes.
  *
  * A node is processed if it bears the mark of this sweep; processing it marks its operands. Blocks without
- * marked nodes are skipped, and the sweep ends when no marked node is left.
+ * marked nodes are skipped, and the sweep ends when no marked node is left. Leaves get the mark PG_REACHED
+ * instead, which no sweep processes: it tells an optimizer that a grad of 0 is one that was computed.
  *
- * Sweeps are numbered. The mark of sweep s is its low byte, which is never 0, and block->swept is the newest
- * sweep that has marked a node of the block. Sweeps that were given up leave marks behind, on live and on dead
- * nodes. To tell these from its own, a sweep wipes a block's marks before it marks the first node there, but
- * only if all but the low byte of block->swept differs: in 255 consecutive sweeps no mark occurs twice. So
- * wiping costs each block that is in use one pass in 255 sweeps, and other blocks nothing.
+ * Sweeps are numbered. The mark of sweep s is its low byte, which is never 0 or PG_REACHED, and block->swept is
+ * the newest sweep that has marked a node of the block. Marks stay behind, on live and on dead nodes. To tell
+ * these from its own, a sweep wipes a block's marks before it marks the first node there, but only if all but
+ * the low byte of block->swept differs: in 254 consecutive sweeps no mark occurs twice. So wiping costs each
+ * block that is in use one pass in 254 sweeps, and other blocks nothing.
  */
 #include "graph/ops.h"
+#include "graph/trace.h"
 
 /* Adjoints ------------------------------------------------------------------------------------------------ */
 
@@ -50,12 +52,23 @@ static __attribute__((noinline)) int adjoint(const pg_node *n, pg_node *a, pg_no
   return adjoint_of(n->op, n, a, b);
 }
 
+/* Notes that a gradient has reached the operands of a node. */
+static void reach_operands(const pg_node *n) {
+  for (int which = 0; which < 2; which++) {
+    pg_node *operand = pg_node_at(which ? n->b : n->a);
+    operand->mark = operand->mark ? operand->mark : PG_REACHED;
+  }
+}
+
 int pg_backward_one(pg_id id) {
   int status = PG_STALE;
   pg_lock();
   if (pg_is_live(id)) {
     const pg_node *n = pg_node_at(id);
     status = adjoint(n, pg_node_at(n->a), pg_node_at(n->b));
+    if (n->op != PG_DETACH) {
+      reach_operands(n);
+    }
   }
   pg_unlock();
   return status;
@@ -67,16 +80,17 @@ enum { MARKS = UINT8_MAX + 1 };
 
 static void wipe_marks(pg_block_id block) {
   for (pg_id id = pg_first_of(block); id < pg_first_of(block + 1); id++) {
-    pg_node_at(id)->mark = 0;
+    pg_node *n = pg_node_at(id);
+    n->mark = n->mark ? PG_REACHED : 0;
   }
   pg_the_arena.blocks[block].swept = 0;
 }
 
 /* Numbers a new sweep, whose mark no node of a block that it has entered bears. */
 static uint32_t new_sweep(void) {
-  if (++pg_the_arena.sweep % MARKS == 0) {
+  do {
     pg_the_arena.sweep++;
-  }
+  } while (pg_the_arena.sweep % MARKS == 0 || pg_the_arena.sweep % MARKS == PG_REACHED);
   if (pg_the_arena.sweep == 1) { /* the first, or 2**32 sweeps on: numbers occur again */
     for (pg_block_id block = 1; block < pg_the_arena.fresh; block++) {
       if (pg_the_arena.blocks[block].swept) {
@@ -97,10 +111,11 @@ static __attribute__((noinline)) void enter_block(pg_block_id block, uint32_t sw
   pg_the_arena.blocks[block].swept = sweep;
 }
 
-/* Marks a node, which is to be processed by the newest sweep. Leaves need no processing. True if the node was
- * not marked before. (`blocks` is the arena's: as a local variable of the caller it stays in a register.) */
+/* Marks a node, which is to be processed by the newest sweep. Leaves are only reached. True if the node was not
+ * marked before. (`blocks` is the arena's: as a local variable of the caller it stays in a register.) */
 PG_INLINE bool mark(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep) {
   if (!(n->flags & PG_INTERIOR)) {
+    n->mark = PG_REACHED;
     return false;
   }
   if (__builtin_expect(blocks[pg_block_of(id)].swept != sweep, 0)) {
@@ -117,13 +132,13 @@ PG_INLINE bool mark(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep
 
 int pg_sweep_begin(pg_sweep *sweep, pg_id root) {
   pg_lock();
-  bool live = pg_is_live(root);
-  if (live) {
+  const int status = pg_all_usable(1, &root);
+  if (!status) {
     pg_node_at(root)->grad = 1;
     *sweep = (pg_sweep){.at = root, .pending = mark(pg_the_arena.blocks, pg_node_at(root), root, new_sweep())};
   }
   pg_unlock();
-  return live ? PG_OK : PG_STALE;
+  return status;
 }
 
 /* Processes the marked nodes of the block of state->at, from there to the block's first node. Returns what
@@ -143,7 +158,6 @@ static int64_t sweep_block(pg_sweep *state, uint32_t *budget) {
     assert(n->flags & PG_INTERIOR);
     const pg_id a_id = n->a, b_id = n->b;
     const int op = n->op, closure = n->flags & PG_CLOSURE;
-    n->mark = 0; /* so that the sweep may go on from this node */
     last = n;
     pg_node *a = nodes + a_id, *b = nodes + b_id;
     pending += (uint32_t)mark(blocks, a, a_id, sweep) + mark(blocks, b, b_id, sweep) - 1;
@@ -158,6 +172,7 @@ static int64_t sweep_block(pg_sweep *state, uint32_t *budget) {
   }
   state->pending = pending;
   if (last) {
+    last->mark = PG_REACHED; /* so that the sweep may go on from this node */
     state->at = (pg_id)(last - nodes);
     *budget = *budget > PG_BLOCK_NODES ? *budget - PG_BLOCK_NODES : 0;
     stop = stop || *budget ? stop : PG_MORE;
@@ -174,6 +189,9 @@ int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
   if (s.pending && !pg_is_live(s.at)) {
     stop = PG_STALE;
     s.pending = 0;
+  }
+  if (pg_is_live(s.at) && pg_node_at(s.at)->flags & PG_CLOSURE) {
+    reach_operands(pg_node_at(s.at)); /* the closure, which has run, may have assigned them a grad of 0 */
   }
   while (s.pending && pg_block_of(s.at)) { /* block 0 ends the list, after all that is pending */
     const pg_block *block = &blocks[pg_block_of(s.at)];

@@ -34,8 +34,8 @@ bool pg_os_start(pg_os_worker *worker);
 /* Waits until work() has returned. */
 void pg_os_join(pg_os_worker *worker);
 
-/* From now on `before` is called in the parent before each fork, and `after` in parent and child after it.
- * False if there is no memory. */
-bool pg_os_at_fork(void (*before)(void), void (*after)(void));
+/* From now on `before` is called in the parent before each fork, and the others after it. False if there is no
+ * memory. */
+bool pg_os_at_fork(void (*before)(void), void (*in_parent)(void), void (*in_child)(void));
 
 #endif

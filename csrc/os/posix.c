@@ -57,6 +57,6 @@ bool pg_os_start(pg_os_worker *worker) {
 
 void pg_os_join(pg_os_worker *worker) { pthread_join((pthread_t)worker->handle, NULL); }
 
-bool pg_os_at_fork(void (*before)(void), void (*after)(void)) {
-  return pthread_atfork(before, after, after) == 0;
+bool pg_os_at_fork(void (*before)(void), void (*in_parent)(void), void (*in_child)(void)) {
+  return pthread_atfork(before, in_parent, in_child) == 0;
 }

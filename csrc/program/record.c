@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/trace.h"
 #include "program/program.h"
 
 enum { NODES_A_LOCK = 256 };
@@ -24,7 +25,7 @@ typedef struct {
   uint32_t size, count; /* size is a power of 2 */
   pg_id *stack;         /* nodes whose operands are still to be entered */
   uint32_t depth, room;
-  bool failed; /* memory has run out */
+  int status; /* PG_NO_MEMORY, PG_ESCAPED */
 } entries;
 
 /* The entry of a node, or the empty one where it belongs. */
@@ -51,7 +52,7 @@ static bool grow_table(entries *e) {
   larger.size = e->size ? 2 * e->size : 1024;
   larger.table = pg_resize(NULL, larger.size * sizeof *larger.table);
   if (!larger.table) {
-    e->failed = true;
+    e->status = PG_NO_MEMORY;
     return false;
   }
   memset(larger.table, 0, larger.size * sizeof *larger.table);
@@ -83,13 +84,13 @@ static entry *enter(entries *e, pg_id id) {
 /* Enters a node, unless it is "no node", and puts it on the stack if it is new. */
 static void visit(entries *e, pg_id id) {
   const uint32_t before = e->count;
-  if (!id || e->failed || !enter(e, id) || e->count == before) {
+  if (!id || e->status || !enter(e, id) || e->count == before) {
     return;
   }
   if (pg_grow((void **)&e->stack, &e->room, e->depth, 1, sizeof *e->stack)) {
     e->stack[e->depth++] = id;
   } else {
-    e->failed = true;
+    e->status = PG_NO_MEMORY;
   }
 }
 
@@ -97,10 +98,14 @@ static void visit_ancestors(entries *e, size_t outputs, const pg_id *ids) {
   for (size_t i = 0; i < outputs; i++) {
     visit(e, ids[i]);
   }
-  while (e->depth && !e->failed) {
+  while (e->depth && !e->status) {
     pg_lock();
-    for (int k = 0; k < NODES_A_LOCK && e->depth && !e->failed; k++) {
-      const pg_node *n = pg_node_at(e->stack[--e->depth]);
+    for (int k = 0; k < NODES_A_LOCK && e->depth && !e->status; k++) {
+      const pg_id id = e->stack[--e->depth];
+      const pg_node *n = pg_node_at(id);
+      if (pg_has_escaped(id)) {
+        e->status = PG_ESCAPED;
+      }
       visit(e, n->a);
       if (n->op != PG_POWER) { /* the exponent belongs to the op */
         visit(e, n->b);
@@ -186,15 +191,12 @@ static pg_ref emit_node(pg_program *p, const entries *e, const pg_lookups *looku
   return pg_emit(p, n->op, a, n->b ? ref_of(e, n->b) : PG_NO_REF);
 }
 
-/* Emits all nodes, and makes each untraced: in the next trace it is a node that existed before. */
+/* Emits all nodes. */
 static void emit_all(pg_program *p, entries *e, const entry *sorted, const pg_lookups *lookups) {
-  for (uint32_t i = 0; i < e->count;) {
+  for (uint32_t i = 0; i < e->count && !p->failed;) {
     pg_lock();
-    for (int k = 0; k < NODES_A_LOCK && i < e->count; k++, i++) {
-      if (!p->failed) {
-        find(e, sorted[i].id)->ref = emit_node(p, e, lookups, &sorted[i]);
-      }
-      pg_node_at(sorted[i].id)->flags &= (uint16_t)~PG_TRACED;
+    for (int k = 0; k < NODES_A_LOCK && i < e->count && !p->failed; k++, i++) {
+      find(e, sorted[i].id)->ref = emit_node(p, e, lookups, &sorted[i]);
     }
     pg_unlock();
   }
@@ -203,13 +205,13 @@ static void emit_all(pg_program *p, entries *e, const entry *sorted, const pg_lo
 /* Enters inputs and lookups, which are not computed from their nodes' operands, and the tables' elements. */
 static void enter_inputs(pg_program *p, entries *e, size_t inputs, const pg_id *ids,
                          const pg_lookups *lookups) {
-  for (size_t i = 0; i < inputs && !e->failed; i++) {
+  for (size_t i = 0; i < inputs && !e->status; i++) {
     entry *found = ids[i] ? enter(e, ids[i]) : NULL;
     if (found) {
       found->input = (uint32_t)i + 1;
     }
   }
-  for (size_t k = 0; k < lookups->count && !e->failed; k++) {
+  for (size_t k = 0; k < lookups->count && !e->status; k++) {
     entry *found = enter(e, lookups->nodes[k]);
     if (found) {
       found->lookup = (uint32_t)k + 1;
@@ -228,7 +230,7 @@ static void enter_inputs(pg_program *p, entries *e, size_t inputs, const pg_id *
 static void record(pg_program *p, entries *e, size_t outputs, const pg_id *output_ids,
                    const pg_lookups *lookups) {
   visit_ancestors(e, outputs, output_ids);
-  entry *sorted = e->failed ? NULL : by_creation(e);
+  entry *sorted = e->status ? NULL : by_creation(e);
   p->parameters = pg_room(e->count, sizeof *p->parameters);
   p->outputs = pg_room(outputs, sizeof *p->outputs);
   if (!sorted || !p->parameters || !p->outputs) {
@@ -261,9 +263,10 @@ static bool are_live(size_t inputs, const pg_id *input_ids, size_t outputs, cons
 }
 
 pg_program *pg_record(size_t inputs, const pg_id *input_ids, size_t outputs, const pg_id *output_ids,
-                      const pg_lookups *lookups) {
-  pg_program *p =
-      are_live(inputs, input_ids, outputs, output_ids, lookups) ? pg_new_program(pg_tests.disabled) : NULL;
+                      const pg_lookups *lookups, int *status) {
+  const bool live = are_live(inputs, input_ids, outputs, output_ids, lookups);
+  pg_program *p = live ? pg_new_program(pg_tests.disabled) : NULL;
+  *status = p ? PG_OK : live ? PG_NO_MEMORY : PG_STALE;
   if (!p) {
     return NULL;
   }
@@ -274,7 +277,8 @@ pg_program *pg_record(size_t inputs, const pg_id *input_ids, size_t outputs, con
   record(p, &e, outputs, output_ids, lookups);
   free(e.table);
   free(e.stack);
-  if (p->failed || e.failed) {
+  if (p->failed || e.status) {
+    *status = e.status ? e.status : PG_NO_MEMORY;
     pg_program_free(p);
     return NULL;
   }

@@ -270,18 +270,51 @@ PyObject *pg_python_hold_all(PyObject *module, PyObject *const *args, Py_ssize_t
 
 /* What holds nodes --------------------------------------------------------------------------------------- */
 
-typedef struct {
+typedef struct holder {
   PyObject_HEAD PyObject *array; /* of their ids, in C order; held */
   pg_id *ids;                    /* in the array */
   size_t count;
   bool leaves;
+  struct holder *next, **link; /* of those of leaves: the next one, and what points to this one */
 } holder;
+
+static void add_run(holder *h) {
+  h->link = &P->runs;
+  h->next = *h->link;
+  *h->link = h;
+  if (h->next) {
+    h->next->link = &h->next;
+  }
+}
+
+static void remove_run(holder *h) {
+  *h->link = h->next;
+  if (h->next) {
+    h->next->link = h->link;
+  }
+}
+
+PyObject *pg_python_run_of(PyObject *module, PyObject *number) {
+  (void)module;
+  const size_t id = PyLong_AsSize_t(number);
+  if (PyErr_Occurred()) {
+    return NULL;
+  }
+  const holder *h = P->runs;
+  while (h && !(h->count && id - h->ids[0] < h->count)) {
+    h = h->next;
+  }
+  return Py_NewRef(h ? (PyObject *)h : Py_None);
+}
 
 /* The collector does not visit it, which is what hidden() of pygrad/_handles.py is for; and no exception that a
  * signal handler raises can strike in here. */
 static void holder_dealloc(PyObject *self) {
   holder *h = (holder *)self;
   PyTypeObject *type = Py_TYPE(self);
+  if (h->leaves) {
+    remove_run(h);
+  }
   pg_release_all(h->count, h->ids);
   Py_XDECREF(h->array);
   PyObject_Free(self);
@@ -319,6 +352,9 @@ PyObject *pg_python_holder(PyObject *module, PyObject *const *args, Py_ssize_t c
       h->ids = x.arrays[0].ids;
       h->count = x.arrays[0].count;
       h->leaves = x.numbers[0] != 0;
+      if (h->leaves) {
+        add_run(h);
+      }
     } else {
       pg_release_all(x.arrays[0].count, x.arrays[0].ids);
     }

@@ -91,7 +91,7 @@ PyObject *pg_python_call_mlp(PyObject *module, PyObject *const *args, Py_ssize_t
   }
   double *numbers = few ? few_numbers : memory;
   inputs in = {.count = n, .numbers = numbers, .x = few ? few_ids : (pg_id *)(void *)(numbers + n)};
-  bool plain = n == mlp->inputs[0];
+  bool plain = n == mlp->inputs[0] && pg_value_is_original();
   for (size_t i = 0; i < n && plain; i++) {
     const Py_ssize_t at = (Py_ssize_t)i;
     plain = take(&in, i, PyList_CheckExact(x) ? PyList_GetItem(x, at) : PyTuple_GetItem(x, at));
@@ -99,4 +99,28 @@ PyObject *pg_python_call_mlp(PyObject *module, PyObject *const *args, Py_ssize_t
   PyObject *result = plain ? call(mlp, &in, neurons, width, in.x + n, x, args[3]) : Py_NewRef(Py_None);
   PyMem_Free(memory);
   return result;
+}
+
+/* Whether x is a number or text, or to this depth a list or a tuple of nothing else. */
+static bool only_numbers(PyObject *x, int depth) {
+  if (PyFloat_CheckExact(x) || PyLong_CheckExact(x) || PyUnicode_CheckExact(x) || PyBool_Check(x) ||
+      x == Py_None || PyComplex_CheckExact(x) || PyBytes_CheckExact(x)) {
+    return true;
+  }
+  const bool list = PyList_CheckExact(x);
+  if (!depth || !(list || PyTuple_CheckExact(x))) {
+    return false;
+  }
+  const Py_ssize_t count = list ? PyList_Size(x) : PyTuple_Size(x);
+  for (Py_ssize_t i = 0; i < count; i++) {
+    if (!only_numbers(list ? PyList_GetItem(x, i) : PyTuple_GetItem(x, i), depth - 1)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+PyObject *pg_python_holds_only_numbers(PyObject *module, PyObject *x) {
+  (void)module;
+  return PyBool_FromLong(only_numbers(x, 2));
 }

@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from pygrad._lib import VERSION, Ids, c_ids_of, ffi, lib, text
 from pygrad._replacing import PathLike
-from pygrad.array import make_leaves
+from pygrad.array import Array, make_leaves
 from pygrad.checkpoint import Arrays, pack, refused_as_damaged, unpack, write
 from pygrad.program.arguments import Argument, IndexSegment, Segment, segments_of
 from pygrad.program.executor import BACKENDS
@@ -86,9 +86,9 @@ def dumps(program: Saved) -> bytes:
     return file.getvalue()
 
 
-def loads(data: bytes) -> Saved:
-    """Read the bytes that dumps() returned."""
-    return _saved(data, "a pickled Program")
+def loads(data: bytes, parameters: Array | None) -> Saved:
+    """Read the bytes that dumps() returned; with these parameters, if any are given."""
+    return _saved(data, "a pickled Program", parameters)
 
 
 # Writing ----------------------------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ def _is_key(x: Any) -> bool:
 # Reading ----------------------------------------------------------------------------------------------------------
 
 
-def _saved(data: bytes, what: str) -> Saved:
+def _saved(data: bytes, what: str, parameters: Array | None = None) -> Saved:
     ours = f"pygrad {VERSION}"
     with refused_as_damaged(what, _EXPECTED):
         arrays = unpack(data)
@@ -170,7 +170,7 @@ def _saved(data: bytes, what: str) -> Saved:
             f"{what} was written by {theirs} with the op {min(unknown)!r}, which {ours} does not have: upgrade pygrad"
         )
     with refused_as_damaged(what, _EXPECTED):
-        return _read(arrays, description)
+        return _read(arrays, description, parameters)
 
 
 def _description(arrays: Arrays) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def _positive_entry(description: dict[str, Any], name: str) -> int:
     return number
 
 
-def _read(arrays: Arrays, description: dict[str, Any]) -> Saved:
+def _read(arrays: Arrays, description: dict[str, Any], parameters: Array | None) -> Saved:
     if arrays.keys() != _TYPES.keys():
         raise ValueError(f"its arrays must be {', '.join(sorted(_TYPES))}, got {', '.join(sorted(arrays))}")
     for name, dtype in _TYPES.items():
@@ -220,7 +220,8 @@ def _read(arrays: Arrays, description: dict[str, Any]) -> Saved:
     if reader.size != arrays["outputs"].size:
         raise ValueError(f"its result has {reader.size} numbers, but its graph has {arrays['outputs'].size} outputs")
     arrays["ops"] = _op_codes(description["ops"], arrays["ops"])
-    parameters = make_leaves(arrays["parameters"])
+    if parameters is None:
+        parameters = make_leaves(arrays["parameters"])
     pg_program = _graph(arrays, parameters._ids)
     recorded = Recorded(name, arguments, result, pg_program, parameters_of(pg_program))
     return Saved(recorded, threads, check_finite, backend)

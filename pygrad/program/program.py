@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import re
 import warnings
 from collections.abc import Sequence
@@ -14,7 +16,7 @@ from pygrad._lib import Numbers, fast
 from pygrad._replacing import PathLike
 from pygrad.array import Array, as_elements
 from pygrad.program import derivatives, files
-from pygrad.program.arguments import structured
+from pygrad.program.arguments import place, structured
 from pygrad.program.c_source import write_c
 from pygrad.program.executor import GRADIENT, VALUES, Executor, backend_name, new_rows, thread_count
 from pygrad.program.native import required_compiler
@@ -43,7 +45,9 @@ def compile(
     example_args
         one for each argument: the function receives a `Value` for a number, an `Array` for a NumPy array, an `Index`
         for a `pygrad.index`, and the same nested lists or tuples of these for a list or tuple. The Program accepts
-        arguments of the same structure and shapes.
+        arguments of the same structure and shapes. Nested lists of plain numbers are one argument, passed as an array
+        or as lists. In other lists or tuples, each array, number or index is an argument of its own: it may be a batch
+        while others are not.
     threads
         how many threads share the work on a batch. The results have the same bits for any number of threads.
     check_finite
@@ -59,7 +63,8 @@ def compile(
     -------
     Program
         to be called like the function. Leaves that existed before, such as the weights of a model, are its parameters,
-        whose data it reads at each call. Leaves that the function makes are constants.
+        whose data it reads at each call. Leaves that the function makes are constants. What it makes cannot be used
+        after compile() has returned, only shown: such Values and Arrays have the numbers of the example.
 
     Raises
     ------
@@ -68,7 +73,8 @@ def compile(
     ValueError
         if `threads` is not between 1 and 2**31 - 1, or there is no such backend
     RuntimeError
-        if a function that is being compiled calls compile(), or there is no C compiler for the backend "native"
+        if a function that is being compiled calls compile(), or uses a Value or Array that another such function made;
+        or there is no C compiler for the backend "native"
     MemoryError
         if there is not enough memory
     Exception
@@ -77,8 +83,8 @@ def compile(
     Warns
     -----
     TraceWarning
-        if the function reads the `data` or `grad` of Values that depend on its arguments or that it made, compares such
-        Values, or sets their `data`
+        if the function reads the `data` or `grad` of Values, compares Values, sets their `data`, or asks whether one
+        that it made is true
 
     Examples
     --------
@@ -98,8 +104,8 @@ def compile(
     program = Program(recorded, threads, check_finite, backend)
     if reads:
         warnings.warn(
-            f"{recorded.name}() read or set the numbers of {reads:,} traced Values; in the Program, those that it read "
-            "are constants, and it sets none",
+            f"{recorded.name}() read or set numbers of Values {reads:,} times, or asked whether a Value is true; in "
+            "the Program, the numbers that it read are constants, and it sets none",
             TraceWarning,
             stacklevel=2,
         )
@@ -218,7 +224,7 @@ class Program:
         >>> f.check_finite = True
         >>> f(0.0)
         Traceback (most recent call last):
-        FloatingPointError: a result of <lambda> is -inf, at index (0,): log(0.0) is -inf
+        FloatingPointError: a result of <lambda> is -inf: log(0.0) is -inf
         """
         return self._executor.check_finite
 
@@ -253,7 +259,8 @@ class Program:
         results = new_rows(batch, recorded.result_size)
         executor.run((batched, VALUES), numbers, batch, [results])
         if executor.check_finite:
-            executor.require_finite("a result", results, batch is not None, batch, numbers)
+            where = functools.partial(place, recorded.result)
+            executor.require_finite("a result", results, batch is not None, batch, numbers, where=where)
         return recorded.result.of(results) if recorded.is_scalar else structured(recorded.result, results)
 
     def value_and_grad(self, *args: Any, cotangent: npt.ArrayLike = 1.0) -> tuple[Any, tuple[Any, ...]]:
@@ -306,14 +313,15 @@ class Program:
         kind = (*batched, weighted), GRADIENT
         executor.run(kind, [*numbers, weight], batch, [values, *gradients, by_parameters])
         if executor.check_finite:
-            executor.require_finite("a result", values, batch is not None, batch, numbers)
-            for i, gradient in enumerate(gradients):
-                what = f"the gradient by argument {i}"
-                executor.require_finite(what, gradient, batched[i], batch, numbers, weight)
+            where = functools.partial(place, recorded.result)
+            executor.require_finite("a result", values, batch is not None, batch, numbers, where=where)
+            for leaf, gradient, is_batch in zip(recorded.leaves, gradients, batched):
+                what = f"the gradient by argument {leaf.name}"
+                executor.require_finite(what, gradient, is_batch, batch, numbers, weight)
             executor.require_finite("the gradient by a parameter", by_parameters, False, batch, numbers, weight)
         if by_parameters.size:
             executor.add_to_parameters(by_parameters)
-        return recorded.result.of(values), tuple([a.gradient(g) for a, g in zip(recorded.arguments, gradients)])
+        return recorded.result.of(values), recorded.by_argument(gradients)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         """Return the results and their derivatives in a direction: the Jacobian times a vector, by forward mode.
@@ -489,8 +497,11 @@ class Program:
     def _saved(self) -> files.Saved:
         return files.Saved(self._recorded, self.threads, self.check_finite, self.backend)
 
+    def __copy__(self) -> Program:
+        return copy.deepcopy(self)  # copy.copy would share the parameters
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (type(self), files.dumps(self._saved()))
+        return _unpickled, (type(self), files.dumps(self._saved()), self.parameters)
 
     def to_c(self, path: PathLike, name: str | None = None) -> None:
         r"""Write a C file that computes what a call for one sample does, and the gradient if the result is one Value.
@@ -548,9 +559,9 @@ class Program:
         return f"<Program of {self._recorded.name}: {re.sub(r'[0-9]+', lambda n: f'{int(n[0]):,}', counts)}>"
 
 
-def _unpickled(cls: type[Program], data: bytes) -> Program:
-    """The Program of a pickle, which names this function."""
-    return cls(*files.loads(data))
+def _unpickled(cls: type[Program], data: bytes, parameters: Array | None = None) -> Program:
+    """The Program of a pickle, which names this function; older ones have no parameters but those in the data."""
+    return cls(*files.loads(data, parameters))
 
 
 def _cotangent(x: npt.ArrayLike) -> tuple[Numbers, bool]:

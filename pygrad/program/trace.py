@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Sequence
 from typing import Any, Callable
 
 import numpy as np
 
-from pygrad._lib import Ids, c_ids, c_ids_of, error, ffi, lib
+from pygrad._lib import Ids, c_ids, c_ids_of, check, ffi, lib, traced_functions
 from pygrad._numbers import is_number, refuse_masked
 from pygrad.array import Array, array, make_leaves
 from pygrad.engine import Value
@@ -38,38 +36,24 @@ class TraceWarning(UserWarning):
 
 # One trace at a time ----------------------------------------------------------------------------------------------
 
-_one_trace = threading.RLock()
-_tracing_thread: int | None = None
+_TRACE = ffi.typeof("pg_trace *")
+_WAIT = 1e-3  # seconds
 
 
-@contextlib.contextmanager
-def _tracing() -> Iterator[list[int]]:
-    """Trace the nodes that this thread makes. At the end, add to the list that this gives how often data was read."""
-    global _tracing_thread
-    reads: list[int] = []
-    with _one_trace:
-        if _tracing_thread is not None:
+def _begin(trace: Any, name: str) -> None:
+    """Begin a trace in this thread, after that of another thread ends. No lock is left locked, whatever is raised."""
+    while (status := lib.pg_trace_begin(trace)) == lib.PG_BUSY:
+        if lib.pg_tracing():
             raise RuntimeError(
                 "compile() was called by a function that is being compiled; compile the inner function first"
             )
-        _tracing_thread = threading.get_ident()
-        lib.pg_trace_begin()
-        try:
-            yield reads
-        finally:
-            reads.append(lib.pg_trace_end())
-            _tracing_thread = None
-
-
-def _after_fork_in_child() -> None:
-    """End the trace of another thread: the child does not have that thread."""
-    global _one_trace, _tracing_thread
-    if _tracing_thread != threading.get_ident():
-        _one_trace, _tracing_thread = threading.RLock(), None
-        lib.pg_trace_end()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
+        time.sleep(_WAIT)
+    check(status, f"compile({name})")
+    if len(traced_functions) % 64 == 63:
+        for number in list(traced_functions):
+            if not lib.pg_has_nodes_of_trace(number):
+                del traced_functions[number]
+    traced_functions[trace.number] = name
 
 
 # Tracing ----------------------------------------------------------------------------------------------------------
@@ -81,18 +65,23 @@ def trace(fn: Callable[..., Any], examples: Sequence[Any]) -> tuple[Recorded, in
     shapes = [_shape_of(example) for example in examples]  # raises for wrong examples before anything is traced
     traced: list[_TracedArgument] = []
     outputs, lookups = _Outputs(name), Lookups()
-    with _tracing() as reads:
+    # It ends with this object at the latest, for a signal handler may raise an exception at the start of `finally`.
+    pg_trace = ffi.gc(ffi.new(_TRACE), lib.pg_trace_end)
+    try:
+        _begin(pg_trace, name)
         for position, (example, shape) in enumerate(zip(examples, shapes)):
             start = traced[-1].argument.stop if traced else 0
             traced.append(_TracedArgument(position, example, shape, start, lookups))
         returned = fn(*[argument.passed for argument in traced])
         result = map_structure(outputs.add, returned)
-    lookups.ended = True
-    inputs = _in_a_row([argument.end_trace(lookups) for argument in traced])
-    pg_program = _record(name, inputs, outputs.ids(), lookups)
+        lookups.ended = True
+        inputs = _in_a_row([argument.end_trace(lookups) for argument in traced])
+        pg_program = _record(name, inputs, outputs.ids(), lookups)
+    finally:
+        lib.pg_trace_end(pg_trace)
     # The parameters are held before the traced graph goes, since nothing else may hold them.
     arguments = tuple(argument.argument for argument in traced)
-    return Recorded(name, arguments, result, pg_program, parameters_of(pg_program)), reads[0]
+    return Recorded(name, arguments, result, pg_program, parameters_of(pg_program)), pg_trace.reads
 
 
 def _name_of(fn: Callable[..., Any]) -> str:
@@ -101,10 +90,10 @@ def _name_of(fn: Callable[..., Any]) -> str:
 
 
 def _shape_of(example: Any) -> Shape | None:
-    """The shape of an example as one array; None if it does not make one."""
+    """The shape of an example as one argument of numbers; None for lists that are not nested lists of plain numbers."""
     if isinstance(example, (list, tuple)):
         shapes: set[Shape | None] = {_shape_of(item) for item in example}
-        if len(shapes) > 1 or None in shapes or any(isinstance(item, Index) for item in example):
+        if len(shapes) > 1 or None in shapes or any(isinstance(item, (np.ndarray, Index)) for item in example):
             return None
         return (len(example), *(shapes.pop() or ())) if shapes else (0,)
     refuse_masked(example)
@@ -218,9 +207,7 @@ def _record(name: str, inputs: Ids, outputs: Ids, lookups: Lookups) -> Any:
     nodes, indices, tables, rows, elements = lookups.arrays()
     pointers = [c_ids(x) for x in (nodes, indices, tables, rows, elements)]
     described = ffi.new("pg_lookups *", [nodes.size, *pointers[:3], rows.size, *pointers[3:]])
-    pg_program = lib.pg_record(inputs.size, c_ids_of(inputs), outputs.size, c_ids_of(outputs), described)
-    if not pg_program:
-        if not all(map(lib.pg_refs, outputs.tolist())):
-            raise error(lib.PG_STALE, f"the result of {name}")
-        raise MemoryError(f"there is not enough memory to record {name}()")
+    status = ffi.new("int *")
+    pg_program = lib.pg_record(inputs.size, c_ids_of(inputs), outputs.size, c_ids_of(outputs), described, status)
+    check(status[0], f"the result of {name}")
     return ffi.gc(pg_program, lib.pg_program_free)

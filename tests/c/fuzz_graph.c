@@ -15,6 +15,7 @@ static struct {
   pg_id held[HELD]; /* a ring; 0: nothing */
   uint32_t next;
   pg_id dead; /* the node released last */
+  pg_trace trace;
 } state;
 
 static const double NUMBERS[] = {0,      -0.0,  1,   -1,   0.5,      2,         3,   -2,
@@ -295,9 +296,9 @@ static void use_instruction_set(void) { pg_test_use_instruction_set(byte() % 3);
 
 static void trace(void) {
   if (pg_tracing()) {
-    pg_trace_end();
+    pg_trace_end(&state.trace);
   } else {
-    pg_trace_begin();
+    pg_trace_begin(&state.trace);
   }
 }
 
@@ -361,7 +362,8 @@ static void record(void) {
     const uint32_t index[] = {2}, table[] = {0}, size[] = {2};
     const pg_lookups lookups = {with_lookup, nodes, index, table, with_lookup, size, elements};
     pg_test_disable(without % 3 ? 0 : without / 4);
-    pg_program *p = pg_record(3, inputs, 1, outputs, &lookups);
+    int status;
+    pg_program *p = pg_record(3, inputs, 1, outputs, &lookups, &status);
     pg_test_disable(0);
     if (p) {
       const char *symbol;
@@ -411,7 +413,7 @@ static void start(void) {
 }
 
 static void finish(void) {
-  pg_trace_end();
+  pg_trace_end(&state.trace);
   pg_test_fail_allocations(-1);
   for (uint32_t at = 0; at < HELD; at++) {
     if (state.held[at]) {

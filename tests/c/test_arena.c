@@ -451,7 +451,7 @@ TEST(pg_check_finds_what_is_broken) {
   BREAKS(n[0].data, 1);
   BREAKS(n[0].grad, 1);
   BREAKS(n[0].flags, 1);
-  BREAKS(n[0].mark, 1);
+  BREAKS(n[0].mark, 1); /* not PG_REACHED */
   BREAKS(n[x].refs, 0);
   BREAKS(n[x].refs, 1);
   BREAKS(n[x].a, y);
@@ -466,7 +466,7 @@ TEST(pg_check_finds_what_is_broken) {
   BREAKS(n[z].b, pg_first_of(spare));
   BREAKS(n[z].b, UINT32_MAX);
   BREAKS(n[z].mark, (uint8_t)A->blocks[1].swept + 1);
-  BREAKS(n[pg_first_of(spare)].mark, UINT8_MAX);
+  BREAKS(n[pg_first_of(spare)].mark, PG_REACHED - 1);
   BREAKS(n[many[0]].refs, 1);
 #undef BREAKS
   pg_release_all(88, many + 512);

@@ -74,7 +74,7 @@ static void *record_compile_and_run(void *argument) {
     pthread_mutex_lock(&one_sweep);
     REQUIRE(backward(z) == PG_OK && pg_read(PG_GRAD, inputs, n.x, slopes) == PG_OK);
     pthread_mutex_unlock(&one_sweep);
-    pg_program *p = pg_record(inputs, n.x, 1, &z, &NO_LOOKUPS);
+    pg_program *p = pg_record(inputs, n.x, 1, &z, &NO_LOOKUPS, &(int){0});
     REQUIRE(p && pg_program_parameters(p, NULL) == inputs);
     check_run(p, inputs, pg_data(z), slopes);
     const char *symbol;
@@ -123,7 +123,7 @@ TEST(threads_compile_one_program_at_once) {
   static net n;
   make_weights();
   const pg_id z = build(&n, WIDTH);
-  shared = pg_record(WIDTH, n.x, 1, &z, &NO_LOOKUPS);
+  shared = pg_record(WIDTH, n.x, 1, &z, &NO_LOOKUPS, &(int){0});
   drop(&n);
   CHECK(shared);
   in_threads(compile_the_shared_one);

@@ -37,7 +37,7 @@ TEST(a_closure_of_an_op_of_the_table_is_called_in_place_of_the_adjoint) {
   const pg_id x = leaf(2);
   for (size_t i = 0; i < COUNT(MAKERS); i++) {
     const pg_id z = id_of(make_with(&MAKERS[i], x, x, 2)), y = id_of(pg_make_MUL_number(z, 3));
-    CHECK(pg_set_flags(z, PG_CLOSURE | PG_PINNED) == PG_OK);
+    CHECK(pg_set_flags(z, PG_CLOSURE | PG_PINNED | PG_INTERIOR) == PG_OK);
     pg_sweep sweep;
     pg_set_grad(x, 0);
     CHECK(pg_sweep_begin(&sweep, y) == PG_OK);
@@ -221,6 +221,81 @@ TEST(two_backward_passes_add_up) {
   pg_release_all(3, (pg_id[]){z, y, x});
 }
 
+/* What gradients reached ----------------------------------------------------------------------------------- */
+
+static bool is_reached(pg_id id) {
+  bool reached;
+  CHECK(pg_reached(1, NULL, &id, &reached) == reached);
+  return reached;
+}
+
+TEST(a_leaf_is_reached_by_a_sweep_whatever_that_adds) {
+  const pg_id x = leaf(0), y = leaf(0), other = leaf(1), xy = id_of(pg_make_MUL(x, y));
+  CHECK(!is_reached(x) && !is_reached(y));
+  CHECK(backward(xy) == PG_OK && pg_grad(x) == 0);
+  CHECK(is_reached(x) && is_reached(y) && !is_reached(other));
+  CHECK(pg_set_grad(x, 0) == PG_OK && pg_fill(PG_GRAD, 1, &y, 0) == PG_OK);
+  CHECK(!is_reached(x) && !is_reached(y));
+  CHECK(pg_backward_one(xy) == PG_OK && is_reached(x) && is_reached(y));
+  CHECK(backward(other) == PG_OK && is_reached(other));
+  pg_release_all(4, (pg_id[]){xy, other, y, x});
+}
+
+TEST(a_leaf_is_reached_by_what_adds_to_its_grad_and_by_a_grad_that_is_not_0) {
+  const pg_id x[] = {leaf(0), leaf(1), leaf(2)};
+  CHECK(pg_add_grads(1, x, (double[]){0}) == PG_OK && pg_set_grad(x[1], 1) == PG_OK);
+  CHECK(is_reached(x[0]) && is_reached(x[1]) && !is_reached(x[2]));
+  CHECK(pg_write(PG_GRAD, 3, x, (double[]){0, 0, 0}) == PG_OK);
+  CHECK(is_reached(x[0]) && !is_reached(x[1])); /* no other number is assigned by that */
+  pg_release_all(3, x);
+}
+
+TEST(a_leaf_below_a_detached_node_is_not_reached) {
+  const pg_id x = leaf(2), half = id_of(pg_make_MUL_number(x, 0.5)), z = id_of(pg_make_DETACH(half));
+  const pg_id y = id_of(pg_make_MUL(z, z));
+  CHECK(backward(y) == PG_OK && pg_grad(z) == 2 && pg_grad(half) == 0 && !is_reached(x));
+  CHECK(pg_backward_one(z) == PG_OK && !is_reached(half));
+  CHECK(backward(z) == PG_OK && !is_reached(x) && !pg_all_leaves(1, &z));
+  pg_release_all(4, (pg_id[]){y, z, half, x});
+}
+
+TEST(a_closure_that_assigns_0_has_reached_the_operands) {
+  const pg_id x = leaf(2), y = leaf(3), z = id_of(pg_make_MUL(x, y));
+  CHECK(pg_set_flags(z, PG_CLOSURE | PG_PINNED) == PG_OK);
+  pg_sweep sweep;
+  CHECK(pg_sweep_begin(&sweep, z) == PG_OK && pg_sweep_run(&sweep, 1000) == z);
+  CHECK(pg_set_grad(x, 0) == PG_OK && pg_set_grad(y, 0) == PG_OK);
+  CHECK(pg_sweep_run(&sweep, 1000) == PG_DONE && is_reached(x) && is_reached(y));
+  pg_release_all(3, (pg_id[]){z, y, x});
+}
+
+TEST(a_leaf_stays_reached_while_the_numbers_of_sweeps_occur_again) {
+  const pg_id x = leaf(2), y = id_of(pg_make_MUL_number(x, 0)), other = id_of(pg_make_RELU(x));
+  const pg_id z = id_of(pg_make_DETACH(x));
+  CHECK(backward(y) == PG_OK);
+  for (int i = 0; i < 600; i++) {
+    REQUIRE(backward(other) == PG_OK && pg_set_grad(x, 0) == PG_OK);
+    REQUIRE(backward(y) == PG_OK && backward(z) == PG_OK);
+  }
+  CHECK(is_reached(x));
+  pg_release_all(4, (pg_id[]){z, other, y, x});
+}
+
+TEST(a_parameter_is_reached_if_one_of_its_leaves_is) {
+  pg_id x[6];
+  for (int i = 0; i < 6; i++) {
+    x[i] = leaf(i);
+  }
+  const uint32_t sizes[] = {3, 0, 1, 2};
+  bool reached[4];
+  CHECK(backward(x[2]) == PG_OK && backward(x[3]) == PG_OK);
+  CHECK(pg_reached(4, sizes, x, reached) == 2);
+  CHECK(reached[0] && !reached[1] && reached[2] && !reached[3]);
+  release(x[5]);
+  CHECK(pg_reached(4, sizes, x, reached) == PG_STALE);
+  pg_release_all(5, x);
+}
+
 /* Reading, and the rest ----------------------------------------------------------------------------------- */
 
 TEST(what_is_set_is_read_back) {
@@ -233,8 +308,8 @@ TEST(what_is_set_is_read_back) {
 
 TEST(reads_of_traced_numbers_are_counted_and_so_is_setting_data) {
   const pg_id before = leaf(1);
-  CHECK(!pg_tracing());
-  pg_trace_begin();
+  pg_trace trace;
+  CHECK(!pg_tracing() && pg_trace_begin(&trace) == PG_OK && pg_trace_begin(&trace) == PG_BUSY);
   const pg_id x = leaf(2), y = id_of(pg_make_ADD(x, before));
   double read[3];
   CHECK(pg_tracing() && pg_data(before) == 1 && pg_grad(y) == 0);
@@ -243,7 +318,8 @@ TEST(reads_of_traced_numbers_are_counted_and_so_is_setting_data) {
   CHECK(pg_set_data(x, 2) == PG_OK && pg_set_grad(x, 0) == PG_OK);
   CHECK(pg_write(PG_DATA, 2, (pg_id[]){before, x}, (double[]){1, 2}) == PG_OK);
   CHECK(pg_fill(PG_DATA, 1, &x, 2) == PG_OK && pg_fill(PG_GRAD, 1, &x, 0) == PG_OK);
-  CHECK(pg_trace_end() == 8);
+  pg_trace_end(&trace);
+  CHECK(trace.reads == 12);
   CHECK(!pg_tracing() && pg_data(x) == 2);
   pg_release_all(3, (pg_id[]){y, x, before});
 }

@@ -103,7 +103,8 @@ static pg_program *record(const setting *s, bool sum, unsigned without) {
   pg_test_disable(without);
   const maker *m = &MAKERS[s->op - PG_LEAF - 1];
   pg_id inputs[N], made[MOST], sums[MOST];
-  pg_trace_begin();
+  pg_trace trace;
+  pg_trace_begin(&trace);
   for (int i = 0; i < N; i++) {
     inputs[i] = leaf(1.5);
   }
@@ -113,8 +114,9 @@ static pg_program *record(const setting *s, bool sum, unsigned without) {
     made[i] = s->composite ? s->composite->make(x, y) : id_of(make_with(m, x, y, s->exponent));
     sums[i] = id_of(i ? pg_make_ADD(sums[i - 1], made[i]) : pg_make_ADD(made[0], made[0]));
   }
-  pg_trace_end();
-  pg_program *p = pg_record(N, inputs, sum ? 1 : s->n, sum ? &sums[s->n - 1] : made, &NO_LOOKUPS);
+  int status;
+  pg_program *p = pg_record(N, inputs, sum ? 1 : s->n, sum ? &sums[s->n - 1] : made, &NO_LOOKUPS, &status);
+  pg_trace_end(&trace);
   pg_test_disable(0);
   for (uint32_t i = s->n; i-- > 0;) {
     release(sums[i]);
@@ -244,7 +246,8 @@ static void check_dots(int which) {
   }
   for (int way = 0; way < 8; way++) {
     const bool batched = way & 1, across = way & 2, with_init = way & 4;
-    pg_trace_begin();
+    pg_trace trace;
+    pg_trace_begin(&trace);
     const pg_id first = id_of(pg_leaves(TERMS, in));
     pg_id x[TERMS], out[RESULTS];
     for (pg_id i = 0; i < TERMS; i++) {
@@ -253,8 +256,9 @@ static void check_dots(int which) {
     const size_t row = across ? 1 : TERMS, column = across ? RESULTS : 1;
     const pg_id *bias = with_init ? w + (ptrdiff_t)TERMS * RESULTS : NULL;
     CHECK(pg_matmul(1, TERMS, RESULTS, x, TERMS, 1, w, column, row, bias, out) == PG_OK);
-    pg_trace_end();
-    pg_program *p = pg_record(TERMS, x, RESULTS, out, &NO_LOOKUPS);
+    int status;
+    pg_program *p = pg_record(TERMS, x, RESULTS, out, &NO_LOOKUPS, &status);
+    pg_trace_end(&trace);
     pg_routine *r = pg_compile(p, 1, (size_t[]){TERMS}, (bool[]){batched}, PG_VALUES);
     const size_t batch = batched ? BATCH : 1;
     CHECK(r && pg_run(r, batch, (double *const[]){in, z}, 1) == PG_OK);
@@ -285,13 +289,15 @@ static void check_totals(int which, bool detached) {
     return;
   }
   const pg_id w = leaf(0.5), v = leaf(3), u = leaf(-2);
-  pg_trace_begin();
+  pg_trace trace;
+  pg_trace_begin(&trace);
   const pg_id x[2] = {leaf(1), leaf(2)}, y[2] = {id_of(pg_make_DETACH(x[0])), id_of(pg_make_DETACH(x[1]))};
   const pg_id a = id_of(pg_make_ADD((detached ? y : x)[0], w)),
               b = id_of(pg_make_ADD((detached ? y : x)[1], w));
   const pg_id c = id_of(pg_make_MUL(a, v)), d = id_of(pg_make_MUL(b, u)), z = id_of(pg_make_ADD(c, d));
-  pg_trace_end();
-  pg_program *p = pg_record(2, x, 1, &z, &NO_LOOKUPS);
+  int status;
+  pg_program *p = pg_record(2, x, 1, &z, &NO_LOOKUPS, &status);
+  pg_trace_end(&trace);
   pg_id order[3]; /* of the parameters */
   CHECK(p && pg_program_parameters(p, order) == 3);
   static double in[2 * BATCH], cotangent[BATCH], values[BATCH], by_x[2 * BATCH], by_parameters[3];

@@ -141,13 +141,14 @@ static struct {
   pg_id nodes[300];
   size_t count;
   pg_lookups lookups;
+  pg_trace trace;
 } traced;
 
 static pg_id add_traced(pg_made made) { return traced.nodes[traced.count++] = id_of(made); }
 
 static void make_traced(void) {
   static const uint32_t index[] = {1}, table[] = {0}, rows[] = {4};
-  pg_trace_begin();
+  pg_trace_begin(&traced.trace);
   const pg_id in = add_traced(pg_leaf(0.5)), node = add_traced(pg_make_DETACH(row[0]));
   pg_id z = in;
   for (int i = 0; i < 90; i++) {
@@ -155,11 +156,11 @@ static void make_traced(void) {
     z = add_traced(pg_make_ADD(z, i % 3 ? in : node));
     z = add_traced(pg_make_TANH(z));
   }
-  pg_trace_end();
   traced.lookups = (pg_lookups){1, &traced.nodes[1], index, table, 1, rows, row};
 }
 
 static void drop_traced(void) {
+  pg_trace_end(&traced.trace);
   while (traced.count) {
     release(traced.nodes[--traced.count]);
   }
@@ -167,7 +168,8 @@ static void drop_traced(void) {
 
 static pg_program *record(void) {
   const pg_id inputs[] = {traced.nodes[0], 0};
-  return pg_record(2, inputs, 1, &traced.nodes[traced.count - 1], &traced.lookups);
+  int status;
+  return pg_record(2, inputs, 1, &traced.nodes[traced.count - 1], &traced.lookups, &status);
 }
 
 static pg_routine *compile(const pg_program *p, int wanted) {

@@ -146,9 +146,9 @@ static pg_program *record(graph *g, unsigned without) {
   const double x[INPUTS + 1] = {0.1, -0.2, 0.3, -0.4, 0};
   pg_id out[MOST_OUTPUTS];
   g->traced = true;
-  pg_trace_begin();
+  pg_trace trace;
+  pg_trace_begin(&trace);
   build(g, x, out);
-  pg_trace_end();
   g->inputs[INPUTS] = 0;
   const pg_lookups lookups = {g->with_lookups ? 2 : 0,
                               g->nodes,
@@ -157,7 +157,9 @@ static pg_program *record(graph *g, unsigned without) {
                               g->with_lookups ? 2 : 0,
                               (uint32_t[]){TABLE, TABLE},
                               g->elements};
-  pg_program *p = pg_record(INPUTS + 1, g->inputs, g->outputs, out, &lookups);
+  int status;
+  pg_program *p = pg_record(INPUTS + 1, g->inputs, g->outputs, out, &lookups, &status);
+  pg_trace_end(&trace);
   pg_test_disable(0);
   g->traced = false;
   drop(g);
@@ -453,11 +455,12 @@ static const pg_lookups NO_LOOKUPS = {0};
 
 TEST(a_program_may_return_its_inputs_parameters_and_constants) {
   const pg_id w = leaf(2);
-  pg_trace_begin();
+  pg_trace trace;
+  pg_trace_begin(&trace);
   const pg_id x = leaf(1), unused = leaf(1), c = leaf(7);
-  pg_trace_end();
   const pg_id inputs[2] = {x, unused}, outputs[4] = {x, w, c, x};
-  pg_program *p = pg_record(2, inputs, 4, outputs, &NO_LOOKUPS);
+  pg_program *p = pg_record(2, inputs, 4, outputs, &NO_LOOKUPS, &(int){0});
+  pg_trace_end(&trace);
   pg_release_all(3, (pg_id[]){x, unused, c});
   for (int batched = 0; batched < 2; batched++) {
     pg_routine *r = pg_compile(p, 1, (size_t[]){2}, (bool[]){batched}, PG_VALUES);
@@ -474,7 +477,7 @@ TEST(a_program_may_return_its_inputs_parameters_and_constants) {
 }
 
 TEST(a_program_without_outputs_or_inputs_runs) {
-  pg_program *p = pg_record(0, NULL, 0, NULL, &NO_LOOKUPS);
+  pg_program *p = pg_record(0, NULL, 0, NULL, &NO_LOOKUPS, &(int){0});
   CHECK(p && pg_program_parameters(p, NULL) == 0);
   pg_routine *r = pg_compile(p, 0, NULL, NULL, PG_VALUES);
   double nothing = 0;
@@ -487,11 +490,12 @@ TEST(a_program_without_outputs_or_inputs_runs) {
 
 TEST(an_index_that_is_out_of_range_gives_nan) {
   const pg_id table[3] = {leaf(1), leaf(2), leaf(3)};
-  pg_trace_begin();
+  pg_trace trace;
+  pg_trace_begin(&trace);
   const pg_id node = id_of(pg_make_DETACH(table[0])), z = id_of(pg_make_MUL(node, node));
-  pg_trace_end();
   const pg_lookups lookups = {1, &node, (uint32_t[]){0}, (uint32_t[]){0}, 1, (uint32_t[]){3}, table};
-  pg_program *p = pg_record(1, (pg_id[]){0}, 1, &z, &lookups);
+  pg_program *p = pg_record(1, (pg_id[]){0}, 1, &z, &lookups, &(int){0});
+  pg_trace_end(&trace);
   CHECK(p && pg_program_parameters(p, NULL) == 3);
   release(z);
   release(node);
@@ -515,10 +519,11 @@ TEST(an_index_that_is_out_of_range_gives_nan) {
 
 TEST(the_op_that_makes_inf_or_nan_is_found) {
   const pg_id w = leaf(0);
-  pg_trace_begin();
+  pg_trace trace;
+  pg_trace_begin(&trace);
   const pg_id x = leaf(1), log = id_of(pg_make_LOG(x)), q = id_of(pg_make_ADD(log, w));
-  pg_trace_end();
-  pg_program *p = pg_record(1, &x, 1, &q, &NO_LOOKUPS);
+  pg_program *p = pg_record(1, &x, 1, &q, &NO_LOOKUPS, &(int){0});
+  pg_trace_end(&trace);
   const char *symbol;
   double numbers_found[3];
   CHECK(pg_find_not_finite(p, (double[]){2, 1}, true, &symbol, numbers_found) == 0);
@@ -537,14 +542,15 @@ TEST(the_op_that_makes_inf_or_nan_is_found) {
 
 TEST(no_op_is_found_where_all_is_finite) {
   const pg_id w = leaf(1.5);
-  pg_trace_begin();
+  pg_trace trace;
+  pg_trace_begin(&trace);
   pg_id made[COUNT(MAKERS) + 1] = {leaf(1.25)}, sums[COUNT(MAKERS) + 1] = {made[0]};
   for (size_t i = 0; i < COUNT(MAKERS); i++) {
     made[i + 1] = id_of(make_with(&MAKERS[i], made[0], w, 2.5));
     sums[i + 1] = id_of(pg_make_ADD(sums[i], made[i + 1]));
   }
-  pg_trace_end();
-  pg_program *p = pg_record(1, made, 1, &sums[COUNT(MAKERS)], &NO_LOOKUPS);
+  pg_program *p = pg_record(1, made, 1, &sums[COUNT(MAKERS)], &NO_LOOKUPS, &(int){0});
+  pg_trace_end(&trace);
   const char *symbol;
   double numbers_found[3];
   CHECK(pg_find_not_finite(p, (double[]){1.25, 1}, true, &symbol, numbers_found) == 0);
@@ -558,11 +564,12 @@ TEST(no_op_is_found_where_all_is_finite) {
 }
 
 TEST(ops_of_constants_are_folded_to_the_graph_s_numbers) {
-  pg_trace_begin();
+  pg_trace trace;
+  pg_trace_begin(&trace);
   const pg_id x = leaf(1.25), c = leaf(1.5), d = leaf(0.75);
   for (size_t i = 0; i < COUNT(MAKERS); i++) {
     const pg_id folded = id_of(make_with(&MAKERS[i], c, d, 2.5)), z = id_of(pg_make_ADD(x, folded));
-    pg_program *p = pg_record(1, &x, 1, &z, &NO_LOOKUPS);
+    pg_program *p = pg_record(1, &x, 1, &z, &NO_LOOKUPS, &(int){0});
     pg_routine *r = pg_compile(p, 1, (size_t[]){1}, (bool[]){false}, PG_VALUES);
     double in = 2, out = 0;
     CHECK(pg_run(r, 1, (double *const[]){&in, &out}, 1) == PG_OK && out == 2 + pg_data(folded));
@@ -571,16 +578,17 @@ TEST(ops_of_constants_are_folded_to_the_graph_s_numbers) {
     release(z);
     release(folded);
   }
-  pg_trace_end();
+  pg_trace_end(&trace);
   release(d), release(c), release(x);
 }
 
 TEST(a_program_whose_parameter_is_gone_does_not_run) {
   const pg_id w = leaf(2);
-  pg_trace_begin();
+  pg_trace trace;
+  pg_trace_begin(&trace);
   const pg_id x = leaf(1), z = id_of(pg_make_MUL(w, x));
-  pg_trace_end();
-  pg_program *p = pg_record(1, &x, 1, &z, &NO_LOOKUPS);
+  pg_program *p = pg_record(1, &x, 1, &z, &NO_LOOKUPS, &(int){0});
+  pg_trace_end(&trace);
   pg_routine *r = pg_compile(p, 1, (size_t[]){1}, (bool[]){false}, PG_VALUES);
   double in = 3, out = 0;
   CHECK(pg_run(r, 1, (double *const[]){&in, &out}, 1) == PG_OK && out == 6);

@@ -14,7 +14,8 @@ static pg_id keep(recorded *r, pg_made made) { return r->made[r->count++] = id_o
 
 static recorded record(void) {
   recorded r = {.leaves = {leaf(1.5), leaf(0.5), leaf(2), leaf(NAN)}};
-  pg_trace_begin();
+  pg_trace trace;
+  pg_trace_begin(&trace);
   const pg_id x = keep(&r, pg_leaf(1.25)), c = keep(&r, pg_leaf(0.1));
   const pg_id nodes[] = {keep(&r, pg_make_DETACH(r.leaves[1])), keep(&r, pg_make_DETACH(r.leaves[2]))};
   const pg_id found = keep(&r, pg_make_ADD(nodes[0], nodes[1]));
@@ -22,11 +23,11 @@ static recorded record(void) {
   for (size_t i = 0; i < COUNT(MAKERS); i++) {
     z = keep(&r, pg_make_ADD(z, keep(&r, make_with(&MAKERS[i], x, r.leaves[0], 2.5))));
   }
-  pg_trace_end();
   const uint32_t indices[] = {1, 1}, tables[] = {0, 1}, rows[] = {2, 3};
   const pg_id elements[] = {r.leaves[1], r.leaves[2], r.leaves[0], r.leaves[1], r.leaves[3]};
   const pg_lookups lookups = {2, nodes, indices, tables, 2, rows, elements};
-  r.program = pg_record(2, (pg_id[]){x, 0}, 1, &z, &lookups);
+  r.program = pg_record(2, (pg_id[]){x, 0}, 1, &z, &lookups, &(int){0});
+  pg_trace_end(&trace);
   REQUIRE(r.program != NULL);
   return r;
 }

@@ -1,4 +1,5 @@
-/* Tests of ids that name no live node: each function that takes ids returns PG_STALE, and changes nothing. */
+/* Tests of ids that name no live node, or one that has escaped from its trace: each function that takes ids
+ * returns PG_STALE or PG_ESCAPED, and changes nothing. */
 #include "graph/arena.h"
 #include "makers.h"
 #include "test.h"
@@ -20,55 +21,70 @@ static void refuse_one(pg_id bad) {
   CHECK(pg_sweep_run(&sweep, 9) == PG_STALE && sweep.pending == 0);
 }
 
-static void refuse_as_operand(pg_id bad) {
-  for (size_t i = 0; i < COUNT(MAKERS); i++) {
-    const maker *m = &MAKERS[i];
-    CHECK(make_with(m, bad, good, 2) == PG_STALE);
-    CHECK(!m->binary || m->binary(good, bad) == PG_STALE);
-    CHECK(!m->number || m->number(bad, 2) == PG_STALE);
-  }
-  CHECK(pg_custom(0, (pg_id[]){good, bad, good}, 3) == PG_STALE && pg_custom(0, &bad, 1) == PG_STALE);
-}
-
 static void refuse_among_many(pg_id bad) {
-  const pg_id some[] = {good, bad}, fine[] = {good, good}, both[] = {good, good, good, bad};
-  double numbers[4] = {5, 5, 5, 5};
-  pg_id out[4], scratch[4];
+  const pg_id some[] = {good, bad};
+  double numbers[2] = {5, 5};
   CHECK(pg_hold_all(2, some) == PG_STALE && pg_refs(good) == 1);
   CHECK(!pg_all_leaves(2, some));
   CHECK(pg_read(PG_DATA, 2, some, numbers) == PG_STALE && pg_write(PG_DATA, 2, some, numbers) == PG_STALE);
   CHECK(pg_fill(PG_GRAD, 2, some, 5) == PG_STALE && numbers[0] == 5);
-  CHECK(pg_map_unary(PG_RELU, 2, some, out) == PG_STALE);
-  CHECK(pg_map_binary(PG_ADD, 2, some, fine, out) == PG_STALE);
-  CHECK(pg_map_binary(PG_ADD, 2, fine, some, out) == PG_STALE);
-  CHECK(pg_map_number(PG_POWER, 2, some, 2, true, out) == PG_STALE);
-  CHECK(pg_reduce(PG_ADD, 1, 2, some, out) == PG_STALE);
-  CHECK(pg_matmul(1, 2, 1, some, 2, 1, fine, 1, 1, NULL, out) == PG_STALE);
-  CHECK(pg_matmul(1, 2, 1, fine, 2, 1, some, 1, 1, NULL, out) == PG_STALE);
-  CHECK(pg_matmul(1, 2, 1, fine, 2, 1, fine, 1, 1, &bad, out) == PG_STALE);
-  CHECK(pg_softmax(2, 2, both, out) == PG_STALE && pg_log_softmax(2, 2, both, out) == PG_STALE);
-  CHECK(pg_cross_entropy(2, 2, both, (uint32_t[]){0, 0}, scratch, out) == PG_STALE);
-  CHECK(pg_rms_norm(2, 2, both, NULL, 1, out) == PG_STALE);
-  CHECK(pg_rms_norm(1, 2, fine, some, 1, out) == PG_STALE);
-  const pg_mlp mlp = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, some};
-  const pg_mlp sound = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, fine};
-  CHECK(pg_mlp_forward(&mlp, 1, &good, NULL, out) == PG_STALE);
-  CHECK(pg_mlp_forward(&sound, 1, &bad, NULL, out) == PG_STALE);
-  CHECK(!bad || pg_mlp_forward(&sound, 1, &bad, numbers, out) == PG_STALE);
-  CHECK(pg_sgd_step(&(pg_sgd){.lr = 1}, 2, some, NULL) == PG_STALE);
-  CHECK(pg_adam_step(&(pg_adam){.lr = 1}, 1, 2, some, numbers, numbers + 2) == PG_STALE);
   CHECK(pg_add_grads(2, some, numbers) == PG_STALE);
   CHECK(pg_release_all(1, &bad) == PG_STALE);
 }
 
+/* From here on `status` is the one that is expected. */
+
+static void refuse_as_operand(pg_id bad, int status) {
+  for (size_t i = 0; i < COUNT(MAKERS); i++) {
+    const maker *m = &MAKERS[i];
+    CHECK(make_with(m, bad, good, 2) == status);
+    CHECK(!m->binary || m->binary(good, bad) == status);
+    CHECK(!m->number || m->number(bad, 2) == status);
+  }
+  CHECK(pg_custom(0, (pg_id[]){good, bad, good}, 3) == status && pg_custom(0, &bad, 1) == status);
+}
+
+static void refuse_among_operands(pg_id bad, int status) {
+  const pg_id some[] = {good, bad}, fine[] = {good, good}, both[] = {good, good, good, bad};
+  double numbers[4] = {5, 5, 5, 5};
+  pg_id out[4], scratch[4];
+  CHECK(pg_map_unary(PG_RELU, 2, some, out) == status);
+  CHECK(pg_map_binary(PG_ADD, 2, some, fine, out) == status);
+  CHECK(pg_map_binary(PG_ADD, 2, fine, some, out) == status);
+  CHECK(pg_map_number(PG_POWER, 2, some, 2, true, out) == status);
+  CHECK(pg_reduce(PG_ADD, 1, 2, some, out) == status);
+  CHECK(pg_matmul(1, 2, 1, some, 2, 1, fine, 1, 1, NULL, out) == status);
+  CHECK(pg_matmul(1, 2, 1, fine, 2, 1, some, 1, 1, NULL, out) == status);
+  CHECK(pg_matmul(1, 2, 1, fine, 2, 1, fine, 1, 1, &bad, out) == status);
+  CHECK(pg_softmax(2, 2, both, out) == status && pg_log_softmax(2, 2, both, out) == status);
+  CHECK(pg_cross_entropy(2, 2, both, (uint32_t[]){0, 0}, scratch, out) == status);
+  CHECK(pg_rms_norm(2, 2, both, NULL, 1, out) == status);
+  CHECK(pg_rms_norm(1, 2, fine, some, 1, out) == status);
+  const pg_mlp mlp = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, some};
+  const pg_mlp sound = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, fine};
+  CHECK(pg_mlp_forward(&mlp, 1, &good, NULL, out) == status);
+  CHECK(pg_mlp_forward(&sound, 1, &bad, NULL, out) == status);
+  CHECK(!bad || pg_mlp_forward(&sound, 1, &bad, numbers, out) == status);
+  CHECK(pg_sgd_step(&(pg_sgd){.lr = 1}, 2, some, NULL) == status);
+  CHECK(pg_adam_step(&(pg_adam){.lr = 1}, 1, 2, some, numbers, numbers + 2) == status);
+}
+
+static void check_refused(size_t inputs, const pg_id *input, const pg_id *output, const pg_lookups *lookups) {
+  int status = PG_OK;
+  CHECK(!pg_record(inputs, input, 1, output, lookups, &status) && status == PG_STALE);
+}
+
 static void refuse_in_programs(pg_id bad) {
   const pg_lookups none = {0};
-  CHECK(!pg_record(0, NULL, 1, &bad, &none));
-  CHECK(!bad || !pg_record(1, &bad, 1, &good, &none)); /* 0 is an index */
+  check_refused(0, NULL, &bad, &none);
+  if (bad) { /* 0 is an index */
+    check_refused(1, &bad, &good, &none);
+  }
   const uint32_t zero[] = {0}, one[] = {1}, two[] = {2};
   const pg_lookups node = {1, &bad, zero, zero, 1, one, &good};
   const pg_lookups element = {1, &good, zero, zero, 1, two, (pg_id[]){good, bad}};
-  CHECK(!pg_record(1, (pg_id[]){0}, 1, &good, &node) && !pg_record(1, (pg_id[]){0}, 1, &good, &element));
+  check_refused(1, (pg_id[]){0}, &good, &node);
+  check_refused(1, (pg_id[]){0}, &good, &element);
 }
 
 TEST(ids_that_name_no_live_node_are_refused) {
@@ -78,8 +94,9 @@ TEST(ids_that_name_no_live_node_are_refused) {
   const pg_id bad[] = {0, 1, 255, stale, good + 100, good + 1000000, INT32_MAX, UINT32_MAX};
   for (size_t i = 0; i < COUNT(bad); i++) {
     refuse_one(bad[i]);
-    refuse_as_operand(bad[i]);
     refuse_among_many(bad[i]);
+    refuse_as_operand(bad[i], PG_STALE);
+    refuse_among_operands(bad[i], PG_STALE);
     refuse_in_programs(bad[i]);
     CHECK(live_nodes() == 1 && pg_refs(good) == 1 && pg_data(good) == 2 && pg_grad(good) == 0);
   }
@@ -90,4 +107,50 @@ TEST(ids_are_refused_where_there_is_no_arena_yet) {
   refuse_one(256);
   refuse_one(UINT32_MAX);
   CHECK(pg_make_ADD(256, 256) == PG_STALE);
+}
+
+TEST(nodes_of_a_trace_that_has_ended_are_refused_but_can_be_read) {
+  good = leaf(2);
+  pg_trace first = {0}, second = {0};
+  CHECK(pg_trace_begin(&first) == PG_OK);
+  const pg_id x = leaf(3),
+              y = id_of(pg_make_MUL(x, good)); /* as in any trace, what the thread makes is of use */
+  const uint32_t number = first.number;
+  pg_trace_end(&first);
+  for (int round = 0; round < 3; round++) { /* outside of a trace, in the next one, and after that */
+    if (round == 1) {
+      CHECK(pg_trace_begin(&second) == PG_OK && second.number != number);
+    }
+    for (int i = 0; i < 2; i++) {
+      const pg_id bad = i ? y : x;
+      refuse_as_operand(bad, PG_ESCAPED);
+      refuse_among_operands(bad, PG_ESCAPED);
+      pg_sweep sweep;
+      int status = PG_OK;
+      CHECK(pg_sweep_begin(&sweep, bad) == PG_ESCAPED && pg_escaped_from() == number);
+      CHECK(!pg_record(0, NULL, 1, &bad, &(pg_lookups){0}, &status) && status == PG_ESCAPED);
+      CHECK(pg_data(bad) == (i ? 6 : 3) && pg_hold(bad) == PG_OK && pg_release(bad) == PG_OK);
+      CHECK(pg_refs(good) == 2 && live_nodes() == 3);
+    }
+    if (round == 1) {
+      pg_trace_end(&second);
+    }
+  }
+  CHECK(pg_has_nodes_of_trace(number));
+  release(y), release(x), release(good);
+  CHECK(pg_trace_begin(&second) == PG_OK && !pg_has_nodes_of_trace(number));
+  pg_trace_end(&first); /* again: it does nothing */
+  CHECK(pg_tracing());
+  pg_trace_end(&second);
+  CHECK(!pg_tracing());
+}
+
+TEST(what_outlives_a_trace_does_not_harm_what_is_made_after_it) {
+  pg_trace trace = {0};
+  CHECK(pg_trace_begin(&trace) == PG_OK);
+  const pg_id kept = leaf(1);
+  pg_trace_end(&trace);
+  const pg_id x = leaf(2), y = id_of(pg_make_ADD(x, x)); /* in the block of a traced node */
+  CHECK(kept / PG_BLOCK_NODES == y / PG_BLOCK_NODES && backward(y) == PG_OK && pg_grad(x) == 2);
+  release(y), release(x), release(kept);
 }

@@ -1,6 +1,7 @@
 /* Tests of many threads at once, also run by ThreadSanitizer. A lock allows one sweep or one trace at a time,
  * as callers must. */
 #include <pthread.h>
+#include <sched.h>
 
 #include "graph/arena.h"
 #include "makers.h"
@@ -139,12 +140,13 @@ static void *run_and_change(void *argument) {
 }
 
 static pg_program *record(void) {
-  pg_trace_begin();
+  pg_trace trace;
+  pg_trace_begin(&trace);
   const pg_id x = leaf(1);
   pg_id slope = id_of(pg_make_ADD(shared[0], shared[1])), more = id_of(pg_make_ABS(shared[2]));
   const pg_id all = id_of(pg_make_ADD(slope, more)), y = id_of(pg_make_MUL(all, x));
-  pg_trace_end();
-  pg_program *p = pg_record(1, &x, 1, &y, &(pg_lookups){0});
+  pg_program *p = pg_record(1, &x, 1, &y, &(pg_lookups){0}, &(int){0});
+  pg_trace_end(&trace);
   release(y), release(all), release(more), release(slope), release(x);
   return p;
 }
@@ -175,7 +177,7 @@ static void *record_compile_and_make(void *argument) {
       release(y);
       y = next;
     }
-    pg_program *p = pg_record(1, shared, 1, &y, &(pg_lookups){0});
+    pg_program *p = pg_record(1, shared, 1, &y, &(pg_lookups){0}, &(int){0});
     pg_routine *r = pg_compile(p, 1, (size_t[]){1}, (bool[]){true}, PG_VALUES);
     double x[3] = {1, 2, 3}, z[3];
     REQUIRE(pg_run(r, 3, (double *const[]){x, z}, 1) == PG_OK && z[2] == 3 * pg_data(shared[1]));
@@ -198,16 +200,16 @@ TEST(threads_record_and_compile_while_others_make_nodes) {
 static void *trace_or_make(void *argument) {
   for (int round = 0; round < 100 * ROUNDS; round++) {
     const bool traces = (uintptr_t)argument % 2;
-    if (traces) {
-      pthread_mutex_lock(&one_at_a_time);
-      pg_trace_begin();
+    pg_trace trace;
+    while (traces && pg_trace_begin(&trace) == PG_BUSY) {
+      sched_yield();
     }
     const pg_id x = leaf(2);
     REQUIRE(pg_tracing() == traces && pg_data(x) == 2 && pg_data(shared[0]) == 1);
     REQUIRE((pg_flags_of(x) & PG_TRACED) == (traces ? PG_TRACED : 0));
     if (traces) {
-      REQUIRE(pg_trace_end() == 1);
-      pthread_mutex_unlock(&one_at_a_time);
+      pg_trace_end(&trace);
+      REQUIRE(trace.reads == 2);
     }
     release(x);
   }

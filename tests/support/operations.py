@@ -112,6 +112,7 @@ OPERATIONS = {
     "Value.__init__ label": lambda w: Value(2.0, label="a label"),
     "Value.__init__ custom": _custom,
     "Value.__eq__": lambda w: w.v == w.w,
+    "Value.__bool__": lambda w: bool(w.v),
     "Value.__float__": lambda w: float(w.v),
     "Value.__format__": lambda w: f"{w.v:.3f} {w.v}",
     "Value.__int__": lambda w: (int(w.v), math.trunc(w.v)),

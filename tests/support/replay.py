@@ -48,6 +48,7 @@ class Node:
 
     def __init__(self, value: V, op: str = "LEAF", operands: tuple[Node, ...] = ()) -> None:
         self.value, self.op, self.operands = value, op, operands
+        self.trace: int | None = None  # in which it was made; 0: in none
 
 
 def leaf(number: float) -> Node:
@@ -205,6 +206,7 @@ class Replay:
         self.dead = 0
         self.nodes: dict[int, Node | None] = {}  # by id: the nodes read in this step
         self.may_fail = False
+        self.pg_trace, self.trace_number = ffi.new("pg_trace *"), 0
 
     # Reading
 
@@ -264,12 +266,20 @@ class Replay:
         if self.held[at]:
             self.let_go(at)
         self.held[at] = id, node
+        if node.trace is None:
+            node.trace = self.trace_number if lib.pg_tracing() else 0
+
+    def has_escaped(self, node: Node | None) -> bool:
+        return bool(node and node.trace) and not (lib.pg_tracing() and node.trace == self.trace_number)
 
     def as_reference(self, status: int, ids: list[int], make: Callable[..., Any]) -> Any:
         """What the reference makes of these nodes; None where both fail, or where C has no memory."""
         nodes = [self.nodes[id] for id in ids]
         if status == lib.PG_NO_MEMORY:
             self.must(self.may_fail, "there is memory")
+            return None
+        if status == lib.PG_ESCAPED:
+            self.must(any(map(self.has_escaped, nodes)), f"only nodes of ended traces are refused: {ids}")
             return None
         self.must((status == lib.PG_STALE) == (None in nodes), f"only dead ids are refused: {ids}")
         if status == lib.PG_STALE:
@@ -280,6 +290,7 @@ class Replay:
             self.must(RAISED.get(status) is type(error), f"status {status}, where the reference raises {error!r}")
             return None
         self.must(status == lib.PG_OK, f"status {status}, where the reference makes {made}")
+        self.must(not any(map(self.has_escaped, nodes)), f"nodes of ended traces are refused: {ids}")
         return made
 
     def put_made(self, made: int, ids: list[int], make: Callable[..., Node]) -> None:
@@ -309,7 +320,7 @@ class Replay:
                 step(self)
                 self.compare()
         finally:
-            lib.pg_trace_end()
+            lib.pg_trace_end(self.pg_trace)
             lib.pg_test_use_instruction_set(-1)
             lib.pg_test_fail_allocations(-1)
             for at in range(HELD):
@@ -526,7 +537,10 @@ class Replay:
         self.call("pg_test_use_instruction_set", self.byte() % 3)
 
     def trace(self) -> None:
-        self.call("pg_trace_end" if lib.pg_tracing() else "pg_trace_begin")
+        if lib.pg_tracing():
+            self.call("pg_trace_end", self.pg_trace)
+        elif self.call("pg_trace_begin", self.pg_trace) == lib.PG_OK:
+            self.trace_number += 1
 
     def record(self) -> None:
         output, a, b, elements = self.any(), self.any(), self.any(), self.any_of(2)
@@ -547,7 +561,7 @@ class Replay:
             lookups = ffi.new("pg_lookups *", [looks, *arrays[:3], looks, *arrays[3:]])
             left_out = 0 if without % 3 else without // 4
             lib.pg_test_disable(left_out)
-            p = self.call("pg_record", 3, [a, b, 0], 1, [product if looks else output], lookups)
+            p = self.call("pg_record", 3, [a, b, 0], 1, [product if looks else output], lookups, ffi.new("int *"))
             lib.pg_test_disable(0)
             if p:
                 symbol, found = ffi.new("char **"), ffi.new("double[3]")
