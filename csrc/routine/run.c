@@ -253,7 +253,8 @@ int pg_run_until(pg_routine *r, size_t batch, double *const *arrays, int threads
   if (!memory) {
     return PG_NO_MEMORY;
   }
-  assert(threads >= 1 && r->leaf_count + r->total_count <= r->shared);
+  assert(threads >= 1 && r->leaf_count + r->total_count <= r->shared &&
+         r->is_for_native == (r->native != NULL));
   j.shared = aligned(memory);
   j.totals = j.shared + shared;
   const bool live = load_parameters(r, j.shared);
