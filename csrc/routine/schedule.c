@@ -144,13 +144,19 @@ static bool add_record(records *to, record x) {
   return true;
 }
 
+static void put_in_order(records *found) {
+  if (found->count) { /* else there may be no array */
+    qsort(found->at, found->count, sizeof *found->at, in_order);
+  }
+}
+
 static bool sort_by_level(const pg_lowering *l, records *found) {
   for (pg_ref i = 0; i < l->p->count; i++) {
     if (!is_leaf(&l->lowered[i]) && l->lowered[i].op != PG_NO_LOOP && !add_record(found, record_of(l, i))) {
       return false;
     }
   }
-  qsort(found->at, found->count, sizeof *found->at, in_order);
+  put_in_order(found);
   return true;
 }
 
@@ -244,7 +250,7 @@ static bool sort_by_time(pg_lowering *l, records *found) {
     added = add_group(l, group, end - begin, &timed);
   }
   if (added) {
-    qsort(timed.at, timed.count, sizeof *timed.at, in_order);
+    put_in_order(&timed);
   }
   free(found->at);
   *found = timed;
