@@ -18,8 +18,8 @@ _run_sweep = ffi.addressof(lib, "pg_sweep_run")  # releases the GIL: see build_f
 class _OneSweep:
     """The right to sweep: only one thread at a time has it, and not twice.
 
-    The lock may stay locked, and the sweep not be reset, if an exception of a signal handler strikes at the wrong moment:
-    so its thread may take the lock again, and the sweep ends with the object that stands for it.
+    An exception of a signal handler may leave the lock locked, and the owner as it was: so the same thread may take the
+    lock again, and a sweep has ended when its object has gone.
     """
 
     def __init__(self) -> None:
