@@ -169,6 +169,7 @@ def init_custom(value: Any, data: float, children: tuple[Any, ...], op: str) -> 
     for child in children:
         if not isinstance(child, _handle_type):
             raise TypeError(f"_children must be Values, not {type(child).__name__!r}")
+    children = tuple(dict.fromkeys(children))  # each once
     made = _init_custom(value, data, [child._id for child in children], children, op)
     if made > -lib.PG_FIRST_ID:
         raise error(made, f"Value(..., _op={op!r})")
@@ -316,14 +317,15 @@ def closure_of(id: int) -> Any:
     return closure
 
 
-def operands(value: Any) -> set[Any]:
+def operands(value: Any) -> tuple[Any, ...]:
     """The Values that a Value was computed from: the same objects as elsewhere in the program, while these exist."""
     pins = getattr(value, "_pins", ())
     near = {pin._id: pin for pin in pins if isinstance(pin, _handle_type)}
     arity = lib.pg_op_arity(lib.pg_op(value._id))
     if not arity:  # a leaf, or made in Python
-        return set(near.values())
-    return {near.get(id) or value_of(id, pins) for id in (lib.pg_operand(value._id, which) for which in range(arity))}
+        return tuple(near.values())
+    ids = [lib.pg_operand(value._id, which) for which in range(arity)]
+    return tuple(near.get(id) or value_of(id, pins) for id in ids)
 
 
 # What a node is called --------------------------------------------------------------------------------------------

@@ -75,6 +75,14 @@ _SUBMODULES = {"mlp": ("layers", "layer"), "layer": ("neurons", "neuron")}
 _kinds: dict[Any, str] = {}  # of the __call__ methods that one_call has made: "mlp", "layer" or "neuron"
 
 
+_METHODS = {name: getattr(Value, name) for name in ("__add__", "__mul__", "relu")}
+
+
+def _is_original() -> bool:
+    """Whether the methods of Values that C does the work of are ours: a program may have assigned others."""
+    return all(getattr(Value, name, None) is method for name, method in _METHODS.items())
+
+
 def one_call(kind: str) -> Callable[[Call], Call]:
     """Decorate a module's `__call__`, written as in micrograd: it runs only where one call of C does not do."""
 
@@ -193,6 +201,8 @@ class _Plan:
                 return made
             if made is not None:
                 raise error(made, "a model's call")
+        if not _is_original():
+            return None
         x = tuple(x)  # a list may change meanwhile
         ids = [xi._id if type(xi) is Value else 0 for xi in x]
         numbers: Any = NULL

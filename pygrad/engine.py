@@ -26,7 +26,7 @@ from pygrad._handles import (
     set_closure,
     symbol_of,
 )
-from pygrad._lib import check, lib
+from pygrad._lib import check, lib, text
 from pygrad._numbers import Number, is_number, refuse_masked, to_float, to_python
 from pygrad._ops import define_ops, op, value_op
 from pygrad._runs import place_of, value_at
@@ -50,7 +50,8 @@ class Value(Handle):
         For an op written in Python, as in micrograd's lecture: the Values it was computed from. Then assign to
         `_backward` a function without arguments that adds to the `grad` of the children.
     _op
-        The symbol of that op.
+        The symbol of that op. In its place you can give the local gradients, as in microgpt: a number for each child,
+        the derivative of `data` by that child. Then no `_backward` is needed.
     label
         A name to show in pictures.
 
@@ -73,9 +74,13 @@ class Value(Handle):
     # NumPy's scalars (priority -1e6) leave `np.float64(2) * v` to us; its arrays (priority 0) go element by element.
     __array_priority__ = -1.0
 
-    def __init__(self, data: Any, _children: Iterable[Value] = _NO_CHILDREN, _op: str = "", label: object = "") -> None:
-        children = _children if _children is _NO_CHILDREN else tuple(dict.fromkeys(_children))  # each once
-        if children or _op:
+    def __init__(
+        self, data: Any, _children: Iterable[Value] = _NO_CHILDREN, _op: str | Iterable[Number] = "", label: object = ""
+    ) -> None:
+        children = _children if _children is _NO_CHILDREN else tuple(_children)
+        if not isinstance(_op, str):
+            _init_with_local_grads(self, to_float(data), children, _op)
+        elif children or _op:
             init_custom(self, to_float(data), children, _op)
         else:
             check(init_leaf(self, data if type(data) in _PLAIN else to_float(data)), "Value()")
@@ -129,7 +134,8 @@ class Value(Handle):
     def __neg__(self) -> Value:  # -self
         return self * -1.0
 
-    __radd__ = __add__  # other + self
+    def __radd__(self, other: Number) -> Value:  # other + self
+        return self.__add__(other)
 
     def __pos__(self) -> Value:  # +self
         return self
@@ -145,7 +151,8 @@ class Value(Handle):
     def __rsub__(self, other: Number) -> Value:  # other - self
         return other + (-self)
 
-    __rmul__ = __mul__  # other * self
+    def __rmul__(self, other: Number) -> Value:  # other * self
+        return self.__mul__(other)
 
     def __truediv__(self, other: Value | Number) -> Value:  # self / other
         if isinstance(other, Value):
@@ -325,8 +332,20 @@ class Value(Handle):
         It is the same set each time, and this Value keeps what it contains.
         """
         if not hasattr(self, "_shown"):
-            self._shown = operands(self)
+            self._shown = set(operands(self))
         return self._shown
+
+    @property
+    def _children(self) -> tuple[Value, ...]:
+        """The operands in order, as in microgpt: those of `x * x` are `(x, x)`."""
+        children: tuple[Value, ...] = getattr(getattr(self, "_closure", None), "children", ()) or operands(self)
+        return children
+
+    @property
+    def _local_grads(self) -> tuple[float, ...]:
+        """The derivatives of this number by those of `_children`, as in microgpt."""
+        local_grads = getattr(getattr(self, "_closure", None), "local_grads", None)
+        return _slopes(self) if local_grads is None else local_grads
 
     @property
     def _op(self) -> str:
@@ -419,9 +438,50 @@ def _own_step(out: Value) -> Callable[[], object]:
     def _backward() -> None:
         backward_step(out._id)
 
-    method = _method_of.get("**" if out._op.startswith("**") else out._op, "__init__")
-    _backward.__qualname__ = f"Value.{method}.<locals>._backward"
+    _backward.__qualname__ = f"Value.{_method_of(out) or '__init__'}.<locals>._backward"
     return _backward
+
+
+def _method_of(value: Value) -> str:
+    """The method that made a node; "" for a leaf, and what was made in Python."""
+    return _METHODS.get(text(lib.pg_op_symbol(lib.pg_op(value._id))), "")
+
+
+def _init_with_local_grads(out: Value, data: float, children: tuple[Value, ...], local_grads: Any) -> None:
+    """Make an op whose derivatives are given with it."""
+    if isinstance(local_grads, bytes) or not isinstance(local_grads, Iterable):
+        raise TypeError(
+            "the third argument of Value() is the symbol of an op, a str, or the local gradients, a number for each "
+            f"child; not {type(local_grads).__name__!r}"
+        )
+    slopes = tuple(map(to_float, local_grads))
+    if len(slopes) != len(children):
+        raise ValueError(f"Value() needs a local gradient for each of the {len(children)} children, not {len(slopes)}")
+    if not children:
+        check(init_leaf(out, data), "Value()")
+        return
+
+    def _backward() -> None:
+        for child, slope in zip(children, slopes):
+            child.grad += slope * out.grad
+
+    _backward.children, _backward.local_grads = children, slopes  # type: ignore[attr-defined]
+    init_custom(out, data, children, "")
+    set_closure(out, _backward)
+
+
+def _slopes(value: Value) -> tuple[float, ...]:
+    """The derivatives of an op by its operands: those of the same op of leaves with their numbers."""
+    leaves = [Value(child.data) for child in value._children]
+    method, constant = _method_of(value), lib.pg_operand(value._id, 1)
+    if leaves and (hasattr(value, "_closure") or not method):
+        raise AttributeError("the local gradients of an op with a _backward in Python are not known")
+    if leaves:
+        exponent = [lib.pg_data(constant)] if constant and len(leaves) == 1 else []
+        out = getattr(Value, method)(*leaves, *exponent)
+        out.grad = 1.0
+        backward_step(out._id)
+    return tuple(leaf.grad for leaf in leaves)
 
 
 def _alone(value: Value) -> tuple[Any, ...]:
@@ -453,7 +513,7 @@ def _element_again(run: Any, place: int, data: float, grad: float, label: str) -
 
 
 define_ops(Value, value_op(Value))
-_method_of: dict[str, str] = {
+_METHODS: dict[str, str] = {
     method.symbol: method.__name__
     for cls in Value.__mro__
     for method in vars(cls).values()

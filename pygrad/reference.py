@@ -34,17 +34,32 @@ class Value:
     (3.0, -3.0, -4.0)
     """
 
-    __slots__ = ("__weakref__", "_backward", "_created", "_op", "_prev", "data", "grad", "label")
+    __slots__ = (
+        "__weakref__",
+        "_backward",
+        "_children",
+        "_created",
+        "_local_grads",
+        "_op",
+        "_prev",
+        "data",
+        "grad",
+        "label",
+    )
     __array_priority__ = -1.0
 
-    def __init__(self, data: Any, _children: Iterable[Value] = (), _op: str = "", label: Any = "") -> None:
+    def __init__(self, data: Any, _children: Iterable[Value] = (), _op: Any = "", label: Any = "") -> None:
         if hasattr(data, "backward"):
             raise TypeError(f"data must be a real number, not a {type(data).__name__!r}: take x.data or x.detach()")
         self.data = float(data)
         self.grad = 0.0
         self._backward: Callable[[], object] = _nothing
-        self._prev = set(_children)
+        self._children = tuple(_children)
+        self._prev = set(self._children)
         self._op = _op
+        if not isinstance(_op, str):  # microgpt's local gradients
+            self._op, self._local_grads = "", tuple(map(float, _op))
+            self._backward = self._backward_of_local_grads
         self.label = label
         self._created = next(_creation)
 
@@ -110,6 +125,10 @@ class Value:
                 v._backward()
         finally:
             _this_thread.in_backward = False
+
+    def _backward_of_local_grads(self) -> None:
+        for child, local_grad in zip(self._children, self._local_grads):
+            child.grad += local_grad * self.grad
 
     def __neg__(self) -> Value:  # -self
         return self * -1

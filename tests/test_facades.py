@@ -220,7 +220,8 @@ def test_it_looks_like_the_class_in_python(in_python):
     assert str(inspect.signature(Value)) == "(data, _children=(), _op='', label='')"
     assert "class Value" in inspect.getsource(Value)
     public = {name for name in dir(in_python) if not name.startswith("_")}
-    assert {name for name in dir(Value) if not name.startswith("_")} == public
+    added = "attributes that other tests have added to Values, which the class has not"
+    assert {name for name in dir(Value) if not name.startswith("_") and hasattr(Value, name)} == public, added
     for name in public:
         assert inspect.getdoc(getattr(Value, name)) == inspect.getdoc(getattr(in_python, name)), name
         if callable(getattr(Value, name)):
@@ -297,8 +298,8 @@ def test_subclasses_have_attributes_slots_and_operators_of_their_own(no_leak):
     assert isinstance(v, Value)
     w = Slotted(3.0)
     w.name = "w"
-    with pytest.raises(AttributeError):
-        w.other = 1
+    w.other = 1  # micrograd's Value has a dict, so this has one, too
+    assert (w.name, w.other) == ("w", 1)
     d = Doubling(1.0)
     assert (d + 1).data == 4
     assert (-d)[0] == "mul"
@@ -459,8 +460,8 @@ def test_an_assigned_operator_is_called_by_those_that_are_made_of_it(patch):
         (lambda: a / b, ["__pow__", "__mul__"]),
         (lambda: -a, ["__neg__", "__mul__"]),
         (lambda: a / 2, ["__mul__"]),
-        (lambda: 1 - a, ["__neg__", "__mul__"]),
-        (lambda: 1 / a, ["__pow__"]),
+        (lambda: 1 - a, ["__neg__", "__mul__", "__add__"]),
+        (lambda: 1 / a, ["__pow__", "__mul__"]),
     ]:
         calls.clear()
         expression()

@@ -91,7 +91,7 @@ PyObject *pg_python_call_mlp(PyObject *module, PyObject *const *args, Py_ssize_t
   }
   double *numbers = few ? few_numbers : memory;
   inputs in = {.count = n, .numbers = numbers, .x = few ? few_ids : (pg_id *)(void *)(numbers + n)};
-  bool plain = n == mlp->inputs[0];
+  bool plain = n == mlp->inputs[0] && pg_value_is_original();
   for (size_t i = 0; i < n && plain; i++) {
     const Py_ssize_t at = (Py_ssize_t)i;
     plain = take(&in, i, PyList_CheckExact(x) ? PyList_GetItem(x, at) : PyTuple_GetItem(x, at));

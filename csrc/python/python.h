@@ -52,8 +52,9 @@ enum { PG_SCALARS = 16 }; /* room for the types of NumPy's numbers */
 
 /* All state of the module. There is one: the arena, too, is one a process (see module.c). */
 typedef struct {
-  PyTypeObject *type; /* Value */
-  PyObject *class;    /* the Python class that it is derived from */
+  PyTypeObject *type;         /* Value */
+  PyObject *class;            /* the Python class that it is derived from */
+  PyObject *relu, *relu_name; /* its method */
   PyMethodDef methods[PG_METHODS + 2];
   size_t method_count;
   char method_names[PG_METHODS][16];
@@ -128,6 +129,9 @@ int pg_value_tp_clear(PyObject *self);
 
 /* Makes the type, derived from the Python class. */
 PyObject *pg_value_derive(PyObject *module, PyObject *args);
+
+/* Whether +, * and relu() of Values are ours: a program may have assigned others to the type. */
+bool pg_value_is_original(void);
 
 /* For types like that. Each returns NULL with an exception set if it fails; the texts are never freed.
  *

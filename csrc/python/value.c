@@ -86,6 +86,14 @@ static inline bool is_number(PyObject *x, double *number) {
 
 /* Operators ---------------------------------------------------------------------------------------------- */
 
+/* Whether a type has these operators of ours: a program may have assigned another function, or overridden it.
+ */
+static bool is_original(PyTypeObject *type, int slot, const void *function) {
+  return PyType_GetSlot(type, slot) == function;
+}
+#define FUNCTION(f) (__extension__(void *)(f))
+#define IS_ORIGINAL(slot, f) is_original(P->type, slot, FUNCTION(f))
+
 typedef pg_made maker_1(pg_id a);
 typedef pg_made maker_2(pg_id a, pg_id b);
 typedef pg_made maker_number(pg_id a, double y);
@@ -112,11 +120,18 @@ static inline __attribute__((always_inline)) PyObject *binary(PyObject *a, PyObj
                           : inherited(reflected, b, a);
 }
 
+/* As in micrograd, other + self is self + other, whatever that is by now. */
 static PyObject *add(PyObject *a, PyObject *b) {
+  if (!pg_is_value(a) && __builtin_expect(!is_original(Py_TYPE(b), Py_nb_add, FUNCTION(add)), 0)) {
+    return inherited("__radd__", b, a);
+  }
   return binary(a, b, pg_make_ADD, pg_make_ADD_number, "__add__", "__radd__");
 }
 
 static PyObject *multiply(PyObject *a, PyObject *b) {
+  if (!pg_is_value(a) && __builtin_expect(!is_original(Py_TYPE(b), Py_nb_multiply, FUNCTION(multiply)), 0)) {
+    return inherited("__rmul__", b, a);
+  }
   return binary(a, b, pg_make_MUL, pg_make_MUL_number, "__mul__", "__rmul__");
 }
 
@@ -140,11 +155,6 @@ static PyObject *power(PyObject *a, PyObject *b, PyObject *modulus) {
 
 /* The operators below are made of those above, in the way of the Python class. They are C only for operands of
  * the type itself, and only as long as nobody has assigned another function to what they are made of. */
-
-/* The slots of methods that may have been assigned. */
-static bool is_original(int slot, const void *function) { return PyType_GetSlot(P->type, slot) == function; }
-#define FUNCTION(f) (__extension__(void *)(f))
-#define IS_ORIGINAL(slot, f) is_original(slot, FUNCTION(f))
 
 static PyObject *negative(PyObject *a) {
   if (!pg_is_exact_value(a) || !IS_ORIGINAL(Py_nb_multiply, multiply)) {
@@ -644,6 +654,13 @@ static PyType_Slot SLOTS[] = {
     {0, NULL},
 };
 
+bool pg_value_is_original(void) {
+  PyObject *relu = PyObject_GetAttr((PyObject *)P->type, P->relu_name);
+  PyErr_Clear(); /* it may have been deleted */
+  Py_XDECREF(relu);
+  return relu == P->relu && IS_ORIGINAL(Py_nb_add, add) && IS_ORIGINAL(Py_nb_multiply, multiply);
+}
+
 /* The name of the class, with its module: the type has the same. */
 char *pg_full_name(PyObject *class) {
   PyObject *module = PyObject_GetAttrString(class, "__module__");
@@ -715,7 +732,10 @@ PyObject *pg_value_derive(PyObject *module, PyObject *args) {
   }
   P->data = PyUnicode_InternFromString("data");
   P->grad = PyUnicode_InternFromString("grad");
-  PyObject *type = P->data && P->grad ? pg_make_type(class, SLOTS, name, doc, sizeof(pg_value)) : NULL;
+  P->relu_name = PyUnicode_InternFromString("relu");
+  PyObject *type =
+      P->data && P->grad && P->relu_name ? pg_make_type(class, SLOTS, name, doc, sizeof(pg_value)) : NULL;
+  P->relu = type ? PyObject_GetAttrString(type, "relu") : NULL;
   P->type = (PyTypeObject *)type;
   return Py_XNewRef(type);
 }
