@@ -51,6 +51,7 @@ class _Lib:
     PG_DIVIDE: int
     PG_SUBTRACT_FROM: int
     PG_DIVIDE_INTO: int
+    PG_SOME_UNREACHED: int
     PG_VALUES: int
     PG_GRADIENT: int
     PG_TANGENTS: int

@@ -27,6 +27,7 @@ except ImportError:  # NumPy 1
     from numpy.core import numeric as array_utils  # type: ignore[no-redef, attr-defined, unused-ignore]
 
 from pygrad import _bulk
+from pygrad._cut import note_number_taken
 from pygrad._handles import formula, labels, value_of
 from pygrad._holders import as_holder, holder_of, leaf_view, run_of, shown
 from pygrad._lib import OPS, Ids, Numbers, c_doubles, c_ids_of, check, error, lib
@@ -747,7 +748,9 @@ class Array:
         return self.data.item()
 
     def __float__(self) -> float:
-        return float(self.data)
+        number = float(self.data)
+        note_number_taken(self, self._ids.item(), depth=1)
+        return number
 
     def __int__(self) -> int:
         return int(self.data)

@@ -14,6 +14,7 @@ import operator
 from collections.abc import Iterable
 from typing import Any, Callable
 
+from pygrad._cut import note_number_taken
 from pygrad._handles import (
     Attributes,
     Handle,
@@ -26,7 +27,7 @@ from pygrad._handles import (
     set_closure,
     symbol_of,
 )
-from pygrad._lib import check, lib, text
+from pygrad._lib import check, fast, lib, text
 from pygrad._numbers import Number, is_number, refuse_masked, to_float, to_python
 from pygrad._ops import define_ops, op, value_op
 from pygrad._runs import place_of, value_at
@@ -189,6 +190,7 @@ class Value(Handle):
         _set_grad(self._id, grad if type(grad) in _PLAIN else to_float(grad))
 
     def __float__(self) -> float:
+        note_number_taken(self, self._id, depth=1)
         return self.data
 
     def __bool__(self) -> bool:  # true like micrograd's, which has no such method; a trace notes the question
@@ -519,3 +521,5 @@ _METHODS: dict[str, str] = {
     for method in vars(cls).values()
     if hasattr(method, "symbol")
 }
+if fast:
+    fast.set_note_number_taken(note_number_taken)

@@ -66,6 +66,7 @@ typedef struct {
   PyThread_type_lock sweep_lock;                /* held by the thread that sweeps; see backward.c */
   unsigned long sweep_owner;                    /* the thread that has it */
   PyObject *late_closures, *drop_unused, *fail; /* see pg_python_set_hooks */
+  PyObject *note_number_taken;                  /* see pygrad/_cut.py */
   PyObject *declare_attribute;                  /* see pg_value_set_new_attribute */
   PyTypeObject *attribute_type;
   PyObject *in_c_order;           /* numpy.ascontiguousarray */
@@ -129,6 +130,9 @@ int pg_value_tp_clear(PyObject *self);
 
 /* Makes the type, derived from the Python class. */
 PyObject *pg_value_derive(PyObject *module, PyObject *args);
+
+/* What float() and its like call with a computed Value: note_number_taken(value). */
+PyObject *pg_python_set_note_number_taken(PyObject *module, PyObject *function);
 
 /* Whether +, * and relu() of Values are ours: a program may have assigned others to the type. */
 bool pg_value_is_original(void);

@@ -245,7 +245,24 @@ static PyObject *divide(PyObject *a, PyObject *b) {
 }
 
 /* A subclass may have another `data`, and so may this type once someone has assigned one. */
-static PyObject *as_float(PyObject *a) { return PyObject_GetAttr(a, P->data); }
+static PyObject *as_float(PyObject *a) {
+  if (P->note_number_taken && pg_flags_of(pg_value_id(a)) & PG_INTERIOR) {
+    PyObject *none = PyObject_CallFunction(P->note_number_taken, "OI", a, pg_value_id(a));
+    Py_XDECREF(none);
+    if (!none) {
+      return NULL;
+    }
+  }
+  return PyObject_GetAttr(a, P->data);
+}
+
+PyObject *pg_python_set_note_number_taken(PyObject *module, PyObject *function) {
+  (void)module;
+  PyObject *had = P->note_number_taken;
+  P->note_number_taken = Py_NewRef(function);
+  Py_XDECREF(had);
+  Py_RETURN_NONE;
+}
 
 /* See pg_note_read: its numbers are used outside the graph. */
 static void note_read(pg_id id) {
