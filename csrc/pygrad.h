@@ -44,7 +44,8 @@ enum pg_flags {
   PG_LABELLED = 16, /* the caller keeps a label for this node */
   PG_INTEGRAL = 32, /* an op's constant that was written as an int: x**2, not x**2.0 */
   PG_KEPT = 64,     /* its handle's hold was handed to a keeper: see pg_keep() */
-  PG_TRACED = 128   /* made during a trace */
+  PG_TRACED = 128,  /* made during a trace */
+  PG_LINK = 256     /* an inner node of a reduction: the maximum or minimum of a row's first elements */
 };
 
 /* What a maker returns. Positive: the id of the new node. At or below -PG_FIRST_ID: the negated id of a new
@@ -310,6 +311,7 @@ size_t pg_program_parameters(const pg_program *program, pg_id *ids);
  *   PARAMETER   its number
  *   CONSTANT                             (its number is the next of `constants`)
  *   LOOKUP      an earlier INPUT         a table, whose elements are all earlier
+ *   ROW         an earlier instruction   the same
  */
 typedef struct {
   size_t instruction_count, constant_count, input_count, parameter_count, output_count, table_count,
