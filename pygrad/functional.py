@@ -271,7 +271,13 @@ def _pair(name: str, input: Operand, target: Operand) -> tuple[Array, Any]:
     """Predictions and their targets. Shapes such as (4, 1) and (4,), which broadcasting would combine, are refused."""
     x, y = as_array(input), target if isinstance(target, (Array, Value)) else as_elements(target)
     shape = () if isinstance(y, Value) else y.shape
-    if shape != x.shape and np.broadcast_shapes(x.shape, shape) not in (x.shape, shape):
+    try:
+        both = np.broadcast_shapes(x.shape, shape)
+    except ValueError:
+        raise ValueError(
+            f"{name}: inputs of shape {x.shape} and targets of shape {shape} cannot be broadcast together"
+        ) from None
+    if both not in (x.shape, shape):
         raise ValueError(f"{name}: shapes {x.shape} and {shape} would pair each input with each target; reshape one")
     return x, y
 

@@ -103,7 +103,7 @@ class Module:
         ValueError
             if a shape differs from the parameter's
         TypeError
-            if an entry is not made of real numbers
+            if the state is no dict, or an entry is not made of real numbers
 
         Examples
         --------
@@ -112,6 +112,8 @@ class Module:
         >>> other.w[0].data == one.w[0].data
         True
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"a state must be a dict, as from state_dict(), not {type(state).__name__!r}")
         own = {name: array(leaves) for name, leaves in _named_leaves(self).items()}
         missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
         if missing or unknown:
@@ -417,6 +419,9 @@ class Sequential(Module):
     """
 
     def __init__(self, *modules: Callable[[Any], Any]) -> None:
+        for module in modules:
+            if not callable(module):
+                raise TypeError(f"Sequential takes modules and functions, not {type(module).__name__!r}")
         self.modules = list(modules)
 
     def __call__(self, input: Any) -> Any:

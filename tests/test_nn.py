@@ -653,7 +653,14 @@ def test_a_state_that_does_not_fit_is_refused_and_nothing_is_changed():
     for wrong in (np.zeros(3) * 1j, [None] * 3, ["1", "2", "3"]):
         with pytest.raises(TypeError, match="bias must be real numbers in the state"):
             model.load_state_dict({"weight": np.zeros((3, 2)), "bias": wrong})
+    with pytest.raises(TypeError, match=r"a state must be a dict, as from state_dict\(\), not 'list'"):
+        model.load_state_dict([np.zeros((3, 2)), np.zeros(3)])
     assert all(np.array_equal(numbers, before[name]) for name, numbers in model.state_dict().items())
+
+
+def test_a_part_of_a_sequential_that_cannot_be_called_is_refused():
+    with pytest.raises(TypeError, match="Sequential takes modules and functions, not 'int'"):
+        nn.Sequential(nn.Linear(2, 2), 3)
 
 
 def test_modules_of_arrays_compute_what_their_functions_do():
