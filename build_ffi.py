@@ -29,10 +29,15 @@ def cdef() -> str:
 
 
 def native() -> str:
-    """What native code begins with, native.h with the files that it includes: the value of pg_native_head."""
+    """What native code begins with, native.h with the files that it includes: the value of pg_native_head.
+
+    The functions of functions.def, for one number, get other names than those for vectors.
+    """
 
     def text(name: str) -> str:
         source = (CSRC / name).read_text(encoding="utf-8")
+        if name == "functions.def":
+            source = re.sub(r"^PG_FUNCTION\((\w+)", r"#define \1 \1_of_one\n\g<0>", source, flags=re.MULTILINE)
         return re.sub(r'^#include "(.*)"$', lambda include: text(include[1]), source, flags=re.MULTILINE)
 
     lines = re.sub(r"/\*.*?\*/", "", text("routine/native.h"), flags=re.DOTALL).splitlines()

@@ -44,7 +44,8 @@ enum pg_flags {
   PG_LABELLED = 16, /* the caller keeps a label for this node */
   PG_INTEGRAL = 32, /* an op's constant that was written as an int: x**2, not x**2.0 */
   PG_KEPT = 64,     /* its handle's hold was handed to a keeper: see pg_keep() */
-  PG_TRACED = 128   /* made during a trace */
+  PG_TRACED = 128,  /* made during a trace */
+  PG_LINK = 256     /* an inner node of a reduction: the maximum or minimum of a row's first elements */
 };
 
 /* What a maker returns. Positive: the id of the new node. At or below -PG_FIRST_ID: the negated id of a new
@@ -210,7 +211,10 @@ int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *nu
 
 /* Optimizers --------------------------------------------------------------------------------------------- */
 
-/* Each updates parameters in place from their grads. The buffers hold the optimizer's state between steps. */
+/* Each updates n leaves in place from their grads. The buffers hold the optimizer's state between steps.
+ * Parameter k of those that the options count has the next sizes[k] of the leaves. If no gradient has reached
+ * one (see pg_reached), nothing is updated and PG_SOME_UNREACHED returned. With 0 parameters nobody asks. */
+enum { PG_SOME_UNREACHED = 1 };
 
 /* Stochastic gradient descent, as in PyTorch: with g = grad + weight_decay * data, and if there is a velocity
  *   velocity = g on the first step, else momentum * velocity + (1 - dampening) * g
@@ -220,6 +224,8 @@ int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *nu
 typedef struct {
   double lr, momentum, dampening, weight_decay;
   bool nesterov, first;
+  size_t parameters;
+  const uint32_t *sizes;
 } pg_sgd;
 int pg_sgd_step(const pg_sgd *sgd, size_t n, const pg_id *ids, double *velocity);
 
@@ -232,6 +238,8 @@ int pg_sgd_step(const pg_sgd *sgd, size_t n, const pg_id *ids, double *velocity)
 typedef struct {
   double lr, beta1, beta2, eps, weight_decay;
   bool decoupled;
+  size_t parameters;
+  const uint32_t *sizes;
 } pg_adam;
 int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, double *mean, double *square);
 
@@ -305,6 +313,7 @@ size_t pg_program_size(const pg_program *program);
  *   PARAMETER   its number
  *   CONSTANT                             (its number is the next of `constants`)
  *   LOOKUP      an earlier INPUT         a table, whose elements are all earlier
+ *   ROW         an earlier instruction   the same
  */
 typedef struct {
   size_t instruction_count, constant_count, input_count, parameter_count, output_count, table_count,

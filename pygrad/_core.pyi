@@ -41,6 +41,7 @@ class _Lib:
     PG_INTEGRAL: int
     PG_KEPT: int
     PG_TRACED: int
+    PG_LINK: int
     PG_FIRST_ID: int
     PG_DONE: int
     PG_MORE: int
@@ -52,6 +53,7 @@ class _Lib:
     PG_DIVIDE: int
     PG_SUBTRACT_FROM: int
     PG_DIVIDE_INTO: int
+    PG_SOME_UNREACHED: int
     PG_VALUES: int
     PG_GRADIENT: int
     PG_TANGENTS: int

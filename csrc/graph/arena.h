@@ -123,6 +123,17 @@ static inline void pg_assign_grad(pg_node *n, double grad) {
   }
 }
 
+/* Whether a gradient has reached one of n live leaves: see pg_reached. */
+static inline bool pg_any_reached(size_t n, const pg_id *ids) {
+  for (size_t i = 0; i < n; i++) {
+    const pg_node *node = pg_node_at(ids[i]);
+    if (node->mark || node->grad != 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
 /* Making nodes one at a time ------------------------------------------------------------------------------- */
 
 /* A new node, held once by the caller; 0 if memory has run out. The operands (0: none) must be live; the node

@@ -210,6 +210,14 @@ pg_ref pg_emit_lookup(pg_program *p, pg_ref index, uint32_t table) {
   return append(p, (pg_instruction){0, index, table, PG_LOOKUP, batched});
 }
 
+pg_ref pg_emit_row(pg_program *p, pg_ref extremum, uint32_t table) {
+  if (p->failed) {
+    return 0;
+  }
+  assert(extremum < p->count && table < p->table_count);
+  return append(p, (pg_instruction){0, extremum, table, PG_ROW, p->instructions[extremum].batched});
+}
+
 pg_ref pg_emit_scatter(pg_program *p, uint32_t scatter, uint32_t element) {
   if (p->failed) {
     return 0;

@@ -55,7 +55,8 @@ PG_INLINE bool pg_is_stopped(const bool *stop) { return stop && __atomic_load_n(
 #define PG_CONSTANT(...) PG_BINARY(__VA_ARGS__, )
 #include "program/all_ops.def"
 
-/* s_EXP(x) and so on, for single numbers. The functions that the rows call get other names here. */
+/* s_EXP(x) and so on, for single numbers. The functions that the rows call get other names here: build_ffi.py
+ * puts a #define for each before functions.def. */
 #define pg_pow(x, y, status) pow(x, y)
 #define pg_exp(x, status) exp(x)
 #define pg_log(x, status) log(x)
@@ -65,14 +66,6 @@ PG_INLINE bool pg_is_stopped(const bool *stop) { return stop && __atomic_load_n(
 #define pg_abs(x) fabs(x)
 #define pg_tanh(x) tanh(x)
 #define pg_pow_slope(x, z, status) ((x) == 0 ? 0 : (z) * log(x))
-#define pg_relu s_relu
-#define pg_step s_step
-#define pg_sign s_sign
-#define pg_sigmoid s_sigmoid
-#define pg_softplus s_softplus
-#define pg_maximum s_maximum
-#define pg_minimum s_minimum
-#define pg_share s_share
 #define PG_CALL(name, arguments, ...)                                                                          \
   PG_INLINE double name arguments { __VA_ARGS__ }
 #define PG_FUNCTION(name, arguments, ...) PG_CALL(name, arguments, __VA_ARGS__)

@@ -44,6 +44,8 @@ PG_INLINE vec pg_sigmoid(vec x) { return v_sigmoid(x); }
 PG_INLINE vec pg_softplus(vec x) { return v_softplus(x); }
 PG_INLINE vec pg_maximum(vec x, vec y) { return v_select((x >= y) | (x != x), x, y); }
 PG_INLINE vec pg_minimum(vec x, vec y) { return v_select((x <= y) | (x != x), x, y); }
+PG_INLINE vec pg_gate(vec x, vec y) { return v_select(x > 0, y, ZERO); }
+PG_INLINE vec pg_equal(vec x, vec y) { return v_select(x == y, ONE, ZERO); }
 PG_INLINE vec pg_share(vec x, vec y) { return v_select(x > y, ONE, v_select(x == y, v_splat(0.5), ZERO)); }
 PG_INLINE vec pg_pow(vec x, vec y, const int *status) { return (void)status, v_pow(x, y); }
 PG_INLINE vec pg_exp(vec x, const int *status) { return (void)status, v_exp(x); }

@@ -438,7 +438,7 @@ enum { STOCKS = 8, BASKET_DAYS = 126, PERIODS = 12 };
 
 double basket_value(int n, double rate, const double *spots, const double *levels, const double *skews,
                     const double *matrix, const double *normals) {
-  const double dt = 1.0 / 252, root = sqrt(dt), strike = 100, smile = 0.5;
+  const double dt = 1.0 / 252, root = sqrt(dt), strike = 100, smile = 0.1;
   double payoffs = 0;
   for (int path = 0; path < n; path++) {
     double y[STOCKS] = {0}, total = 0;

@@ -22,7 +22,7 @@ from pygrad.bench.work import Work, Workload, each
 
 STOCKS, DAYS, PERIODS = 8, 126, 12
 DT = 1 / 252
-RATE, STRIKE, SMILE = 0.03, 100.0, 0.5
+RATE, STRIKE, SMILE = 0.03, 100.0, 0.1
 PATHS = 1000
 FEW = 2  # paths for scalar engines
 
@@ -40,7 +40,7 @@ class Basket(NamedTuple):
 def problem(rng: np.random.Generator, paths: int) -> Basket:
     correlation = 0.4 + 0.6 * np.eye(STOCKS)
     normals = rng.standard_normal((paths, DAYS, STOCKS))
-    normals[0] = np.abs(normals[0])  # this path pays
+    normals[0] = np.abs(normals[0]) / 4  # this path pays
     return Basket(
         rng.uniform(90, 110, STOCKS),
         rng.uniform(0.15, 0.35, (PERIODS, STOCKS)),
