@@ -77,7 +77,7 @@ STUB_END = """
 ffi: _FFI
 lib: _Lib
 """
-INTEGERS = ["int", "unsigned", "size_t", "uint32_t", "uint64_t", "int64_t", "uintptr_t", "pg_id", "pg_made"]
+INTEGERS = ["int", "unsigned", "size_t", "uint32_t", "uint64_t", "int64_t", "pg_id", "pg_made"]
 RETURNED = {"void": "None", "bool": "bool", "double": "float", **dict.fromkeys(INTEGERS, "int")}
 PASSED = {"bool": "bool", "double": "Real", **dict.fromkeys(INTEGERS, "Integer")}
 
@@ -152,7 +152,7 @@ ffibuilder.set_source(
     ],
     # Assertions are for the tests of csrc/: see tests/c/Makefile.
     define_macros=[("NDEBUG", None)],
-    libraries=["m", "pthread"],
+    libraries=["m", "pthread", "dl"],
 )
 
 if __name__ == "__main__":

@@ -379,11 +379,12 @@ int pg_run_until(pg_routine *routine, size_t batch, double *const *arrays, int t
 double pg_long_batch(const pg_routine *routine, double ns);
 
 /* Native code: the text of C files, with \f between them, that compute what a routine for PG_NATIVE does. The
- * caller puts the text of native.h, pg_native_head in Python, before each, compiles them, and loads the result.
- * It passes the address of the function pygrad_run() to pg_use_native() before it runs the routine, and keeps
- * the code loaded as long as the routine lives. */
+ * caller puts the text of native.h, pg_native_head in Python, before each, compiles them, and makes a library.
+ */
 char *pg_emit_native(const pg_routine *routine);
-void pg_use_native(pg_routine *routine, uintptr_t run);
+/* Loads the library of a routine for PG_NATIVE, which runs it from then on; for that it must not run before,
+ * and this is called once. False if the library cannot be loaded. */
+bool pg_use_native(pg_routine *routine, const char *path);
 
 /* Finds the first op that makes an infinity from finite numbers, or a nan from numbers, for one sample.
  * `inputs` are all inputs; if the gradient is searched, too, the cotangent follows. Sets *symbol to the op's,

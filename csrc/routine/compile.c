@@ -6,6 +6,9 @@
 
 void pg_routine_free(pg_routine *r) {
   if (r) {
+    if (r->library) {
+      pg_os_unload(r->library);
+    }
     for (int phase = 0; phase < PG_PHASES; phase++) {
       free(r->phases[phase].at);
     }

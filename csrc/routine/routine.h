@@ -146,6 +146,7 @@ struct pg_routine {
   uint32_t cotangent; /* which input it is; PG_NO_REF where there is none */
   bool is_for_native; /* for native code; and that, once there is some: */
   pg_native_code *native;
+  void *library;           /* which has it, loaded */
   _Atomic(double *) spare; /* the memory of an earlier run, for the next one; or NULL */
 };
 

@@ -265,7 +265,12 @@ int pg_run_until(pg_routine *r, size_t batch, double *const *arrays, int threads
   return !live ? PG_STALE : pg_is_stopped(stop) ? PG_STOPPED : PG_OK;
 }
 
-void pg_use_native(pg_routine *r, uintptr_t run) { r->native = (pg_native_code *)run; }
+bool pg_use_native(pg_routine *r, const char *path) {
+  void *found;
+  r->library = pg_os_load(path, "pygrad_run", &found);
+  r->native = r->library ? (pg_native_code *)(uintptr_t)found : NULL;
+  return r->library;
+}
 
 int pg_run(pg_routine *r, size_t batch, double *const *arrays, int threads) {
   return pg_run_until(r, batch, arrays, threads, NULL);

@@ -84,7 +84,7 @@ class Executor:
         self.parameter_count = recorded.parameters.size
         self._parameter_ids = recorded.parameters._ids
         self._parameter_pointer = c_ids_of(self._parameter_ids)
-        self._routines: dict[Kind, tuple[Any, float, Any]] = {}  # the batch from which on a run is long; native code
+        self._routines: dict[Kind, tuple[Any, float, bool]] = {}  # the batch from which on a run is long; is native
 
     @property
     def threads(self) -> int:
@@ -111,16 +111,16 @@ class Executor:
 
     def portable_routine(self, kind: Kind) -> Any:
         """A pg_routine for a kind of call that has no native code."""
-        routine, _, code = self._compiled(kind) if self.backend == "kernels" else (None, 0, None)
-        return self._new_routine(kind, False) if code or routine is None else routine
+        return self._compiled(kind)[0] if self.backend == "kernels" else self._new_routine(kind, False)
 
-    def _compiled(self, kind: Kind) -> tuple[Any, float, Any]:
+    def _compiled(self, kind: Kind) -> tuple[Any, float, bool]:
         with _compiling:
             if kind not in self._routines:
                 is_native = self.backend == "native" or (self.backend == "auto" and self._is_worthwhile())
                 routine = self._new_routine(kind, is_native)
-                code = self._native_code(routine) if is_native else None
-                self._routines[kind] = routine, lib.pg_long_batch(routine, _LONG), code
+                if is_native:
+                    native.load(routine, self.owned_text(lib.pg_emit_native(routine)), self.recorded.name)
+                self._routines[kind] = routine, lib.pg_long_batch(routine, _LONG), is_native
             return self._routines[kind]
 
     def _new_routine(self, kind: Kind, is_native: bool) -> Any:
@@ -131,12 +131,6 @@ class Executor:
         if not routine:
             raise MemoryError(f"there is not enough memory to compile {self.recorded.name}()")
         return ffi.gc(routine, lib.pg_routine_free)
-
-    def _native_code(self, routine: Any) -> native.Code:
-        """The native code of a routine, which runs it from now on."""
-        code = native.load(self.owned_text(lib.pg_emit_native(routine)), self.recorded.name)
-        lib.pg_use_native(routine, code.address)
-        return code
 
     def _is_worthwhile(self) -> bool:
         """Whether "auto" means native code here: a compiler is found, and the graph is neither small nor huge."""
@@ -229,8 +223,8 @@ class Executor:
         """The code for each kind of call so far."""
         with _compiling:
             return [
-                f"{'native code' if code else 'code'} for {kind}:\n{self.owned_text(lib.pg_routine_text(routine))}"
-                for kind, (routine, _, code) in self._routines.items()
+                f"{'native code' if is_native else 'code'} for {kind}:\n{self.owned_text(lib.pg_routine_text(routine))}"
+                for kind, (routine, _, is_native) in self._routines.items()
             ]
 
     def owned_text(self, chars: Any) -> str:

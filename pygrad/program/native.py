@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable
 
 from pygrad._lib import lib, text
 
@@ -41,13 +41,6 @@ PATIENCE = 2.0  # seconds after which there is a progress bar
 _LINES = 5  # of the compiler's message in an error
 _DIGEST = 32  # hexadecimal digits of a hash in a name
 _ENTRY = re.compile(rf"[0-9a-f]{{{_DIGEST}}}-[0-9a-f]{{{_DIGEST}}}\.so")
-
-
-class Code(NamedTuple):
-    """A loaded function: its address, and what keeps it loaded."""
-
-    address: int
-    library: Any
 
 
 # The compiler -----------------------------------------------------------------------------------------------------
@@ -164,8 +157,10 @@ def _folder() -> Iterator[Path]:
 # Compiling --------------------------------------------------------------------------------------------------------
 
 
-def load(source: str, name: str) -> Code:
-    """Compile the text that pg_emit_native() made for the function `name`, unless the cache has it, and load it.
+def load(routine: Any, source: str, name: str) -> None:
+    """Make the native code of a routine, unless the cache has it, and load it: the routine runs it from now on.
+
+    The source is what pg_emit_native() wrote for it; `name` is that of the function.
 
     Raises
     ------
@@ -179,22 +174,8 @@ def load(source: str, name: str) -> Code:
         path = _find(folder, key)
         if path is None:
             path = _compile(folder, key, command, head, source.split("\f"), name)
-        return _opened(path)
-
-
-def _opened(path: Path) -> Code:
-    loader = _loader()
-    library = loader.dlopen(str(path), loader.RTLD_NOW)
-    return Code(int(loader.cast("uintptr_t", loader.addressof(library, "pygrad_run"))), library)
-
-
-@functools.lru_cache(None)
-def _loader() -> Any:
-    from cffi import FFI  # takes longer to import than all of pygrad
-
-    loader = FFI()
-    loader.cdef("void pygrad_run(void);")
-    return loader
+        if not lib.pg_use_native(routine, os.fsencode(path)):
+            raise RuntimeError(f"the native code in {path} cannot be loaded; `pygrad cache --clear` removes it")
 
 
 def _compile(folder: Path, key: str, command: list[str], head: str, parts: list[str], name: str) -> Path:
