@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygrad import functional
+from pygrad._holders import shown
 from pygrad._lib import Ids, Numbers
 from pygrad._mlp import PLAN, WatchedList, edited, inputs, one_call
 from pygrad._numbers import to_ndarray
@@ -67,14 +68,19 @@ class Module:
                 parameter.grad = 0
 
     def parameters(self) -> list[Any]:
-        """Return the Values and Arrays to be learnt, each once.
+        """Return the Values and Arrays to be learnt, each once; views of one before it are left out.
 
         >>> len(Sequential(Linear(2, 8), Linear(8, 1)).parameters())
         4
         """
         found: dict[int, Value | Array] = {}
+        held: dict[int, Array] = {}  # by what holds the nodes: its views have the same
         for _, _, leaves in _leaves_in(self):
             for leaf in leaves if isinstance(leaves, list) else [leaves]:
+                if isinstance(leaf, Array) and id(leaf) not in found:
+                    before = held.setdefault(id(shown(leaf._holder)), leaf)
+                    if before is not leaf and np.isin(leaf._ids, before._ids).all():
+                        continue
                 found.setdefault(id(leaf), leaf)
         return list(found.values())
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import pygrad
-from pygrad import Value, functional, nn, reference
+from pygrad import Value, functional, nn, optim, reference
 from pygrad._lib import fast
 from support import live_nodes, on_cffi
 from support.programs import bits, shape
@@ -501,6 +501,18 @@ def test_parameters_are_found_in_whatever_has_an_order(name):
     model.zero_grad()
     model.load_state_dict(state)
     assert (a.grad, b.data) == (0, 3)
+
+
+@pytest.mark.parametrize("view", [lambda w: w.T, lambda w: w[1:], lambda w: w.reshape(-1), lambda w: [w.T, w[0]]])
+def test_a_view_of_a_parameter_is_no_parameter_of_its_own(view):
+    w, other = pygrad.array(np.ones((3, 2))), pygrad.array([1.0])
+    model = Holder([w, view(w), w, other])
+    parameters = model.parameters()
+    assert len(parameters) == 2
+    assert parameters[0] is w
+    assert parameters[1] is other
+    assert len(Holder([w[:2], w[1:]]).parameters()) == 2
+    optim.SGD(parameters, lr=1.0)
 
 
 def test_a_list_that_contains_itself_is_searched_once():
