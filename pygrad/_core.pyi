@@ -40,6 +40,7 @@ class _Lib:
     PG_INTEGRAL: int
     PG_KEPT: int
     PG_TRACED: int
+    PG_LINK: int
     PG_FIRST_ID: int
     PG_DONE: int
     PG_MORE: int

@@ -195,12 +195,9 @@ class _Plan:
             x = x.tolist()
         elif not isinstance(x, (list, tuple)):
             return None
-        if fast:
-            made = fast.call_mlp(self.address, self.neurons, self.width, self.parameters, x)
-            if isinstance(made, list):
-                return made
-            if made is not None:
-                raise error(made, "a model's call")
+        made = self._in_c(x) if fast else None
+        if made is not None:
+            return made
         if not _is_original():
             return None
         x = tuple(x)  # a list may change meanwhile
@@ -212,6 +209,8 @@ class _Plan:
             numbers = [0.0 if type(xi) is Value else float(xi) for xi in x]
         if len(x) != self.inputs[0]:
             return None
+        if fast:
+            return self._in_c([xi if type(xi) is Value else float(xi) for xi in x])
         out = ffi.new("pg_id[]", self.neurons)
         status = check(lib.pg_mlp_forward(self.mlp, len(ids), ids, numbers, out), "a model's call")
         results = new_handles(out[self.neurons - self.width : self.neurons])
@@ -219,3 +218,11 @@ class _Plan:
             for result in results:
                 result._pins = (*x, *self.parameters)
         return results
+
+    def _in_c(self, x: Any) -> list[Value] | None:
+        """The same in one call, so that no interrupt leaks a node; None unless all are Values, floats or ints."""
+        made = fast.call_mlp(self.address, self.neurons, self.width, self.parameters, x)
+        if isinstance(made, int):
+            raise error(made, "a model's call")
+        result: list[Value] | None = made
+        return result

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
+from typing import Any, Callable
 
 from pygrad._handles import closure_of, formula_of, late_closures
 from pygrad._lib import check, error, fast, ffi, lib
@@ -14,10 +16,15 @@ _run_sweep = ffi.addressof(lib, "pg_sweep_run")  # releases the GIL: see build_f
 
 
 class _OneSweep:
-    """The right to sweep: only one thread at a time has it, and not twice."""
+    """The right to sweep: only one thread at a time has it, and not twice.
+
+    An exception of a signal handler may leave the lock locked, and the owner as it was: so the same thread may take the
+    lock again, and a sweep has ended when its object has gone.
+    """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
+        self.sweep: Callable[[], Any] = lambda: None  # a weak reference
         self.owner: int | None = None
 
 
@@ -36,20 +43,20 @@ def backward_from(root: int) -> None:
         fast.backward_from(root)
         return
     me = threading.get_ident()
-    if _one_sweep.owner == me:
+    if _one_sweep.owner == me and _one_sweep.sweep():
         raise RuntimeError("backward() was called by a _backward function; return from that function first")
     with _one_sweep.lock:
+        sweep = ffi.new(_SWEEP)
         try:
-            _one_sweep.owner = me
-            _sweep_from(root)
+            _one_sweep.sweep, _one_sweep.owner = weakref.ref(sweep), me
+            _sweep_from(root, sweep)
         finally:
             _one_sweep.owner = None
 
 
-def _sweep_from(root: int) -> None:
+def _sweep_from(root: int, sweep: Any) -> None:
     if late_closures.values:
         late_closures.drop_unused()
-    sweep = ffi.new(_SWEEP)
     check(lib.pg_sweep_begin(sweep, root), "backward()")
     while stop := _run_sweep(sweep, _SLICE):
         if stop < 0:

@@ -303,6 +303,8 @@ class Optimizer:
         >>> other.steps
         1
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"a state must be a dict, as from state_dict(), not {type(state).__name__!r}")
         buffers = self._buffers()
         needed = ["steps", "step", *buffers] if buffers else ["steps"]
         if not {"steps", *buffers} <= set(state) <= set(needed):

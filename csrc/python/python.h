@@ -171,10 +171,8 @@ PyObject *pg_python_set_declare_attribute(PyObject *module, PyObject *function);
 
 typedef PyObject *pg_python_function(PyObject *module, PyObject *const *args, Py_ssize_t count);
 pg_python_function pg_python_map_unary, pg_python_map_binary, pg_python_map_number, pg_python_reduce,
-    pg_python_matmul, pg_python_softmax, pg_python_log_softmax, pg_python_rms_norm, pg_python_leaves,
-    pg_python_hold_all;
-/* holder(ids, leaves): what holds nodes; it takes over one hold of each. Without memory these are released. */
-pg_python_function pg_python_holder;
+    pg_python_matmul, pg_python_softmax, pg_python_log_softmax, pg_python_rms_norm, pg_python_cross_entropy,
+    pg_python_leaves, pg_python_hold_all;
 /* The holder of leaves that has this one; None if there is none. */
 PyObject *pg_python_run_of(PyObject *module, PyObject *id);
 /* For these: numpy.ascontiguousarray. */

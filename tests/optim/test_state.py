@@ -89,6 +89,7 @@ GOOD = {"steps": 3, "exp_avg": [1.0, 2.0], "exp_avg_sq": [3.0, 4.0]}
         (lambda s: {**s, "steps": 2**70}, ValueError, r"steps must be below 2\*\*63"),
         (lambda s: {**s, "steps": 2.5}, (TypeError, ValueError), None),
         (lambda s: {**s, 3: 4}, KeyError, "3"),
+        (lambda s: list(s), TypeError, r"a state must be a dict, as from state_dict\(\), not 'list'"),
     ],
 )
 def test_a_wrong_state_is_refused_and_nothing_is_changed(change, error, message):
