@@ -148,8 +148,20 @@ if fast:
 def _init_leaf(value: Any, data: float) -> int:
     made = lib.pg_leaf(data)
     if made > 0:
-        value._id = made
+        _give(value, made)
     return made
+
+
+def _give(value: Any, id: int) -> None:
+    """Give a node to a handle; __init__ may run twice, and the handle has one already."""
+    had = getattr(value, "_id", 0)
+    value._id = id
+    if hasattr(value, "_keeper"):
+        _findable.pop(had, None)
+        del value._keeper
+        _make_findable(value)
+    elif had:
+        lib.pg_release(had)
 
 
 # Make a leaf, and give it to a new handle. Returns a status below 0 if it fails. In C no exception of a signal handler
@@ -178,7 +190,7 @@ def init_custom(value: Any, data: float, children: tuple[Any, ...], op: str) -> 
 def _init_custom_in_python(value: Any, data: float, ids: list[int], children: tuple[Any, ...], op: str) -> int:
     made = lib.pg_custom(data, ids, len(ids))
     if made <= -lib.PG_FIRST_ID:
-        value._id = -made
+        _give(value, -made)
         value._pins = children
         value._symbol = op
     return made

@@ -182,12 +182,15 @@ class Value(Handle):
 
     @property
     def grad(self) -> float:
-        """The derivative of the Value that `backward()` was called on, by this one; 0 before the first call."""
+        """The derivative of the Value that `backward()` was called on, by this one; 0 before the first call.
+
+        Assigning None, as in PyTorch, is assigning 0.
+        """
         return _get_grad(self._id)
 
     @grad.setter
     def grad(self, grad: Any) -> None:
-        _set_grad(self._id, grad if type(grad) in _PLAIN else to_float(grad))
+        _set_grad(self._id, grad if type(grad) in _PLAIN else 0.0 if grad is None else to_float(grad))
 
     def __float__(self) -> float:
         note_number_taken(self, self._id, depth=1)

@@ -185,3 +185,30 @@ def test_the_op_that_is_shown_can_be_assigned(cls):
     b._op = "affine"
     b.backward()
     assert (b._op, a._op, a.grad, len(b._prev)) == ("affine", "", 3, 2)
+
+
+@CLASSES
+def test_a_grad_of_none_is_0_to_which_the_next_pass_adds(cls):
+    v = cls(2.0)
+    v.grad = 5.0
+    v.grad = None
+    assert v.grad == 0
+    (v * 3).backward()
+    assert v.grad == 3
+
+
+@on_cpython("PyPy frees later")
+@CLASSES
+@pytest.mark.parametrize("found", [False, True])
+def test_a_second_init_leaks_nothing(cls, found):
+    before = live_nodes()
+    v = cls(1.0)
+    if found:
+        assert v in (v * 2)._prev
+    v.__init__(2.0)
+    assert (v.data, live_nodes()) == (2.0, before + 1)
+    assert [w.data for w in (v * 3)._prev if w is v] == [2.0]
+    v.__init__(4.0, (), "input")
+    assert (v.data, v._op, live_nodes()) == (4.0, "input", before + 1)
+    del v
+    assert live_nodes() == before
