@@ -63,6 +63,7 @@ PG_INLINE bool pg_is_stopped(const bool *stop) { return stop && __atomic_load_n(
 #define pg_sqrt(x, status) sqrt(x)
 #define pg_sin(x, status) sin(x)
 #define pg_cos(x, status) cos(x)
+#define pg_gate(x, y) ((x) > 0 ? (y) : 0)
 #define pg_abs(x) fabs(x)
 #define pg_tanh(x) tanh(x)
 #define pg_pow_slope(x, z, status) ((x) == 0 ? 0 : (z) * log(x))
