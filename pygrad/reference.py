@@ -90,7 +90,7 @@ class Value:
         out = Value(_power(self.data, exponent), (self,), f"**{other}")
 
         def _backward() -> None:
-            self.grad += (exponent * _power(self.data, exponent - 1)) * out.grad
+            self.grad += _slope_by_base(self.data, exponent) * out.grad
 
         out._backward = _backward
         return out
@@ -99,7 +99,7 @@ class Value:
         out = Value(0 if self.data < 0 else self.data, (self,), "ReLU")
 
         def _backward() -> None:
-            self.grad += (out.data > 0) * out.grad
+            self.grad += out.grad if out.data > 0 else 0.0  # and not 0 * out.grad, which may be nan
 
         out._backward = _backward
         return out
@@ -196,13 +196,24 @@ class Value:
     __abs__ = abs
 
     def maximum(self, other: Value | Number) -> Value:
-        return self._binary("maximum", other, _maximum, lambda x, y, z: _share(x, y), lambda x, y, z: _share(y, x))
+        return self._choice("maximum", other, _maximum, _share)
 
     def minimum(self, other: Value | Number) -> Value:
-        return self._binary("minimum", other, _minimum, lambda x, y, z: _share(y, x), lambda x, y, z: _share(x, y))
+        return self._choice("minimum", other, _minimum, lambda x, y: _share(y, x))
 
     def _pow(self, other: Value) -> Value:
-        return self._binary("**", other, _power, lambda x, y, z: y * _power(x, y - 1), _power_slope)
+        out = Value(_power(self.data, other.data), (self, other), "**")
+
+        def _backward() -> None:
+            x, y, z, g = self.data, other.data, out.data, out.grad
+            self.grad += _slope_by_base(x, y) * g
+            if x < 0 and other._backward is _nothing:  # an undefined slope, which a leaf shows
+                other.grad = math.nan
+            else:
+                other.grad += _slope_by_exponent(x, z) * g
+
+        out._backward = _backward
+        return out
 
     def _unary(self, op: str, data: float, slope: Callable[[float, float], float]) -> Value:
         out = Value(data, (self,), op)
@@ -213,21 +224,20 @@ class Value:
         out._backward = _backward
         return out
 
-    def _binary(
+    def _choice(
         self,
         op: str,
         other: Value | Number,
         f: Callable[[float, float], float],
-        slope_x: Callable[[float, float, float], float],
-        slope_y: Callable[[float, float, float], float],
+        share: Callable[[float, float], float],
     ) -> Value:
         other = other if isinstance(other, Value) else Value(other)
         out = Value(f(self.data, other.data), (self, other), op)
 
         def _backward() -> None:
-            x, y, z, g = self.data, other.data, out.data, out.grad
-            self.grad += slope_x(x, y, z) * g
-            other.grad += slope_y(x, y, z) * g
+            x, y = self.data, other.data
+            for operand, part in [(self, share(x, y)), (other, share(y, x))]:
+                operand.grad += part * out.grad if part else 0.0  # and not 0 * out.grad, which may be nan
 
         out._backward = _backward
         return out
@@ -272,7 +282,11 @@ def _power(x: float, y: float) -> float:
     return float(z)
 
 
-def _power_slope(x: float, y: float, z: float) -> float:
+def _slope_by_base(x: float, y: float) -> float:
+    return 0.0 if y == 0 else y * _power(x, y - 1)  # also where there is no x**-1
+
+
+def _slope_by_exponent(x: float, z: float) -> float:
     return 0.0 if x == 0 else z * math.log(x)
 
 

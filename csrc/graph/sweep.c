@@ -79,12 +79,23 @@ static void share_among_ties(const pg_node *n) {
   }
 }
 
+/* The derivative of a negative base's power by the exponent is undefined. A leaf's grad says so, by nan; a
+ * computed exponent would pass it on, and the step fails with the status. */
+static int undefined(const pg_node *n, pg_node *exponent, int status) {
+  if (n->op != PG_POW || status != PG_DOMAIN || exponent->flags & PG_INTERIOR) {
+    return status;
+  }
+  exponent->grad = NAN;
+  return PG_OK;
+}
+
 static __attribute__((noinline)) int adjoint(const pg_node *n, pg_node *a, pg_node *b) {
   if (__builtin_expect(a->flags & PG_LINK, 0) && a->op == n->op) {
     share_among_ties(n);
     return PG_OK;
   }
-  return adjoint_of(n->op, n, a, b);
+  const int status = adjoint_of(n->op, n, a, b);
+  return __builtin_expect(status, 0) ? undefined(n, b, status) : PG_OK;
 }
 
 /* Notes that a gradient has reached the operands of a node. */

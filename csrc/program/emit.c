@@ -140,6 +140,8 @@ static pg_ref cheaper(pg_program *p, int op, pg_ref a, pg_ref b) {
     return PG_NO_REF;
   case PG_POWER:
     return is_op(p, b, PG_CONSTANT) ? cheaper_power(p, a, p->instructions[b].number) : PG_NO_REF;
+  case PG_GATE:
+    return !is_op(p, a, PG_CONSTANT) ? PG_NO_REF : p->instructions[a].number > 0 ? b : pg_emit_constant(p, 0);
   case PG_QUOTIENT:
     return pg_is_constant(p, a, 1) ? pg_emit(p, PG_RECIPROCAL, b, PG_NO_REF) : PG_NO_REF;
   case PG_NEGATIVE:

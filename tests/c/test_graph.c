@@ -81,10 +81,12 @@ TEST(an_adjoint_that_fails_ends_the_sweep) {
   CHECK(pg_sweep_begin(&sweep, z) == PG_OK);
   CHECK(pg_sweep_run(&sweep, 1000) == PG_ZERO_DIVISION && sweep.at == root);
   CHECK(pg_grad(root) == 2 && pg_grad(zero) == 0);
-  const pg_id minus = leaf(-2), cube = leaf(3), power = id_of(pg_make_POW(minus, cube));
+  const pg_id minus = leaf(-2), three = leaf(3), cube = id_of(pg_make_MUL_number(three, 1));
+  const pg_id power = id_of(pg_make_POW(minus, cube)), of_leaf = id_of(pg_make_POW(minus, three));
   CHECK(backward(power) == PG_DOMAIN); /* its slope by the exponent is complex */
   CHECK(pg_grad(minus) == 12);         /* what was added before stays */
-  pg_release_all(6, (pg_id[]){z, root, zero, power, cube, minus});
+  CHECK(backward(of_leaf) == PG_DONE && pg_grad(minus) == 24 && isnan(pg_grad(three)));
+  pg_release_all(8, (pg_id[]){z, root, zero, of_leaf, power, cube, three, minus});
 }
 
 TEST(a_custom_node_has_any_number_of_operands) {
