@@ -100,11 +100,12 @@ int pg_op_arity(int op); /* operands that a user sees: an op's constant is not o
 
 /* The backward pass -------------------------------------------------------------------------------------- */
 
-/* A sweep, which can stop and go on. The caller holds the root from begin to end. One sweep must end, or be
- * given up, before the next begins. */
+/* A sweep, which can stop and go on. The caller holds the root from begin to end. One sweep must end, be paused
+ * or be given up before the next begins. Zeros are a sweep that has ended. */
 typedef struct {
   pg_id at;         /* the node processed last */
   uint32_t pending; /* nodes marked and not yet processed */
+  uint32_t number;  /* see sweep.c */
 } pg_sweep;
 
 enum { PG_DONE = 0, PG_MORE = 1 };
@@ -113,8 +114,13 @@ enum { PG_DONE = 0, PG_MORE = 1 };
 int pg_sweep_begin(pg_sweep *sweep, pg_id root);
 /* Goes through about `budget` nodes, including nodes in between that are not part of the graph. Returns
  * PG_DONE; or PG_MORE: call again; or the id of a PG_CLOSURE node: run its closure, then call again; or the
- * status of the adjoint of sweep->at, which failed: the sweep is over. */
+ * status of the adjoint of sweep->at, which failed, or PG_STALE if another sweep has begun: the sweep is over.
+ */
 int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget);
+/* Lets other sweeps run in between: pausing moves the pending nodes to an array, which has room for
+ * sweep->pending; going on takes them back. */
+void pg_sweep_pause(pg_sweep *sweep, pg_id *pending);
+void pg_sweep_resume(pg_sweep *sweep, const pg_id *pending);
 /* One step of the pass: adds the node's share to the grads of its operands. */
 int pg_backward_one(pg_id id);
 

@@ -32,6 +32,7 @@ class GradientCutWarning(UserWarning):
     Examples
     --------
     >>> import math, warnings
+    >>> from pygrad import Value
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
     ...     y = math.sqrt(Value(2.0) * 8)

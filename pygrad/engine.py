@@ -115,13 +115,13 @@ class Value(Handle):
         node to the oldest, in time proportional to the graph and without a limit on its depth. As in micrograd, it
         sets this Value's own grad to 1 and adds to all others: set them to 0 before a second pass.
 
+        A `_backward` function or a signal handler may call backward() during a pass, which is paused meanwhile. Another
+        thread waits for the pass to end, so a `_backward` function must not wait for a thread that calls backward().
+
         Raises
         ------
         ZeroDivisionError, OverflowError, ValueError
             where Python raises it for the same floats, as for the gradient of `Value(0) ** 0.5`.
-        RuntimeError
-            when called by a `_backward` function of the pass that is running. Another thread waits for that pass to
-            end instead, so a `_backward` function must not wait for other threads that call backward().
 
         Examples
         --------

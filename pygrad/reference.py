@@ -12,14 +12,12 @@ from __future__ import annotations
 import itertools
 import math
 import random
-import threading
 from collections.abc import Iterable, Sequence
 from typing import Any, Callable, Union
 
 Number = Union[float, int]
 
 _creation = itertools.count()
-_this_thread = threading.local()
 
 
 class Value:
@@ -107,8 +105,6 @@ class Value:
         return out
 
     def backward(self) -> None:
-        if getattr(_this_thread, "in_backward", False):
-            raise RuntimeError("backward() was called by a _backward function; return from that function first")
         graph = {self}
         found = [self]
         while found:
@@ -118,13 +114,9 @@ class Value:
                 if child not in graph:
                     graph.add(child)
                     found.append(child)
-        _this_thread.in_backward = True
-        try:
-            self.grad = 1.0
-            for v in sorted(graph, key=lambda v: v._created, reverse=True):
-                v._backward()
-        finally:
-            _this_thread.in_backward = False
+        self.grad = 1.0
+        for v in sorted(graph, key=lambda v: v._created, reverse=True):
+            v._backward()
 
     def _backward_of_local_grads(self) -> None:
         for child, local_grad in zip(self._children, self._local_grads):

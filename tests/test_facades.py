@@ -683,6 +683,31 @@ def alarms():
     signal.signal(signal.SIGALRM, before)
 
 
+def test_a_signal_handler_may_call_backward_during_a_pass():
+    x, w = Value(5.0), Value(3.0)
+    numbers = np.arange(300_000.0) % 7  # so many nodes that a pass hears signals
+    passes = []
+
+    def handler(*_):
+        (x * w).backward()
+        passes.append(w)
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        for i in range(20):
+            x.grad = w.grad = 0
+            y = (pygrad.array(numbers) * (w * x)).sum()
+            passes.clear()
+            signal.setitimer(signal.ITIMER_REAL, 1e-4 + i * 1e-4)
+            y.backward()
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            assert w.grad == x.data * (numbers.sum() + len(passes))
+            assert x.grad == w.data * (numbers.sum() + len(passes))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def test_no_exception_of_a_signal_handler_is_swallowed_and_no_node_leaks(alarms, monkeypatch):
     swallowed = []
     monkeypatch.setattr(sys, "unraisablehook", swallowed.append)

@@ -181,7 +181,8 @@ int pg_sweep_begin(pg_sweep *sweep, pg_id root) {
   const int status = pg_all_usable(1, &root);
   if (!status) {
     pg_node_at(root)->grad = 1;
-    *sweep = (pg_sweep){.at = root, .pending = mark(pg_the_arena.blocks, pg_node_at(root), root, new_sweep())};
+    *sweep = (pg_sweep){.at = root, .number = new_sweep()};
+    sweep->pending = mark(pg_the_arena.blocks, pg_node_at(root), root, sweep->number);
   }
   pg_unlock();
   return status;
@@ -232,7 +233,7 @@ int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
   const pg_block *blocks = pg_the_arena.blocks;
   pg_sweep s = *sweep;
   int64_t stop = PG_DONE;
-  if (s.pending && !pg_is_live(s.at)) {
+  if (s.pending && (s.number != pg_the_arena.sweep || !pg_is_live(s.at))) {
     stop = PG_STALE;
     s.pending = 0;
   }
@@ -253,4 +254,43 @@ int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
   *sweep = s;
   pg_unlock();
   return stop;
+}
+
+/* Writes the nodes of a block, up to a node, that bear the mark of this sweep. Returns how many these are. */
+static uint32_t marked_in_block(uint32_t sweep, pg_id last, pg_id *out) {
+  uint32_t count = 0;
+  for (pg_id id = last; id >= pg_first_of(pg_block_of(last)); id--) {
+    if (pg_node_at(id)->mark == (uint8_t)sweep) {
+      out[count++] = id;
+    }
+  }
+  return count;
+}
+
+void pg_sweep_pause(pg_sweep *sweep, pg_id *pending) {
+  pg_lock();
+  const pg_block *blocks = pg_the_arena.blocks;
+  uint32_t found = 0;
+  const bool is_newest = sweep->number == pg_the_arena.sweep;
+  for (pg_id last = sweep->at; is_newest && found < sweep->pending && pg_block_of(last);) {
+    const pg_block *block = &blocks[pg_block_of(last)];
+    if (block->swept == sweep->number) {
+      found += marked_in_block(sweep->number, last, pending + found);
+    }
+    last = pg_first_of(block->older) + PG_BLOCK_NODES - 1;
+  }
+  sweep->pending = found;
+  pg_unlock();
+}
+
+void pg_sweep_resume(pg_sweep *sweep, const pg_id *pending) {
+  pg_lock();
+  sweep->number = new_sweep();
+  uint32_t marked = 0;
+  for (uint32_t i = 0; i < sweep->pending; i++) {
+    marked +=
+        pg_is_live(pending[i]) && mark(pg_the_arena.blocks, pg_node_at(pending[i]), pending[i], sweep->number);
+  }
+  sweep->pending = marked;
+  pg_unlock();
 }

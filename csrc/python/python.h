@@ -65,6 +65,7 @@ typedef struct {
   PyObject *data, *grad;                        /* names */
   PyThread_type_lock sweep_lock;                /* held by the thread that sweeps; see backward.c */
   unsigned long sweep_owner;                    /* the thread that has it */
+  pg_sweep *sweep;                              /* the one that it runs */
   PyObject *late_closures, *drop_unused, *fail; /* see pg_python_set_hooks */
   PyObject *note_number_taken;                  /* see pygrad/_cut.py */
   PyObject *declare_attribute;                  /* see pg_value_set_new_attribute */
