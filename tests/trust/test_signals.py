@@ -327,8 +327,8 @@ SWALLOWED = "error" if fast else "ignore"  # in Python, a destructor may be inte
 def unlocked():
     """Releases this thread's locks at the end.
 
-    An exception between the body of a `with lock:` and its exit leaves the lock locked, and other threads wait for ever.
-    CPython 3.11 to 3.13 calls no signal handler there, but this test raises there.
+    An exception between the body of a `with lock:` and its exit leaves the lock locked, and other threads wait for
+    ever. CPython 3.11 to 3.13 calls no signal handler there, but this test raises there.
     """
     yield
     for lock in (_handles._lock, _sweep._one_sweep.lock, executor._compiling):
