@@ -258,10 +258,7 @@ static PyObject *as_float(PyObject *a) {
 
 PyObject *pg_python_set_note_number_taken(PyObject *module, PyObject *function) {
   (void)module;
-  PyObject *had = P->note_number_taken;
-  P->note_number_taken = Py_NewRef(function);
-  Py_XDECREF(had);
-  Py_RETURN_NONE;
+  return pg_python_set_hook(&P->note_number_taken, function);
 }
 
 /* See pg_note_read: its numbers are used outside the graph. */
