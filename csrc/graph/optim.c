@@ -45,8 +45,7 @@ static bool all_reached(size_t n, const pg_id *ids) {
   bool all = true;
 #pragma GCC unroll 4
   for (size_t i = 0; i < n; i++) {
-    const pg_node *p = pg_node_at(ids[i]);
-    all &= (p->mark != 0) | (p->grad != 0);
+    all &= pg_is_reached(pg_node_at(ids[i]));
   }
   return all;
 }
