@@ -37,15 +37,16 @@ enum pg_status {
 typedef uint32_t pg_id;
 
 enum pg_flags {
-  PG_INTERIOR = 1,  /* the sweep processes this node: it passes gradient on, or has a closure */
-  PG_CLOSURE = 2,   /* the sweep stops here: the caller runs the adjoint, not the op table */
-  PG_PINNED = 4,    /* a closure is at or below this node: its handle must hold its operands, too */
-  PG_HELD = 8,      /* held by a handle outside the arena, not only by its parents */
-  PG_LABELLED = 16, /* the caller keeps a label for this node */
-  PG_INTEGRAL = 32, /* an op's constant that was written as an int: x**2, not x**2.0 */
-  PG_KEPT = 64,     /* its handle's hold was handed to a keeper: see pg_keep() */
-  PG_TRACED = 128,  /* made during a trace */
-  PG_LINK = 256     /* an inner node of a reduction: the maximum or minimum of a row's first elements */
+  PG_INTERIOR = 1,    /* the sweep processes this node: it passes gradient on, or has a closure */
+  PG_CLOSURE = 2,     /* the sweep stops here: the caller runs the adjoint, not the op table */
+  PG_PINNED = 4,      /* a closure is at or below this node: its handle must hold its operands, too */
+  PG_HELD = 8,        /* held by a handle outside the arena, not only by its parents */
+  PG_LABELLED = 16,   /* the caller keeps a label for this node */
+  PG_INTEGRAL = 32,   /* an op's constant that was written as an int: x**2, not x**2.0 */
+  PG_KEPT = 64,       /* its handle's hold was handed to a keeper: see pg_keep() */
+  PG_TRACED = 128,    /* made during a trace */
+  PG_LINK = 256,      /* an inner node of a reduction: the maximum or minimum of a row's first elements */
+  PG_AFTER_LINK = 512 /* one whose first operand is such a node of the same row */
 };
 
 /* What a maker returns. Positive: the id of the new node. At or below -PG_FIRST_ID: the negated id of a new

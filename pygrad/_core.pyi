@@ -42,6 +42,7 @@ class _Lib:
     PG_KEPT: int
     PG_TRACED: int
     PG_LINK: int
+    PG_AFTER_LINK: int
     PG_FIRST_ID: int
     PG_DONE: int
     PG_MORE: int

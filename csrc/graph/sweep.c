@@ -49,18 +49,20 @@ PG_INLINE int adjoint_of(int op, const pg_node *n, pg_node *a, pg_node *b) {
 }
 
 /* Adds a share to the grad of each element of a row that equals its maximum or minimum. Returns how many these
- * are. n is the last node of the row, whose first nodes are links. */
-static size_t add_to_ties(const pg_node *n, double share) {
+ * are, and the first of them. n is the last node of the row, whose first nodes are links. */
+static size_t add_to_ties(const pg_node *n, double share, pg_node **first) {
   size_t ties = 0;
   for (const pg_node *link = n; link->data == n->data;) {
     pg_node *const a = pg_node_at(link->a), *const b = pg_node_at(link->b);
-    const bool is_first = !(a->flags & PG_LINK);
+    const bool is_first = !(link->flags & PG_AFTER_LINK);
     if (b->data == n->data) {
       b->grad += share;
+      *first = b;
       ties++;
     }
     if (is_first && a->data == n->data) {
       a->grad += share;
+      *first = a;
       ties++;
     }
     if (is_first) {
@@ -73,9 +75,12 @@ static size_t add_to_ties(const pg_node *n, double share) {
 
 /* The ties of a row get equal shares, whatever their places. Its links get nothing, and so pass nothing on. */
 static void share_among_ties(const pg_node *n) {
-  const size_t ties = n->grad == 0 ? 0 : add_to_ties(n, 0);
-  if (ties) {
-    add_to_ties(n, n->grad / (double)ties);
+  pg_node *first = NULL;
+  const size_t ties = n->grad == 0 ? 0 : add_to_ties(n, 0, &first);
+  if (ties == 1) {
+    first->grad += n->grad;
+  } else if (ties) {
+    add_to_ties(n, n->grad / (double)ties, &first);
   }
 }
 
@@ -90,7 +95,7 @@ static int undefined(const pg_node *n, pg_node *exponent, int status) {
 }
 
 static __attribute__((noinline)) int adjoint(const pg_node *n, pg_node *a, pg_node *b) {
-  if (__builtin_expect(a->flags & PG_LINK, 0) && a->op == n->op) {
+  if (__builtin_expect(n->flags & PG_AFTER_LINK, 0)) {
     share_among_ties(n);
     return PG_OK;
   }
