@@ -273,7 +273,7 @@ typedef struct pg_routine pg_routine;
 typedef struct {
   uint32_t number; /* from 1; 0: it has not begun, or has ended */
   uint64_t reads;  /* once it has ended: how often its thread read the data or grad of a node, or set its data,
-                      or  another thread those of a traced node */
+                      or another thread those of a traced node */
 } pg_trace;
 
 /* Nodes that this thread makes from here on are traced, until the trace ends. Then they have only the numbers

@@ -98,7 +98,7 @@ typedef pg_made maker_1(pg_id a);
 typedef pg_made maker_2(pg_id a, pg_id b);
 typedef pg_made maker_number(pg_id a, double y);
 
-/* a op b, where one of them is a Value. An operator that does not care name of its operands comes first has
+/* a op b, where one of them is a Value. An operator that does not care which of its operands comes first has
  * makers that take the Value first. */
 static inline __attribute__((always_inline)) PyObject *binary(PyObject *a, PyObject *b, maker_2 *of_values,
                                                               maker_number *with_number, const char *method,
@@ -345,7 +345,7 @@ static int set_id(PyObject *self, PyObject *id, void *unused) {
 }
 
 /* data and grad are read and written without the arena's lock, half of the time that takes. A Value holds its
- * node, so that is there. Where another thread's backward pass, name has no GIL, is at the same node in this
+ * node, so that is there. Where another thread's backward pass, which has no GIL, is at the same node in this
  * moment, what is read is the number before or after, and what is written may come before or after;
  * ThreadSanitizer knows no such race.
  */

@@ -1,6 +1,6 @@
 /* native.h: what the C code that emit_native.c writes begins with. build_ffi.py puts the text of this file, and
- * of those that it includes, into pygrad.native, so that a user's compiler finds it without these files. The
- * core itself includes it nowhere but for the type pg_native_call.
+ * of those that it includes, into pg_native_head, so that a user's compiler finds it without these files. The
+ * core itself does not include it.
  *
  * In the code, s are the shared slots, b the batched ones. A number at a time is a double, a vector of samples
  * at a time a vec. Loops are macros or inline functions, of which the compiler makes special versions: their
