@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import random
 
 import numpy as np
 import pytest
