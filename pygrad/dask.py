@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Callable, NamedTuple
 
-import dask.array as da
 import numpy as np
 import numpy.typing as npt
-from dask.base import normalize_token
-from dask.delayed import Delayed, delayed
+
+try:
+    import dask.array as da
+    from dask.base import normalize_token
+    from dask.delayed import Delayed, delayed
+except ImportError as error:
+    raise ImportError("pygrad.dask needs `pip install 'pygrad[dask]'`") from error
 
 from pygrad._lib import Numbers
 from pygrad.program import Program
