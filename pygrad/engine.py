@@ -14,6 +14,7 @@ import operator
 from collections.abc import Iterable
 from typing import Any, Callable
 
+from pygrad._bulk import own_methods
 from pygrad._cut import note_number_taken
 from pygrad._handles import (
     Attributes,
@@ -524,5 +525,6 @@ _METHODS: dict[str, str] = {
     for method in vars(cls).values()
     if hasattr(method, "symbol")
 }
+own_methods.note(Value)
 if fast:
     fast.set_note_number_taken(note_number_taken)

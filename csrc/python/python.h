@@ -51,13 +51,16 @@ enum { PG_SCALARS = 16 }; /* room for the types of NumPy's numbers */
 
 /* All state of the module. There is one: the arena, too, is one a process (see module.c). */
 typedef struct {
-  PyTypeObject *type;         /* Value */
-  PyObject *class;            /* the Python class that it is derived from */
-  PyObject *relu, *relu_name; /* its method */
+  PyTypeObject *type;  /* Value */
+  PyObject *class;     /* the Python class that it is derived from */
+  PyObject *type_dict; /* that of the type, to be read */
   PyMethodDef methods[PG_METHODS + 2];
   size_t method_count;
   char method_names[PG_METHODS][16];
-  pg_value *freed; /* objects for reuse, chained by weak_references */
+  struct {
+    PyObject *name, *function;
+  } own_methods[PG_METHODS]; /* by op, those of the op table; NULL: none, the op is an operator */
+  pg_value *freed;           /* objects for reuse, chained by weak_references */
   size_t freed_count;
   uint32_t *chains;                             /* of Values, by block: see handles.c */
   uint32_t chained_blocks;                      /* that have memory for chains */
@@ -137,8 +140,9 @@ PyObject *pg_value_derive(PyObject *module, PyObject *args);
 /* What float() and its like call with a computed Value: note_number_taken(value). */
 PyObject *pg_python_set_note_number_taken(PyObject *module, PyObject *function);
 
-/* Whether +, * and relu() of Values are ours: a program may have assigned others to the type. */
-bool pg_value_is_original(void);
+/* Whether the method of Values for an op is ours, or for an operator, all operators: a program may have
+ * assigned others to the type. */
+bool pg_value_is_original(int op);
 
 /* For types like that. Each returns NULL with an exception set if it fails; the texts are never freed.
  *

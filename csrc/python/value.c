@@ -303,10 +303,10 @@ _Static_assert((int)METHOD_COUNT <= (int)PG_METHODS, "there is room for all");
 static const struct {
   const char *name;
   PyCFunction function;
-  int flags, index;
+  int flags, index, op;
 } METHODS[] = {
-#define PG_UNARY(name, ...) {#name, call_##name, METH_NOARGS, METHOD_##name},
-#define PG_BINARY(name, ...) {#name, call_##name, METH_O, METHOD_##name},
+#define PG_UNARY(name, ...) {#name, call_##name, METH_NOARGS, METHOD_##name, PG_##name},
+#define PG_BINARY(name, ...) {#name, call_##name, METH_O, METHOD_##name, PG_##name},
 #define PG_CONSTANT(...)
 #include "ops.def"
 };
@@ -668,11 +668,28 @@ static PyType_Slot SLOTS[] = {
     {0, NULL},
 };
 
-bool pg_value_is_original(void) {
-  PyObject *relu = PyObject_GetAttr((PyObject *)P->type, P->relu_name);
-  PyErr_Clear(); /* it may have been deleted */
-  Py_XDECREF(relu);
-  return relu == P->relu && IS_ORIGINAL(Py_nb_add, add) && IS_ORIGINAL(Py_nb_multiply, multiply);
+bool pg_value_is_original(int op) {
+  if (op >= PG_METHODS || !P->own_methods[op].name) {
+    return IS_ORIGINAL(Py_nb_add, add) && IS_ORIGINAL(Py_nb_multiply, multiply) &&
+           IS_ORIGINAL(Py_nb_power, power) && IS_ORIGINAL(Py_nb_negative, negative) &&
+           IS_ORIGINAL(Py_nb_subtract, subtract) && IS_ORIGINAL(Py_nb_true_divide, divide);
+  }
+  return PyDict_GetItemWithError(P->type_dict, P->own_methods[op].name) == P->own_methods[op].function;
+}
+
+/* Notes the methods of the op table. */
+static bool note_own_methods(void) {
+  P->type_dict = PyObject_GenericGetDict((PyObject *)P->type, NULL);
+  for (size_t i = 0; i < sizeof METHODS / sizeof *METHODS && P->type_dict; i++) {
+    PyObject *name = PyUnicode_InternFromString(P->method_names[METHODS[i].index]);
+    PyObject *function = name ? PyDict_GetItemWithError(P->type_dict, name) : NULL;
+    if (function) { /* an operator has no method of that name */
+      P->own_methods[METHODS[i].op].name = Py_NewRef(name);
+      P->own_methods[METHODS[i].op].function = Py_NewRef(function);
+    }
+    Py_XDECREF(name);
+  }
+  return !PyErr_Occurred();
 }
 
 /* The name of the class, with its module: the type has the same. */
@@ -746,10 +763,7 @@ PyObject *pg_value_derive(PyObject *module, PyObject *args) {
   }
   P->data = PyUnicode_InternFromString("data");
   P->grad = PyUnicode_InternFromString("grad");
-  P->relu_name = PyUnicode_InternFromString("relu");
-  PyObject *type =
-      P->data && P->grad && P->relu_name ? pg_make_type(class, SLOTS, name, doc, sizeof(pg_value)) : NULL;
-  P->relu = type ? PyObject_GetAttrString(type, "relu") : NULL;
+  PyObject *type = P->data && P->grad ? pg_make_type(class, SLOTS, name, doc, sizeof(pg_value)) : NULL;
   P->type = (PyTypeObject *)type;
-  return Py_XNewRef(type);
+  return type && note_own_methods() ? Py_NewRef(type) : NULL;
 }
