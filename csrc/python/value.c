@@ -439,18 +439,18 @@ static int set_attribute(PyObject *self, PyObject *name, PyObject *to) {
   return PyObject_GenericSetAttr(self, name, to) ? pg_value_set_new_attribute(self, name, to) : 0;
 }
 
-/* Whether the Values were added to the set of those that a node was computed from. */
-static bool add_operands(PyObject *set, pg_id id) {
-  const int arity = pg_op_arity(pg_op(id));
-  for (int which = 0; which < arity; which++) {
-    PyObject *operand = pg_value_for(pg_operand(id, which));
-    const bool added = operand && !PySet_Add(set, operand);
-    Py_XDECREF(operand);
-    if (!added) {
-      return false;
-    }
-  }
-  return true;
+static bool add_operand(PyObject *set, pg_id id) {
+  PyObject *operand = pg_value_for(id);
+  const bool added = operand && !PySet_Add(set, operand);
+  Py_XDECREF(operand);
+  return added;
+}
+
+/* Whether the Values were added to the set of those that a live node was computed from: what these are never
+ * changes, so no lock is needed. */
+static bool add_operands(PyObject *set, const pg_node *n) {
+  const int arity = pg_op_arity(n->op);
+  return (arity < 1 || add_operand(set, n->a)) && (arity < 2 || add_operand(set, n->b));
 }
 
 /* Pins, and the children of an op in Python, are for the Python class. */
@@ -467,7 +467,7 @@ static PyObject *get_prev(PyObject *self, void *unused) {
     return prev;
   }
   PyObject *set = PySet_New(NULL);
-  rare = set && add_operands(set, pg_value_id(self)) ? pg_value_make_rare(pg_value_of(self)) : NULL;
+  rare = set && add_operands(set, pg_node_at(pg_value_id(self))) ? pg_value_make_rare(pg_value_of(self)) : NULL;
   if (rare && !rare->shown) { /* a finalizer that the collector ran may have asked for it, too */
     rare->shown = Py_XNewRef(set);
   }
