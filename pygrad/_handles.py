@@ -387,11 +387,13 @@ def closure_of(id: int) -> Any:
 def operands(value: Any) -> tuple[Any, ...]:
     """The Values that a Value was computed from: the same objects as elsewhere in the program, while these exist."""
     pins = getattr(value, "_pins", ())
-    near = {pin._id: pin for pin in pins if isinstance(pin, _handle_type)}
     arity = lib.pg_op_arity(lib.pg_op(value._id))
-    if not arity:  # a leaf, or made in Python
-        return tuple(near.values())
     ids = [lib.pg_operand(value._id, which) for which in range(arity)]
+    if not pins:
+        return tuple(map(value_of, ids))
+    near = {pin._id: pin for pin in pins if isinstance(pin, _handle_type)}
+    if not arity:  # made in Python
+        return tuple(near.values())
     return tuple(near.get(id) or value_of(id, pins) for id in ids)
 
 
