@@ -65,8 +65,30 @@ static void write_numbers(pg_text *out, uint32_t count, const double *numbers) {
   pg_print(out, "\n};\n");
 }
 
-/* One more than the routine has if there are lists: for the elements that nothing reads. */
-static uint32_t slots(const pg_routine *r) { return r->shared + (r->list_size > 0); }
+/* One more than the routine has if there are lists: for the elements that nothing reads. Behind it, if there
+ * are targets, what is added to each output. */
+static uint32_t slots(const pg_routine *r) {
+  return r->shared + (r->list_size > 0) + (r->target_count ? r->output_count : 0);
+}
+
+/* The number of the output that is a target. */
+static uint32_t output_of(const pg_routine *r, pg_target t) {
+  for (size_t a = r->argument_count; a < t.array; a++) {
+    t.at += (uint32_t)r->arrays[a].size;
+  }
+  return t.at;
+}
+
+static void write_targets(const writer *w) {
+  const pg_routine *r = w->r;
+  pg_print(w->out, "\nstatic const uint32_t %s_%s_targets[] = {\n  ", w->name, w->suffix);
+  for (uint32_t k = 0; k < r->target_count; k++) {
+    const bool none = r->targets[k].array == PG_NO_REF;
+    const uint32_t place = none ? r->shared : r->shared + 1 + output_of(r, r->targets[k]);
+    pg_print(w->out, "%s%u", separator(k), place);
+  }
+  pg_print(w->out, "\n};\n");
+}
 
 static void write_tables(const writer *w) {
   const pg_routine *r = w->r;
@@ -79,6 +101,9 @@ static void write_tables(const writer *w) {
       pg_print(w->out, "%s%u", separator(k), slot);
     }
     pg_print(w->out, "\n};\n");
+  }
+  if (r->target_count) {
+    write_targets(w);
   }
 }
 
@@ -172,12 +197,17 @@ static void write_lookup(const writer *w, const pg_loop *l) {
 
 static void write_scatter(const writer *w, const pg_loop *l) {
   const uint32_t size = l->scatter.size;
-  pg_print(w->out, "{\n    const uint32_t *to = %s_%s_places + %u, *pair = to + %u;\n", w->name, w->suffix,
-           l->scatter.list, size);
-  pg_print(w->out, "    for (long k = 0; k < %u; k++) w[to[k]] = 0;\n", size);
+  pg_print(w->out, "{\n    const uint32_t *to = %s_%s_%s + %u", w->name, w->suffix,
+           l->op == PG_SCATTER ? "places" : "targets", l->scatter.list);
+  pg_print(w->out, l->n > 1 ? " + i * %d" : "", l->scatter.list_step);
+  pg_print(w->out, ", *pair = %s_%s_places + %u;\n", w->name, w->suffix, l->scatter.first);
+  if (l->op == PG_SCATTER) {
+    pg_print(w->out, "    for (long k = 0; k < %u; k++) w[to[k]] = 0;\n", size);
+  }
   pg_print(w->out, "    for (long t = 0; t < %u; t++, pair += 2) {\n", l->scatter.pairs);
   pg_print(w->out, "      const double index = w[pair[0]];\n");
-  pg_print(w->out, "      if (index >= 0 && index < %u) w[to[(long)index]] += w[pair[1]];\n    }\n  }\n", size);
+  pg_print(w->out, "      if (index >= 0 && index < %u) w[to[(long)index]] += w[pair[1]%s];\n    }\n  }\n",
+           size, l->n > 1 ? " + i" : "");
 }
 
 static void write_loop(const writer *w, const pg_loop *l) {
@@ -191,7 +221,7 @@ static void write_loop(const writer *w, const pg_loop *l) {
   } else if (l->op == PG_LOOKUP) {
     write_lookup(w, l);
   } else {
-    assert(l->op == PG_SCATTER);
+    assert(pg_is_scatter(l->op));
     write_scatter(w, l);
   }
 }
@@ -231,22 +261,28 @@ static void write_loads(pg_text *out, const pg_port *ports, uint32_t count, cons
   }
 }
 
-static void write_stores(pg_text *out, const pg_port *ports, uint32_t count, const char *to) {
+/* Stores `count` outputs from the first on. */
+static void write_stores(pg_text *out, const pg_routine *r, uint32_t first, uint32_t count, const char *to) {
+  const pg_port *ports = r->outputs + first;
+  const uint32_t added = r->shared + 1 + first;
   uint32_t run;
   for (uint32_t k = 0; k < count; k += run) {
     run = pg_run_of(ports, k, count);
-    const uint32_t slot = pg_number_of(ports[k].slot);
+    const uint32_t slot = ports[k].slot == PG_NO_SLOT ? added + k : pg_number_of(ports[k].slot);
     pg_print(out, "  memcpy(%s + %u, work + %u, %u * sizeof *work);\n", to, k, slot, run);
+    if (r->target_count && ports[k].slot != PG_NO_SLOT) {
+      pg_print(out, "  for (long k = %u; k < %u; k++) %s[k] += work[%u + k];\n", k, k + run, to, added);
+    }
   }
 }
 
 static void write_all_stores(pg_text *out, const pg_routine *r, uint32_t inputs) {
   if (is_gradient(r)) {
-    write_stores(out, r->outputs, 1, "outputs");
-    write_stores(out, r->outputs + 1, inputs, "input_gradient");
-    write_stores(out, r->outputs + 1 + inputs, r->parameter_count, "parameter_gradient");
+    write_stores(out, r, 0, 1, "outputs");
+    write_stores(out, r, 1, inputs, "input_gradient");
+    write_stores(out, r, 1 + inputs, r->parameter_count, "parameter_gradient");
   } else {
-    write_stores(out, r->outputs, r->output_count, "outputs");
+    write_stores(out, r, 0, r->output_count, "outputs");
   }
 }
 
@@ -265,6 +301,9 @@ static void write_function(const writer *w) {
   }
   pg_print(w->out, "  memcpy(work + %s_PARAMETERS, %s_%s_constants, sizeof %s_%s_constants);\n", name, name,
            suffix, name, suffix);
+  if (r->target_count) {
+    pg_print(w->out, "  memset(work + %u, 0, %u * sizeof *work);\n", r->shared + 1, r->output_count);
+  }
   write_loads(w->out, r->inputs, inputs, "inputs");
   if (is_gradient(r)) {
     pg_print(w->out, "  (void)cotangent, (void)input_gradient, (void)parameter_gradient;\n");

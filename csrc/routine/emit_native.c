@@ -161,8 +161,13 @@ static void visit_list(emitter *e, visitor *f, int64_t first, uint32_t count) {
 }
 
 static void visit_lists(emitter *e, visitor *f, const pg_loop *l) {
-  if (l->op == PG_SCATTER) {
-    visit_list(e, f, l->scatter.list, l->scatter.size + 2 * l->scatter.pairs);
+  if (pg_is_scatter(l->op)) {
+    visit_list(e, f, l->scatter.list, l->op == PG_SCATTER ? l->scatter.size : 0);
+    for (uint32_t t = 0; t < l->scatter.pairs; t++) {
+      const pg_slot *pair = e->r->lists + l->scatter.first + 2 * t;
+      f(e, (span){pair[0], 1});
+      f(e, (span){pair[1], l->n});
+    }
     return;
   }
   f(e, span_of(l, &l->lookup.index));
@@ -173,7 +178,7 @@ static void visit_lists(emitter *e, visitor *f, const pg_loop *l) {
   }
 }
 
-static bool has_list(const pg_loop *l) { return l->op == PG_LOOKUP || l->op == PG_SCATTER; }
+static bool has_list(const pg_loop *l) { return l->op == PG_LOOKUP || pg_is_scatter(l->op); }
 
 /* Runs --------------------------------------------------------------------------------------------------- */
 
@@ -196,7 +201,7 @@ static void add_run(emitter *e, run x) {
 /* The runs of the shared arguments, then those of the results that are one for all samples. */
 static void find_runs(emitter *e) {
   const pg_routine *r = e->r;
-  const uint32_t leaves = r->leaf_count + r->total_count;
+  const uint32_t fixed = pg_fixed_slots(r);
   uint32_t k = 0, length;
   for (uint32_t a = 0; a < r->argument_count; a++) {
     for (uint32_t begin = k, end = k + (uint32_t)r->arrays[a].size; k < end && !e->failed; k += length) {
@@ -212,8 +217,8 @@ static void find_runs(emitter *e) {
     for (uint32_t begin = k, end = k + (uint32_t)r->arrays[a].size; k < end && !e->failed; k += length) {
       const pg_slot slot = r->outputs[k].slot;
       length = pg_run_of(r->outputs, k, end);
-      if (!r->arrays[a].batched) {
-        add_run(e, (run){slot, length, a, k - begin, pg_number_of(slot) >= leaves, true});
+      if (slot != PG_NO_SLOT && !r->arrays[a].batched) {
+        add_run(e, (run){slot, length, a, k - begin, pg_number_of(slot) >= fixed, true});
       }
     }
   }
@@ -251,7 +256,7 @@ static void touch_results(emitter *e) {
   uint32_t k = 0;
   for (size_t a = r->argument_count; a < r->argument_count + r->result_count; a++) {
     for (const uint32_t end = k + (uint32_t)r->arrays[a].size; k < end; k++) {
-      if (r->arrays[a].batched) {
+      if (r->arrays[a].batched) { /* to which no target adds */
         touch_list(e, (span){r->outputs[k].slot, 1});
       }
     }
@@ -626,7 +631,7 @@ static void write_total_loop(emitter *e, const pg_loop *l) {
 static void write_loop(emitter *e, int phase, const entry *x) {
   const pg_loop *l = x->loop;
   if (has_list(l)) {
-    pg_print(e->out, "c->run_list(c->routine, %d, %u, s, b);\n", phase, x->index);
+    pg_print(e->out, "c->run_list(c, %d, %u);\n", phase, x->index);
   } else if (l->op == PG_DOT_TOTAL) {
     write_total_loop(e, l);
   } else if (l->op == PG_DOT) {
