@@ -1,4 +1,4 @@
-"""Lookups in tables cost what is looked up, not what the tables have; and give what the same keys give without compile."""
+"""Lookups in tables: they cost what is looked up, and give what the same keys give without compile."""
 
 import re
 
