@@ -72,7 +72,7 @@ typedef struct {
   unsigned long sweep_owner;                    /* the thread that has it */
   pg_sweep *sweep;                              /* the one that it runs */
   PyObject *late_closures, *drop_unused, *fail; /* see pg_python_set_hooks */
-  PyObject *note_number_taken;                  /* see pygrad/_cut.py */
+  PyObject *note_number_taken, *note_read;      /* see pygrad/_cut.py */
   PyObject *declare_attribute;                  /* see pg_value_set_new_attribute */
   PyTypeObject *attribute_type;
   PyObject *in_c_order;           /* numpy.ascontiguousarray */
@@ -139,6 +139,8 @@ PyObject *pg_value_derive(PyObject *module, PyObject *args);
 
 /* What float() and its like call with a computed Value: note_number_taken(value). */
 PyObject *pg_python_set_note_number_taken(PyObject *module, PyObject *function);
+/* What reading and setting numbers calls while this thread traces: note_read(). */
+PyObject *pg_python_set_note_read(PyObject *module, PyObject *function);
 
 /* Whether the method of Values for an op is ours, or for an operator, all operators: a program may have
  * assigned others to the type. */
