@@ -100,15 +100,15 @@ def compile(
     backend = backend_name(backend)
     if backend == "native":
         required_compiler()
-    recorded, reads, place = trace(fn, example_args)
+    recorded, reads, line = trace(fn, example_args)
     program = Program(recorded, threads, check_finite, backend)
     if reads:
         message = (
             f"{recorded.name}() read or set numbers of Values {reads:,} times, or asked whether a Value is true; in "
             "the Program, the numbers that it read are constants, and it sets none"
         )
-        if place:  # the line that did so first
-            warnings.warn_explicit(message, TraceWarning, *place)
+        if line:  # that did so first
+            warnings.warn_explicit(message, TraceWarning, *line)
         else:
             warnings.warn(message, TraceWarning, stacklevel=2)
     return program
