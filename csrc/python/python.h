@@ -49,6 +49,14 @@ typedef struct {
 
 enum { PG_SCALARS = 16 }; /* room for the types of NumPy's numbers */
 
+/* A place in a program: an instruction of a code object, by its offset. */
+typedef struct {
+  PyObject *code;
+  long offset;
+} pg_place;
+
+enum { PG_PLACES = 64 }; /* that are remembered */
+
 /* All state of the module. There is one: the arena, too, is one a process (see module.c). */
 typedef struct {
   PyTypeObject *type;  /* Value */
@@ -72,8 +80,10 @@ typedef struct {
   unsigned long sweep_owner;                    /* the thread that has it */
   pg_sweep *sweep;                              /* the one that it runs */
   PyObject *late_closures, *drop_unused, *fail; /* see pg_python_set_hooks */
-  PyObject *note_number_taken;                  /* see pygrad/_cut.py */
-  PyObject *declare_attribute;                  /* see pg_value_set_new_attribute */
+  PyObject *note_number_taken;                  /* see cut.c for these three */
+  PyObject *last_instruction;                   /* a name */
+  pg_place harmless_places[PG_PLACES];
+  PyObject *declare_attribute; /* see pg_value_set_new_attribute */
   PyTypeObject *attribute_type;
   PyObject *in_c_order;           /* numpy.ascontiguousarray */
   PyObject *array_struct;         /* the name of that attribute */
@@ -137,9 +147,6 @@ int pg_value_tp_clear(PyObject *self);
 /* Makes the type, derived from the Python class. */
 PyObject *pg_value_derive(PyObject *module, PyObject *args);
 
-/* What float() and its like call with a computed Value: note_number_taken(value). */
-PyObject *pg_python_set_note_number_taken(PyObject *module, PyObject *function);
-
 /* Whether the method of Values for an op is ours, or for an operator, all operators: a program may have
  * assigned others to the type. */
 bool pg_value_is_original(int op);
@@ -171,6 +178,14 @@ static inline PyObject *pg_python_set_hook(PyObject **hook, PyObject *function) 
   Py_XDECREF(had); /* may run Python code */
   Py_RETURN_NONE;
 }
+
+/* cut.c: numbers that are taken from Values --------------------------------------------------------------- */
+
+/* Warns if the calling function cuts off the gradient of a computed Value as it takes the number. False with an
+ * exception set that this raised. */
+bool pg_note_number_taken(PyObject *value);
+/* For this: note_number_taken(value, id), which is True if the place where it is called never does. */
+PyObject *pg_python_set_note_number_taken(PyObject *module, PyObject *function);
 
 /* attributes.c: the attributes that programs add to Values ------------------------------------------------- */
 

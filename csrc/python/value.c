@@ -246,19 +246,9 @@ static PyObject *divide(PyObject *a, PyObject *b) {
 
 /* A subclass may have another `data`, and so may this type once someone has assigned one. */
 static PyObject *as_float(PyObject *a) {
-  if (P->note_number_taken && pg_flags_of(pg_value_id(a)) & PG_INTERIOR) {
-    PyObject *none = PyObject_CallFunction(P->note_number_taken, "OI", a, pg_value_id(a));
-    Py_XDECREF(none);
-    if (!none) {
-      return NULL;
-    }
-  }
-  return PyObject_GetAttr(a, P->data);
-}
-
-PyObject *pg_python_set_note_number_taken(PyObject *module, PyObject *function) {
-  (void)module;
-  return pg_python_set_hook(&P->note_number_taken, function);
+  const pg_id id = pg_value_id(a);
+  const bool computed = id && pg_node_at(id)->flags & PG_INTERIOR;
+  return !computed || pg_note_number_taken(a) ? PyObject_GetAttr(a, P->data) : NULL;
 }
 
 /* See pg_note_read: its numbers are used outside the graph. */
