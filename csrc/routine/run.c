@@ -94,22 +94,20 @@ static double store_batched(const job *j, double *to, const double *from, size_t
   return 0;
 }
 
-static void store_shared(const job *j, double *to, const double *from, size_t n) {
-  if (j->replaces_nan) {
-    replace_nan(to, from, n, 1);
-  } else {
-    memcpy(to, from, n * sizeof *to);
+/* Stores n numbers that are the same for all samples into those of so many, which are `step` apart. */
+static void store_shared(const job *j, double *to, const double *from, size_t n, size_t step, size_t samples) {
+  for (size_t s = 0; s < samples; s++, to += step) {
+    if (__builtin_expect(j->replaces_nan, 0)) {
+      replace_nan(to, from, n, 1);
+    } else {
+      memcpy(to, from, n * sizeof *to);
+    }
   }
 }
 
 /* A sum that is nan if one of these numbers is. */
 static double sum_of(const job *j, const double *numbers, size_t n) {
-  enum { MANY = 16 };
-  double sum = 0;
-  for (size_t k = 0; k < n && n < MANY; k++) {
-    sum += numbers[k];
-  }
-  return n < MANY ? sum : j->kernels->sum(numbers, n);
+  return n == 1 ? *numbers : j->kernels->sum(numbers, n);
 }
 
 /* Stores the outputs that are batched, for a tile's samples; or those that are shared, once for each sample if
@@ -135,9 +133,7 @@ static double store_outputs(const job *j, bool of_batch, size_t first, size_t sa
       } else {
         const double *from = is_there ? to : j->shared + pg_number_of(slot);
         of_run = sum_of(j, from, run);
-        for (size_t s = 0; s < (is_there ? 0 : array.batched ? samples : 1); s++, to += step) {
-          store_shared(j, to, from, run);
-        }
+        store_shared(j, to, from, run, step, is_there ? 0 : array.batched ? samples : 1);
       }
       sum += a < r->first_derivative ? 0 : of_run;
     }
@@ -332,7 +328,7 @@ static int run_once(pg_routine *r, size_t batch, double *const *arrays, int thre
 
 int pg_run_until(pg_routine *r, size_t batch, double *const *arrays, int threads, const bool *stop) {
   int status = run_once(r, batch, arrays, threads, stop, false);
-  if (status == FOUND_NAN) {
+  if (__builtin_expect(status == FOUND_NAN, 0)) {
     pg_routine *masked = pg_masked(r);
     status = masked ? run_once(masked, batch, arrays, threads, stop, true) : PG_NO_MEMORY;
   }
