@@ -27,7 +27,7 @@ except ImportError:  # NumPy 1
     from numpy.core import numeric as array_utils  # type: ignore[no-redef, attr-defined, unused-ignore]
 
 from pygrad import _bulk
-from pygrad._cut import note_number_taken
+from pygrad._cut import first_read, note_number_taken
 from pygrad._handles import formula, labels, value_of
 from pygrad._holders import as_holder, leaf_view, run_of, shown
 from pygrad._lib import OPS, Ids, Numbers, c_doubles, c_ids_of, check, error, lib
@@ -1087,4 +1087,15 @@ def _matmul_in_loop(x: Array, y: Array, bias: Any) -> Array:
     return array([[sum(map(operator.mul, row, column), b) for column, b in zip(y.T, bias)] for row in x])
 
 
+_read = Array._read
+
+
+def _note_and_read(x: Array, field: int) -> Numbers:
+    first_read.note()
+    if x._views and x.size:
+        x._number(0)  # a trace counts that; the views it does not see
+    return _read(x, field)
+
+
 define_ops(Array, _op)
+first_read.add_reader(Array, "_read", _note_and_read)
