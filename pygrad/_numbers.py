@@ -26,7 +26,7 @@ def is_number(x: Any) -> TypeGuard[Number]:
 
 
 def is_real(dtype: Any) -> bool:
-    """Whether a NumPy dtype is one of real numbers: those of ml_dtypes, such as bfloat16, are of the kind of np.void."""
+    """Whether a NumPy dtype is one of real numbers. Those of ml_dtypes, such as bfloat16, have the kind of np.void."""
     real: bool = dtype.kind in "biuf" or (dtype.kind == "V" and dtype.type is not np.void)
     return real
 
