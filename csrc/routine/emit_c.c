@@ -285,7 +285,9 @@ static void write_scatter_add(const pg_emitter *e, const pg_loop *l) {
   const writer *w = e->own;
   const char *q = l->scatter.batched ? "q" : "0";
   pg_print(e->out, "{\nconst ptrdiff_t *to = %s_%s_targets + %u", w->name, w->suffix, l->scatter.list);
-  pg_print(e->out, l->n > 1 ? " + i * %d" : "", l->scatter.list_step);
+  if (l->n > 1) {
+    pg_print(e->out, " + i * %d", l->scatter.list_step);
+  }
   pg_print(e->out, ", *pair = %s_%s_places + %u;\n", w->name, w->suffix, l->scatter.first);
   pg_print(e->out, "for (ptrdiff_t k = 0; k < %u; k++, pair += 2) {\n", l->scatter.pairs);
   pg_print(e->out, "const double index = *%s_slot(w, pair[0], %s);\n", w->name, q);

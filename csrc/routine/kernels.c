@@ -106,6 +106,7 @@ static void scatter(const pg_routine *r, const pg_loop *l, double *shared, doubl
 }
 
 static void add(pg_additions *to, uint32_t place, pg_target target, double number) {
+  to->sum += number;
   if (to->sums) {
     to->sums[place] += number;
   } else if (target.array != PG_NO_REF) {

@@ -8,6 +8,8 @@
  * Likewise for what PG_SCATTER_ADD adds: each chunk notes a list of additions, which are made in the end. So
  * they cost what is looked up. Where the list would be longer than the tables, it has a sum for each target
  * instead.
+ *
+ * If a derivative is nan, the masked routine runs, too: its numbers replace those that are nan, and no others.
  */
 #include <math.h>
 #include <stdatomic.h>
@@ -21,6 +23,7 @@ enum {
   PAD = PG_ALIGNED,    /* numbers between the parts of a run's memory, which aligning them may take */
   MAX_HELPERS = 63,    /* threads besides the caller's */
   NS_A_THREAD = 50000, /* what starting one may take */
+  FOUND_NAN = 1,       /* besides the statuses: a derivative is nan */
 };
 
 /* A run, which all of its threads share. */
@@ -33,9 +36,11 @@ typedef struct {
   double *totals;                            /* of each chunk: r->total_count */
   pg_additions additions[PG_MAX_CHUNKS + 2]; /* of the prologue, of each chunk, of the epilogue */
   void *memory;                              /* of the additions */
-  bool to_grads;      /* the gradient by the parameters, the last result, is added to their grads */
-  atomic_size_t next; /* the next chunk to be taken */
-  const bool *stop;   /* NULL, or set by the caller to stop the run */
+  atomic_size_t next;                        /* the next chunk to be taken */
+  const bool *stop;                          /* NULL, or set by the caller to stop the run */
+  bool to_grads;         /* the gradient by the parameters, the last result, is added to their grads */
+  bool replaces_nan;     /* results are stored only where there is nan */
+  atomic_bool found_nan; /* in a sum of derivatives */
 } job;
 
 /* Loading and storing ------------------------------------------------------------------------------------ */
@@ -76,37 +81,82 @@ static void add_cotangents(const pg_routine *r, size_t batch, const double *cota
   }
 }
 
+/* Stores n numbers where there is nan. Those that are stored are `apart`. */
+static void replace_nan(double *to, const double *from, size_t n, size_t apart) {
+  for (size_t k = 0; k < n; k++) {
+    to[k * apart] = isnan(to[k * apart]) ? from[k] : to[k * apart];
+  }
+}
+
+/* Stores n batched slots into n numbers of each sample of a tile, which are `step` apart. Returns a sum that is
+ * nan if one of them is. */
+static double store_batched(const job *j, double *to, const double *from, size_t n, size_t step,
+                            size_t samples) {
+  if (!j->replaces_nan) {
+    return j->kernels->store_tile(to, from, n, step, samples, j->r->tile);
+  }
+  for (size_t k = 0; k < n; k++) {
+    replace_nan(to + k, from + k * j->r->tile, samples, step);
+  }
+  return 0;
+}
+
+/* Stores n numbers that are the same for all samples into those of so many, which are `step` apart. */
+static void store_shared(const job *j, double *to, const double *from, size_t n, size_t step, size_t samples) {
+  for (size_t s = 0; s < samples; s++, to += step) {
+    if (__builtin_expect(j->replaces_nan, 0)) {
+      replace_nan(to, from, n, 1);
+    } else {
+      memcpy(to, from, n * sizeof *to);
+    }
+  }
+}
+
+/* A sum that is nan if one of these numbers is. */
+static double sum_of(const job *j, const double *numbers, size_t n) {
+  return n == 1 ? *numbers : j->kernels->sum(numbers, n);
+}
+
+/* Whether a result is the gradient by the parameters, and to be added to their grads. */
+static bool is_of_grads(const job *j, size_t array) {
+  return j->to_grads && array + 1 == j->r->argument_count + j->r->result_count;
+}
+
 /* Stores the outputs that are batched, for a tile's samples; or those that are shared, once for each sample if
- * the result is batched. */
-static void store_outputs(const job *j, bool of_batch, size_t first, size_t samples, const double *batched) {
+ * the result is batched. Returns a sum that is nan if a derivative among them is. */
+static double store_outputs(const job *j, bool of_batch, size_t first, size_t samples, const double *batched) {
   const pg_routine *r = j->r;
   uint32_t k = 0, run;
+  double sum = 0;
   for (size_t a = r->argument_count; a < r->argument_count + r->result_count; a++) {
     const pg_array array = r->arrays[a];
     const size_t step = array.batched ? array.size : 0;
     const uint32_t begin = k, end = k + (uint32_t)array.size;
     for (; k < end; k += run) {
       const pg_slot slot = r->outputs[k].slot;
-      double *to = j->arrays[a] + (k - begin) + first * step;
+      const bool is_there = r->native && !array.batched; /* native code has stored it */
+      double *to = j->arrays[a] + (k - begin) + first * step, of_run;
       run = pg_run_of(r->outputs, k, end);
       if (slot == PG_NO_SLOT) {
-        if (!of_batch && !(j->to_grads && a + 1 == r->argument_count + r->result_count)) {
+        if (!of_batch && !is_of_grads(j, a)) {
           memset(to, 0, run * sizeof *to);
         }
         continue;
       }
-      if (pg_is_batched(slot) != of_batch || (r->native && !array.batched)) {
+      if (of_batch ? is_there || !pg_is_batched(slot) : !is_there && pg_is_batched(slot)) {
         continue;
       }
       if (of_batch) {
-        j->kernels->store_tile(to, batched + (size_t)pg_number_of(slot) * r->tile, run, step, samples, r->tile);
-        continue;
+        of_run = store_batched(j, to, batched + (size_t)pg_number_of(slot) * r->tile, run, step, samples);
+      } else {
+        const double *from = is_there ? to : j->shared + pg_number_of(slot);
+        of_run = sum_of(j, from, run);
+        store_shared(j, to, from, run, step, is_there ? 0 : array.batched ? samples : 1);
       }
-      for (size_t s = 0; s < (array.batched ? samples : 1); s++, to += step) {
-        memcpy(to, j->shared + pg_number_of(slot), run * sizeof *to);
-      }
+      sum += a < r->first_derivative ? 0 : of_run;
     }
   }
+  return sum;
 }
 
 /* Time --------------------------------------------------------------------------------------------------- */
@@ -162,16 +212,24 @@ static void run_phase(job *j, int phase, double *batched, double *totals, size_t
   }
 }
 
+static void note_nan(job *j, double sum) {
+  if (isnan(sum)) {
+    atomic_store(&j->found_nan, true);
+  }
+}
+
 static void run_chunk(job *j, size_t chunk, double *batched) {
   assert(chunk < j->chunks && j->chunks <= PG_MAX_CHUNKS);
   double *totals = j->totals + chunk * j->r->total_count;
   const size_t end = (chunk + 1) * j->tiles / j->chunks, most = j->r->tile;
+  double sum = 0;
   for (size_t tile = chunk * j->tiles / j->chunks; tile < end && !pg_is_stopped(j->stop); tile++) {
     const size_t first = tile * most, left = j->batch - first, samples = left < most ? left : most;
     load_inputs(j, first, samples, batched);
     run_phase(j, PG_BATCH, batched, totals, samples, 1 + chunk);
-    store_outputs(j, true, first, samples, batched);
+    sum += store_outputs(j, true, first, samples, batched);
   }
+  note_nan(j, sum);
 }
 
 static void run_chunks(job *j, double *batched) {
@@ -268,17 +326,12 @@ static bool begin_additions(job *j) {
   return j->memory;
 }
 
-/* Whether a target is the grad of a parameter, rather than a number of a result or a slot. */
-static bool is_grad(const job *j, const pg_target *t) {
-  return j->to_grads && t->array + 1 == j->r->argument_count + j->r->result_count;
-}
-
 /* Adds a number to a target; PG_STALE if that is the grad of a node that is not live. */
 static int add_to_target(const job *j, const pg_target *t, double number) {
   const pg_routine *r = j->r;
   if (t->array == PG_IN_SLOT) {
     j->shared[t->at] += number;
-  } else if (!is_grad(j, t)) {
+  } else if (!is_of_grads(j, t->array)) {
     j->arrays[t->array][t->at] += number;
   } else if (!pg_is_live(r->parameters[t->at])) {
     return PG_STALE;
@@ -365,18 +418,40 @@ static void run_phases(job *j, int threads, double *batched) {
     add_all(j, true);
   }
   run_phase(j, PG_EPILOGUE, NULL, NULL, 1, 1 + j->chunks);
-  store_outputs(j, false, 0, j->batch, NULL);
+  note_nan(j, store_outputs(j, false, 0, j->batch, NULL));
 }
 
-static int run(pg_routine *r, size_t batch, double *const *arrays, int threads, const bool *stop,
-               bool to_grads) {
+/* Makes the additions to the results. Where a derivative is nan, none is made to grads: the results have all.
+ */
+static int finish(job *j) {
+  const pg_routine *r = j->r;
+  for (size_t part = 0; r->target_count && part < j->chunks + 2; part++) {
+    note_nan(j, j->additions[part].sum);
+  }
+  const bool nan = atomic_load(&j->found_nan);
+  if (j->to_grads && !nan) {
+    return add_to_grads(j);
+  }
+  if (j->to_grads) {
+    j->to_grads = false;
+    store_outputs(j, false, 0, j->batch, NULL);
+  }
+  add_all(j, false);
+  return nan ? FOUND_NAN : PG_OK;
+}
+
+/* Runs a routine, or replaces by its results what is nan. Returns FOUND_NAN if a derivative may be nan
+ * then, else a status. */
+static int run_once(pg_routine *r, size_t batch, double *const *arrays, int threads, const bool *stop,
+                    bool to_grads, bool replaces_nan) {
   job j = {.r = r,
            .kernels = pg_best_kernels(),
            .batch = batch,
            .arrays = arrays,
            .to_grads = to_grads,
            .tiles = (batch + r->tile - 1) / r->tile,
-           .stop = stop};
+           .stop = stop,
+           .replaces_nan = replaces_nan};
   j.chunks = j.tiles < PG_MAX_CHUNKS ? j.tiles : PG_MAX_CHUNKS;
   const size_t shared = (size_t)r->shared + PAD, totals = PG_MAX_CHUNKS * (size_t)r->total_count + PAD;
   double *memory = atomic_exchange(&r->spare, NULL);
@@ -393,10 +468,25 @@ static int run(pg_routine *r, size_t batch, double *const *arrays, int threads, 
   int status = load_parameters(r, j.shared) ? PG_OK : PG_STALE;
   if (!status) {
     run_phases(&j, threads, aligned(j.totals + totals));
-    status = pg_is_stopped(stop) ? PG_STOPPED : to_grads ? add_to_grads(&j) : add_all(&j, false);
+    status = pg_is_stopped(stop) ? PG_STOPPED : finish(&j);
   }
   free(j.memory);
   free(atomic_exchange(&r->spare, memory));
+  return status;
+}
+
+static int run(pg_routine *r, size_t batch, double *const *arrays, int threads, const bool *stop,
+               bool to_grads) {
+  int status = run_once(r, batch, arrays, threads, stop, to_grads, false);
+  if (__builtin_expect(status == FOUND_NAN, 0)) {
+    pg_routine *masked = pg_masked(r);
+    status = masked ? run_once(masked, batch, arrays, threads, stop, false, true) : PG_NO_MEMORY;
+    status = status == FOUND_NAN ? PG_OK : status;
+    if (!status && to_grads) {
+      const double *gradient = arrays[r->argument_count + r->result_count - 1];
+      status = pg_add_grads(r->parameter_count, r->parameters, gradient);
+    }
+  }
   return status;
 }
 

@@ -154,3 +154,17 @@ def test_a_lookup_reads_what_a_parameter_has_now():
     assert f(1) == 7.0
     w.data = [[1.0, 2.0], [30.0, 4.0]]
     assert f([0, 1]).tolist() == [3.0, 34.0]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("i", [0, 1, [0, 1, 0, 2], [0, 1, 2] * 100])
+def test_a_pole_in_a_branch_that_is_not_taken_has_the_gradient_0(i, backend):
+    table = np.array([0.0, 4.0, 0.25])
+    w = array(table)
+    expected = np.where(np.arange(3) == 1, 0.25, 0.0) * np.bincount(np.ravel(i), minlength=3)
+    f = pygrad.compile(lambda i: w[i].sqrt().maximum(1.0), pygrad.index(0), backend=backend)
+    w.grad = 1.0
+    f.value_and_grad(i)
+    assert w.grad.tolist() == (1 + expected).tolist()
+    g = pygrad.compile(lambda i, t: (t * 1.0)[i].sqrt().maximum(1.0), pygrad.index(0), table, backend=backend)
+    assert g.value_and_grad(i, table)[1][1].tolist() == expected.tolist()
