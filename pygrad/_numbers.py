@@ -26,7 +26,7 @@ def is_number(x: Any) -> TypeGuard[Number]:
 
 
 def is_real(dtype: Any) -> bool:
-    """Whether a NumPy dtype is one of real numbers: those of ml_dtypes, such as bfloat16, are of the kind of np.void."""
+    """Whether a NumPy dtype is one of real numbers. Those of ml_dtypes, such as bfloat16, have the kind of np.void."""
     real: bool = dtype.kind in "biuf" or (dtype.kind == "V" and dtype.type is not np.void)
     return real
 
@@ -78,12 +78,14 @@ def to_python(x: Any) -> Number:
     if hasattr(x, "dtype") and getattr(x, "ndim", 0) == 0 and not _is_node(x):
         number = x.item() if hasattr(x, "item") else float(x)
     if not hasattr(number, "__neg__"):
-        number = float(number) if hasattr(number, "__float__") else operator.index(number)
+        number = float(x) if hasattr(x, "__float__") else operator.index(x)
     return number
 
 
 def to_float(x: Any) -> float:
     """Convert what is assigned to a Value's data or grad: a number, or text such as "1.5", as `float()` takes it."""
+    if type(x) is float:
+        return x
     refuse_masked(x)
     if _is_node(x):
         raise TypeError(
