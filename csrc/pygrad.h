@@ -156,10 +156,9 @@ int pg_fill(int field, size_t n, const pg_id *ids, double number);
 int pg_add_grads(size_t n, const pg_id *ids, const double *grads);
 
 /* Which of `count` parameters a gradient has reached since 0 was assigned to their grads by pg_set_grad() or
- * pg_fill(). Parameter k has the next sizes[k] of the ids, one if `sizes` is NULL. It is reached if a sweep or
- * pg_add_grads() came to one of its leaves, whatever that added, or if a grad is not 0. Returns how many are.
- */
-int64_t pg_reached(size_t count, const uint32_t *sizes, const pg_id *ids, bool *out);
+ * pg_fill(). Parameter k has the next sizes[k] of the ids. It is reached if a sweep or pg_add_grads() came to
+ * one of its leaves, whatever that added, or if a grad is not 0. */
+int pg_reached(size_t count, const uint32_t *sizes, const pg_id *ids, bool *out);
 
 /* The bulk builders -------------------------------------------------------------------------------------- */
 
@@ -409,9 +408,10 @@ int pg_find_not_finite(const pg_program *program, const double *inputs, bool gra
  * Listings of a program and of a routine, for people to read. */
 char *pg_program_text(const pg_program *program);
 char *pg_routine_text(const pg_routine *routine);
-/* C functions that compute what one or two routines do: the first for PG_VALUES, the second for PG_GRADIENT,
- * both for one sample. `parameters` are the numbers that the functions use where their caller passes none. All
- * names in it begin with `name` and _. */
+/* C functions that compute what routines do: one for PG_VALUES for one sample, and behind it others for
+ * PG_VALUES or PG_GRADIENT, of one sample or a batch, one of each at most; with PG_NATIVE, or they are slower.
+ * `parameters` are the numbers that the functions use where their caller passes none. All names in it begin
+ * with `name` and _. */
 char *pg_emit_c(size_t count, const pg_routine *const *routines, const double *parameters, const char *name);
 void pg_text_free(char *text);
 

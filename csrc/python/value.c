@@ -251,19 +251,26 @@ static PyObject *as_float(PyObject *a) {
   return !computed || pg_note_number_taken(a) ? PyObject_GetAttr(a, P->data) : NULL;
 }
 
-/* See pg_note_read: its numbers are used outside the graph. */
-static void note_read(pg_id id) {
-  if (pg_is_traced()) {
-    pg_note_read(pg_flags_of(id));
-  }
+static __attribute__((noinline)) bool note_read_in_trace(pg_id id) {
+  pg_note_read(pg_flags_of(id));
+  PyObject *none = pg_tracing() && P->note_read ? PyObject_CallNoArgs(P->note_read) : Py_NewRef(Py_None);
+  Py_XDECREF(none);
+  return none != NULL;
+}
+
+/* See pg_note_read: its numbers are used outside the graph. False with an exception set that a signal handler
+ * raised. */
+static inline bool note_read(pg_id id) { return !pg_is_traced() || note_read_in_trace(id); }
+
+PyObject *pg_python_set_note_read(PyObject *module, PyObject *function) {
+  (void)module;
+  return pg_python_set_hook(&P->note_read, function);
 }
 
 /* True like micrograd's; a trace notes the question. */
 static int truth(PyObject *self) {
-  if (pg_is_traced() && pg_flags_of(pg_value_id(self)) & PG_TRACED) {
-    note_read(pg_value_id(self));
-  }
-  return 1;
+  const bool asked = pg_is_traced() && pg_flags_of(pg_value_id(self)) & PG_TRACED;
+  return !asked || note_read(pg_value_id(self)) ? 1 : -1;
 }
 
 /* The methods of the op table ---------------------------------------------------------------------------- */
@@ -380,7 +387,9 @@ static PyObject *get_number(PyObject *self, size_t offset) {
   if (__builtin_expect(!id, 0)) {
     return pg_value_no_attribute(self, "_id");
   }
-  note_read(id);
+  if (!note_read(id)) {
+    return NULL;
+  }
   return PyFloat_FromDouble(read_number((const double *)((const char *)pg_node_at(id) + offset)));
 }
 
@@ -415,7 +424,9 @@ static int set_data(PyObject *self, PyObject *to, void *unused) {
   if (!id || !to || !is_number(to, &y)) {
     return set_otherwise(self, "data", to);
   }
-  note_read(id);
+  if (!note_read(id)) {
+    return -1;
+  }
   write_field(id, offsetof(pg_node, data), y);
   return 0;
 }

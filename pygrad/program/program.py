@@ -84,7 +84,7 @@ def compile(
     -----
     TraceWarning
         if the function reads the `data` or `grad` of Values, compares Values, sets their `data`, or asks whether one
-        that it made is true
+        that it made is true; at the line that does so first
 
     Examples
     --------
@@ -100,15 +100,17 @@ def compile(
     backend = backend_name(backend)
     if backend == "native":
         required_compiler()
-    recorded, reads = trace(fn, example_args)
+    recorded, reads, line = trace(fn, example_args)
     program = Program(recorded, threads, check_finite, backend)
     if reads:
-        warnings.warn(
+        message = (
             f"{recorded.name}() read or set numbers of Values {reads:,} times, or asked whether a Value is true; in "
-            "the Program, the numbers that it read are constants, and it sets none",
-            TraceWarning,
-            stacklevel=2,
+            "the Program, the numbers that it read are constants, and it sets none"
         )
+        if line:  # that did so first
+            warnings.warn_explicit(message, TraceWarning, *line)
+        else:
+            warnings.warn(message, TraceWarning, stacklevel=2)
     return program
 
 
@@ -503,10 +505,11 @@ class Program:
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, (type(self), files.dumps(self._saved()), self.parameters)
 
-    def to_c(self, path: PathLike, name: str | None = None) -> None:
+    def to_c(self, path: PathLike, name: str | None = None, batch: bool | Sequence[bool] = False) -> None:
         r"""Write a C file that computes what a call for one sample does, and the gradient if the result is one Value.
 
-        It is C99 and does not need pygrad: compile it with `gcc -std=c99 -O2 -c slope.c`, and link with `-lm`. A
+        It is C99 and C++11, and does not need pygrad: compile it with `gcc -std=c99 -O2 -c slope.c`, and link with
+        `-lm`. Compilers take time in proportion to the program. Any number of threads may call its functions. A
         comment at its head describes its contents: for the name "slope", the functions `slope_value` and
         `slope_gradient`, the sizes of the arrays that they take, and `slope_parameters`, the data that the parameters
         have now.
@@ -518,11 +521,15 @@ class Program:
         name
             the prefix of all names in the file. The default is the name of the function, or "f" if that is not a name
             in C.
+        batch
+            whether there are functions for batches, too, `slope_value_batch` and `slope_gradient_batch`: True if all
+            arguments are batches; or for each argument whether it is a batch, or shared by all samples. As in calls,
+            gradients by what is shared are sums over the samples.
 
         Raises
         ------
         ValueError
-            if `name` is not a name in C
+            if `name` is not a name in C, or `batch` does not fit the arguments
         OSError
             if `path` is not a regular file, is read-only, or cannot be written
 
@@ -549,7 +556,7 @@ class Program:
               return 0;
             }
         """
-        write_c(self._executor, path, name)
+        write_c(self._executor, path, name, batch)
 
     def __str__(self) -> str:
         return "\n\n".join([self._executor.graph_listing(), *self._executor.code_listings()])
