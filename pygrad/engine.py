@@ -473,14 +473,22 @@ def _init_with_local_grads(out: Value, data: float, children: tuple[Value, ...],
     if not children:
         check(init_leaf(out, data), "Value()")
         return
-
-    def _backward() -> None:
-        for child, slope in zip(children, slopes):
-            child.grad += slope * out.grad
-
-    _backward.children, _backward.local_grads = children, slopes  # type: ignore[attr-defined]
     init_custom(out, data, children, "")
-    set_closure(out, _backward)
+    set_closure(out, _LocalStep(out, children, slopes))
+
+
+class _LocalStep:
+    """The `_backward` of an op whose derivatives were given with it."""
+
+    __slots__ = ("children", "local_grads", "out")
+
+    def __init__(self, out: Value, children: tuple[Value, ...], local_grads: tuple[float, ...]) -> None:
+        self.out, self.children, self.local_grads = out, children, local_grads
+
+    def __call__(self) -> None:
+        grad = self.out.grad
+        for child, slope in zip(self.children, self.local_grads):
+            child.grad += slope * grad
 
 
 def _slopes(value: Value) -> tuple[float, ...]:

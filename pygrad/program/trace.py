@@ -10,7 +10,7 @@ import numpy as np
 
 from pygrad._cut import Line, first_read
 from pygrad._lib import Ids, c_ids, c_ids_of, check, ffi, lib, traced_functions
-from pygrad._numbers import is_number, refuse_masked
+from pygrad._numbers import is_number, is_real, refuse_masked
 from pygrad.array import Array, array, make_leaves
 from pygrad.engine import Value
 from pygrad.index import Index, Lookups
@@ -100,7 +100,7 @@ def _shape_of(example: Any) -> Shape | None:
             return None
         return (len(example), *(shapes.pop() or ())) if shapes else (0,)
     refuse_masked(example)
-    if isinstance(example, Index) or (isinstance(example, np.ndarray) and example.dtype.kind in "biuf"):
+    if isinstance(example, Index) or (isinstance(example, np.ndarray) and is_real(example.dtype)):
         return tuple(example.shape)
     if isinstance(example, np.ndarray) or not is_number(example):
         given = f"an array of {example.dtype}" if isinstance(example, np.ndarray) else repr(type(example).__name__)
