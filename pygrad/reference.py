@@ -127,7 +127,7 @@ class Value:
                     raise
 
     def _on_paths(self) -> set[Value]:
-        """Return what this depends on: a path ends where an operand is not taken. Elsewhere 0 * an infinite slope is 0."""
+        """Return what this depends on: a path ends where an operand is not taken."""
         reached = {self}
         found = [self]
         while found:
