@@ -381,9 +381,12 @@ void pg_routine_free(pg_routine *routine);
 
 /* Runs a routine for `batch` samples (1 where nothing is batched), on at most so many threads. arrays[] has the
  * arguments and then the results, in C order, sample by sample where they are batched. The results do not
- * depend on the number of threads. The data of the parameters is read when the run begins. Returns PG_OK or a
- * status below 0. */
+ * depend on the number of threads. The data of the parameters is read when the run begins; that of elements of
+ * tables, when they are looked up. Returns PG_OK or a status below 0. */
 int pg_run(pg_routine *routine, size_t batch, double *const *arrays, int threads);
+/* The same for PG_GRADIENT, and adds the gradient by the parameters to their grads when the run has ended. Of
+ * tables, it adds to those elements that were looked up. The last array is undefined afterwards. */
+int pg_run_and_add_grads(pg_routine *routine, size_t batch, double *const *arrays, int threads);
 
 /* The same, but another thread can stop it: soon after it sets *stop, this returns PG_STOPPED, and the results
  * are undefined. */
