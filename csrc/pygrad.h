@@ -37,16 +37,17 @@ enum pg_status {
 typedef uint32_t pg_id;
 
 enum pg_flags {
-  PG_INTERIOR = 1,    /* the sweep processes this node: it passes gradient on, or has a closure */
-  PG_CLOSURE = 2,     /* the sweep stops here: the caller runs the adjoint, not the op table */
-  PG_PINNED = 4,      /* a closure is at or below this node: its handle must hold its operands, too */
-  PG_HELD = 8,        /* held by a handle outside the arena, not only by its parents */
-  PG_LABELLED = 16,   /* the caller keeps a label for this node */
-  PG_INTEGRAL = 32,   /* an op's constant that was written as an int: x**2, not x**2.0 */
-  PG_KEPT = 64,       /* its handle's hold was handed to a keeper: see pg_keep() */
-  PG_TRACED = 128,    /* made during a trace */
-  PG_LINK = 256,      /* an inner node of a reduction: the maximum or minimum of a row's first elements */
-  PG_AFTER_LINK = 512 /* one whose first operand is such a node of the same row */
+  PG_INTERIOR = 1,     /* the sweep processes this node: it passes gradient on, or has a closure */
+  PG_CLOSURE = 2,      /* the sweep stops here: the caller runs the adjoint, not the op table */
+  PG_PINNED = 4,       /* a closure is at or below this node: its handle must hold its operands, too */
+  PG_HELD = 8,         /* held by a handle outside the arena, not only by its parents */
+  PG_LABELLED = 16,    /* the caller keeps a label for this node */
+  PG_INTEGRAL = 32,    /* an op's constant that was written as an int: x**2, not x**2.0 */
+  PG_KEPT = 64,        /* its handle's hold was handed to a keeper: see pg_keep() */
+  PG_TRACED = 128,     /* made during a trace */
+  PG_LINK = 256,       /* an inner node of a reduction: the maximum or minimum of a row's first elements */
+  PG_AFTER_LINK = 512, /* one whose first operand is such a node of the same row */
+  PG_ON_PATH = 1024    /* the newest search for paths has found one to this node */
 };
 
 /* What a maker returns. Positive: the id of the new node. At or below -PG_FIRST_ID: the negated id of a new
@@ -108,9 +109,11 @@ int pg_op_arity(int op); /* operands that a user sees: an op's constant is not o
 /* A sweep, which can stop and go on. The caller holds the root from begin to end. One sweep must end, be paused
  * or be given up before the next begins. Zeros are a sweep that has ended. */
 typedef struct {
+  pg_id root;
   pg_id at;         /* the node processed last */
   uint32_t pending; /* nodes marked and not yet processed */
   uint32_t number;  /* see sweep.c */
+  bool has_paths;   /* the search for paths was this sweep's */
 } pg_sweep;
 
 enum { PG_DONE = 0, PG_MORE = 1 };

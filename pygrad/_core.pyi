@@ -43,6 +43,7 @@ class _Lib:
     PG_TRACED: int
     PG_LINK: int
     PG_AFTER_LINK: int
+    PG_ON_PATH: int
     PG_FIRST_ID: int
     PG_DONE: int
     PG_MORE: int
