@@ -125,6 +125,9 @@ static pg_ref cheaper(pg_program *p, int op, pg_ref a, pg_ref b) {
     }
     return is_op(p, a, PG_NEGATIVE) ? pg_emit(p, PG_MINUS, b, p->instructions[a].a) : PG_NO_REF;
   case PG_MUL:
+    if (a == b) {
+      return pg_emit(p, PG_SQUARE, a, PG_NO_REF);
+    }
     for (int i = 0; i < 2; i++) {
       const pg_ref x = i ? b : a, y = i ? a : b;
       if (pg_is_constant(p, x, 1)) {
@@ -220,13 +223,21 @@ pg_ref pg_emit_row(pg_program *p, pg_ref extremum, uint32_t table) {
   return append(p, (pg_instruction){0, extremum, table, PG_ROW, p->instructions[extremum].batched});
 }
 
-pg_ref pg_emit_scatter(pg_program *p, uint32_t scatter, uint32_t element) {
+pg_ref pg_emit_scatter(pg_program *p, uint32_t scatter, uint32_t element, bool total) {
   if (p->failed) {
     return 0;
   }
   assert(scatter < p->scatter_count);
-  const bool batched = any_batched(p, p->scatters[scatter]);
-  return append(p, (pg_instruction){0, scatter, element, PG_SCATTER, batched});
+  const bool batched = !total && any_batched(p, p->scatters[scatter]);
+  return append(p, (pg_instruction){0, scatter, element, total ? PG_SCATTER_TOTAL : PG_SCATTER, batched});
+}
+
+void pg_emit_scatter_add(pg_program *p, uint32_t scatter, uint32_t targets) {
+  if (!p->failed) {
+    assert(scatter < p->scatter_count && targets < p->target_count);
+    const bool batched = any_batched(p, p->scatters[scatter]);
+    append(p, (pg_instruction){0, scatter, targets, PG_SCATTER_ADD, batched});
+  }
 }
 
 /* Spans -------------------------------------------------------------------------------------------------- */
@@ -256,4 +267,8 @@ uint32_t pg_add_table(pg_program *p, pg_span span) {
 
 uint32_t pg_add_scatter(pg_program *p, pg_span span) {
   return add_span(p, &p->scatters, &p->scatter_count, &p->scatter_room, span);
+}
+
+uint32_t pg_add_targets(pg_program *p, pg_span span) {
+  return add_span(p, &p->targets, &p->target_count, &p->target_room, span);
 }

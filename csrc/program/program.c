@@ -14,10 +14,15 @@ static const struct {
 #define PG_CONSTANT(name, symbol, forward, adjoint_x) [PG_##name] = {symbol, 2},
 #define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) [PG_##name] = {symbol, 2},
 #include "program/all_ops.def"
-    [PG_INPUT] = {.symbol = "input"},       [PG_PARAMETER] = {.symbol = "parameter"},
-    [PG_CONSTANT] = {.symbol = "constant"}, [PG_TOTAL] = {.symbol = "total"},
-    [PG_LOOKUP] = {.symbol = "lookup"},     [PG_SCATTER] = {.symbol = "scatter"},
+    [PG_INPUT] = {.symbol = "input"},
+    [PG_PARAMETER] = {.symbol = "parameter"},
+    [PG_CONSTANT] = {.symbol = "constant"},
+    [PG_TOTAL] = {.symbol = "total"},
+    [PG_LOOKUP] = {.symbol = "lookup"},
+    [PG_SCATTER] = {.symbol = "scatter"},
     [PG_ROW] = {.symbol = "row"},
+    [PG_SCATTER_ADD] = {.symbol = "scatter"},
+    [PG_SCATTER_TOTAL] = {.symbol = "scatter"},
 };
 
 const char *pg_symbol(int op) { return op < PG_INSTRUCTIONS ? OPS[op].symbol : ""; }
@@ -78,12 +83,19 @@ pg_program *pg_new_program(unsigned disabled) {
   return p;
 }
 
+pg_program *pg_hold_program(const pg_program *p) {
+  pg_program *held = (pg_program *)p; /* of which only the count changes */
+  atomic_fetch_add(&held->holders, 1);
+  return held;
+}
+
 void pg_program_free(pg_program *p) {
-  if (p) {
+  if (p && atomic_fetch_sub(&p->holders, 1) == 0) {
     free(p->instructions);
     free(p->refs);
     free(p->tables);
     free(p->scatters);
+    free(p->targets);
     free(p->buckets);
     free(p->parameters);
     free(p->outputs);

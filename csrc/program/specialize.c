@@ -51,14 +51,15 @@ static void derive(pg_program *q, const bool *batched, int wanted) {
   const uint32_t values = q->output_count;
   if (wanted == PG_GRADIENT) { /* the cotangent is one more input, and batched if the output is */
     const pg_ref output = q->outputs[0];
-    pg_add_gradients(q, output, pg_emit_leaf(q, PG_INPUT, q->inputs, 0, q->instructions[output].batched));
+    const bool any = q->instructions[output].batched;
+    pg_add_gradients(q, output, pg_emit_leaf(q, PG_INPUT, q->inputs, 0, any), true);
     q->inputs++;
   } else if (wanted == PG_TANGENTS) {
     pg_add_tangents(q, batched, 0, values);
     q->inputs *= 2;
   } else if (wanted ==
              (PG_GRADIENT | PG_TANGENTS)) { /* the tangents of the gradient by the inputs, and no more */
-    pg_add_gradients(q, q->outputs[0], pg_emit_constant(q, 1));
+    pg_add_gradients(q, q->outputs[0], pg_emit_constant(q, 1), false);
     pg_add_tangents(q, batched, 1, 1 + q->inputs);
     q->output_count = q->inputs;
     memmove(q->outputs, q->outputs + 1 + q->inputs + q->parameter_count, q->inputs * sizeof *q->outputs);
@@ -66,13 +67,14 @@ static void derive(pg_program *q, const bool *batched, int wanted) {
   }
 }
 
-pg_program *pg_specialize(const pg_program *p, const bool *batched, int wanted) {
+pg_program *pg_specialize(const pg_program *p, const bool *batched, int wanted, bool masked) {
   assert(!(wanted & PG_GRADIENT) || p->output_count == 1);
   pg_program *q = pg_new_program(p->disabled);
   if (!q) {
     return NULL;
   }
   pg_ref *copies = pg_no_refs(p->count);
+  q->masked = masked;
   q->inputs = p->inputs;
   q->parameter_count = p->parameter_count;
   q->outputs = pg_no_refs(2 * ((size_t)p->output_count + p->inputs) + p->parameter_count);

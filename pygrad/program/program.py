@@ -86,7 +86,7 @@ def compile(
     -----
     TraceWarning
         if the function reads the `data` or `grad` of Values, compares Values, sets their `data`, or asks whether one
-        that it made is true
+        that it made is true; at the line that does so first
 
     Examples
     --------
@@ -102,15 +102,17 @@ def compile(
     backend = backend_name(backend)
     if backend == "native":
         required_compiler()
-    recorded, reads = trace(fn, example_args)
+    recorded, reads, line = trace(fn, example_args)
     program = Program(recorded, threads, check_finite, backend)
     if reads:
-        warnings.warn(
+        message = (
             f"{recorded.name}() read or set numbers of Values {reads:,} times, or asked whether a Value is true; in "
-            "the Program, the numbers that it read are constants, and it sets none",
-            TraceWarning,
-            stacklevel=2,
+            "the Program, the numbers that it read are constants, and it sets none"
         )
+        if line:  # that did so first
+            warnings.warn_explicit(message, TraceWarning, *line)
+        else:
+            warnings.warn(message, TraceWarning, stacklevel=2)
     return program
 
 
@@ -313,7 +315,8 @@ class Program:
         gradients = [np.empty(x.shape) for x in numbers]
         by_parameters = np.empty(executor.parameter_count)
         kind = (*batched, weighted), GRADIENT
-        executor.run(kind, [*numbers, weight], batch, [values, *gradients, by_parameters])
+        results = [values, *gradients, by_parameters]
+        executor.run(kind, [*numbers, weight], batch, results, to_grads=not executor.check_finite)
         if executor.check_finite:
             where = functools.partial(place, recorded.result)
             executor.require_finite("a result", values, batch is not None, batch, numbers, where=where)
@@ -321,7 +324,6 @@ class Program:
                 what = f"the gradient by argument {leaf.name}"
                 executor.require_finite(what, gradient, is_batch, batch, numbers, weight)
             executor.require_finite("the gradient by a parameter", by_parameters, False, batch, numbers, weight)
-        if by_parameters.size:
             executor.add_to_parameters(by_parameters)
         return recorded.result.of(values), recorded.by_argument(gradients)
 
@@ -568,10 +570,11 @@ class Program:
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, (type(self), files.dumps(self._saved()), self.parameters)
 
-    def to_c(self, path: PathLike, name: str | None = None) -> None:
+    def to_c(self, path: PathLike, name: str | None = None, batch: bool | Sequence[bool] = False) -> None:
         r"""Write a C file that computes what a call for one sample does, and the gradient if the result is one Value.
 
-        It is C99 and does not need pygrad: compile it with `gcc -std=c99 -O2 -c slope.c`, and link with `-lm`. A
+        It is C99 and C++11, and does not need pygrad: compile it with `gcc -std=c99 -O2 -c slope.c`, and link with
+        `-lm`. Compilers take time in proportion to the program. Any number of threads may call its functions. A
         comment at its head describes its contents: for the name "slope", the functions `slope_value` and
         `slope_gradient`, the sizes of the arrays that they take, and `slope_parameters`, the data that the parameters
         have now.
@@ -583,11 +586,15 @@ class Program:
         name
             the prefix of all names in the file. The default is the name of the function, or "f" if that is not a name
             in C.
+        batch
+            whether there are functions for batches, too, `slope_value_batch` and `slope_gradient_batch`: True if all
+            arguments are batches; or for each argument whether it is a batch, or shared by all samples. As in calls,
+            gradients by what is shared are sums over the samples.
 
         Raises
         ------
         ValueError
-            if `name` is not a name in C
+            if `name` is not a name in C, or `batch` does not fit the arguments
         OSError
             if `path` is not a regular file, is read-only, or cannot be written
 
@@ -614,7 +621,7 @@ class Program:
               return 0;
             }
         """
-        write_c(self._executor, path, name)
+        write_c(self._executor, path, name, batch)
 
     def __str__(self) -> str:
         return "\n\n".join([self._executor.graph_listing(), *self._executor.code_listings()])
