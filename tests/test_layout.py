@@ -19,7 +19,7 @@ ORDER = """
     program.c_source program.graph program.files program.pure program.objective program.program program
     dropin reference
     pygrad
-    viz bench _children __main__
+    viz dask bench _children __main__
 """
 MODULES = ORDER.split()
 
