@@ -194,17 +194,15 @@ class _Plan:
         made = self._in_c(x) if fast else None
         if made is not None:
             return made
-        if not own_methods.are_there(_ADD, _RELU):
-            return None
         x = tuple(x)  # a list may change meanwhile
+        if len(x) != self.inputs[0] or not own_methods.are_there(_ADD, _RELU):
+            return None
         ids = [xi._id if type(xi) is Value else 0 for xi in x]
         numbers: Any = NULL
         if 0 in ids:
             if not all(xi._id if type(xi) is Value else is_number(xi) for xi in x):
                 return None
             numbers = [0.0 if type(xi) is Value else float(xi) for xi in x]
-        if len(x) != self.inputs[0]:
-            return None
         if fast:
             return self._in_c([xi if type(xi) is Value else float(xi) for xi in x])
         out = ffi.new("pg_id[]", self.neurons)

@@ -115,6 +115,11 @@ bool pg_begin_traced_block(void);
 
 /* Editing ------------------------------------------------------------------------------------------------- */
 
+static inline void pg_add_grad(pg_node *n, double grad) {
+  n->grad += grad;
+  n->mark = n->mark ? n->mark : PG_REACHED;
+}
+
 /* A leaf to which 0 is assigned is as if no gradient had reached it. */
 static inline void pg_assign_grad(pg_node *n, double grad) {
   n->grad = grad;
