@@ -19,6 +19,7 @@ from typing import Any, Callable, TypeVar
 import numpy as np
 
 from pygrad._lib import check, error, fast, ffi, lib, text
+from pygrad._numbers import Number
 
 _handle_type: type[Any]  # engine.Value
 _new: Callable[[type[Any]], Any] = object.__new__  # makes a handle without calling __init__
@@ -78,8 +79,8 @@ def new_handles(ids: Any) -> list[Any]:
     return values
 
 
-def _init_leaf(value: Any, data: float) -> int:
-    made = lib.pg_leaf(data)
+def _init_leaf(value: Any, data: Number, integral: bool) -> int:
+    made = lib.pg_leaf(data, integral)
     if made > 0:
         value._id = made
     return made
@@ -87,7 +88,7 @@ def _init_leaf(value: Any, data: float) -> int:
 
 # Make a leaf, and give it to a new handle. Returns a status below 0 if it fails. In C no exception of a signal handler
 # can come in between.
-init_leaf: Callable[[Any, Any], int] = fast.init_leaf if fast else _init_leaf
+init_leaf: Callable[[Any, Number, bool], int] = fast.init_leaf if fast else _init_leaf
 
 
 # Nodes with a Python function as their backward step ---------------------------------------------------------------
@@ -97,18 +98,20 @@ init_leaf: Callable[[Any, Any], int] = fast.init_leaf if fast else _init_leaf
 # handles alive in `_pins`, as all of micrograd's Values do. Other handles need no pins: the arena holds the nodes.
 
 
-def init_custom(value: Any, data: float, children: tuple[Any, ...], op: str) -> None:
+def init_custom(value: Any, data: Number, children: tuple[Any, ...], op: str) -> None:
     """Make the node of an op written in Python, and give it to a new handle."""
     for child in children:
         if not isinstance(child, _handle_type):
             raise TypeError(f"_children must be Values, not {type(child).__name__!r}")
-    made = _init_custom(value, data, [child._id for child in children], children, op)
+    made = _init_custom(value, data, isinstance(data, int), [child._id for child in children], children, op)
     if made > -lib.PG_FIRST_ID:
         raise error(made, f"Value(..., _op={op!r})")
 
 
-def _init_custom_in_python(value: Any, data: float, ids: list[int], children: tuple[Any, ...], op: str) -> int:
-    made = lib.pg_custom(data, ids, len(ids))
+def _init_custom_in_python(
+    value: Any, data: Number, integral: bool, ids: list[int], children: tuple[Any, ...], op: str
+) -> int:
+    made = lib.pg_custom(data, integral, ids, len(ids))
     if made <= -lib.PG_FIRST_ID:
         value._id = -made
         value._pins = children
@@ -293,7 +296,7 @@ def symbol_of(id: int) -> str:
     if lib.pg_op_arity(op) != 1 or not constant:
         return symbol
     y = lib.pg_data(constant)
-    return f"{symbol}{int(y) if lib.pg_flags_of(constant) & lib.PG_INTEGRAL else y}"
+    return f"{symbol}{int(y) if lib.pg_is_int(lib.PG_DATA, constant) else y}"
 
 
 def formula(symbol: str, *operands: Any) -> str:

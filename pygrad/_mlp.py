@@ -15,7 +15,7 @@ import numpy as np
 
 from pygrad._handles import new_handles
 from pygrad._lib import NULL, check, error, fast, ffi, lib
-from pygrad._numbers import is_number
+from pygrad._numbers import is_number, to_python
 from pygrad.array import Array
 from pygrad.engine import Value
 
@@ -196,14 +196,16 @@ class _Plan:
         x = tuple(x)  # a list may change meanwhile
         ids = [xi._id if type(xi) is Value else 0 for xi in x]
         numbers: Any = NULL
+        integral: Any = NULL
         if 0 in ids:
             if not all(xi._id if type(xi) is Value else is_number(xi) for xi in x):
                 return None
             numbers = [0.0 if type(xi) is Value else float(xi) for xi in x]
+            integral = [isinstance(to_python(xi), int) for xi in x]
         if len(x) != self.inputs[0]:
             return None
         out = ffi.new("pg_id[]", self.neurons)
-        status = check(lib.pg_mlp_forward(self.mlp, len(ids), ids, numbers, out), "a model's call")
+        status = check(lib.pg_mlp_forward(self.mlp, len(ids), ids, numbers, integral, out), "a model's call")
         results = new_handles(out[self.neurons - self.width : self.neurons])
         if status:  # PG_SOME_PINNED: see _handles
             for result in results:

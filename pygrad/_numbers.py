@@ -56,16 +56,17 @@ def to_python(x: Any) -> Number:
     return number
 
 
-def to_float(x: Any) -> float:
-    """Convert what is assigned to a Value's data or grad: a number, or text such as "1.5", as `float()` takes it."""
+def to_number(x: Any) -> Number:
+    """Convert what is assigned to a Value's data or grad: an int stays one, all else is what `float()` makes of it."""
     refuse_masked(x)
     if _is_node(x):
         raise TypeError(
             f"data and grad must be real numbers, not a {type(x).__name__!r}, whose gradient would be lost: take its "
             "number, x.data, or x.detach()"
         )
+    number = to_python(x)
     try:
-        return float(x)
+        return int(number) if isinstance(number, int) else float(number)
     except TypeError:
         hint = "; pygrad.array makes Values of many numbers" if hasattr(x, "__iter__") else ""
         raise TypeError(f"data and grad must be real numbers, not {type(x).__name__!r}{hint}") from None

@@ -368,7 +368,7 @@ class Array:
         if isinstance(other, (Array, Value)):
             return _map_binary(_POW, "**", self, array(other))
         if is_number(other):
-            return _map_number(_POWER, "**", self, other, integral=isinstance(other, int))
+            return _map_number(_POWER, "**", self, other)
         return NotImplemented
 
     @_for_any_operand
@@ -377,7 +377,7 @@ class Array:
         return _map_binary(_POW, "**", x, self)
 
     def __neg__(self) -> Array:  # -self
-        return _map_number(_MUL, "*", self, -1.0)
+        return _map_number(_MUL, "*", self, -1)
 
     @_for_any_operand
     def __sub__(self, other: Any) -> Array:  # self + (-other)
@@ -732,7 +732,7 @@ class Array:
         """Return the Values in nested lists; for an Array of shape `()` the Value itself.
 
         >>> array([1.0]).tolist()
-        [Value(data=1.0, grad=0.0)]
+        [Value(data=1.0, grad=0)]
         """
         return (
             [element.tolist() if isinstance(element, Array) else element for element in self] if self.ndim else self[()]
@@ -938,10 +938,10 @@ def _op(name: str, symbol: str, arity: int) -> Any:
     return unary if arity == 1 else _for_any_operand(binary)
 
 
-def _map_number(code: int, symbol: str, x: Array, y: Number, reverse: bool = False, integral: bool = False) -> Array:
+def _map_number(code: int, symbol: str, x: Array, y: Number, reverse: bool = False) -> Array:
     """[op(xi, y) for xi in x], or with y first."""
     out = _empty(x._ids.shape, _IDS)
-    status = _bulk.map_number(code, x._ids, y, integral, out)
+    status = _bulk.map_number(code, x._ids, y, isinstance(y, int), out)
     if not status:
         return _made(out)
     order = -1 if reverse else 1

@@ -17,7 +17,7 @@ from typing import Any, Callable
 
 from pygrad._handles import Handle, init_custom, init_leaf, labels, operands, register, set_closure, symbol_of
 from pygrad._lib import check, lib
-from pygrad._numbers import Number, is_number, refuse_masked, to_float, to_python
+from pygrad._numbers import Number, is_number, refuse_masked, to_number, to_python
 from pygrad._ops import define_ops, op, value_op
 from pygrad._runs import place_of, value_at
 from pygrad._sweep import backward_from, backward_step
@@ -26,6 +26,7 @@ _NO_CHILDREN: tuple[Value, ...] = ()
 _PLAIN = (float, int)  # the types that C takes as they are; float() also accepts text
 _get_data, _set_data = lib.pg_data, lib.pg_set_data  # a look-up less for each call
 _get_grad, _set_grad = lib.pg_grad, lib.pg_set_grad
+_is_int, _DATA, _GRAD = lib.pg_is_int, lib.PG_DATA, lib.PG_GRAD
 
 
 @register
@@ -35,7 +36,8 @@ class Value(Handle):
     Parameters
     ----------
     data
-        The number: anything `float()` accepts but a Value. It is stored as a float.
+        The number: anything `float()` accepts but a Value. An int below 2**53 in size stays an int, and so do sums, products
+        and powers of ints, as in Python; all else is a float.
     _children
         For an op written in Python, as in micrograd's lecture: the Values it was computed from. Then assign to
         `_backward` a function without arguments that adds to the `grad` of the children.
@@ -66,9 +68,10 @@ class Value(Handle):
     def __init__(self, data: Any, _children: Iterable[Value] = _NO_CHILDREN, _op: str = "", label: object = "") -> None:
         children = _children if _children is _NO_CHILDREN else tuple(dict.fromkeys(_children))  # each once
         if children or _op:
-            init_custom(self, to_float(data), children, _op)
+            init_custom(self, to_number(data), children, _op)
         else:
-            check(init_leaf(self, data if type(data) in _PLAIN else to_float(data)), "Value()")
+            number = data if type(data) in _PLAIN else to_number(data)
+            check(init_leaf(self, number, isinstance(number, int)), "Value()")
         if label != "":
             self.label = label
 
@@ -89,7 +92,7 @@ class Value(Handle):
         """Return the number, or 0 if it is negative.
 
         >>> Value(-2.0).relu().data, Value(2.0).relu().data
-        (0.0, 2.0)
+        (0, 2.0)
         """
 
     def backward(self) -> None:
@@ -117,7 +120,7 @@ class Value(Handle):
         backward_from(self._id)
 
     def __neg__(self) -> Value:  # -self
-        return self * -1.0
+        return self * -1
 
     __radd__ = __add__  # other + self
 
@@ -154,25 +157,29 @@ class Value(Handle):
     # Numbers: attributes in micrograd, stored in the node here.
 
     @property
-    def data(self) -> float:
+    def data(self) -> Number:
         """The number. Assigning another one does not recompute what was computed from it."""
-        return _get_data(self._id)
+        number = _get_data(self._id)
+        return int(number) if not number % 1 and _is_int(_DATA, self._id) else number
 
     @data.setter
     def data(self, data: Any) -> None:
-        _set_data(self._id, data if type(data) in _PLAIN else to_float(data))
+        number = data if type(data) in _PLAIN else to_number(data)
+        _set_data(self._id, number, isinstance(number, int))
 
     @property
-    def grad(self) -> float:
+    def grad(self) -> Number:
         """The derivative of the Value that `backward()` was called on, by this one; 0 before the first call."""
-        return _get_grad(self._id)
+        number = _get_grad(self._id)
+        return int(number) if not number % 1 and _is_int(_GRAD, self._id) else number
 
     @grad.setter
     def grad(self, grad: Any) -> None:
-        _set_grad(self._id, grad if type(grad) in _PLAIN else to_float(grad))
+        number = grad if type(grad) in _PLAIN else to_number(grad)
+        _set_grad(self._id, number, isinstance(number, int))
 
     def __float__(self) -> float:
-        return self.data
+        return float(self.data)
 
     def __bool__(self) -> bool:  # true like micrograd's, which has no such method; a trace notes the question
         if lib.pg_flags_of(self._id) & lib.PG_TRACED:

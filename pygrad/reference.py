@@ -40,8 +40,8 @@ class Value:
     def __init__(self, data: Any, _children: Iterable[Value] = (), _op: str = "", label: Any = "") -> None:
         if hasattr(data, "backward"):
             raise TypeError(f"data must be a real number, not a {type(data).__name__!r}: take x.data or x.detach()")
-        self.data = float(data)
-        self.grad = 0.0
+        self.data = _number(data)
+        self.grad: Number = 0
         self._backward: Callable[[], object] = _nothing
         self._prev = set(_children)
         self._op = _op
@@ -53,8 +53,8 @@ class Value:
         out = Value(self.data + other.data, (self, other), "+")
 
         def _backward() -> None:
-            self.grad += out.grad
-            other.grad += out.grad
+            self._add(out.grad)
+            other._add(out.grad)
 
         out._backward = _backward
         return out
@@ -64,8 +64,8 @@ class Value:
         out = Value(self.data * other.data, (self, other), "*")
 
         def _backward() -> None:
-            self.grad += other.data * out.grad
-            other.grad += self.data * out.grad
+            self._add(other.data * out.grad)
+            other._add(self.data * out.grad)
 
         out._backward = _backward
         return out
@@ -73,11 +73,10 @@ class Value:
     def __pow__(self, other: Value | Number) -> Value:
         if isinstance(other, Value):
             return self._pow(other)
-        exponent = float(other)
-        out = Value(_power(self.data, exponent), (self,), f"**{other}")
+        out = Value(_power(self.data, other), (self,), f"**{other}")
 
         def _backward() -> None:
-            self.grad += (exponent * _power(self.data, exponent - 1)) * out.grad
+            self._add((other * _power(self.data, other - 1)) * out.grad)
 
         out._backward = _backward
         return out
@@ -86,10 +85,13 @@ class Value:
         out = Value(0 if self.data < 0 else self.data, (self,), "ReLU")
 
         def _backward() -> None:
-            self.grad += (out.data > 0) * out.grad
+            self._add((out.data > 0) * out.grad)
 
         out._backward = _backward
         return out
+
+    def _add(self, share: Number) -> None:
+        self.grad = _number(self.grad + _number(share))
 
     def backward(self) -> None:
         if getattr(_this_thread, "in_backward", False):
@@ -105,7 +107,7 @@ class Value:
                     found.append(child)
         _this_thread.in_backward = True
         try:
-            self.grad = 1.0
+            self.grad = 1
             for v in sorted(graph, key=lambda v: v._created, reverse=True):
                 v._backward()
         finally:
@@ -197,7 +199,7 @@ class Value:
         out = Value(data, (self,), op)
 
         def _backward() -> None:
-            self.grad += slope(self.data, out.data) * out.grad
+            self._add(slope(self.data, out.data) * out.grad)
 
         out._backward = _backward
         return out
@@ -215,14 +217,14 @@ class Value:
 
         def _backward() -> None:
             x, y, z, g = self.data, other.data, out.data, out.grad
-            self.grad += slope_x(x, y, z) * g
-            other.grad += slope_y(x, y, z) * g
+            self._add(slope_x(x, y, z) * g)
+            other._add(slope_y(x, y, z) * g)
 
         out._backward = _backward
         return out
 
     def __float__(self) -> float:
-        return self.data
+        return float(self.data)
 
     def __int__(self) -> int:
         return int(self.data)
@@ -254,11 +256,16 @@ def _leaf_again(data: float, grad: float, op: str, label: Any) -> Value:
     return leaf
 
 
-def _power(x: float, y: float) -> float:
-    z = x**y
+def _number(x: Any) -> Number:
+    """An int, below 2**53 in size; or a float."""
+    return int(x) if isinstance(x, int) and abs(x) < 2**53 else float(x)
+
+
+def _power(x: Number, y: Number) -> Number:
+    z = float(x) ** y  # and not x**y, which may be an int of millions of digits
     if isinstance(z, complex):
         raise ValueError(f"{x} ** {y}: the result is complex, but a Value must be real")
-    return float(z)
+    return _number(int(z) if isinstance(x, int) and isinstance(y, int) and y >= 0 else z)
 
 
 def _power_slope(x: float, y: float, z: float) -> float:
@@ -292,7 +299,7 @@ class Module:
 
     def zero_grad(self) -> None:
         for p in self.parameters():
-            p.grad = 0.0
+            p.grad = 0
 
     def parameters(self) -> list[Value]:
         return []

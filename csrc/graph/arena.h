@@ -14,6 +14,7 @@
 #define PYGRAD_ARENA_H
 
 #include <assert.h>
+#include <math.h>
 #include <stdatomic.h>
 
 #include "os/os.h"
@@ -46,8 +47,14 @@ _Static_assert(sizeof(pg_node) == 32, "a node is 32 bytes");
 
 enum { PG_BLOCK_NODES = 256 };
 
-/* A mark: a gradient has reached the node, and no sweep is to process it. */
-enum { PG_REACHED = UINT8_MAX };
+/* Ints are smaller than this: the results of ops on them are exact if they are smaller, too. */
+#define PG_INTS 0x1p53
+
+/* Marks that no sweep has. */
+enum {
+  PG_REACHED = UINT8_MAX,      /* a gradient has reached the node */
+  PG_ASSIGNED = PG_REACHED - 1 /* none has, but a float was assigned to its grad */
+};
 
 /* Whether the sweep processes nodes of an op: they pass gradient on. */
 static inline bool pg_is_swept(int op) { return op != PG_LEAF && op != PG_DETACH; }
@@ -75,7 +82,7 @@ typedef struct {
   uint32_t fresh;     /* the first block never used */
   uint32_t committed; /* the first block without memory behind it */
   uint32_t capacity;  /* blocks reserved */
-  uint32_t sweep;     /* the newest sweep; once there was one, its low byte is a mark: not 0, nor PG_REACHED */
+  uint32_t sweep;     /* the newest sweep; once there was one, its low byte is a mark: none of those below */
   uint64_t live, peak_live;
   uint32_t open, peak_open;         /* blocks on the list */
   uint32_t trace;                   /* the newest trace */
@@ -115,12 +122,42 @@ bool pg_begin_traced_block(void);
 
 /* Editing ------------------------------------------------------------------------------------------------- */
 
-/* A leaf to which 0 is assigned is as if no gradient had reached it. */
-static inline void pg_assign_grad(pg_node *n, double grad) {
+/* What follows may be called without the lock by who holds the node: csrc/python/value.c does so. */
+#define PG_RACES __attribute__((no_sanitize("thread")))
+
+/* The flag of a number that is stored as data. */
+static inline int pg_type_of(double y, bool integral) { return integral && fabs(y) < PG_INTS ? 0 : PG_FLOAT; }
+
+PG_RACES static inline void pg_assign_data(pg_node *n, double data, bool integral) {
+  n->data = data;
+  n->flags = (uint16_t)((n->flags & ~PG_FLOAT) | pg_type_of(data, integral));
+}
+
+/* To a leaf to which a number is assigned no gradient has come; it is reached if that number is not 0. */
+PG_RACES static inline void pg_assign_grad(pg_node *n, double grad, bool integral) {
+  const bool is_int = !pg_type_of(grad, integral), is_leaf = !(n->flags & PG_INTERIOR);
   n->grad = grad;
-  if (!(n->flags & PG_INTERIOR)) {
+  if (is_int && is_leaf && grad == 0) { /* as it was made */
+    n->flags &= (uint16_t)~PG_INT_GRAD;
     n->mark = 0;
+    return;
   }
+  n->flags = (uint16_t)(is_int ? n->flags | PG_INT_GRAD : n->flags & ~PG_INT_GRAD);
+  if (is_leaf || !n->mark) {
+    n->mark = PG_ASSIGNED;
+  }
+}
+
+/* A gradient reaches it. */
+static inline void pg_reach(pg_node *n) { n->mark = !n->mark || n->mark == PG_ASSIGNED ? PG_REACHED : n->mark; }
+
+/* Whether a number is an int: its flags say so. NumPy may write floats to it through a view, and these are not.
+ */
+PG_RACES static inline bool pg_data_is_int(const pg_node *n) {
+  return !(n->flags & PG_FLOAT) && n->data == floor(n->data);
+}
+PG_RACES static inline bool pg_grad_is_int(const pg_node *n) {
+  return n->flags & PG_INT_GRAD ? n->grad == floor(n->grad) : !n->mark && n->grad == 0;
 }
 
 /* Making nodes one at a time ------------------------------------------------------------------------------- */
@@ -158,7 +195,7 @@ void pg_build_end(pg_build build);
 
 /* A new node with one holder, the caller. It takes over one hold of each of its operands: an operand made for
  * this node alone is simply passed on; one that others hold, too, is held once more before. `flags`: PG_PINNED
- * if an operand has it. */
+ * if an operand has it; PG_FLOAT if it is a float. */
 PG_INLINE pg_id pg_build_add(pg_build *build, int op, double data, pg_id a, pg_id b, int flags) {
   if (__builtin_expect(build->next == build->end, 0)) {
     *build = pg_build_next_block(*build);

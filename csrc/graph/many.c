@@ -106,9 +106,15 @@ int pg_write(int field, size_t n, const pg_id *ids, const double *from) {
   if (!begin_to_set(field, n, ids)) {
     return PG_STALE;
   }
-  double *const numbers = field_of(field);
   for (size_t i = 0; i < n; i++) {
-    numbers[ids[i] * NUMBERS] = from[i];
+    pg_node *node = pg_node_at(ids[i]);
+    if (field == PG_DATA) {
+      pg_assign_data(node, from[i], false);
+    } else {
+      node->grad = from[i];
+      node->flags &= (uint16_t)~PG_INT_GRAD;
+      node->mark = node->mark ? node->mark : PG_ASSIGNED;
+    }
   }
   pg_unlock();
   return PG_OK;
@@ -121,9 +127,9 @@ int pg_fill(int field, size_t n, const pg_id *ids, double number) {
   for (size_t i = 0; i < n; i++) {
     pg_node *node = pg_node_at(ids[i]);
     if (field == PG_DATA) {
-      node->data = number;
+      pg_assign_data(node, number, false);
     } else {
-      pg_assign_grad(node, number);
+      pg_assign_grad(node, number, number == 0);
     }
   }
   pg_unlock();
@@ -136,7 +142,8 @@ int pg_add_grads(size_t n, const pg_id *ids, const double *grads) {
   for (size_t i = 0; i < n && live; i++) {
     pg_node *node = pg_node_at(ids[i]);
     node->grad += grads[i];
-    node->mark = node->mark ? node->mark : PG_REACHED;
+    node->flags &= (uint16_t)~PG_INT_GRAD;
+    pg_reach(node);
   }
   pg_unlock();
   return live ? PG_OK : PG_STALE;
@@ -146,7 +153,7 @@ int pg_add_grads(size_t n, const pg_id *ids, const double *grads) {
 static bool any_reached(size_t n, const pg_id *ids) {
   for (size_t i = 0; i < n; i++) {
     const pg_node *node = pg_node_at(ids[i]);
-    if (node->mark || node->grad != 0) {
+    if (node->mark == PG_REACHED || node->grad != 0) {
       return true;
     }
   }

@@ -21,4 +21,41 @@ static inline double pg_forward(int op, double x, double y, int *status) {
   return z;
 }
 
+/* The type of the result of an op on ints: an int, unless it is too large. An int has no -0. */
+PG_INLINE int pg_type_of_int(double *z) {
+  *z += 0.0;
+  return pg_type_of(*z, true);
+}
+
+/* The type of an op's result, as Python's: PG_FLOAT, or 0 for an int. `b`: node 0 for a unary op. */
+PG_INLINE int pg_type_of_result(int op, const pg_node *a, const pg_node *b, double *z) {
+  int type = PG_FLOAT;
+  switch (op) {
+  case PG_ADD:
+  case PG_MUL:
+    type = (a->flags | b->flags) & PG_FLOAT;
+    break;
+  case PG_POWER:
+  case PG_POW:
+    type = b->data < 0 ? PG_FLOAT : (a->flags | b->flags) & PG_FLOAT;
+    break;
+  case PG_RELU:
+    type = a->data < 0 ? 0 : a->flags & PG_FLOAT;
+    break;
+  case PG_ABS:
+  case PG_DETACH:
+    type = a->flags & PG_FLOAT;
+    break;
+  case PG_MAXIMUM:
+    type = (a->data >= b->data || isnan(a->data) ? a : b)->flags & PG_FLOAT;
+    break;
+  case PG_MINIMUM:
+    type = (a->data <= b->data || isnan(a->data) ? a : b)->flags & PG_FLOAT;
+    break;
+  default: /* a float, as of Python's math */
+    break;
+  }
+  return __builtin_expect(type, PG_FLOAT) ? type : pg_type_of_int(z);
+}
+
 #endif

@@ -40,6 +40,16 @@ PG_INLINE size_t find(pg_node **p, size_t n, const pg_id *ids, pg_node *none) {
   return n < LANES ? n : LANES;
 }
 
+/* What a step assigns is a float. */
+static void make_floats(size_t n, const pg_id *ids) {
+  for (size_t i = 0; i < n; i++) {
+    pg_node *p = pg_node_at(ids[i]);
+    if (!(p->flags & PG_FLOAT)) {
+      p->flags |= PG_FLOAT;
+    }
+  }
+}
+
 /* SGD ---------------------------------------------------------------------------------------------------- */
 
 /* One step for the parameters in the lanes; `velocity` may be NULL. */
@@ -85,6 +95,7 @@ int pg_sgd_step(const pg_sgd *sgd, size_t n, const pg_id *ids, double *velocity)
   pg_lock();
   const int status = pg_all_usable(n, ids);
   if (!status) {
+    make_floats(n, ids);
     sgd_all(sgd, n, ids, velocity);
   }
   pg_unlock();
@@ -145,6 +156,7 @@ int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, do
   pg_lock();
   const int status = pg_all_usable(n, ids);
   if (!status) {
+    make_floats(n, ids);
     adam_all(&s, n, ids, mean, square);
   }
   pg_unlock();

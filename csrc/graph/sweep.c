@@ -4,11 +4,11 @@
  * marked nodes are skipped, and the sweep ends when no marked node is left. Leaves get the mark PG_REACHED
  * instead, which no sweep processes: it tells an optimizer that a grad of 0 is one that was computed.
  *
- * Sweeps are numbered. The mark of sweep s is its low byte, which is never 0 or PG_REACHED, and block->swept is
- * the newest sweep that has marked a node of the block. Marks stay behind, on live and on dead nodes. To tell
- * these from its own, a sweep wipes a block's marks before it marks the first node there, but only if all but
- * the low byte of block->swept differs: in 254 consecutive sweeps no mark occurs twice. So wiping costs each
- * block that is in use one pass in 254 sweeps, and other blocks nothing.
+ * Sweeps are numbered. The mark of sweep s is its low byte, which is never 0 or one of the marks of arena.h,
+ * and block->swept is the newest sweep that has marked a node of the block. Marks stay behind, on live and on
+ * dead nodes. To tell these from its own, a sweep wipes a block's marks before it marks the first node there,
+ * but only if all but the low byte of block->swept differs: in 253 consecutive sweeps no mark occurs twice. So
+ * wiping costs each block that is in use one pass in 253 sweeps, and other blocks nothing.
  */
 #include "graph/ops.h"
 #include "graph/trace.h"
@@ -52,28 +52,6 @@ static __attribute__((noinline)) int adjoint(const pg_node *n, pg_node *a, pg_no
   return adjoint_of(n->op, n, a, b);
 }
 
-/* Notes that a gradient has reached the operands of a node. */
-static void reach_operands(const pg_node *n) {
-  for (int which = 0; which < 2; which++) {
-    pg_node *operand = pg_node_at(which ? n->b : n->a);
-    operand->mark = operand->mark ? operand->mark : PG_REACHED;
-  }
-}
-
-int pg_backward_one(pg_id id) {
-  int status = PG_STALE;
-  pg_lock();
-  if (pg_is_live(id)) {
-    const pg_node *n = pg_node_at(id);
-    status = adjoint(n, pg_node_at(n->a), pg_node_at(n->b));
-    if (n->op != PG_DETACH) {
-      reach_operands(n);
-    }
-  }
-  pg_unlock();
-  return status;
-}
-
 /* Marks --------------------------------------------------------------------------------------------------- */
 
 enum { MARKS = UINT8_MAX + 1 };
@@ -81,7 +59,7 @@ enum { MARKS = UINT8_MAX + 1 };
 static void wipe_marks(pg_block_id block) {
   for (pg_id id = pg_first_of(block); id < pg_first_of(block + 1); id++) {
     pg_node *n = pg_node_at(id);
-    n->mark = n->mark ? PG_REACHED : 0;
+    n->mark = n->mark && n->mark < PG_ASSIGNED ? PG_REACHED : n->mark;
   }
   pg_the_arena.blocks[block].swept = 0;
 }
@@ -90,7 +68,7 @@ static void wipe_marks(pg_block_id block) {
 static uint32_t new_sweep(void) {
   do {
     pg_the_arena.sweep++;
-  } while (pg_the_arena.sweep % MARKS == 0 || pg_the_arena.sweep % MARKS == PG_REACHED);
+  } while (pg_the_arena.sweep % MARKS == 0 || pg_the_arena.sweep % MARKS >= PG_ASSIGNED);
   if (pg_the_arena.sweep == 1) { /* the first, or 2**32 sweeps on: numbers occur again */
     for (pg_block_id block = 1; block < pg_the_arena.fresh; block++) {
       if (pg_the_arena.blocks[block].swept) {
@@ -128,6 +106,108 @@ PG_INLINE bool mark(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep
   return true;
 }
 
+/* Types ---------------------------------------------------------------------------------------------------- */
+
+/* In Python a grad is an int until a float is added to it. Most are floats before long, and all that a float
+ * contributes to are: only the nodes near the root, and those that int factors lead to, take a look. */
+
+/* Called before an int is added to a grad. One that was never touched is the int 0. */
+PG_INLINE void expect_int(pg_node *n) {
+  if (!n->mark) {
+    n->flags |= PG_INT_GRAD;
+  }
+}
+
+PG_INLINE void expect_float(pg_node *n) {
+  if (__builtin_expect(n->flags & PG_INT_GRAD, 0)) {
+    n->flags &= (uint16_t)~PG_INT_GRAD;
+  }
+}
+
+PG_INLINE void add_int(pg_node *n, double share) {
+  n->grad += share;
+  if (!(fabs(n->grad) < PG_INTS)) {
+    n->flags &= (uint16_t)~PG_INT_GRAD;
+  }
+}
+
+/* Whether a node whose grad is an int contributes an int to its operand 0 or 1. */
+static bool contributes_int(const pg_node *n, int which) {
+  const pg_node *x = pg_node_at(n->a), *y = pg_node_at(n->b);
+  switch (n->op) {
+  case PG_ADD:
+  case PG_RELU: /* True or False times the grad */
+  case PG_ABS:
+    return true;
+  case PG_MUL:
+    return !((which ? x : y)->flags & PG_FLOAT);
+  case PG_POWER: /* y * x**(y - 1) */
+  case PG_POW:
+    return which == 0 && !((x->flags | y->flags) & PG_FLOAT) && y->data >= 1;
+  default:
+    return false;
+  }
+}
+
+/* The step of a node that contributes ints: as adjoint(), but an operand's grad stays an int if an int is
+ * added. */
+static int int_adjoint(const pg_node *n, const bool *is_int) {
+  pg_node *const operands[] = {pg_node_at(n->a), pg_node_at(n->b)};
+  pg_node shares[] = {*operands[0], *operands[1]};
+  shares[0].grad = shares[1].grad = -0.0; /* what is added to that comes out as it is */
+  const int status = adjoint(n, &shares[0], &shares[1]);
+  for (int which = 0; which < pg_op_arity(n->op); which++) {
+    const double share = shares[which].grad;
+    if (is_int[which] && fabs(share) < PG_INTS) {
+      expect_int(operands[which]);
+      add_int(operands[which], share + 0.0); /* an int has no -0 */
+    } else if (!status || share != 0) {
+      expect_float(operands[which]);
+      operands[which]->grad += share;
+    }
+  }
+  return status;
+}
+
+/* One node's step. */
+static int step(const pg_node *n) {
+  const bool is_int = pg_grad_is_int(n),
+             ints[] = {is_int && contributes_int(n, 0), is_int && contributes_int(n, 1)};
+  if (ints[0] || ints[1]) {
+    return int_adjoint(n, ints);
+  }
+  pg_node *const operands[] = {pg_node_at(n->a), pg_node_at(n->b)};
+  for (int which = 0; which < pg_op_arity(n->op); which++) {
+    expect_float(operands[which]);
+  }
+  return adjoint(n, operands[0], operands[1]);
+}
+
+/* Notes that a gradient has reached the operands of a node. */
+static void reach_operands(const pg_node *n) {
+  const pg_id operands[] = {n->a, n->b};
+  for (int which = 0; which < 2; which++) {
+    if (operands[which]) {
+      expect_int(pg_node_at(operands[which]));
+      pg_reach(pg_node_at(operands[which]));
+    }
+  }
+}
+
+int pg_backward_one(pg_id id) {
+  int status = PG_STALE;
+  pg_lock();
+  if (pg_is_live(id)) {
+    const pg_node *n = pg_node_at(id);
+    status = step(n);
+    if (pg_is_swept(n->op) && pg_op_arity(n->op)) {
+      reach_operands(n);
+    }
+  }
+  pg_unlock();
+  return status;
+}
+
 /* The sweep ------------------------------------------------------------------------------------------------ */
 
 int pg_sweep_begin(pg_sweep *sweep, pg_id root) {
@@ -135,10 +215,30 @@ int pg_sweep_begin(pg_sweep *sweep, pg_id root) {
   const int status = pg_all_usable(1, &root);
   if (!status) {
     pg_node_at(root)->grad = 1;
+    pg_node_at(root)->flags |= PG_INT_GRAD;
     *sweep = (pg_sweep){.at = root, .pending = mark(pg_the_arena.blocks, pg_node_at(root), root, new_sweep())};
   }
   pg_unlock();
   return status;
+}
+
+/* Processes a node of any op, and marks its operands. Returns what stops the sweep. What a closure will add has
+ * a type that it alone knows. */
+static __attribute__((noinline)) int64_t step_and_mark(const pg_block *blocks, const pg_node *n, uint32_t sweep,
+                                                       uint32_t *pending) {
+  const bool closure = n->flags & PG_CLOSURE, is_own = !closure && pg_op_arity(n->op);
+  const int64_t stop = is_own ? step(n) : closure ? n - pg_the_arena.nodes : PG_DONE;
+  const pg_id operands[] = {n->a, n->b};
+  for (int which = 0; which < 2; which++) {
+    pg_node *operand = pg_node_at(operands[which]);
+    if (operands[which]) {
+      if (!is_own) {
+        expect_int(operand);
+      }
+      *pending += mark(blocks, operand, operands[which], sweep);
+    }
+  }
+  return stop;
 }
 
 /* Processes the marked nodes of the block of state->at, from there to the block's first node. Returns what
@@ -157,17 +257,29 @@ static int64_t sweep_block(pg_sweep *state, uint32_t *budget) {
     }
     assert(n->flags & PG_INTERIOR);
     const pg_id a_id = n->a, b_id = n->b;
-    const int op = n->op, closure = n->flags & PG_CLOSURE;
+    const int op = n->op, rare = n->flags & (PG_CLOSURE | PG_INT_GRAD);
     last = n;
     pg_node *a = nodes + a_id, *b = nodes + b_id;
-    pending += (uint32_t)mark(blocks, a, a_id, sweep) + mark(blocks, b, b_id, sweep) - 1;
     /* Most nodes are of these two ops. Inlined, they take half the time. */
-    if (op == PG_ADD && !closure) {
+    if (op == PG_ADD && rare == PG_INT_GRAD) {
+      expect_int(a);
+      expect_int(b);
+      pending += (uint32_t)mark(blocks, a, a_id, sweep) + mark(blocks, b, b_id, sweep) - 1;
+      add_int(a, n->grad);
+      add_int(b, n->grad);
+    } else if (op == PG_ADD && !rare) {
+      expect_float(a);
+      expect_float(b);
+      pending += (uint32_t)mark(blocks, a, a_id, sweep) + mark(blocks, b, b_id, sweep) - 1;
       adjoint_of(PG_ADD, n, a, b);
-    } else if (op == PG_MUL && !closure) {
+    } else if (op == PG_MUL && (!rare || (rare == PG_INT_GRAD && a->flags & b->flags & PG_FLOAT))) {
+      expect_float(a);
+      expect_float(b);
+      pending += (uint32_t)mark(blocks, a, a_id, sweep) + mark(blocks, b, b_id, sweep) - 1;
       adjoint_of(PG_MUL, n, a, b);
     } else {
-      stop = closure ? n - nodes : adjoint(n, a, b);
+      stop = step_and_mark(blocks, n, sweep, &pending);
+      pending--;
     }
   }
   state->pending = pending;

@@ -84,11 +84,14 @@ static inline bool is_number(PyObject *x, double *number) {
   return true;
 }
 
+/* Whether such a number is an int. */
+static inline bool is_int(PyObject *x) { return !PyFloat_Check(x); }
+
 /* Operators ---------------------------------------------------------------------------------------------- */
 
 typedef pg_made maker_1(pg_id a);
 typedef pg_made maker_2(pg_id a, pg_id b);
-typedef pg_made maker_number(pg_id a, double y);
+typedef pg_made maker_number(pg_id a, double y, bool integral);
 
 /* a op b, where one of them is a Value. An operator that does not care name of its operands comes first has
  * makers that take the Value first. */
@@ -101,14 +104,14 @@ static inline __attribute__((always_inline)) PyObject *binary(PyObject *a, PyObj
       return result(of_values(pg_value_id(a), pg_value_id(b)), method, a, b);
     }
     if (is_number(b, &y)) {
-      return result(with_number(pg_value_id(a), y), method, a, b);
+      return result(with_number(pg_value_id(a), y, is_int(b)), method, a, b);
     }
     if (pg_is_value(b)) {
       return result(of_values(pg_value_id(a), pg_value_id(b)), method, a, b);
     }
     return inherited(method, a, b);
   }
-  return is_number(a, &y) ? result(with_number(pg_value_id(b), y), reflected, b, a)
+  return is_number(a, &y) ? result(with_number(pg_value_id(b), y, is_int(a)), reflected, b, a)
                           : inherited(reflected, b, a);
 }
 
@@ -150,7 +153,7 @@ static PyObject *negative(PyObject *a) {
   if (!pg_is_exact_value(a) || !IS_ORIGINAL(Py_nb_multiply, multiply)) {
     return inherited("__neg__", a, NULL);
   }
-  return result(pg_make_MUL_number(pg_value_id(a), -1.0), "__neg__", a, NULL);
+  return result(pg_make_MUL_number(pg_value_id(a), -1, true), "__neg__", a, NULL);
 }
 
 /* -0 is 0, where it was an int. */
@@ -170,14 +173,14 @@ static pg_made of_values(maker_2 *make, pg_id a, pg_made step) {
   return made;
 }
 
-static pg_made with_number(maker_number *make, pg_made step, double y) {
+static pg_made with_number(maker_number *make, pg_made step, double y, bool integral) {
   if (step <= -PG_FIRST_ID) {
     pg_release((pg_id)-step);
   }
   if (step <= 0) {
     return PG_STALE;
   }
-  const pg_made made = make((pg_id)step, y);
+  const pg_made made = make((pg_id)step, y, integral);
   pg_release((pg_id)step);
   return made;
 }
@@ -198,15 +201,15 @@ static PyObject *subtract(PyObject *a, PyObject *b) {
   const bool plain = IS_ORIGINAL(Py_nb_add, add) && IS_ORIGINAL(Py_nb_multiply, multiply) &&
                      IS_ORIGINAL(Py_nb_negative, negative);
   if (plain && pg_is_exact_value(a) && pg_is_exact_value(b)) {
-    const pg_made minus_b = pg_make_MUL_number(pg_value_id(b), -1.0);
+    const pg_made minus_b = pg_make_MUL_number(pg_value_id(b), -1, true);
     return derived(of_values(pg_make_ADD, pg_value_id(a), minus_b), "__sub__", a, b);
   }
   if (plain && pg_is_exact_value(a) && plain_number(b, &y)) {
-    return derived(pg_make_ADD_number(pg_value_id(a), negated(b, y)), "__sub__", a, b);
+    return derived(pg_make_ADD_number(pg_value_id(a), negated(b, y), is_int(b)), "__sub__", a, b);
   }
   if (plain && pg_is_exact_value(b) && plain_number(a, &y)) {
-    const pg_made minus_b = pg_make_MUL_number(pg_value_id(b), -1.0);
-    return derived(with_number(pg_make_ADD_number, minus_b, y), "__rsub__", b, a);
+    const pg_made minus_b = pg_make_MUL_number(pg_value_id(b), -1, true);
+    return derived(with_number(pg_make_ADD_number, minus_b, y, is_int(a)), "__rsub__", b, a);
   }
   return pg_is_value(a) ? inherited("__sub__", a, b) : inherited("__rsub__", b, a);
 }
@@ -225,17 +228,21 @@ static PyObject *divide(PyObject *a, PyObject *b) {
     return derived(of_values(pg_make_MUL, pg_value_id(a), inverse_b), "__truediv__", a, b);
   }
   if (plain && pg_is_exact_value(a) && plain_number(b, &y) && has_inverse(y, &inverse)) {
-    return derived(pg_make_MUL_number(pg_value_id(a), inverse), "__truediv__", a, b);
+    return derived(pg_make_MUL_number(pg_value_id(a), inverse, false), "__truediv__", a, b);
   }
   if (plain && pg_is_exact_value(b) && plain_number(a, &y)) {
     const pg_made inverse_b = pg_make_POWER(pg_value_id(b), -1.0, true);
-    return derived(with_number(pg_make_MUL_number, inverse_b, y), "__rtruediv__", b, a);
+    return derived(with_number(pg_make_MUL_number, inverse_b, y, is_int(a)), "__rtruediv__", b, a);
   }
   return pg_is_value(a) ? inherited("__truediv__", a, b) : inherited("__rtruediv__", b, a);
 }
 
 /* A subclass may have another `data`, and so may this type once someone has assigned one. */
-static PyObject *as_float(PyObject *a) { return PyObject_GetAttr(a, P->data); }
+static PyObject *as_float(PyObject *a) {
+  PyObject *data = PyObject_GetAttr(a, P->data), *y = data ? PyNumber_Float(data) : NULL;
+  Py_XDECREF(data);
+  return y;
+}
 
 /* See pg_note_read: its numbers are used outside the graph. */
 static void note_read(pg_id id) {
@@ -323,46 +330,31 @@ static int set_id(PyObject *self, PyObject *id, void *unused) {
 /* data and grad are read and written without the arena's lock, half of the time that takes. A Value holds its
  * node, so that is there. Where another thread's backward pass, name has no GIL, is at the same node in this
  * moment, what is read is the number before or after, and what is written may come before or after;
- * ThreadSanitizer knows no such race.
- */
-#define RACE __attribute__((no_sanitize("thread")))
-
-RACE static double read_number(const double *number) {
-  double y;
-  __atomic_load(number, &y, __ATOMIC_RELAXED);
-  return y;
+ * ThreadSanitizer is told not to look. */
+static PyObject *number(double y, bool integral) {
+  return integral ? PyLong_FromDouble(y) : PyFloat_FromDouble(y);
 }
 
-RACE static void write_number(double *number, double y) { __atomic_store(number, &y, __ATOMIC_RELAXED); }
-
-/* As pg_assign_grad(). */
-RACE static void note_assigned(pg_node *n) {
-  if (!(n->flags & PG_INTERIOR)) {
-    n->mark = 0;
-  }
-}
-
-static PyObject *get_number(PyObject *self, size_t offset) {
+PG_RACES static PyObject *get_data(PyObject *self, void *unused) {
+  (void)unused;
   const pg_id id = pg_value_id(self);
   if (__builtin_expect(!id, 0)) {
     return pg_value_no_attribute(self, "_id");
   }
   note_read(id);
-  return PyFloat_FromDouble(read_number((const double *)((const char *)pg_node_at(id) + offset)));
+  const pg_node *n = pg_node_at(id);
+  return number(n->data, pg_data_is_int(n));
 }
 
-static PyObject *get_data(PyObject *self, void *unused) {
+PG_RACES static PyObject *get_grad(PyObject *self, void *unused) {
   (void)unused;
-  return get_number(self, offsetof(pg_node, data));
-}
-
-static PyObject *get_grad(PyObject *self, void *unused) {
-  (void)unused;
-  return get_number(self, offsetof(pg_node, grad));
-}
-
-static void write_field(pg_id id, size_t offset, double y) {
-  write_number((double *)((char *)pg_node_at(id) + offset), y);
+  const pg_id id = pg_value_id(self);
+  if (__builtin_expect(!id, 0)) {
+    return pg_value_no_attribute(self, "_id");
+  }
+  note_read(id);
+  const pg_node *n = pg_node_at(id);
+  return number(n->grad, pg_grad_is_int(n));
 }
 
 /* Whatever else float() takes, and what it refuses, is for the setter of the Python class. */
@@ -383,7 +375,7 @@ static int set_data(PyObject *self, PyObject *to, void *unused) {
     return set_otherwise(self, "data", to);
   }
   note_read(id);
-  write_field(id, offsetof(pg_node, data), y);
+  pg_assign_data(pg_node_at(id), y, is_int(to));
   return 0;
 }
 
@@ -394,8 +386,7 @@ static int set_grad(PyObject *self, PyObject *to, void *unused) {
   if (!id || !to || !is_number(to, &y)) {
     return set_otherwise(self, "grad", to);
   }
-  write_field(id, offsetof(pg_node, grad), y);
-  note_assigned(pg_node_at(id));
+  pg_assign_grad(pg_node_at(id), y, is_int(to));
   return 0;
 }
 
@@ -499,7 +490,7 @@ static PyMemberDef MEMBERS[] = {
 static int init(PyObject *self, PyObject *args, PyObject *kwargs) {
   double y;
   if (PyTuple_Size(args) == 1 && !(kwargs && PyDict_Size(kwargs)) && is_number(PyTuple_GetItem(args, 0), &y)) {
-    const pg_made made = pg_leaf(y);
+    const pg_made made = pg_leaf(y, is_int(PyTuple_GetItem(args, 0)));
     if (made > 0) {
       return pg_value_set_id(pg_value_of(self), (pg_id)made);
     }

@@ -91,14 +91,14 @@ static void any_of(size_t n, pg_id *ids) {
 
 /* Steps ---------------------------------------------------------------------------------------------------- */
 
-static void make_leaf(void) { put_made(pg_leaf(number())); }
+static void make_leaf(void) { put_made(pg_leaf(number(), false)); }
 
 static void make_op(void) {
   const maker *m = &MAKERS[byte() % COUNT(MAKERS)];
   const bool with_number = byte() % 2;
   const pg_id a = any(), b = any();
   const double y = number();
-  put_made(m->number && with_number ? m->number(a, y)
+  put_made(m->number && with_number ? m->number(a, y, false)
            : m->constant            ? m->constant(a, y, with_number)
                                     : make_with(m, a, b, y));
 }
@@ -108,7 +108,7 @@ static void make_custom(void) {
   const size_t n = byte() % 6;
   const double x = number();
   any_of(n, operands);
-  put_made(pg_custom(x, operands, n));
+  put_made(pg_custom(x, false, operands, n));
 }
 
 static void make_leaves(void) {
@@ -196,7 +196,7 @@ static void mlp(void) {
   numbers_into(2, numbers);
   const pg_mlp two_layers = {2, (uint32_t[]){2, 1}, (uint32_t[]){2, 2, 2}, (bool[]){true, false, false},
                              parameters};
-  const int result = pg_mlp_forward(&two_layers, 2, x, byte() % 2 ? numbers : NULL, out);
+  const int result = pg_mlp_forward(&two_layers, 2, x, byte() % 2 ? numbers : NULL, NULL, out);
   put_all(result, 1, out + 2);
 }
 
@@ -252,7 +252,7 @@ static void set(void) {
   const bool is_data = byte() % 2;
   const pg_id id = any();
   const double x = number();
-  is_data ? pg_set_data(id, x) : pg_set_grad(id, x);
+  is_data ? pg_set_data(id, x, false) : pg_set_grad(id, x, false);
 }
 
 static void write(void) {

@@ -24,7 +24,7 @@ TEST(each_op_s_adjoint_is_its_slope) {
     CHECK(near(pg_grad(a), detached ? 0 : by_x, 1e-8));
     CHECK(near(pg_grad(b), m->binary ? by_y : 0, 1e-8));
     if (m->number) {
-      const pg_id same_value = id_of(m->number(a, y));
+      const pg_id same_value = id_of(m->number(a, y, false));
       CHECK(same(pg_data(same_value), pg_data(z)));
       CHECK(pg_data(pg_operand(same_value, 1)) == y);
       release(same_value);
@@ -36,17 +36,17 @@ TEST(each_op_s_adjoint_is_its_slope) {
 TEST(a_closure_of_an_op_of_the_table_is_called_in_place_of_the_adjoint) {
   const pg_id x = leaf(2);
   for (size_t i = 0; i < COUNT(MAKERS); i++) {
-    const pg_id z = id_of(make_with(&MAKERS[i], x, x, 2)), y = id_of(pg_make_MUL_number(z, 3));
+    const pg_id z = id_of(make_with(&MAKERS[i], x, x, 2)), y = id_of(pg_make_MUL_number(z, 3, false));
     CHECK(pg_set_flags(z, PG_CLOSURE | PG_PINNED | PG_INTERIOR) == PG_OK);
     pg_sweep sweep;
-    pg_set_grad(x, 0);
+    pg_set_grad(x, 0, false);
     CHECK(pg_sweep_begin(&sweep, y) == PG_OK);
     CHECK(pg_sweep_run(&sweep, 1000) == z && pg_grad(z) == 3 && pg_grad(x) == 0);
     CHECK(pg_backward_one(z) == PG_OK); /* as its closure may do */
     CHECK(pg_sweep_run(&sweep, 1000) == PG_DONE);
     const double grad = pg_grad(x);
-    pg_set_grad(x, 0);
-    pg_set_grad(z, 3);
+    pg_set_grad(x, 0, false);
+    pg_set_grad(z, 3, false);
     CHECK(pg_backward_one(z) == PG_OK && pg_grad(x) == grad);
     release(y);
     release(z);
@@ -63,7 +63,7 @@ TEST(where_python_raises_nothing_is_made) {
   CHECK(pg_make_POWER(minus, 0.5, false) == PG_COMPLEX);
   CHECK(pg_make_POWER(huge, 2, true) == PG_OVERFLOW);
   CHECK(pg_make_POW(minus, half) == PG_COMPLEX);
-  CHECK(pg_make_POW_number(zero, -1) == PG_ZERO_DIVISION);
+  CHECK(pg_make_POW_number(zero, -1, false) == PG_ZERO_DIVISION);
   CHECK(pg_make_EXP(large) == PG_OVERFLOW);
   CHECK(pg_make_LOG(zero) == PG_DOMAIN && pg_make_LOG(minus) == PG_DOMAIN);
   CHECK(pg_make_SQRT(minus) == PG_DOMAIN);
@@ -76,7 +76,7 @@ TEST(where_python_raises_nothing_is_made) {
 }
 
 TEST(an_adjoint_that_fails_ends_the_sweep) {
-  const pg_id zero = leaf(0), root = id_of(pg_make_SQRT(zero)), z = id_of(pg_make_MUL_number(root, 2));
+  const pg_id zero = leaf(0), root = id_of(pg_make_SQRT(zero)), z = id_of(pg_make_MUL_number(root, 2, false));
   pg_sweep sweep;
   CHECK(pg_sweep_begin(&sweep, z) == PG_OK);
   CHECK(pg_sweep_run(&sweep, 1000) == PG_ZERO_DIVISION && sweep.at == root);
@@ -88,14 +88,14 @@ TEST(an_adjoint_that_fails_ends_the_sweep) {
 }
 
 TEST(a_custom_node_has_any_number_of_operands) {
-  const pg_made lonely = pg_custom(7, NULL, 0); /* the first node in the arena */
+  const pg_made lonely = pg_custom(7, false, NULL, 0); /* the first node in the arena */
   CHECK(lonely < 0 && pg_data(id_of(lonely)) == 7 && pg_op_arity(pg_op(id_of(lonely))) == 0);
   pg_id operands[5];
   for (int i = 0; i < 5; i++) {
     operands[i] = leaf(i);
   }
   for (size_t count = 1; count <= 5; count++) {
-    const pg_id z = id_of(pg_custom(1, operands, count));
+    const pg_id z = id_of(pg_custom(1, false, operands, count));
     pg_id list = pg_operand(z, 1);
     CHECK(pg_operand(z, 0) == operands[0]);
     for (size_t i = 1; i < count; i++, list = pg_operand(list, 1)) {
@@ -183,7 +183,7 @@ TEST(a_sweep_goes_on_where_its_slice_ended) {
 }
 
 TEST(a_slice_that_ends_at_a_closure_names_it) {
-  const pg_id x = leaf(2), y = id_of(pg_custom(3, &x, 1)), z = id_of(pg_make_RELU(y));
+  const pg_id x = leaf(2), y = id_of(pg_custom(3, false, &x, 1)), z = id_of(pg_make_RELU(y));
   CHECK(pg_set_flags(y, PG_CLOSURE) == PG_OK);
   pg_sweep sweep;
   CHECK(pg_sweep_begin(&sweep, z) == PG_OK);
@@ -196,7 +196,7 @@ TEST(skipped_blocks_count_towards_the_budget_of_a_slice) {
   const pg_id x = leaf(2), y = id_of(pg_make_RELU(x));
   static pg_id between[20 * PG_BLOCK_NODES];
   for (size_t i = 0; i < COUNT(between); i++) {
-    between[i] = (pg_id)pg_leaf(0);
+    between[i] = (pg_id)pg_leaf(0, false);
   }
   const pg_id z = id_of(pg_make_RELU(y));
   pg_sweep sweep;
@@ -234,7 +234,7 @@ TEST(a_leaf_is_reached_by_a_sweep_whatever_that_adds) {
   CHECK(!is_reached(x) && !is_reached(y));
   CHECK(backward(xy) == PG_OK && pg_grad(x) == 0);
   CHECK(is_reached(x) && is_reached(y) && !is_reached(other));
-  CHECK(pg_set_grad(x, 0) == PG_OK && pg_fill(PG_GRAD, 1, &y, 0) == PG_OK);
+  CHECK(pg_set_grad(x, 0, false) == PG_OK && pg_fill(PG_GRAD, 1, &y, 0) == PG_OK);
   CHECK(!is_reached(x) && !is_reached(y));
   CHECK(pg_backward_one(xy) == PG_OK && is_reached(x) && is_reached(y));
   CHECK(backward(other) == PG_OK && is_reached(other));
@@ -243,7 +243,7 @@ TEST(a_leaf_is_reached_by_a_sweep_whatever_that_adds) {
 
 TEST(a_leaf_is_reached_by_what_adds_to_its_grad_and_by_a_grad_that_is_not_0) {
   const pg_id x[] = {leaf(0), leaf(1), leaf(2)};
-  CHECK(pg_add_grads(1, x, (double[]){0}) == PG_OK && pg_set_grad(x[1], 1) == PG_OK);
+  CHECK(pg_add_grads(1, x, (double[]){0}) == PG_OK && pg_set_grad(x[1], 1, false) == PG_OK);
   CHECK(is_reached(x[0]) && is_reached(x[1]) && !is_reached(x[2]));
   CHECK(pg_write(PG_GRAD, 3, x, (double[]){0, 0, 0}) == PG_OK);
   CHECK(is_reached(x[0]) && !is_reached(x[1])); /* no other number is assigned by that */
@@ -251,7 +251,7 @@ TEST(a_leaf_is_reached_by_what_adds_to_its_grad_and_by_a_grad_that_is_not_0) {
 }
 
 TEST(a_leaf_below_a_detached_node_is_not_reached) {
-  const pg_id x = leaf(2), half = id_of(pg_make_MUL_number(x, 0.5)), z = id_of(pg_make_DETACH(half));
+  const pg_id x = leaf(2), half = id_of(pg_make_MUL_number(x, 0.5, false)), z = id_of(pg_make_DETACH(half));
   const pg_id y = id_of(pg_make_MUL(z, z));
   CHECK(backward(y) == PG_OK && pg_grad(z) == 2 && pg_grad(half) == 0 && !is_reached(x));
   CHECK(pg_backward_one(z) == PG_OK && !is_reached(half));
@@ -264,17 +264,17 @@ TEST(a_closure_that_assigns_0_has_reached_the_operands) {
   CHECK(pg_set_flags(z, PG_CLOSURE | PG_PINNED) == PG_OK);
   pg_sweep sweep;
   CHECK(pg_sweep_begin(&sweep, z) == PG_OK && pg_sweep_run(&sweep, 1000) == z);
-  CHECK(pg_set_grad(x, 0) == PG_OK && pg_set_grad(y, 0) == PG_OK);
+  CHECK(pg_set_grad(x, 0, false) == PG_OK && pg_set_grad(y, 0, false) == PG_OK);
   CHECK(pg_sweep_run(&sweep, 1000) == PG_DONE && is_reached(x) && is_reached(y));
   pg_release_all(3, (pg_id[]){z, y, x});
 }
 
 TEST(a_leaf_stays_reached_while_the_numbers_of_sweeps_occur_again) {
-  const pg_id x = leaf(2), y = id_of(pg_make_MUL_number(x, 0)), other = id_of(pg_make_RELU(x));
+  const pg_id x = leaf(2), y = id_of(pg_make_MUL_number(x, 0, false)), other = id_of(pg_make_RELU(x));
   const pg_id z = id_of(pg_make_DETACH(x));
   CHECK(backward(y) == PG_OK);
   for (int i = 0; i < 600; i++) {
-    REQUIRE(backward(other) == PG_OK && pg_set_grad(x, 0) == PG_OK);
+    REQUIRE(backward(other) == PG_OK && pg_set_grad(x, 0, false) == PG_OK);
     REQUIRE(backward(y) == PG_OK && backward(z) == PG_OK);
   }
   CHECK(is_reached(x));
@@ -300,9 +300,9 @@ TEST(a_parameter_is_reached_if_one_of_its_leaves_is) {
 
 TEST(what_is_set_is_read_back) {
   const pg_id x = leaf(1);
-  CHECK(pg_set_data(x, 2) == PG_OK && pg_data(x) == 2);
-  CHECK(pg_set_grad(x, 3) == PG_OK && pg_grad(x) == 3);
-  CHECK(pg_set_flags(x, PG_LABELLED) == PG_OK && pg_flags_of(x) == (PG_LABELLED | PG_HELD));
+  CHECK(pg_set_data(x, 2, false) == PG_OK && pg_data(x) == 2);
+  CHECK(pg_set_grad(x, 3, false) == PG_OK && pg_grad(x) == 3);
+  CHECK(pg_set_flags(x, PG_LABELLED) == PG_OK && pg_flags_of(x) == (PG_LABELLED | PG_HELD | PG_FLOAT));
   release(x);
 }
 
@@ -315,7 +315,7 @@ TEST(reads_of_traced_numbers_are_counted_and_so_is_setting_data) {
   CHECK(pg_tracing() && pg_data(before) == 1 && pg_grad(y) == 0);
   CHECK(pg_read(PG_DATA, 3, (pg_id[]){before, x, y}, read) == PG_OK);
   CHECK(pg_data(x) == 2 && *pg_data_at(x) == 2 && *pg_data_at(before) == 1);
-  CHECK(pg_set_data(x, 2) == PG_OK && pg_set_grad(x, 0) == PG_OK);
+  CHECK(pg_set_data(x, 2, false) == PG_OK && pg_set_grad(x, 0, false) == PG_OK);
   CHECK(pg_write(PG_DATA, 2, (pg_id[]){before, x}, (double[]){1, 2}) == PG_OK);
   CHECK(pg_fill(PG_DATA, 1, &x, 2) == PG_OK && pg_fill(PG_GRAD, 1, &x, 0) == PG_OK);
   pg_trace_end(&trace);

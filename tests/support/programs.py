@@ -93,16 +93,22 @@ STEPS = {
 EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, 5e-324, 1e-308, 1e154, 1.7976931348623157e308, math.inf, -math.inf, math.nan]
 
 
-def programs(steps, edges=()):
-    """Short programs, which shrink well, and programs of hundreds of steps; with moderate numbers and edges."""
+def programs(steps, edges=(), only=()):
+    """Short programs, which shrink well, and programs of hundreds of steps; with moderate numbers and edges.
+
+    `only`: the numbers to draw from instead.
+    """
     names = sorted(steps)
     positions = st.integers(0, 1 << 30)
     numbers = st.floats(-2, 2) | st.sampled_from(edges) if edges else st.floats(-2, 2)
+    numbers = st.sampled_from(only) if only else numbers
 
     def long_program(seed, length):
         rng = random.Random(seed)
 
         def number():
+            if only:
+                return rng.choice(only)
             return rng.choice(edges) if edges and rng.random() < 0.05 else rng.uniform(-2, 2)
 
         return [(rng.choice(names), rng.randrange(1 << 30), rng.randrange(1 << 30), number()) for _ in range(length)]
