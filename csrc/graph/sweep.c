@@ -91,10 +91,16 @@ static __attribute__((noinline)) void enter_block(pg_block_id block, uint32_t sw
 
 /* Marks a node, which is to be processed by the newest sweep. Leaves are only reached. True if the node was not
  * marked before. (`blocks` is the arena's: as a local variable of the caller it stays in a register.) */
-PG_INLINE bool mark(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep) {
-  if (!(n->flags & PG_INTERIOR)) {
-    n->mark = PG_REACHED;
-    return false;
+PG_INLINE bool mark(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep, bool is_float) {
+  const int flags = n->flags & (is_float ? PG_INTERIOR | PG_INT_GRAD : PG_INTERIOR);
+  if (flags != PG_INTERIOR) {
+    if (is_float && __builtin_expect(flags & PG_INT_GRAD, 0)) {
+      n->flags &= (uint16_t)~PG_INT_GRAD;
+    }
+    if (!(flags & PG_INTERIOR)) {
+      n->mark = PG_REACHED;
+      return false;
+    }
   }
   if (__builtin_expect(blocks[pg_block_of(id)].swept != sweep, 0)) {
     enter_block(pg_block_of(id), sweep);
@@ -216,7 +222,7 @@ int pg_sweep_begin(pg_sweep *sweep, pg_id root) {
   if (!status) {
     pg_node_at(root)->grad = 1;
     pg_node_at(root)->flags |= PG_INT_GRAD;
-    *sweep = (pg_sweep){.at = root, .pending = mark(pg_the_arena.blocks, pg_node_at(root), root, new_sweep())};
+    *sweep = (pg_sweep){.at = root, .pending = mark(pg_the_arena.blocks, pg_node_at(root), root, new_sweep(), false)};
   }
   pg_unlock();
   return status;
@@ -235,10 +241,17 @@ static __attribute__((noinline)) int64_t step_and_mark(const pg_block *blocks, c
       if (!is_own) {
         expect_int(operand);
       }
-      *pending += mark(blocks, operand, operands[which], sweep);
+      *pending += mark(blocks, operand, operands[which], sweep, false);
     }
   }
   return stop;
+}
+
+/* What a node contributes is a float. */
+static __attribute__((noinline)) void forget_ints(const pg_node *n) {
+  for (int which = 0; which < pg_op_arity(n->op); which++) {
+    expect_float(pg_node_at(which ? n->b : n->a));
+  }
 }
 
 /* Processes the marked nodes of the block of state->at, from there to the block's first node. Returns what
@@ -260,23 +273,34 @@ static int64_t sweep_block(pg_sweep *state, uint32_t *budget) {
     const int op = n->op, rare = n->flags & (PG_CLOSURE | PG_INT_GRAD);
     last = n;
     pg_node *a = nodes + a_id, *b = nodes + b_id;
+    if (__builtin_expect(rare, 0)) {
+      if (rare == PG_INT_GRAD && op == PG_ADD) {
+        expect_int(a);
+        expect_int(b);
+        pending += (uint32_t)mark(blocks, a, a_id, sweep, false) + mark(blocks, b, b_id, sweep, false) - 1;
+        add_int(a, n->grad);
+        add_int(b, n->grad);
+        continue;
+      }
+      if (rare != PG_INT_GRAD || op != PG_MUL || !(a->flags & b->flags & PG_FLOAT)) {
+        stop = step_and_mark(blocks, n, sweep, &pending);
+        pending--;
+        continue;
+      }
+    }
+    if (op < PG_CUSTOM) {
+      pending += (uint32_t)mark(blocks, a, a_id, sweep, false) + mark(blocks, b, b_id, sweep, false) - 1;
+      if (__builtin_expect((a->flags | b->flags) & PG_INT_GRAD, 0)) {
+        forget_ints(n);
+      }
+    }
     /* Most nodes are of these two ops. Inlined, they take half the time. */
-    if (op == PG_ADD && rare == PG_INT_GRAD) {
-      expect_int(a);
-      expect_int(b);
-      pending += (uint32_t)mark(blocks, a, a_id, sweep) + mark(blocks, b, b_id, sweep) - 1;
-      add_int(a, n->grad);
-      add_int(b, n->grad);
-    } else if (op == PG_ADD && !rare) {
-      expect_float(a);
-      expect_float(b);
-      pending += (uint32_t)mark(blocks, a, a_id, sweep) + mark(blocks, b, b_id, sweep) - 1;
+    if (op == PG_ADD) {
       adjoint_of(PG_ADD, n, a, b);
-    } else if (op == PG_MUL && (!rare || (rare == PG_INT_GRAD && a->flags & b->flags & PG_FLOAT))) {
-      expect_float(a);
-      expect_float(b);
-      pending += (uint32_t)mark(blocks, a, a_id, sweep) + mark(blocks, b, b_id, sweep) - 1;
+    } else if (op == PG_MUL) {
       adjoint_of(PG_MUL, n, a, b);
+    } else if (op < PG_CUSTOM) {
+      stop = adjoint(n, a, b);
     } else {
       stop = step_and_mark(blocks, n, sweep, &pending);
       pending--;
