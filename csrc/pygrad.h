@@ -45,7 +45,7 @@ enum pg_flags {
   PG_FLOAT = 32,    /* its data is a float; else it is an int */
   PG_KEPT = 64,     /* its handle's hold was handed to a keeper: see pg_keep() */
   PG_TRACED = 128,  /* made during a trace */
-  PG_INT_GRAD = 256 /* its grad is an int; so is one that is as it was when the node was made */
+  PG_OPAQUE = 256   /* the core does not compute what it adds to grads */
 };
 
 /* What a maker returns. Positive: the id of the new node. At or below -PG_FIRST_ID: the negated id of a new

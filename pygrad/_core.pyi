@@ -40,7 +40,6 @@ class _Lib:
     PG_FLOAT: int
     PG_KEPT: int
     PG_TRACED: int
-    PG_INT_GRAD: int
     PG_FIRST_ID: int
     PG_DONE: int
     PG_MORE: int

@@ -40,7 +40,7 @@ typedef struct {
   uint32_t refs;  /* holders: operands' results and outside handles; 0: dead */
   uint16_t flags; /* of enum pg_flags */
   uint8_t op;
-  uint8_t mark; /* 0: no gradient has reached this node; PG_REACHED; or that of the last sweep. See sweep.c. */
+  uint8_t mark; /* 0: as it was made; one of enum pg_mark; or that of the last sweep. See sweep.c. */
 } pg_node;
 
 _Static_assert(sizeof(pg_node) == 32, "a node is 32 bytes");
@@ -50,10 +50,12 @@ enum { PG_BLOCK_NODES = 256 };
 /* Ints are smaller than this: the results of ops on them are exact if they are smaller, too. */
 #define PG_INTS 0x1p53
 
-/* Marks that no sweep has. */
-enum {
-  PG_REACHED = UINT8_MAX,      /* a gradient has reached the node */
-  PG_ASSIGNED = PG_REACHED - 1 /* none has, but a float was assigned to its grad */
+/* Marks come in pairs. The even one of a pair is of a node whose grad is a float, the odd one of a node whose
+ * grad is an int; so is the 0 of a node that is as it was made. These are no sweep's. */
+enum pg_mark {
+  PG_INT_GRAD = 1,
+  PG_ASSIGNED = 252, /* no gradient has reached the node, but a number was assigned to its grad */
+  PG_REACHED = 254   /* a gradient has */
 };
 
 /* Whether the sweep processes nodes of an op: they pass gradient on. */
@@ -82,7 +84,7 @@ typedef struct {
   uint32_t fresh;     /* the first block never used */
   uint32_t committed; /* the first block without memory behind it */
   uint32_t capacity;  /* blocks reserved */
-  uint32_t sweep;     /* the newest sweep; once there was one, its low byte is a mark: none of those below */
+  uint32_t sweep;     /* the newest sweep; once there was one, its low byte is its even mark */
   uint64_t live, peak_live;
   uint32_t open, peak_open;         /* blocks on the list */
   uint32_t trace;                   /* the newest trace */
@@ -133,31 +135,31 @@ PG_RACES static inline void pg_assign_data(pg_node *n, double data, bool integra
   n->flags = (uint16_t)((n->flags & ~PG_FLOAT) | pg_type_of(data, integral));
 }
 
+/* Whether a grad is an int, where NumPy has not written to it. */
+static inline int pg_int_grad(const pg_node *n) { return n->mark ? n->mark & PG_INT_GRAD : PG_INT_GRAD; }
+
 /* To a leaf to which a number is assigned no gradient has come; it is reached if that number is not 0. */
 PG_RACES static inline void pg_assign_grad(pg_node *n, double grad, bool integral) {
   const bool is_int = !pg_type_of(grad, integral), is_leaf = !(n->flags & PG_INTERIOR);
+  const int was = is_leaf || !n->mark ? PG_ASSIGNED : n->mark & ~PG_INT_GRAD; /* a sweep goes on */
   n->grad = grad;
-  if (is_int && is_leaf && grad == 0) { /* as it was made */
-    n->flags &= (uint16_t)~PG_INT_GRAD;
-    n->mark = 0;
-    return;
-  }
-  n->flags = (uint16_t)(is_int ? n->flags | PG_INT_GRAD : n->flags & ~PG_INT_GRAD);
-  if (is_leaf || !n->mark) {
-    n->mark = PG_ASSIGNED;
+  n->mark = (uint8_t)(is_leaf && is_int && grad == 0 ? 0 : is_int ? was | PG_INT_GRAD : was);
+}
+
+/* A gradient reaches it, of a type that is yet to be told. */
+static inline void pg_reach(pg_node *n) {
+  if (!n->mark || n->mark >= PG_ASSIGNED) {
+    n->mark = (uint8_t)(PG_REACHED | pg_int_grad(n));
   }
 }
 
-/* A gradient reaches it. */
-static inline void pg_reach(pg_node *n) { n->mark = !n->mark || n->mark == PG_ASSIGNED ? PG_REACHED : n->mark; }
-
-/* Whether a number is an int: its flags say so. NumPy may write floats to it through a view, and these are not.
- */
+/* Whether a number is an int. NumPy may write floats to it through a view, and these are not. */
+static inline bool pg_is_whole(double y) { return y == floor(y) && fabs(y) < PG_INTS; }
 PG_RACES static inline bool pg_data_is_int(const pg_node *n) {
-  return !(n->flags & PG_FLOAT) && n->data == floor(n->data);
+  return !(n->flags & PG_FLOAT) && pg_is_whole(n->data);
 }
 PG_RACES static inline bool pg_grad_is_int(const pg_node *n) {
-  return n->flags & PG_INT_GRAD ? n->grad == floor(n->grad) : !n->mark && n->grad == 0;
+  return n->mark ? n->mark & PG_INT_GRAD && pg_is_whole(n->grad) : n->grad == 0;
 }
 
 /* Making nodes one at a time ------------------------------------------------------------------------------- */

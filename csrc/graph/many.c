@@ -112,8 +112,7 @@ int pg_write(int field, size_t n, const pg_id *ids, const double *from) {
       pg_assign_data(node, from[i], false);
     } else {
       node->grad = from[i];
-      node->flags &= (uint16_t)~PG_INT_GRAD;
-      node->mark = node->mark ? node->mark : PG_ASSIGNED;
+      node->mark = (uint8_t)((node->mark ? node->mark : PG_ASSIGNED) & ~PG_INT_GRAD);
     }
   }
   pg_unlock();
@@ -142,8 +141,8 @@ int pg_add_grads(size_t n, const pg_id *ids, const double *grads) {
   for (size_t i = 0; i < n && live; i++) {
     pg_node *node = pg_node_at(ids[i]);
     node->grad += grads[i];
-    node->flags &= (uint16_t)~PG_INT_GRAD;
     pg_reach(node);
+    node->mark &= (uint8_t)~PG_INT_GRAD;
   }
   pg_unlock();
   return live ? PG_OK : PG_STALE;
@@ -153,7 +152,7 @@ int pg_add_grads(size_t n, const pg_id *ids, const double *grads) {
 static bool any_reached(size_t n, const pg_id *ids) {
   for (size_t i = 0; i < n; i++) {
     const pg_node *node = pg_node_at(ids[i]);
-    if (node->mark == PG_REACHED || node->grad != 0) {
+    if (node->mark >= PG_REACHED || node->grad != 0) {
       return true;
     }
   }

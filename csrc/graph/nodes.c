@@ -5,7 +5,9 @@
 /* Making ------------------------------------------------------------------------------------------------ */
 
 /* Of a node that is held by a handle. */
-static inline int flags_of(int op, int type) { return PG_HELD | (pg_is_swept(op) ? PG_INTERIOR : 0) | type; }
+static inline int flags_of(int op, int type) {
+  return PG_HELD | (pg_is_swept(op) ? PG_INTERIOR : 0) | (op == PG_CUSTOM ? PG_OPAQUE : 0) | type;
+}
 
 /* Makes the node of an op, held by a handle, whose data is of this type: PG_FLOAT or 0. `rare` are those flags
  * of its operands that few nodes have: it is pinned if an operand is; PG_ESCAPED if one of them has escaped
@@ -107,7 +109,7 @@ pg_made pg_custom(double data, bool integral, const pg_id *operands, size_t coun
   int status = pg_all_usable(count, operands);
   pg_id list = 0;
   for (size_t i = count; i-- > 1 && !status;) {
-    pg_id longer = pg_new_node(PG_LIST, 0, operands[i], list, PG_INTERIOR);
+    pg_id longer = pg_new_node(PG_LIST, 0, operands[i], list, PG_INTERIOR | PG_OPAQUE);
     status = longer ? PG_OK : PG_NO_MEMORY;
     if (list) {
       pg_drop(list); /* now held by `longer` alone; freed if that was not made */
