@@ -45,7 +45,8 @@ enum pg_flags {
   PG_FLOAT = 32,    /* its data is a float; else it is an int */
   PG_KEPT = 64,     /* its handle's hold was handed to a keeper: see pg_keep() */
   PG_TRACED = 128,  /* made during a trace */
-  PG_OPAQUE = 256   /* the core does not compute what it adds to grads */
+  PG_LINK = 256,    /* an inner node of a reduction: the maximum or minimum of a row's first elements */
+  PG_OPAQUE = 512   /* the core does not compute what it adds to grads */
 };
 
 /* What a maker returns. Positive: the id of the new node. At or below -PG_FIRST_ID: the negated id of a new
@@ -102,11 +103,12 @@ int pg_op_arity(int op); /* operands that a user sees: an op's constant is not o
 
 /* The backward pass -------------------------------------------------------------------------------------- */
 
-/* A sweep, which can stop and go on. The caller holds the root from begin to end. One sweep must end, or be
- * given up, before the next begins. */
+/* A sweep, which can stop and go on. The caller holds the root from begin to end. One sweep must end, be paused
+ * or be given up before the next begins. Zeros are a sweep that has ended. */
 typedef struct {
   pg_id at;         /* the node processed last */
   uint32_t pending; /* nodes marked and not yet processed */
+  uint32_t number;  /* see sweep.c */
 } pg_sweep;
 
 enum { PG_DONE = 0, PG_MORE = 1 };
@@ -115,8 +117,13 @@ enum { PG_DONE = 0, PG_MORE = 1 };
 int pg_sweep_begin(pg_sweep *sweep, pg_id root);
 /* Goes through about `budget` nodes, including nodes in between that are not part of the graph. Returns
  * PG_DONE; or PG_MORE: call again; or the id of a PG_CLOSURE node: run its closure, then call again; or the
- * status of the adjoint of sweep->at, which failed: the sweep is over. */
+ * status of the adjoint of sweep->at, which failed, or PG_STALE if another sweep has begun: the sweep is over.
+ */
 int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget);
+/* Lets other sweeps run in between: pausing moves the pending nodes to an array, which has room for
+ * sweep->pending; going on takes them back. */
+void pg_sweep_pause(pg_sweep *sweep, pg_id *pending);
+void pg_sweep_resume(pg_sweep *sweep, const pg_id *pending);
 /* One step of the pass: adds the node's share to the grads of its operands. */
 int pg_backward_one(pg_id id);
 
@@ -217,7 +224,10 @@ int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *nu
 
 /* Optimizers --------------------------------------------------------------------------------------------- */
 
-/* Each updates parameters in place from their grads. The buffers hold the optimizer's state between steps. */
+/* Each updates n leaves in place from their grads. The buffers hold the optimizer's state between steps.
+ * Parameter k of those that the options count has the next sizes[k] of the leaves. If no gradient has reached
+ * one (see pg_reached), nothing is updated and PG_SOME_UNREACHED returned. With 0 parameters nobody asks. */
+enum { PG_SOME_UNREACHED = 1 };
 
 /* Stochastic gradient descent, as in PyTorch: with g = grad + weight_decay * data, and if there is a velocity
  *   velocity = g on the first step, else momentum * velocity + (1 - dampening) * g
@@ -227,6 +237,8 @@ int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *nu
 typedef struct {
   double lr, momentum, dampening, weight_decay;
   bool nesterov, first;
+  size_t parameters;
+  const uint32_t *sizes;
 } pg_sgd;
 int pg_sgd_step(const pg_sgd *sgd, size_t n, const pg_id *ids, double *velocity);
 
@@ -239,6 +251,8 @@ int pg_sgd_step(const pg_sgd *sgd, size_t n, const pg_id *ids, double *velocity)
 typedef struct {
   double lr, beta1, beta2, eps, weight_decay;
   bool decoupled;
+  size_t parameters;
+  const uint32_t *sizes;
 } pg_adam;
 int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, double *mean, double *square);
 
@@ -310,6 +324,7 @@ size_t pg_program_parameters(const pg_program *program, pg_id *ids);
  *   PARAMETER   its number
  *   CONSTANT                             (its number is the next of `constants`)
  *   LOOKUP      an earlier INPUT         a table, whose elements are all earlier
+ *   ROW         an earlier instruction   the same
  */
 typedef struct {
   size_t instruction_count, constant_count, input_count, parameter_count, output_count, table_count,

@@ -69,6 +69,10 @@ static inline double pg_pow_slope(double x, double z, int *status) {
   return x == 0 ? 0 : z * pg_log(x, status);
 }
 
+/* y where x is positive, else 0. A macro, so that a y that Python cannot compute raises only where it matters.
+ */
+#define pg_gate(x, y) ((x) > 0 ? (y) : 0)
+
 static inline double pg_abs(double x) { return fabs(x); }
 static inline double pg_tanh(double x) { return tanh(x); }
 

@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from pygrad import functional, nn, optim
+from pygrad._cut import GradientCutWarning
 from pygrad._lib import VERSION
 from pygrad.array import Array, array, concatenate, stack, where
 from pygrad.checkpoint import load, save
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MLP",
     "Array",
+    "GradientCutWarning",
     "Index",
     "Layer",
     "MemoryStats",

@@ -11,9 +11,10 @@ from __future__ import annotations
 import gc
 import os
 import platform
+import sys
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from typing import Any, Callable, TypeVar
 
 import numpy as np
@@ -32,17 +33,19 @@ class Handle:
 
     Where there is a C type of Value (csrc/python/), the type does both, and this class is empty.
 
-    `_closure` and `_symbol` are the `_backward` and the `_op` of a node made in Python. For `_pins` see below, for
-    `_keeper` see `_make_findable`.
+    `_closure` and `_symbol` are the `_backward` and the `_op` that were assigned; `_shown` is the set that `_prev` has
+    returned, so that what it contains lives as long as the handle. For `_pins` see below, for `_keeper` see
+    `_make_findable`.
     """
 
-    __slots__ = () if fast else ("__weakref__", "_closure", "_id", "_keeper", "_pins", "_symbol")
+    __slots__ = () if fast else ("__dict__", "__weakref__", "_closure", "_id", "_keeper", "_pins", "_shown", "_symbol")
 
     _id: int
     _keeper: object
     _pins: tuple[object, ...]  # Values and Arrays
+    _shown: set[Any]
     _symbol: str
-    _closure: Callable[[], object]
+    _closure: Callable[[], object] | None
 
     if not fast:
         # `release` is a default argument because globals may be gone at interpreter exit.
@@ -79,11 +82,87 @@ def new_handles(ids: Any) -> list[Any]:
     return values
 
 
+# Attributes that programs add ---------------------------------------------------------------------------------------
+
+
+def own_attributes(value: Any) -> dict[str, Any]:
+    """The attributes that were added to a Value, or to an instance of a subclass; perhaps not the dict itself."""
+    if not fast:
+        dict_of: dict[str, Any] = vars(Handle)["__dict__"].__get__(value)
+        return dict_of
+    return getattr(value, "_attributes", None) or _dict_of_subclass(value)
+
+
+def _dict_of_subclass(value: Any) -> dict[str, Any]:
+    for cls in type(value).__mro__:
+        if cls is _handle_type:
+            break
+        if "__dict__" in vars(cls):
+            dict_of: dict[str, Any] = vars(cls)["__dict__"].__get__(value)
+            return dict_of
+    return {}
+
+
+class Attributes(dict[str, Any]):
+    """What `vars(v)` returns: the attributes of micrograd's Values as they are now, and those that were added.
+
+    What is assigned to an item is assigned to the attribute.
+    """
+
+    def __init__(self, value: Any, names: Iterable[str]) -> None:
+        super().__init__({name: getattr(value, name) for name in names}, **own_attributes(value))
+        self._value = value
+
+    def __setitem__(self, name: str, to: Any) -> None:
+        setattr(self._value, name, to)
+        super().__setitem__(name, to)
+
+    def __delitem__(self, name: str) -> None:
+        if name not in self:
+            raise KeyError(name)
+        delattr(self._value, name)
+        super().__delitem__(name)
+
+    # dict's own methods would change the copy alone.
+    clear, pop, popitem = MutableMapping.clear, MutableMapping.pop, MutableMapping.popitem
+    setdefault, update = MutableMapping.setdefault, MutableMapping.update
+
+    def __ior__(self, other: Any) -> Attributes:  # type: ignore[override,misc]
+        self.update(other)
+        return self
+
+
+def _declare_attribute(name: str) -> bool:
+    """Give the C type a descriptor for an attribute that it has no place for; False if it must not have one."""
+    found = [vars(cls)[name] for cls in _handle_type.__mro__ if name in vars(cls)][:1]
+    special = name.startswith("__") and name.endswith("__")
+    if special or any(hasattr(type(attribute), "__set__") for attribute in found):
+        return False
+    setattr(_handle_type, name, fast.attribute(sys.intern(name), *found))
+    return True
+
+
+if fast:
+    fast.set_declare_attribute(_declare_attribute)
+
+
 def _init_leaf(value: Any, data: Number, integral: bool) -> int:
     made = lib.pg_leaf(data, integral)
     if made > 0:
-        value._id = made
+        _give(value, made)
     return made
+
+
+def _give(value: Any, id: int) -> None:
+    """Give a node to a handle; __init__ may run twice, and the handle has one already."""
+    had = getattr(value, "_id", 0)
+    value._id = id
+    if hasattr(value, "_keeper"):
+        _findable.pop(had, None)
+        del value._keeper
+        _make_findable(value)
+    elif had:
+        lib.pg_release(had)
 
 
 # Make a leaf, and give it to a new handle. Returns a status below 0 if it fails. In C no exception of a signal handler
@@ -103,6 +182,7 @@ def init_custom(value: Any, data: Number, children: tuple[Any, ...], op: str) ->
     for child in children:
         if not isinstance(child, _handle_type):
             raise TypeError(f"_children must be Values, not {type(child).__name__!r}")
+    children = tuple(dict.fromkeys(children))  # each once
     made = _init_custom(value, data, isinstance(data, int), [child._id for child in children], children, op)
     if made > -lib.PG_FIRST_ID:
         raise error(made, f"Value(..., _op={op!r})")
@@ -113,7 +193,7 @@ def _init_custom_in_python(
 ) -> int:
     made = lib.pg_custom(data, integral, ids, len(ids))
     if made <= -lib.PG_FIRST_ID:
-        value._id = -made
+        _give(value, -made)
         value._pins = children
         value._symbol = op
     return made
@@ -127,9 +207,9 @@ def pins(operands: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(x for x in operands if isinstance(x, _handle_type))
 
 
-def set_closure(value: Any, closure: Callable[[], object]) -> None:
-    """Let a backward pass call a Python function at this Value's node."""
-    if not callable(closure):
+def set_closure(value: Any, closure: Callable[[], object] | None) -> None:
+    """Let a backward pass call a Python function at this Value's node; None fails there, as in micrograd."""
+    if closure is not None and not callable(closure):
         raise TypeError(f"_backward must be a function without arguments, not {type(closure).__name__!r}")
     value._closure = closure
     was_pinned = lib.pg_flags_of(value._id) & lib.PG_PINNED
@@ -246,20 +326,21 @@ def _search(id: int) -> Any:
     return None
 
 
-def closure_of(id: int) -> Callable[[], object]:
+def closure_of(id: int) -> Any:
     """The `_backward` of a node that has one in Python."""
-    closure: Callable[[], object] = _findable[id]._closure
+    closure: Any = _findable[id]._closure
     return closure
 
 
-def operands(value: Any) -> set[Any]:
+def operands(value: Any) -> tuple[Any, ...]:
     """The Values that a Value was computed from: the same objects as elsewhere in the program, while these exist."""
     pins = getattr(value, "_pins", ())
     near = {pin._id: pin for pin in pins if isinstance(pin, _handle_type)}
-    if hasattr(value, "_symbol"):
-        return set(near.values())
-    ids = [lib.pg_operand(value._id, which) for which in range(lib.pg_op_arity(lib.pg_op(value._id)))]
-    return {near.get(id) or value_of(id, pins) for id in ids}
+    arity = lib.pg_op_arity(lib.pg_op(value._id))
+    if not arity:  # a leaf, or made in Python
+        return tuple(near.values())
+    ids = [lib.pg_operand(value._id, which) for which in range(arity)]
+    return tuple(near.get(id) or value_of(id, pins) for id in ids)
 
 
 # What a node is called --------------------------------------------------------------------------------------------
@@ -296,7 +377,7 @@ def symbol_of(id: int) -> str:
     if lib.pg_op_arity(op) != 1 or not constant:
         return symbol
     y = lib.pg_data(constant)
-    return f"{symbol}{int(y) if lib.pg_is_int(lib.PG_DATA, constant) else y}"
+    return f"{symbol}{y if lib.pg_flags_of(constant) & lib.PG_FLOAT else int(y)}"
 
 
 def formula(symbol: str, *operands: Any) -> str:

@@ -32,7 +32,8 @@ class Holder:
         release(self.ids.size, c_ids(self.ids))
 
 
-def _hide(ids: Ids, leaves: bool) -> Any:
+def holder_of(ids: Ids, leaves: bool) -> Any:
+    """A holder as Arrays keep it: the collector must not see it (see _handles.hidden), nor does it see the C type."""
     return hidden(Holder(ids, leaves))
 
 
@@ -52,8 +53,6 @@ def _as_it_is(holder: Any) -> Any:
     return holder
 
 
-# Makes a holder as Arrays keep it: the collector must not see it (see _handles.hidden), nor does it see the C type.
-holder_of: Callable[[Ids, bool], Any] = fast.holder if fast else _hide
 # Returns the holder itself.
 shown: Callable[[Any], Any] = _as_it_is if fast else _show
 # Makes of the holder itself what Arrays keep.

@@ -15,7 +15,7 @@ import numpy as np
 
 from pygrad._handles import new_handles
 from pygrad._lib import NULL, check, error, fast, ffi, lib
-from pygrad._numbers import is_number, to_python
+from pygrad._numbers import is_number, to_number
 from pygrad.array import Array
 from pygrad.engine import Value
 
@@ -73,6 +73,14 @@ def inputs(x: Any, n: int) -> Any:
 # What each of these is a list of, and where.
 _SUBMODULES = {"mlp": ("layers", "layer"), "layer": ("neurons", "neuron")}
 _kinds: dict[Any, str] = {}  # of the __call__ methods that one_call has made: "mlp", "layer" or "neuron"
+
+
+_METHODS = {name: getattr(Value, name) for name in ("__add__", "__mul__", "relu")}
+
+
+def _is_original() -> bool:
+    """Whether the methods of Values that C does the work of are ours: a program may have assigned others."""
+    return all(getattr(Value, name, None) is method for name, method in _METHODS.items())
 
 
 def one_call(kind: str) -> Callable[[Call], Call]:
@@ -187,12 +195,11 @@ class _Plan:
             x = x.tolist()
         elif not isinstance(x, (list, tuple)):
             return None
-        if fast:
-            made = fast.call_mlp(self.address, self.neurons, self.width, self.parameters, x)
-            if isinstance(made, list):
-                return made
-            if made is not None:
-                raise error(made, "a model's call")
+        made = self._in_c(x) if fast else None
+        if made is not None:
+            return made
+        if not _is_original():
+            return None
         x = tuple(x)  # a list may change meanwhile
         ids = [xi._id if type(xi) is Value else 0 for xi in x]
         numbers: Any = NULL
@@ -200,10 +207,12 @@ class _Plan:
         if 0 in ids:
             if not all(xi._id if type(xi) is Value else is_number(xi) for xi in x):
                 return None
-            numbers = [0.0 if type(xi) is Value else float(xi) for xi in x]
-            integral = [isinstance(to_python(xi), int) for xi in x]
+            numbers = [0.0 if type(xi) is Value else to_number(xi) for xi in x]
+            integral = [isinstance(number, int) for number in numbers]
         if len(x) != self.inputs[0]:
             return None
+        if fast:
+            return self._in_c([xi if type(xi) is Value else to_number(xi) for xi in x])
         out = ffi.new("pg_id[]", self.neurons)
         status = check(lib.pg_mlp_forward(self.mlp, len(ids), ids, numbers, integral, out), "a model's call")
         results = new_handles(out[self.neurons - self.width : self.neurons])
@@ -211,3 +220,11 @@ class _Plan:
             for result in results:
                 result._pins = (*x, *self.parameters)
         return results
+
+    def _in_c(self, x: Any) -> list[Value] | None:
+        """The same in one call, so that no interrupt leaks a node; None unless all are Values, floats or ints."""
+        made = fast.call_mlp(self.address, self.neurons, self.width, self.parameters, x)
+        if isinstance(made, int):
+            raise error(made, "a model's call")
+        result: list[Value] | None = made
+        return result

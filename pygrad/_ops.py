@@ -13,7 +13,7 @@ from typing import Any, Callable, TypeVar
 
 from pygrad._handles import formula, new_handle, pins
 from pygrad._lib import OPS, error, fast, lib, text
-from pygrad._numbers import Number, is_number, refuse_masked, to_python
+from pygrad._numbers import is_number, refuse_masked, to_python
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 

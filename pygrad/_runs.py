@@ -14,15 +14,16 @@ import numpy as np
 
 from pygrad import _bulk
 from pygrad._handles import value_of
-from pygrad._holders import holder_of, run_of, shown
+from pygrad._holders import run_of, shown
 from pygrad._lib import check, lib
 
 
 def new_run(size: int) -> Any:
     """The holder of so many new leaves of 0."""
     ids = np.empty(size, np.uint32)
-    check(_bulk.leaves(np.zeros(size), ids), f"a copy of {size:,} leaves")
-    return shown(holder_of(ids, True))
+    status, holder = _bulk.leaves(np.zeros(size), ids)
+    check(status, f"a copy of {size:,} leaves")
+    return shown(holder)
 
 
 def place_of(id: int) -> tuple[Any, int] | None:
@@ -40,4 +41,4 @@ def _reduced(run: Any) -> tuple[Any, ...]:
     return new_run, (run.ids.size,)
 
 
-copyreg.pickle(type(shown(holder_of(np.empty(0, np.uint32), True))), _reduced)
+copyreg.pickle(type(new_run(0)), _reduced)

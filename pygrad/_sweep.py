@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
+from typing import Any, Callable
 
 from pygrad._handles import closure_of, formula_of, late_closures
 from pygrad._lib import check, error, fast, ffi, lib
@@ -13,11 +15,20 @@ _SWEEP = ffi.typeof("pg_sweep *")
 _run_sweep = ffi.addressof(lib, "pg_sweep_run")  # releases the GIL: see build_ffi.py
 
 
+def _no_sweep() -> None:
+    pass
+
+
 class _OneSweep:
-    """The right to sweep: only one thread at a time has it, and not twice."""
+    """The right to sweep, which only one thread at a time has, and the sweep that this thread runs.
+
+    An exception of a signal handler may leave the lock locked, and the sweep as it was: so the same thread may take the
+    lock again, and a sweep has ended when its object has gone.
+    """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
+        self.sweep: Callable[[], Any] = _no_sweep  # or a weak reference
         self.owner: int | None = None
 
 
@@ -27,29 +38,30 @@ _one_sweep = _OneSweep()
 def backward_from(root: int) -> None:
     """Run the backward pass from a node, which the caller must hold until it ends.
 
-    Raises
-    ------
-    RuntimeError
-        when called by a `_backward` function of the pass that this thread is running
+    A `_backward` function, a signal handler or a destructor may call it during a pass, which is paused meanwhile.
     """
     if fast:
         fast.backward_from(root)
         return
-    me = threading.get_ident()
-    if _one_sweep.owner == me:
-        raise RuntimeError("backward() was called by a _backward function; return from that function first")
     with _one_sweep.lock:
+        sweep, outer = ffi.new(_SWEEP), _one_sweep.sweep()
+        pending = ffi.new("pg_id[]", outer.pending) if outer else None
+        if outer:
+            lib.pg_sweep_pause(outer, pending)
         try:
-            _one_sweep.owner = me
-            _sweep_from(root)
+            _one_sweep.sweep, _one_sweep.owner = weakref.ref(sweep), threading.get_ident()
+            _sweep_from(root, sweep)
         finally:
-            _one_sweep.owner = None
+            _one_sweep.sweep = weakref.ref(outer) if outer else _no_sweep
+            if outer:
+                lib.pg_sweep_resume(outer, pending)
+            else:
+                _one_sweep.owner = None
 
 
-def _sweep_from(root: int) -> None:
+def _sweep_from(root: int, sweep: Any) -> None:
     if late_closures.values:
         late_closures.drop_unused()
-    sweep = ffi.new(_SWEEP)
     check(lib.pg_sweep_begin(sweep, root), "backward()")
     while stop := _run_sweep(sweep, _SLICE):
         if stop < 0:

@@ -27,8 +27,9 @@ except ImportError:  # NumPy 1
     from numpy.core import numeric as array_utils  # type: ignore[no-redef, attr-defined, unused-ignore]
 
 from pygrad import _bulk
+from pygrad._cut import note_number_taken
 from pygrad._handles import formula, labels, value_of
-from pygrad._holders import as_holder, holder_of, leaf_view, run_of, shown
+from pygrad._holders import as_holder, leaf_view, run_of, shown
 from pygrad._lib import OPS, Ids, Numbers, c_doubles, c_ids_of, check, error, lib
 from pygrad._numbers import Number, is_number, refuse_masked, to_ndarray, to_python
 from pygrad._ops import define_ops, op
@@ -526,8 +527,8 @@ class Array:
         if n == 0 and code not in (_ADD, _MUL):
             raise ValueError("zero-size array to reduction operation maximum or minimum which has no identity")
         out = _empty(shape, _IDS)
-        status = _bulk.reduce(code, n, ids, out)
-        return built(status, out, str, self) if status else _made(out)
+        status, holder = _bulk.reduce(code, n, ids, out)
+        return built(status, holder, out, str, self) if status else _wrap(out, holder)
 
     # The graph
 
@@ -747,7 +748,9 @@ class Array:
         return self.data.item()
 
     def __float__(self) -> float:
-        return float(self.data)
+        number = float(self.data)
+        note_number_taken(self, self._ids.item(), depth=1)
+        return number
 
     def __int__(self) -> int:
         return int(self.data)
@@ -850,28 +853,25 @@ def _wrap(ids: Ids, holder: npt.NDArray[Any], pins: tuple[Any, ...] = ()) -> Arr
     return out
 
 
-def _made(out: Ids) -> Array:
-    """An Array of new nodes; it takes over the hold on each that came with its making."""
-    return _wrap(out, holder_of(out, False))
-
-
 def make_leaves(numbers: Numbers) -> Array:
     """An Array of new leaves with these numbers."""
     out = _empty(numbers.shape, _IDS)
-    if status := _bulk.leaves(numbers, out):
+    status, holder = _bulk.leaves(numbers, out)
+    if status:
         raise error(status, f"an Array of {numbers.size:,} numbers")
-    return _wrap(out, holder_of(out, True))
+    return _wrap(out, holder)
 
 
 def hold(ids: Ids, pins: tuple[Any, ...] = ()) -> Array:
     """An Array of existing nodes, on which it takes a hold of its own."""
     ids = np.array(ids, _IDS, order="C")
-    status = check(_bulk.hold_all(ids), "an Array of these Values")
-    return _wrap(ids, holder_of(ids, False), pins if status else ())
+    status, holder = _bulk.hold_all(ids)
+    check(status, "an Array of these Values")
+    return _wrap(ids, holder, pins if status else ())
 
 
-def built(status: int, out: Ids, what: Callable[[int], str], *operands: Any) -> Array:
-    """The Array of what a bulk builder of csrc/pygrad.h made in `out`, or the exception for its status.
+def built(status: int, holder: Any, out: Ids, what: Callable[[int], str], *operands: Any) -> Array:
+    """The Array of what a bulk builder of _bulk.py made in `out`, or the exception for its status.
 
     `what` names the op of the element at which it failed; `operands` are pinned where that is needed (PG_SOME_PINNED).
     """
@@ -881,7 +881,7 @@ def built(status: int, out: Ids, what: Callable[[int], str], *operands: Any) -> 
         at = int(out.flat[0])
         where = f" at index {tuple(map(int, np.unravel_index(at, out.shape)))}" if out.ndim else ""
         raise error(status, what(at) + where)
-    return _wrap(out, holder_of(out, False), tuple(x for x in operands if x is not None) if status else ())
+    return _wrap(out, holder, tuple(x for x in operands if x is not None) if status else ())
 
 
 def _element(x: Any) -> Value | float:
@@ -926,8 +926,10 @@ def _op(name: str, symbol: str, arity: int) -> Any:
 
     def unary(self: Array) -> Array:
         out = _empty(self._ids.shape, _IDS)
-        status = _bulk.map_unary(code, self._ids, out)
-        return built(status, out, lambda at: formula(symbol, self._number(at)), self) if status else _made(out)
+        status, holder = _bulk.map_unary(code, self._ids, out)
+        if not status:
+            return _wrap(out, holder)
+        return built(status, holder, out, lambda at: formula(symbol, self._number(at)), self)
 
     def binary(self: Array, other: Any) -> Array:
         if isinstance(other, np.ndarray):
@@ -941,11 +943,11 @@ def _op(name: str, symbol: str, arity: int) -> Any:
 def _map_number(code: int, symbol: str, x: Array, y: Number, reverse: bool = False) -> Array:
     """[op(xi, y) for xi in x], or with y first."""
     out = _empty(x._ids.shape, _IDS)
-    status = _bulk.map_number(code, x._ids, y, isinstance(y, int), out)
+    status, holder = _bulk.map_number(code, x._ids, y, isinstance(y, int), out)
     if not status:
-        return _made(out)
+        return _wrap(out, holder)
     order = -1 if reverse else 1
-    return built(status, out, lambda at: formula(symbol, *(x._number(at), y)[::order]), x)
+    return built(status, holder, out, lambda at: formula(symbol, *(x._number(at), y)[::order]), x)
 
 
 def _map_binary(code: int, symbol: str, x: Array, y: Array) -> Array:
@@ -954,14 +956,14 @@ def _map_binary(code: int, symbol: str, x: Array, y: Array) -> Array:
     if a.shape != b.shape:
         a, b = _broadcast(a, b)
     out = _empty(a.shape, _IDS)
-    status = _bulk.map_binary(code, a, b, out)
+    status, holder = _bulk.map_binary(code, a, b, out)
     if not status:
-        return _made(out)
+        return _wrap(out, holder)
 
     def what(at: int) -> str:
         return formula(symbol, lib.pg_data(int(a.flat[at])), lib.pg_data(int(b.flat[at])))
 
-    return built(status, out, what, x, y)
+    return built(status, holder, out, what, x, y)
 
 
 def _broadcast(*arrays: Ids) -> list[Ids]:
@@ -1024,8 +1026,8 @@ def matmul(x: Array, y: Array, bias: Array | None = None) -> Array:
     (rows, n), columns = a.shape, b.shape[1]
     out = _empty(x.shape[:-1] + y.shape[1:], _IDS)
     start = None if bias is None else bias._ids
-    status = _bulk.matmul(rows, n, columns, *_steps(a), *_steps(b), start, out)
-    return built(status, out, str, x, y, bias) if status else _made(out)
+    status, holder = _bulk.matmul(rows, n, columns, *_steps(a), *_steps(b), start, out)
+    return built(status, holder, out, str, x, y, bias) if status else _wrap(out, holder)
 
 
 define_ops(Array, _op)

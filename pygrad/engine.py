@@ -10,13 +10,24 @@ After micrograd by Andrej Karpathy (MIT), https://github.com/karpathy/micrograd.
 
 from __future__ import annotations
 
-import functools
 import operator
 from collections.abc import Iterable
 from typing import Any, Callable
 
-from pygrad._handles import Handle, init_custom, init_leaf, labels, operands, register, set_closure, symbol_of
-from pygrad._lib import check, lib
+from pygrad._cut import note_number_taken
+from pygrad._handles import (
+    Attributes,
+    Handle,
+    init_custom,
+    init_leaf,
+    labels,
+    operands,
+    own_attributes,
+    register,
+    set_closure,
+    symbol_of,
+)
+from pygrad._lib import check, fast, lib, text
 from pygrad._numbers import Number, is_number, refuse_masked, to_number, to_python
 from pygrad._ops import define_ops, op, value_op
 from pygrad._runs import place_of, value_at
@@ -36,13 +47,14 @@ class Value(Handle):
     Parameters
     ----------
     data
-        The number: anything `float()` accepts but a Value. An int below 2**53 in size stays an int, and so do sums, products
-        and powers of ints, as in Python; all else is a float.
+        The number: anything `float()` accepts but a Value. Below 2**53 in size an int stays an int, and so do sums,
+        products and powers of ints, as in Python; all else is a float.
     _children
         For an op written in Python, as in micrograd's lecture: the Values it was computed from. Then assign to
         `_backward` a function without arguments that adds to the `grad` of the children.
     _op
-        The symbol of that op.
+        The symbol of that op. In its place you can give the local gradients, as in microgpt: a number for each child,
+        the derivative of `data` by that child. Then no `_backward` is needed.
     label
         A name to show in pictures.
 
@@ -65,9 +77,13 @@ class Value(Handle):
     # NumPy's scalars (priority -1e6) leave `np.float64(2) * v` to us; its arrays (priority 0) go element by element.
     __array_priority__ = -1.0
 
-    def __init__(self, data: Any, _children: Iterable[Value] = _NO_CHILDREN, _op: str = "", label: object = "") -> None:
-        children = _children if _children is _NO_CHILDREN else tuple(dict.fromkeys(_children))  # each once
-        if children or _op:
+    def __init__(
+        self, data: Any, _children: Iterable[Value] = _NO_CHILDREN, _op: str | Iterable[Number] = "", label: object = ""
+    ) -> None:
+        children = _children if _children is _NO_CHILDREN else tuple(_children)
+        if not isinstance(_op, str):
+            _init_with_local_grads(self, to_number(data), children, _op)
+        elif children or _op:
             init_custom(self, to_number(data), children, _op)
         else:
             number = data if type(data) in _PLAIN else to_number(data)
@@ -102,13 +118,13 @@ class Value(Handle):
         node to the oldest, in time proportional to the graph and without a limit on its depth. As in micrograd, it
         sets this Value's own grad to 1 and adds to all others: set them to 0 before a second pass.
 
+        A `_backward` function or a signal handler may call backward() during a pass, which is paused meanwhile. Another
+        thread waits for the pass to end, so a `_backward` function must not wait for a thread that calls backward().
+
         Raises
         ------
         ZeroDivisionError, OverflowError, ValueError
             where Python raises it for the same floats, as for the gradient of `Value(0) ** 0.5`.
-        RuntimeError
-            when called by a `_backward` function of the pass that is running. Another thread waits for that pass to
-            end instead, so a `_backward` function must not wait for other threads that call backward().
 
         Examples
         --------
@@ -122,7 +138,8 @@ class Value(Handle):
     def __neg__(self) -> Value:  # -self
         return self * -1
 
-    __radd__ = __add__  # other + self
+    def __radd__(self, other: Number) -> Value:  # other + self
+        return self.__add__(other)
 
     def __pos__(self) -> Value:  # +self
         return self
@@ -138,7 +155,8 @@ class Value(Handle):
     def __rsub__(self, other: Number) -> Value:  # other - self
         return other + (-self)
 
-    __rmul__ = __mul__  # other * self
+    def __rmul__(self, other: Number) -> Value:  # other * self
+        return self.__mul__(other)
 
     def __truediv__(self, other: Value | Number) -> Value:  # self / other
         if isinstance(other, Value):
@@ -169,16 +187,20 @@ class Value(Handle):
 
     @property
     def grad(self) -> Number:
-        """The derivative of the Value that `backward()` was called on, by this one; 0 before the first call."""
+        """The derivative of the Value that `backward()` was called on, by this one; 0 before the first call.
+
+        Assigning None, as in PyTorch, is assigning 0.
+        """
         number = _get_grad(self._id)
         return int(number) if not number % 1 and _is_int(_GRAD, self._id) else number
 
     @grad.setter
     def grad(self, grad: Any) -> None:
-        number = grad if type(grad) in _PLAIN else to_number(grad)
+        number = grad if type(grad) in _PLAIN else 0 if grad is None else to_number(grad)
         _set_grad(self._id, number, isinstance(number, int))
 
     def __float__(self) -> float:
+        note_number_taken(self, self._id, depth=1)
         return float(self.data)
 
     def __bool__(self) -> bool:  # true like micrograd's, which has no such method; a trace notes the question
@@ -317,13 +339,34 @@ class Value(Handle):
 
     @property
     def _prev(self) -> set[Value]:
-        """The Values this one was computed from: the same objects as elsewhere in the program, while these exist."""
-        return operands(self)
+        """The Values this one was computed from: the same objects as elsewhere in the program, while these exist.
+
+        It is the same set each time, and this Value keeps what it contains.
+        """
+        if not hasattr(self, "_shown"):
+            self._shown = set(operands(self))
+        return self._shown
+
+    @property
+    def _children(self) -> tuple[Value, ...]:
+        """The operands in order, as in microgpt: those of `x * x` are `(x, x)`."""
+        children: tuple[Value, ...] = getattr(getattr(self, "_closure", None), "children", ()) or operands(self)
+        return children
+
+    @property
+    def _local_grads(self) -> tuple[float, ...]:
+        """The derivatives of this number by those of `_children`, as in microgpt."""
+        local_grads = getattr(getattr(self, "_closure", None), "local_grads", None)
+        return _slopes(self) if local_grads is None else local_grads
 
     @property
     def _op(self) -> str:
-        """The op that made this node: `'+'`, `'*'`, `'**3'`, `'ReLU'`, ...; `''` for a leaf."""
-        return getattr(self, "_symbol", None) or symbol_of(self._id)
+        """The op that made this node: `'+'`, `'*'`, `'**3'`, `'ReLU'`, ...; `''` for a leaf. Assign another to show."""
+        return self._symbol if hasattr(self, "_symbol") else symbol_of(self._id)
+
+    @_op.setter
+    def _op(self, symbol: str) -> None:
+        self._symbol = symbol
 
     @property
     def label(self) -> str:
@@ -337,11 +380,15 @@ class Value(Handle):
     @property
     def _backward(self) -> Callable[[], object]:
         """A function that does this node's step of the backward pass; assign another to replace it."""
-        return getattr(self, "_closure", None) or functools.partial(_own_step, self)
+        return self._closure if hasattr(self, "_closure") else _own_step(self)  # type: ignore[return-value]
 
     @_backward.setter
-    def _backward(self, closure: Callable[[], object]) -> None:
+    def _backward(self, closure: Callable[[], object] | None) -> None:
         set_closure(self, closure)
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        return Attributes(self, ("data", "grad", "_backward", "_prev", "_op"))
 
     # The order of Values is that of their numbers, to which the results are not connected. `==` is identity, as in
     # micrograd, where Values are kept in sets.
@@ -397,20 +444,67 @@ def _compared(holds: Callable[[Any, Any], bool], value: Value, other: Any) -> bo
     return NotImplemented  # type: ignore[no-any-return]
 
 
-def _own_step(value: Value) -> None:
-    """What `_backward` is where nothing was assigned. It holds the Value, not only the id."""
-    backward_step(value._id)
+def _own_step(out: Value) -> Callable[[], object]:
+    """What `_backward` is where nothing was assigned: a function that holds the Value, as micrograd's."""
+
+    def _backward() -> None:
+        backward_step(out._id)
+
+    _backward.__qualname__ = f"Value.{_method_of(out) or '__init__'}.<locals>._backward"
+    return _backward
+
+
+def _method_of(value: Value) -> str:
+    """The method that made a node; "" for a leaf, and what was made in Python."""
+    return _METHODS.get(text(lib.pg_op_symbol(lib.pg_op(value._id))), "")
+
+
+def _init_with_local_grads(out: Value, data: Number, children: tuple[Value, ...], local_grads: Any) -> None:
+    """Make an op whose derivatives are given with it."""
+    if isinstance(local_grads, bytes) or not isinstance(local_grads, Iterable):
+        raise TypeError(
+            "the third argument of Value() is the symbol of an op, a str, or the local gradients, a number for each "
+            f"child; not {type(local_grads).__name__!r}"
+        )
+    slopes = tuple(map(to_number, local_grads))
+    if len(slopes) != len(children):
+        raise ValueError(f"Value() needs a local gradient for each of the {len(children)} children, not {len(slopes)}")
+    if not children:
+        check(init_leaf(out, data, isinstance(data, int)), "Value()")
+        return
+
+    def _backward() -> None:
+        for child, slope in zip(children, slopes):
+            child.grad += slope * out.grad
+
+    _backward.children, _backward.local_grads = children, slopes  # type: ignore[attr-defined]
+    init_custom(out, data, children, "")
+    set_closure(out, _backward)
+
+
+def _slopes(value: Value) -> tuple[float, ...]:
+    """The derivatives of an op by its operands: those of the same op of leaves with their numbers."""
+    leaves = [Value(child.data) for child in value._children]
+    method, constant = _method_of(value), lib.pg_operand(value._id, 1)
+    if leaves and (hasattr(value, "_closure") or not method):
+        raise AttributeError("the local gradients of an op with a _backward in Python are not known")
+    if leaves:
+        exponent = [lib.pg_data(constant)] if constant and len(leaves) == 1 else []
+        out = getattr(Value, method)(*leaves, *exponent)
+        out.grad = 1.0
+        backward_step(out._id)
+    return tuple(leaf.grad for leaf in leaves)
 
 
 def _alone(value: Value) -> tuple[Any, ...]:
     """What a copy of a leaf is made of: a function, its arguments, and attributes."""
-    if value._prev or hasattr(value, "_closure"):
+    if operands(value) or hasattr(value, "_closure"):
         raise TypeError(
             f"only a leaf can be pickled or copied, but {value._op!r} made this Value: "
             "copy Value(v.data), or the leaves it was computed from"
         )
     args = type(value), value.data, value.grad, value._op, value.label
-    return _leaf_again, args, getattr(value, "__dict__", None)
+    return _leaf_again, args, own_attributes(value) or None
 
 
 def _leaf_again(cls: type[Value], data: float, grad: float, op: str, label: str) -> Value:
@@ -431,3 +525,11 @@ def _element_again(run: Any, place: int, data: float, grad: float, label: str) -
 
 
 define_ops(Value, value_op(Value))
+_METHODS: dict[str, str] = {
+    method.symbol: method.__name__
+    for cls in Value.__mro__
+    for method in vars(cls).values()
+    if hasattr(method, "symbol")
+}
+if fast:
+    fast.set_note_number_taken(note_number_taken)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygrad import _bulk
-from pygrad._lib import Ids, c_ids, c_ids_of, ffi, lib
+from pygrad._lib import Ids, lib
 from pygrad.array import Array, Operand, as_array, as_elements, built, matmul, normalize_axes
 from pygrad.engine import Value
 from pygrad.index import Index, as_indices
@@ -185,8 +185,8 @@ def rms_norm(
     if w is not None and w.shape != axes:
         raise ValueError(f"rms_norm: the weight must not have shape {w.shape}, but {axes}")
     out = np.empty(x.shape, np.uint32)
-    status = _bulk.rms_norm(math.prod(axes), x._ids, None if w is None else w._ids, eps, out)
-    return built(status, out, lambda at: f"rms_norm with eps={eps} of numbers whose squares are all 0", x, w)
+    held = _bulk.rms_norm(math.prod(axes), x._ids, None if w is None else w._ids, eps, out)
+    return built(*held, out, lambda at: f"rms_norm with eps={eps} of numbers whose squares are all 0", x, w)
 
 
 def cross_entropy(input: Operand, target: npt.ArrayLike, reduction: Reduction = "mean") -> Array:
@@ -271,7 +271,13 @@ def _pair(name: str, input: Operand, target: Operand) -> tuple[Array, Any]:
     """Predictions and their targets. Shapes such as (4, 1) and (4,), which broadcasting would combine, are refused."""
     x, y = as_array(input), target if isinstance(target, (Array, Value)) else as_elements(target)
     shape = () if isinstance(y, Value) else y.shape
-    if shape != x.shape and np.broadcast_shapes(x.shape, shape) not in (x.shape, shape):
+    try:
+        both = np.broadcast_shapes(x.shape, shape)
+    except ValueError:
+        raise ValueError(
+            f"{name}: inputs of shape {x.shape} and targets of shape {shape} cannot be broadcast together"
+        ) from None
+    if both not in (x.shape, shape):
         raise ValueError(f"{name}: shapes {x.shape} and {shape} would pair each input with each target; reshape one")
     return x, y
 
@@ -286,7 +292,9 @@ def _indices(x: Any, name: str) -> Any:
 # Rows ------------------------------------------------------------------------------------------------------------
 
 
-def _along(build: Callable[[int, Ids, Ids], int], traced: Callable[[Array, int], Array], x: Array, dim: int) -> Array:
+def _along(
+    build: Callable[[int, Ids, Ids], _bulk.Held], traced: Callable[[Array, int], Array], x: Array, dim: int
+) -> Array:
     """Apply a bulk builder for rows along any axis, or while a function is traced what stands in for it."""
     if lib.pg_tracing():
         return traced(x, dim)
@@ -294,8 +302,7 @@ def _along(build: Callable[[int, Ids, Ids], int], traced: Callable[[Array, int],
     rows = x._ids.swapaxes(axis, -1)
     n = rows.shape[-1]
     out = np.empty(rows.shape, np.uint32)
-    status = build(n, rows, out) if out.size else 0
-    result = built(status, out, str, x)
+    result = built(*build(n, rows, out), out, str, x)
     result._ids = out.swapaxes(axis, -1)
     return result
 
@@ -303,12 +310,7 @@ def _along(build: Callable[[int, Ids, Ids], int], traced: Callable[[Array, int],
 def _costs(x: Array, targets: Any) -> Array:
     """The cross-entropy of each row."""
     out = np.empty(targets.shape, dtype=np.uint32)
-    classes = x.shape[-1]
-    status = lib.pg_cross_entropy(
-        out.size, classes, c_ids_of(x._ids), ffi.from_buffer("uint32_t[]", targets.astype(np.uint32)),
-        ffi.new("pg_id[]", classes), c_ids(out),
-    )  # fmt: skip
-    return built(status, out, str, x)
+    return built(*_bulk.cross_entropy(x.shape[-1], x._ids, targets.astype(np.uint32), out), out, str, x)
 
 
 # The same while a function is traced. The builders in C avoid overflow by subtracting the largest number of a row, as a

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygrad import functional
+from pygrad._holders import shown
 from pygrad._lib import Ids, Numbers
 from pygrad._mlp import PLAN, WatchedList, edited, inputs, one_call
 from pygrad._numbers import to_ndarray
@@ -67,14 +68,19 @@ class Module:
                 parameter.grad = 0
 
     def parameters(self) -> list[Any]:
-        """Return the Values and Arrays to be learnt, each once.
+        """Return the Values and Arrays to be learnt, each once; views of one before it are left out.
 
         >>> len(Sequential(Linear(2, 8), Linear(8, 1)).parameters())
         4
         """
         found: dict[int, Value | Array] = {}
+        held: dict[int, Array] = {}  # by what holds the nodes: its views have the same
         for _, _, leaves in _leaves_in(self):
             for leaf in leaves if isinstance(leaves, list) else [leaves]:
+                if isinstance(leaf, Array) and id(leaf) not in found:
+                    before = held.setdefault(id(shown(leaf._holder)), leaf)
+                    if before is not leaf and np.isin(leaf._ids, before._ids).all():
+                        continue
                 found.setdefault(id(leaf), leaf)
         return list(found.values())
 
@@ -103,7 +109,7 @@ class Module:
         ValueError
             if a shape differs from the parameter's
         TypeError
-            if an entry is not made of real numbers
+            if the state is no dict, or an entry is not made of real numbers
 
         Examples
         --------
@@ -112,6 +118,8 @@ class Module:
         >>> other.w[0].data == one.w[0].data
         True
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"a state must be a dict, as from state_dict(), not {type(state).__name__!r}")
         own = {name: array(leaves) for name, leaves in _named_leaves(self).items()}
         missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
         if missing or unknown:
@@ -417,6 +425,9 @@ class Sequential(Module):
     """
 
     def __init__(self, *modules: Callable[[Any], Any]) -> None:
+        for module in modules:
+            if not callable(module):
+                raise TypeError(f"Sequential takes modules and functions, not {type(module).__name__!r}")
         self.modules = list(modules)
 
     def __call__(self, input: Any) -> Any:

@@ -1,8 +1,8 @@
 """pygrad in plain Python: a specification that runs, kept for differential testing.
 
 It has the same API as `pygrad.engine` and `pygrad.nn` and gives the same bits, at about micrograd's speed. It is
-micrograd made deterministic: numbers are floats, and the backward pass visits the nodes from the newest to the oldest,
-in a loop, where micrograd recurses through sets.
+micrograd made deterministic: ints of 2**53 and more are floats, and the backward pass visits the nodes from the newest
+to the oldest, in a loop, where micrograd recurses through sets.
 
 After micrograd by Andrej Karpathy (MIT), https://github.com/karpathy/micrograd.
 """
@@ -12,14 +12,12 @@ from __future__ import annotations
 import itertools
 import math
 import random
-import threading
 from collections.abc import Iterable, Sequence
 from typing import Any, Callable, Union
 
 Number = Union[float, int]
 
 _creation = itertools.count()
-_this_thread = threading.local()
 
 
 class Value:
@@ -34,17 +32,32 @@ class Value:
     (3.0, -3.0, -4.0)
     """
 
-    __slots__ = ("__weakref__", "_backward", "_created", "_op", "_prev", "data", "grad", "label")
+    __slots__ = (
+        "__weakref__",
+        "_backward",
+        "_children",
+        "_created",
+        "_local_grads",
+        "_op",
+        "_prev",
+        "data",
+        "grad",
+        "label",
+    )
     __array_priority__ = -1.0
 
-    def __init__(self, data: Any, _children: Iterable[Value] = (), _op: str = "", label: Any = "") -> None:
+    def __init__(self, data: Any, _children: Iterable[Value] = (), _op: Any = "", label: Any = "") -> None:
         if hasattr(data, "backward"):
             raise TypeError(f"data must be a real number, not a {type(data).__name__!r}: take x.data or x.detach()")
         self.data = _number(data)
         self.grad: Number = 0
         self._backward: Callable[[], object] = _nothing
-        self._prev = set(_children)
+        self._children = tuple(_children)
+        self._prev = set(self._children)
         self._op = _op
+        if not isinstance(_op, str):  # microgpt's local gradients
+            self._op, self._local_grads = "", tuple(map(_number, _op))
+            self._backward = self._backward_of_local_grads
         self.label = label
         self._created = next(_creation)
 
@@ -76,7 +89,7 @@ class Value:
         out = Value(_power(self.data, other), (self,), f"**{other}")
 
         def _backward() -> None:
-            self._add((other * _power(self.data, other - 1)) * out.grad)
+            self._add(_slope_by_base(self.data, other) * out.grad)
 
         out._backward = _backward
         return out
@@ -85,7 +98,7 @@ class Value:
         out = Value(0 if self.data < 0 else self.data, (self,), "ReLU")
 
         def _backward() -> None:
-            self._add((out.data > 0) * out.grad)
+            self._add(out.grad if out.data > 0 else type(out.grad)(0))  # and not 0 * out.grad, which may be nan
 
         out._backward = _backward
         return out
@@ -94,8 +107,6 @@ class Value:
         self.grad = _number(self.grad + _number(share))
 
     def backward(self) -> None:
-        if getattr(_this_thread, "in_backward", False):
-            raise RuntimeError("backward() was called by a _backward function; return from that function first")
         graph = {self}
         found = [self]
         while found:
@@ -105,13 +116,13 @@ class Value:
                 if child not in graph:
                     graph.add(child)
                     found.append(child)
-        _this_thread.in_backward = True
-        try:
-            self.grad = 1
-            for v in sorted(graph, key=lambda v: v._created, reverse=True):
-                v._backward()
-        finally:
-            _this_thread.in_backward = False
+        self.grad = 1
+        for v in sorted(graph, key=lambda v: v._created, reverse=True):
+            v._backward()
+
+    def _backward_of_local_grads(self) -> None:
+        for child, local_grad in zip(self._children, self._local_grads):
+            child._add(local_grad * self.grad)
 
     def __neg__(self) -> Value:  # -self
         return self * -1
@@ -187,13 +198,24 @@ class Value:
     __abs__ = abs
 
     def maximum(self, other: Value | Number) -> Value:
-        return self._binary("maximum", other, _maximum, lambda x, y, z: _share(x, y), lambda x, y, z: _share(y, x))
+        return self._choice("maximum", other, _maximum, _share)
 
     def minimum(self, other: Value | Number) -> Value:
-        return self._binary("minimum", other, _minimum, lambda x, y, z: _share(y, x), lambda x, y, z: _share(x, y))
+        return self._choice("minimum", other, _minimum, lambda x, y: _share(y, x))
 
     def _pow(self, other: Value) -> Value:
-        return self._binary("**", other, _power, lambda x, y, z: y * _power(x, y - 1), _power_slope)
+        out = Value(_power(self.data, other.data), (self, other), "**")
+
+        def _backward() -> None:
+            x, y, z, g = self.data, other.data, out.data, out.grad
+            self._add(_slope_by_base(x, y) * g)
+            if x < 0 and other._backward is _nothing:  # an undefined slope, which a leaf shows
+                other.grad = math.nan
+            else:
+                other._add(_slope_by_exponent(x, z) * g)
+
+        out._backward = _backward
+        return out
 
     def _unary(self, op: str, data: float, slope: Callable[[float, float], float]) -> Value:
         out = Value(data, (self,), op)
@@ -204,21 +226,20 @@ class Value:
         out._backward = _backward
         return out
 
-    def _binary(
+    def _choice(
         self,
         op: str,
         other: Value | Number,
         f: Callable[[float, float], float],
-        slope_x: Callable[[float, float, float], float],
-        slope_y: Callable[[float, float, float], float],
+        share: Callable[[float, float], float],
     ) -> Value:
         other = other if isinstance(other, Value) else Value(other)
         out = Value(f(self.data, other.data), (self, other), op)
 
         def _backward() -> None:
-            x, y, z, g = self.data, other.data, out.data, out.grad
-            self._add(slope_x(x, y, z) * g)
-            other._add(slope_y(x, y, z) * g)
+            x, y = self.data, other.data
+            for operand, part in [(self, share(x, y)), (other, share(y, x))]:
+                operand._add(part * out.grad if part else 0.0)  # and not 0 * out.grad, which may be nan
 
         out._backward = _backward
         return out
@@ -268,7 +289,11 @@ def _power(x: Number, y: Number) -> Number:
     return _number(int(z) if isinstance(x, int) and isinstance(y, int) and y >= 0 else z)
 
 
-def _power_slope(x: float, y: float, z: float) -> float:
+def _slope_by_base(x: Number, y: Number) -> Number:
+    return 0.0 if y == 0 else y * _power(x, y - 1)  # also where there is no x**-1
+
+
+def _slope_by_exponent(x: float, z: float) -> float:
     return 0.0 if x == 0 else z * math.log(x)
 
 

@@ -339,6 +339,12 @@ def test_a_training_step_lowers_the_loss():
         (lambda: F.cross_entropy(X[0], [0]), ValueError, r"cross_entropy: .*\(3,\) and \(1,\)"),
         (lambda: F.cross_entropy(CUBE, [[0] * 4] * 2), ValueError, "cross_entropy"),
         (lambda: F.cross_entropy(1.0, 0), ValueError, "cross_entropy"),
+        (
+            lambda: F.mse_loss(X, np.ones(7)),
+            ValueError,
+            r"mse_loss: inputs of shape \(4, 3\) and targets of shape \(7,\)",
+        ),
+        (lambda: F.hinge_loss([1.0, 2.0], [1.0] * 3), ValueError, r"hinge_loss: .*\(2,\).*\(3,\) cannot be broadcast"),
         (lambda: F.cross_entropy(X, [0, 1, 2, 3]), IndexError, "cross_entropy: .*0 to 2"),
         (lambda: F.cross_entropy(X, [0, 1, 2, -1]), IndexError, "cross_entropy: .*-1"),
         (lambda: F.cross_entropy(X[0], -100), IndexError, "cross_entropy: .*-100"),

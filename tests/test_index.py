@@ -132,7 +132,7 @@ def test_an_index_may_be_part_of_an_argument():
     assert by_p[0].tolist() == [0.0, 0.0, 10.0]
     assert by_p[1:] == (None, [3.0])
     assert f((np.ones((2, 3)), [0, 1], [[1.0, 2.0]])).tolist() == [1.0, 2.0]
-    with pytest.raises(IndexError, match="argument 0 must have indices between 0 and 2, got 3"):
+    with pytest.raises(IndexError, match=r"argument 0\[1\] must have indices between 0 and 2, got 3"):
         f(([1.0, 2.0, 3.0], 3, [10.0]))
 
 

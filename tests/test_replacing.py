@@ -14,6 +14,7 @@ import threading
 import pytest
 
 import pygrad
+from support.interrupts import interrupted_at
 
 WRITERS = {
     "pygrad.save": lambda path, number: pygrad.save(path, {"w": number}),
@@ -219,35 +220,6 @@ def test_the_null_device_stays_one(write):
 
 
 # Interrupts -------------------------------------------------------------------------------------------------------
-
-
-class Interrupt(BaseException):
-    pass
-
-
-def interrupted_at(event, function):
-    """Call a function and raise Interrupt at the event of that number; return whether it came so far."""
-    count = 0
-
-    def trace(frame, kind, arg):
-        nonlocal count
-        frame.f_trace_opcodes = True
-        if kind == "opcode":
-            count += 1
-            if count == event:
-                sys.settrace(None)
-                raise Interrupt
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        function()
-    except Interrupt:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
 
 
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="raises at bytecodes of CPython")

@@ -162,6 +162,19 @@ PG_RACES static inline bool pg_grad_is_int(const pg_node *n) {
   return n->mark ? n->mark & PG_INT_GRAD && pg_is_whole(n->grad) : n->grad == 0;
 }
 
+/* Whether a gradient has reached a leaf: see pg_reached. */
+static inline bool pg_is_reached(const pg_node *n) { return (n->mark >= PG_REACHED) | (n->grad != 0); }
+
+/* Whether one has reached one of n live leaves. */
+static inline bool pg_any_reached(size_t n, const pg_id *ids) {
+  for (size_t i = 0; i < n; i++) {
+    if (pg_is_reached(pg_node_at(ids[i]))) {
+      return true;
+    }
+  }
+  return false;
+}
+
 /* Making nodes one at a time ------------------------------------------------------------------------------- */
 
 /* A new node, held once by the caller; 0 if memory has run out. The operands (0: none) must be live; the node

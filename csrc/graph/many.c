@@ -148,17 +148,6 @@ int pg_add_grads(size_t n, const pg_id *ids, const double *grads) {
   return live ? PG_OK : PG_STALE;
 }
 
-/* Whether one of n live nodes was reached. */
-static bool any_reached(size_t n, const pg_id *ids) {
-  for (size_t i = 0; i < n; i++) {
-    const pg_node *node = pg_node_at(ids[i]);
-    if (node->mark >= PG_REACHED || node->grad != 0) {
-      return true;
-    }
-  }
-  return false;
-}
-
 int64_t pg_reached(size_t count, const uint32_t *sizes, const pg_id *ids, bool *out) {
   int64_t reached = 0;
   pg_lock();
@@ -167,7 +156,7 @@ int64_t pg_reached(size_t count, const uint32_t *sizes, const pg_id *ids, bool *
     if (!pg_all_live(n, ids)) {
       reached = PG_STALE;
     } else {
-      out[k] = any_reached(n, ids);
+      out[k] = pg_any_reached(n, ids);
       reached += out[k];
     }
     ids += n;

@@ -50,6 +50,33 @@ static void make_floats(size_t n, const pg_id *ids) {
   }
 }
 
+/* Whether each of n live leaves was reached. */
+static bool all_reached(size_t n, const pg_id *ids) {
+  bool all = true;
+#pragma GCC unroll 4
+  for (size_t i = 0; i < n; i++) {
+    all &= pg_is_reached(pg_node_at(ids[i]));
+  }
+  return all;
+}
+
+/* Whether a step may update leaves: PG_OK; PG_SOME_UNREACHED if a parameter was not reached; or a status. */
+static int ready(size_t n, const pg_id *ids, size_t parameters, const uint32_t *sizes) {
+  const int status = pg_all_usable(n, ids);
+  if (status) {
+    return status;
+  }
+  if (parameters == n) { /* one leaf each */
+    return all_reached(n, ids) ? PG_OK : PG_SOME_UNREACHED;
+  }
+  for (size_t i = 0; i < parameters; ids += sizes[i++]) {
+    if (!pg_any_reached(sizes[i], ids)) {
+      return PG_SOME_UNREACHED;
+    }
+  }
+  return PG_OK;
+}
+
 /* SGD ---------------------------------------------------------------------------------------------------- */
 
 /* One step for the parameters in the lanes; `velocity` may be NULL. */
@@ -93,7 +120,7 @@ static void sgd_all(const pg_sgd *sgd, size_t n, const pg_id *ids, double *veloc
 int pg_sgd_step(const pg_sgd *sgd, size_t n, const pg_id *ids, double *velocity) {
   assert(velocity || sgd->momentum == 0);
   pg_lock();
-  const int status = pg_all_usable(n, ids);
+  const int status = ready(n, ids, sgd->parameters, sgd->sizes);
   if (!status) {
     make_floats(n, ids);
     sgd_all(sgd, n, ids, velocity);
@@ -154,7 +181,7 @@ int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, do
       .scale = 1 / (1 - pow(adam->beta2, (double)t)),
   };
   pg_lock();
-  const int status = pg_all_usable(n, ids);
+  const int status = ready(n, ids, adam->parameters, adam->sizes);
   if (!status) {
     make_floats(n, ids);
     adam_all(&s, n, ids, mean, square);

@@ -49,8 +49,54 @@ PG_INLINE int adjoint_of(int op, const pg_node *n, pg_node *a, pg_node *b) {
   return PG_OK;
 }
 
+/* Adds a share to the grad of each element of a row that equals its maximum or minimum. Returns how many these
+ * are. n is the last node of the row, whose first nodes are links. */
+static size_t add_to_ties(const pg_node *n, double share) {
+  size_t ties = 0;
+  for (const pg_node *link = n; link->data == n->data;) {
+    pg_node *const a = pg_node_at(link->a), *const b = pg_node_at(link->b);
+    const bool is_first = !(a->flags & PG_LINK);
+    if (b->data == n->data) {
+      b->grad += share;
+      ties++;
+    }
+    if (is_first && a->data == n->data) {
+      a->grad += share;
+      ties++;
+    }
+    if (is_first) {
+      break;
+    }
+    link = a;
+  }
+  return ties;
+}
+
+/* The ties of a row get equal shares, whatever their places. Its links get nothing, and so pass nothing on. */
+static void share_among_ties(const pg_node *n) {
+  const size_t ties = n->grad == 0 ? 0 : add_to_ties(n, 0);
+  if (ties) {
+    add_to_ties(n, n->grad / (double)ties);
+  }
+}
+
+/* The derivative of a negative base's power by the exponent is undefined. A leaf's grad says so, by nan; a
+ * computed exponent would pass it on, and the step fails with the status. */
+static int undefined(const pg_node *n, pg_node *exponent, int status) {
+  if (n->op != PG_POW || status != PG_DOMAIN || exponent->flags & PG_INTERIOR) {
+    return status;
+  }
+  exponent->grad = NAN;
+  return PG_OK;
+}
+
 static __attribute__((noinline)) int adjoint(const pg_node *n, pg_node *a, pg_node *b) {
-  return adjoint_of(n->op, n, a, b);
+  if (__builtin_expect(a->flags & PG_LINK, 0) && a->op == n->op) {
+    share_among_ties(n);
+    return PG_OK;
+  }
+  const int status = adjoint_of(n->op, n, a, b);
+  return __builtin_expect(status, 0) ? undefined(n, b, status) : PG_OK;
 }
 
 /* Marks --------------------------------------------------------------------------------------------------- */
@@ -91,6 +137,9 @@ static __attribute__((noinline)) void enter_block(pg_block_id block, uint32_t sw
   }
   pg_the_arena.blocks[block].swept = sweep;
 }
+
+/* Whether a mark is one of a sweep's two. */
+PG_INLINE bool is_mark_of(uint32_t sweep, int mark) { return (mark & ~PG_INT_GRAD) == (uint8_t)sweep; }
 
 /* Marks a node, which is to be processed by the newest sweep. Leaves are only reached. Its grad is a float from
  * now on, unless `keep` says that it has the type it had. True if the node did not bear this mark before: one
@@ -199,7 +248,8 @@ int pg_sweep_begin(pg_sweep *sweep, pg_id root) {
   if (!status) {
     pg_node *n = pg_node_at(root);
     n->grad = 1;
-    *sweep = (pg_sweep){.at = root, .pending = mark(pg_the_arena.blocks, n, root, new_sweep(), true)};
+    *sweep = (pg_sweep){.at = root, .number = new_sweep()};
+    sweep->pending = mark(pg_the_arena.blocks, n, root, sweep->number, true);
     n->mark |= PG_INT_GRAD;
   }
   pg_unlock();
@@ -232,7 +282,7 @@ static int64_t sweep_block(pg_sweep *state, uint32_t *budget) {
   int64_t stop = PG_DONE;
   while (n-- != first && pending && !stop) {
     if (__builtin_expect(n->mark != (uint8_t)sweep || n->flags & (PG_CLOSURE | PG_OPAQUE), 0)) {
-      if ((n->mark & ~PG_INT_GRAD) == (uint8_t)sweep) {
+      if (is_mark_of(sweep, n->mark)) {
         uint32_t marked;
         stop = step_and_mark(blocks, n, sweep, &marked);
         pending += marked - 1;
@@ -272,7 +322,7 @@ int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
   const pg_block *blocks = pg_the_arena.blocks;
   pg_sweep s = *sweep;
   int64_t stop = PG_DONE;
-  if (s.pending && !pg_is_live(s.at)) {
+  if (s.pending && (s.number != pg_the_arena.sweep || !pg_is_live(s.at))) {
     stop = PG_STALE;
     s.pending = 0;
   }
@@ -293,4 +343,43 @@ int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
   *sweep = s;
   pg_unlock();
   return stop;
+}
+
+/* Writes the nodes of a block, up to a node, that bear a mark of this sweep. Returns how many these are. */
+static uint32_t marked_in_block(uint32_t sweep, pg_id last, pg_id *out) {
+  uint32_t count = 0;
+  for (pg_id id = last; id >= pg_first_of(pg_block_of(last)); id--) {
+    if (is_mark_of(sweep, pg_node_at(id)->mark)) {
+      out[count++] = id;
+    }
+  }
+  return count;
+}
+
+void pg_sweep_pause(pg_sweep *sweep, pg_id *pending) {
+  pg_lock();
+  const pg_block *blocks = pg_the_arena.blocks;
+  uint32_t found = 0;
+  const bool is_newest = sweep->number == pg_the_arena.sweep;
+  for (pg_id last = sweep->at; is_newest && found < sweep->pending && pg_block_of(last);) {
+    const pg_block *block = &blocks[pg_block_of(last)];
+    if (block->swept == sweep->number) {
+      found += marked_in_block(sweep->number, last, pending + found);
+    }
+    last = pg_first_of(block->older) + PG_BLOCK_NODES - 1;
+  }
+  sweep->pending = found;
+  pg_unlock();
+}
+
+void pg_sweep_resume(pg_sweep *sweep, const pg_id *pending) {
+  pg_lock();
+  sweep->number = new_sweep();
+  uint32_t marked = 0;
+  for (uint32_t i = 0; i < sweep->pending; i++) {
+    marked += pg_is_live(pending[i]) &&
+              mark(pg_the_arena.blocks, pg_node_at(pending[i]), pending[i], sweep->number, true);
+  }
+  sweep->pending = marked;
+  pg_unlock();
 }

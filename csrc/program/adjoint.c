@@ -148,6 +148,25 @@ int pg_adjoint_count(const pg_instruction *i) {
   return !OPS[i->op].adjoint[0] ? 0 : OPS[i->op].adjoint[1] ? 2 : 1;
 }
 
+/* Rows --------------------------------------------------------------------------------------------------- */
+
+static pg_ref is_tie(pg_program *p, pg_ref z, pg_ref element) {
+  return pg_emit(p, PG_EQUAL, element, p->instructions[z].a);
+}
+
+pg_ref pg_emit_ties(pg_program *p, pg_ref z) {
+  const pg_span row = p->tables[p->instructions[z].b];
+  pg_ref count = is_tie(p, z, p->refs[row.first]);
+  for (uint32_t k = 1; k < row.count && !p->failed; k++) {
+    count = pg_emit(p, PG_ADD, count, is_tie(p, z, p->refs[row.first + k]));
+  }
+  return pg_emit(p, PG_MAXIMUM, count, pg_emit_constant(p, 1));
+}
+
+pg_ref pg_emit_for_tie(pg_program *p, pg_ref z, pg_ref element, pg_ref x) {
+  return pg_emit(p, PG_GATE, is_tie(p, z, element), x);
+}
+
 /* Sums --------------------------------------------------------------------------------------------------- */
 
 void pg_contribute(pg_program *p, pg_sum *sum, pg_ref contribution) {

@@ -30,6 +30,12 @@ int pg_adjoint_count(const pg_instruction *i);
  * operand it is the operand's contribution to the tangent of z: adjoints are linear in g. */
 pg_ref pg_emit_adjoint(pg_program *p, pg_ref z, int operand, pg_ref g);
 
+/* Emits how many elements of row z equal its maximum or minimum: at least 1, also where that is nan. */
+pg_ref pg_emit_ties(pg_program *p, pg_ref z);
+
+/* Emits x where an element of row z equals its maximum or minimum, else 0. */
+pg_ref pg_emit_for_tie(pg_program *p, pg_ref z, pg_ref element, pg_ref x);
+
 /* Appends to the outputs, which have room for them: the gradients of an output by the inputs and by the
  * parameters, times the cotangent. */
 void pg_add_gradients(pg_program *p, pg_ref output, pg_ref cotangent);

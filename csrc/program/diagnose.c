@@ -23,6 +23,8 @@ static double value_of(const pg_program *p, const pg_id *parameters, const doubl
     const bool within = values[x.a] >= 0 && values[x.a] < table.count;
     return within ? values[p->refs[table.first + (uint32_t)values[x.a]]] : NAN;
   }
+  case PG_ROW:
+    return values[x.a];
   case PG_SCATTER: {
     double sum = 0;
     const pg_span pairs = p->scatters[x.a];
@@ -38,8 +40,8 @@ static double value_of(const pg_program *p, const pg_id *parameters, const doubl
 }
 
 /* Whether an instruction made an infinity from finite operands, or a nan from operands that are not nan. If so,
- * writes the operands and the value to `numbers`, and returns how many these are; else 0. Lookups and scatters
- * copy numbers, and constants are the caller's. */
+ * writes the operands and the value to `numbers`, and returns how many these are; else 0. Lookups, scatters
+ * and rows copy numbers, and constants are the caller's. */
 static int culprit(const pg_instruction *x, const double *values, double value, double numbers[3]) {
   int count = 0;
   bool finite = true, nan = false;
@@ -50,7 +52,7 @@ static int culprit(const pg_instruction *x, const double *values, double value, 
     nan = nan || isnan(values[operands[k]]);
   }
   numbers[count++] = value;
-  const bool copies = x->op == PG_LOOKUP || x->op == PG_SCATTER || x->op == PG_CONSTANT;
+  const bool copies = x->op == PG_LOOKUP || x->op == PG_SCATTER || x->op == PG_ROW || x->op == PG_CONSTANT;
   const bool makes = !copies && (isnan(value) ? !nan : finite);
   return makes && !isfinite(value) ? count : 0;
 }

@@ -140,6 +140,8 @@ static pg_ref cheaper(pg_program *p, int op, pg_ref a, pg_ref b) {
     return PG_NO_REF;
   case PG_POWER:
     return is_op(p, b, PG_CONSTANT) ? cheaper_power(p, a, p->instructions[b].number) : PG_NO_REF;
+  case PG_GATE:
+    return !is_op(p, a, PG_CONSTANT) ? PG_NO_REF : p->instructions[a].number > 0 ? b : pg_emit_constant(p, 0);
   case PG_QUOTIENT:
     return pg_is_constant(p, a, 1) ? pg_emit(p, PG_RECIPROCAL, b, PG_NO_REF) : PG_NO_REF;
   case PG_NEGATIVE:
@@ -208,6 +210,14 @@ pg_ref pg_emit_lookup(pg_program *p, pg_ref index, uint32_t table) {
   assert(index < p->count && table < p->table_count);
   const bool batched = p->instructions[index].batched || any_batched(p, p->tables[table]);
   return append(p, (pg_instruction){0, index, table, PG_LOOKUP, batched});
+}
+
+pg_ref pg_emit_row(pg_program *p, pg_ref extremum, uint32_t table) {
+  if (p->failed) {
+    return 0;
+  }
+  assert(extremum < p->count && table < p->table_count);
+  return append(p, (pg_instruction){0, extremum, table, PG_ROW, p->instructions[extremum].batched});
 }
 
 pg_ref pg_emit_scatter(pg_program *p, uint32_t scatter, uint32_t element) {

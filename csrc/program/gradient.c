@@ -74,6 +74,19 @@ static void scatter(pg_program *p, gradient *d, uint32_t table) {
   }
 }
 
+/* Gives the elements of a row that equal its maximum or minimum equal shares. */
+static void share_among_ties(pg_program *p, gradient *d, pg_ref z) {
+  const pg_instruction row = p->instructions[z];
+  const pg_ref g = pg_finish_sum(p, &d->sums[z], row.batched);
+  const pg_ref share = pg_emit(p, PG_QUOTIENT, g, pg_emit_ties(p, z));
+  for (uint32_t k = 0; k < p->tables[row.b].count && !p->failed; k++) {
+    const pg_ref element = p->refs[p->tables[row.b].first + k];
+    if (p->instructions[element].op != PG_CONSTANT) {
+      pg_contribute(p, &d->sums[element], pg_emit_for_tie(p, z, element, share));
+    }
+  }
+}
+
 /* Emits the contributions of an instruction to the gradients of its operands. */
 static void visit(pg_program *p, gradient *d, pg_ref z) {
   const pg_instruction i = p->instructions[z];
@@ -83,6 +96,10 @@ static void visit(pg_program *p, gradient *d, pg_ref z) {
   if (i.op == PG_LOOKUP) {
     d->previous[z] = d->waiting[i.b];
     d->waiting[i.b] = z;
+    return;
+  }
+  if (i.op == PG_ROW) {
+    share_among_ties(p, d, z);
     return;
   }
   const pg_ref operands[2] = {i.a, i.b};

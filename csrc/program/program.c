@@ -17,6 +17,7 @@ static const struct {
     [PG_INPUT] = {.symbol = "input"},       [PG_PARAMETER] = {.symbol = "parameter"},
     [PG_CONSTANT] = {.symbol = "constant"}, [PG_TOTAL] = {.symbol = "total"},
     [PG_LOOKUP] = {.symbol = "lookup"},     [PG_SCATTER] = {.symbol = "scatter"},
+    [PG_ROW] = {.symbol = "row"},
 };
 
 const char *pg_symbol(int op) { return op < PG_INSTRUCTIONS ? OPS[op].symbol : ""; }

@@ -18,6 +18,7 @@
  *   PG_CONSTANT    number                                   the number
  *   PG_TOTAL                  instruction                   the sum of a over the samples of the batch
  *   PG_LOOKUP                 instruction    table          the element of table b at the index a
+ *   PG_ROW                    instruction    table          a, which is the maximum or minimum of table b
  *   PG_SCATTER                scatter        element        the sum of those pairs of scatter a with index b
  *
  * The op tables are ops.def and program.def. A table is a span of refs, its elements. A scatter is the
@@ -53,6 +54,7 @@ enum {
   PG_TOTAL,
   PG_LOOKUP,
   PG_SCATTER,
+  PG_ROW, /* its gradient goes to the ties in equal shares, where that of a chain of maxima goes by place */
   PG_INSTRUCTIONS
 };
 
@@ -126,6 +128,7 @@ pg_ref pg_emit_leaf(pg_program *p, int op, pg_ref which, double number, bool bat
 pg_ref pg_emit_constant(pg_program *p, double number);
 pg_ref pg_emit_total(pg_program *p, pg_ref a);
 pg_ref pg_emit_lookup(pg_program *p, pg_ref index, uint32_t table);
+pg_ref pg_emit_row(pg_program *p, pg_ref extremum, uint32_t table);
 pg_ref pg_emit_scatter(pg_program *p, uint32_t scatter, uint32_t element);
 
 /* Appends a ref to a span that ends where the program's refs end. */

@@ -1,5 +1,5 @@
 /* record.c: makes a program of a graph: finds the ancestors of the outputs, sorts them by creation, and emits
- * an instruction for each.
+ * an instruction for each; for the last node of a row of maxima or minima, two.
  *
  * Other threads may change nodes of the graph meanwhile (hold them, set their data). So nodes are read under
  * the arena's lock. It is released after every NODES_A_LOCK nodes, so that other threads do not wait long.
@@ -168,6 +168,23 @@ static pg_ref emit_lookup_node(pg_program *p, const entries *e, const pg_lookups
   return pg_emit_lookup(p, pg_emit_leaf(p, PG_INPUT, l->indices[k], 0, false), table);
 }
 
+/* Whether a node is the last of a row's: the reduction's result. Its first nodes are links. */
+static bool ends_row(const pg_node *n) {
+  const pg_node *a = pg_node_at(n->a);
+  return a->flags & PG_LINK && a->op == n->op && !(n->flags & PG_LINK);
+}
+
+/* Emits the row that this node ends. `extremum` is the instruction of its own op. */
+static pg_ref emit_row(pg_program *p, const entries *e, const pg_node *n, pg_ref extremum) {
+  pg_span row = {.first = p->ref_count};
+  for (; pg_node_at(n->a)->flags & PG_LINK; n = pg_node_at(n->a)) {
+    pg_add_ref(p, &row, ref_of(e, n->b));
+  }
+  pg_add_ref(p, &row, ref_of(e, n->b));
+  pg_add_ref(p, &row, ref_of(e, n->a));
+  return pg_emit_row(p, extremum, pg_add_table(p, row));
+}
+
 /* Emits the instruction of a node whose operands have theirs. The caller holds the lock. */
 static pg_ref emit_node(pg_program *p, const entries *e, const pg_lookups *lookups, const entry *x) {
   const pg_node *n = pg_node_at(x->id);
@@ -188,7 +205,8 @@ static pg_ref emit_node(pg_program *p, const entries *e, const pg_lookups *looku
   if (n->op == PG_POWER) {
     return pg_emit(p, PG_POWER, a, pg_emit_constant(p, pg_node_at(n->b)->data));
   }
-  return pg_emit(p, n->op, a, n->b ? ref_of(e, n->b) : PG_NO_REF);
+  const pg_ref made = pg_emit(p, n->op, a, n->b ? ref_of(e, n->b) : PG_NO_REF);
+  return ends_row(n) ? emit_row(p, e, n, made) : made;
 }
 
 /* Emits all nodes. */

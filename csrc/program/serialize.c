@@ -14,10 +14,9 @@ static const struct {
 #define PG_CONSTANT(name, symbol, forward, adjoint_x) [PG_##name] = {#name, 2},
 #define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) [PG_##name] = {#name, 2},
 #include "ops.def"
-    [PG_INPUT] = {.name = "INPUT"},
-    [PG_PARAMETER] = {.name = "PARAMETER"},
-    [PG_CONSTANT] = {.name = "CONSTANT"},
-    [PG_LOOKUP] = {.name = "LOOKUP"},
+    [PG_INPUT] = {.name = "INPUT"},       [PG_PARAMETER] = {.name = "PARAMETER"},
+    [PG_CONSTANT] = {.name = "CONSTANT"}, [PG_LOOKUP] = {.name = "LOOKUP"},
+    [PG_ROW] = {.name = "ROW"},
 };
 
 const char *pg_recorded_name(int op) { return op >= 0 && op < PG_INSTRUCTIONS ? OPS[op].name : NULL; }
@@ -82,6 +81,8 @@ static bool is_sound(const pg_serialized *s, const pg_ref *last, size_t i) {
     return a == PG_NO_REF && b == PG_NO_REF;
   case PG_LOOKUP:
     return a < i && s->ops[a] == PG_INPUT && b < s->table_count && last[b] < i;
+  case PG_ROW:
+    return a < i && b < s->table_count && last[b] < i;
   case PG_POWER: /* the exponent belongs to the op */
     return a < i && b < i && s->ops[b] == PG_CONSTANT;
   default:

@@ -18,7 +18,7 @@ static pg_ref copy_instruction(pg_program *q, const pg_program *p, const bool *b
   if (x.op < PG_KERNELS) {
     return pg_emit(q, x.op, copies[x.a], x.b == PG_NO_REF ? PG_NO_REF : copies[x.b]);
   }
-  if (x.op == PG_LOOKUP) {
+  if (x.op == PG_LOOKUP || x.op == PG_ROW) {
     const pg_span elements = p->tables[x.b];
     if (q->tables[x.b].count == 0) { /* its elements are there by now, not before */
       q->tables[x.b].first = q->ref_count;
@@ -26,7 +26,7 @@ static pg_ref copy_instruction(pg_program *q, const pg_program *p, const bool *b
         pg_add_ref(q, &q->tables[x.b], copies[p->refs[elements.first + k]]);
       }
     }
-    return pg_emit_lookup(q, copies[x.a], x.b);
+    return x.op == PG_ROW ? pg_emit_row(q, copies[x.a], x.b) : pg_emit_lookup(q, copies[x.a], x.b);
   }
   assert(x.op == PG_INPUT || x.op == PG_PARAMETER || x.op == PG_CONSTANT);
   return pg_emit_leaf(q, x.op, x.a, x.number, x.op == PG_INPUT && batched[x.a]);

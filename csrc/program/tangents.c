@@ -22,6 +22,20 @@ static pg_span tangent_span(pg_program *p, pg_span of, bool is_scatter, const pg
   return span;
 }
 
+/* The mean of the tangents of the elements that equal the row's maximum or minimum. */
+static pg_ref tangent_of_row(pg_program *p, const tangents *t, pg_ref z) {
+  const pg_span row = p->tables[p->instructions[z].b];
+  pg_sum sum = {PG_NO_REF, PG_NO_REF};
+  for (uint32_t k = 0; k < row.count && !p->failed; k++) {
+    const pg_ref element = p->refs[row.first + k];
+    if (t->of[element] != PG_NO_REF) {
+      pg_contribute(p, &sum, pg_emit_for_tie(p, z, element, t->of[element]));
+    }
+  }
+  const pg_ref total = pg_finish_sum(p, &sum, true);
+  return total == PG_NO_REF ? total : pg_emit(p, PG_QUOTIENT, total, pg_emit_ties(p, z));
+}
+
 /* None for a total: PG_GRADIENT | PG_TANGENTS has totals only in gradients that are no result: those by the
  * parameters. */
 static pg_ref tangent_of(pg_program *p, const tangents *t, pg_ref z) {
@@ -31,6 +45,9 @@ static pg_ref tangent_of(pg_program *p, const tangents *t, pg_ref z) {
       t->tables[i.b] = pg_add_table(p, tangent_span(p, p->tables[i.b], false, t->of));
     }
     return pg_emit_lookup(p, i.a, t->tables[i.b]);
+  }
+  if (i.op == PG_ROW) {
+    return tangent_of_row(p, t, z);
   }
   if (i.op == PG_SCATTER) {
     if (t->scatters[i.a] == PG_NO_REF) {

@@ -2,7 +2,10 @@
  * nodes. The twin of the Python in pygrad/_bulk.py. */
 #include "python/python.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "memory.h"
 
 static pg_python *const P = &pg_the_python;
 
@@ -94,7 +97,7 @@ typedef struct {
 
 /* Takes one argument of a kind:
  *   n  an integer      y  a float      f  an array of floats
- *   i  ids             o  ids, or None, which has none      r  room for ids
+ *   i  ids or targets  o  ids, or None, which has none      r  room for ids
  */
 static bool take_one(arguments *x, char kind, PyObject *arg) {
   if (kind == 'n') {
@@ -138,134 +141,11 @@ static void drop(arguments *x) {
   }
 }
 
-/* Lets go of the arguments, and returns the status, or NULL if there is an exception. */
-static PyObject *finish(arguments *x, int status) {
-  drop(x);
-  return PyErr_Occurred() ? NULL : PyLong_FromLong(status);
-}
-
 static bool fit(bool they_do) {
   if (!they_do) {
     PyErr_SetString(PyExc_ValueError, "the sizes of the arrays do not fit together");
   }
   return they_do;
-}
-
-/* The bulk builders -------------------------------------------------------------------------------------- */
-
-PyObject *pg_python_map_unary(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-  (void)module;
-  arguments x;
-  const array *a = &x.arrays[0], *out = &x.arrays[1];
-  int status = PG_OK;
-  if (take(&x, "nir", args, count) && fit(a->count == out->count)) {
-    status = pg_map_unary((int)x.numbers[0], out->count, a->ids, out->ids);
-  }
-  return finish(&x, status);
-}
-
-PyObject *pg_python_map_binary(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-  (void)module;
-  arguments x;
-  const array *a = &x.arrays[0], *b = &x.arrays[1], *out = &x.arrays[2];
-  int status = PG_OK;
-  if (take(&x, "niir", args, count) && fit(a->count == out->count && b->count == out->count)) {
-    status = pg_map_binary((int)x.numbers[0], out->count, a->ids, b->ids, out->ids);
-  }
-  return finish(&x, status);
-}
-
-PyObject *pg_python_map_number(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-  (void)module;
-  arguments x;
-  const array *a = &x.arrays[0], *out = &x.arrays[1];
-  int status = PG_OK;
-  if (take(&x, "niynr", args, count) && fit(a->count == out->count)) {
-    status = pg_map_number((int)x.numbers[0], out->count, a->ids, x.y, x.numbers[1] != 0, out->ids);
-  }
-  return finish(&x, status);
-}
-
-PyObject *pg_python_reduce(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-  (void)module;
-  arguments x;
-  const array *a = &x.arrays[0], *out = &x.arrays[1];
-  int status = PG_OK;
-  if (take(&x, "nnir", args, count) && fit(a->count == out->count * x.numbers[1])) {
-    status = pg_reduce((int)x.numbers[0], out->count, x.numbers[1], a->ids, out->ids);
-  }
-  return finish(&x, status);
-}
-
-PyObject *pg_python_matmul(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-  (void)module;
-  arguments x;
-  const array *a = &x.arrays[0], *b = &x.arrays[1], *bias = &x.arrays[2], *out = &x.arrays[3];
-  const size_t *n = x.numbers; /* rows, the terms of a sum, columns, the steps in a, the steps in b */
-  int status = PG_OK;
-  if (take(&x, "nnninninnor", args, count) &&
-      fit(a->count == n[0] * n[1] && b->count == n[1] * n[2] && out->count == n[0] * n[2] &&
-          (!bias->ids || bias->count == n[2]))) {
-    status = pg_matmul(n[0], n[1], n[2], a->ids, n[3], n[4], b->ids, n[5], n[6], bias->ids, out->ids);
-  }
-  return finish(&x, status);
-}
-
-/* Of rows of n elements. */
-static PyObject *of_rows(int build(size_t, size_t, const pg_id *, pg_id *), PyObject *const *args,
-                         Py_ssize_t count) {
-  arguments x;
-  const array *a = &x.arrays[0], *out = &x.arrays[1];
-  int status = PG_OK;
-  if (take(&x, "nir", args, count) && fit(a->count == out->count)) {
-    const size_t n = x.numbers[0];
-    status = build(n ? out->count / n : 0, n, a->ids, out->ids);
-  }
-  return finish(&x, status);
-}
-
-PyObject *pg_python_softmax(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-  (void)module;
-  return of_rows(pg_softmax, args, count);
-}
-
-PyObject *pg_python_log_softmax(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-  (void)module;
-  return of_rows(pg_log_softmax, args, count);
-}
-
-PyObject *pg_python_rms_norm(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-  (void)module;
-  arguments x;
-  const array *a = &x.arrays[0], *weights = &x.arrays[1], *out = &x.arrays[2];
-  int status = PG_OK;
-  if (take(&x, "nioyr", args, count) &&
-      fit(a->count == out->count && (!weights->ids || weights->count == x.numbers[0]))) {
-    const size_t n = x.numbers[0];
-    status = pg_rms_norm(n ? out->count / n : 0, n, a->ids, weights->ids, x.y, out->ids);
-  }
-  return finish(&x, status);
-}
-
-PyObject *pg_python_leaves(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-  (void)module;
-  arguments x;
-  const array *data = &x.arrays[0], *out = &x.arrays[1];
-  pg_made first = 0;
-  if (take(&x, "fr", args, count) && fit(data->count == out->count)) {
-    first = pg_leaves(out->count, data->floats);
-    for (size_t i = 0; i < out->count && first > 0; i++) {
-      out->ids[i] = (pg_id)first + (pg_id)i;
-    }
-  }
-  return finish(&x, first < 0 ? (int)first : PG_OK);
-}
-
-PyObject *pg_python_hold_all(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-  (void)module;
-  arguments x;
-  const bool taken = take(&x, "i", args, count);
-  return finish(&x, taken ? pg_hold_all(x.arrays[0].count, x.arrays[0].ids) : PG_OK);
 }
 
 /* What holds nodes --------------------------------------------------------------------------------------- */
@@ -341,26 +221,166 @@ static PyType_Spec HOLDER = {
     .slots = HOLDER_SLOTS,
 };
 
-PyObject *pg_python_holder(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+/* One for the ids in a NumPy array, of which it takes over one hold each; without memory these are released. */
+static PyObject *new_holder(PyObject *numpy, const array *ids, bool leaves) {
+  holder *h = pg_may_allocate_object() ? PyObject_New(holder, P->holder_type) : NULL;
+  if (!h) {
+    pg_release_all(ids->count, ids->ids);
+    return NULL;
+  }
+  h->array = Py_NewRef(numpy);
+  h->ids = ids->ids;
+  h->count = ids->count;
+  h->leaves = leaves;
+  if (leaves) {
+    add_run(h);
+  }
+  return (PyObject *)h;
+}
+
+/* Lets go of the arguments of a builder that wrote ids to the last array of these, `out`. Returns a tuple: its
+ * status, and what holds the nodes, None if it failed; or NULL if there is an exception. Made in one call with
+ * the nodes, so that no exception of a signal handler can come in between. */
+static PyObject *finish(arguments *x, int status, PyObject *out, bool leaves) {
+  PyObject *held = NULL;
+  if (!PyErr_Occurred()) {
+    held = status < 0 ? Py_NewRef(Py_None) : new_holder(out, &x->arrays[x->array_count - 1], leaves);
+  }
+  drop(x);
+  return held ? Py_BuildValue("iN", status, held) : NULL;
+}
+
+/* The bulk builders -------------------------------------------------------------------------------------- */
+
+PyObject *pg_python_map_unary(PyObject *module, PyObject *const *args, Py_ssize_t count) {
   (void)module;
   arguments x;
-  holder *h = NULL;
-  if (take(&x, "rn", args, count)) {
-    h = pg_may_allocate_object() ? PyObject_New(holder, P->holder_type) : NULL;
-    if (h) {
-      h->array = Py_NewRef(args[0]);
-      h->ids = x.arrays[0].ids;
-      h->count = x.arrays[0].count;
-      h->leaves = x.numbers[0] != 0;
-      if (h->leaves) {
-        add_run(h);
-      }
-    } else {
-      pg_release_all(x.arrays[0].count, x.arrays[0].ids);
+  const array *a = &x.arrays[0], *out = &x.arrays[1];
+  int status = PG_OK;
+  if (take(&x, "nir", args, count) && fit(a->count == out->count)) {
+    status = pg_map_unary((int)x.numbers[0], out->count, a->ids, out->ids);
+  }
+  return finish(&x, status, args[count - 1], false);
+}
+
+PyObject *pg_python_map_binary(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+  (void)module;
+  arguments x;
+  const array *a = &x.arrays[0], *b = &x.arrays[1], *out = &x.arrays[2];
+  int status = PG_OK;
+  if (take(&x, "niir", args, count) && fit(a->count == out->count && b->count == out->count)) {
+    status = pg_map_binary((int)x.numbers[0], out->count, a->ids, b->ids, out->ids);
+  }
+  return finish(&x, status, args[count - 1], false);
+}
+
+PyObject *pg_python_map_number(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+  (void)module;
+  arguments x;
+  const array *a = &x.arrays[0], *out = &x.arrays[1];
+  int status = PG_OK;
+  if (take(&x, "niynr", args, count) && fit(a->count == out->count)) {
+    status = pg_map_number((int)x.numbers[0], out->count, a->ids, x.y, x.numbers[1] != 0, out->ids);
+  }
+  return finish(&x, status, args[count - 1], false);
+}
+
+PyObject *pg_python_reduce(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+  (void)module;
+  arguments x;
+  const array *a = &x.arrays[0], *out = &x.arrays[1];
+  int status = PG_OK;
+  if (take(&x, "nnir", args, count) && fit(a->count == out->count * x.numbers[1])) {
+    status = pg_reduce((int)x.numbers[0], out->count, x.numbers[1], a->ids, out->ids);
+  }
+  return finish(&x, status, args[count - 1], false);
+}
+
+PyObject *pg_python_matmul(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+  (void)module;
+  arguments x;
+  const array *a = &x.arrays[0], *b = &x.arrays[1], *bias = &x.arrays[2], *out = &x.arrays[3];
+  const size_t *n = x.numbers; /* rows, the terms of a sum, columns, the steps in a, the steps in b */
+  int status = PG_OK;
+  if (take(&x, "nnninninnor", args, count) &&
+      fit(a->count == n[0] * n[1] && b->count == n[1] * n[2] && out->count == n[0] * n[2] &&
+          (!bias->ids || bias->count == n[2]))) {
+    status = pg_matmul(n[0], n[1], n[2], a->ids, n[3], n[4], b->ids, n[5], n[6], bias->ids, out->ids);
+  }
+  return finish(&x, status, args[count - 1], false);
+}
+
+/* Of rows of n elements. */
+static PyObject *of_rows(int build(size_t, size_t, const pg_id *, pg_id *), PyObject *const *args,
+                         Py_ssize_t count) {
+  arguments x;
+  const array *a = &x.arrays[0], *out = &x.arrays[1];
+  int status = PG_OK;
+  if (take(&x, "nir", args, count) && fit(a->count == out->count)) {
+    const size_t n = x.numbers[0];
+    status = build(n ? out->count / n : 0, n, a->ids, out->ids);
+  }
+  return finish(&x, status, args[count - 1], false);
+}
+
+PyObject *pg_python_softmax(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+  (void)module;
+  return of_rows(pg_softmax, args, count);
+}
+
+PyObject *pg_python_log_softmax(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+  (void)module;
+  return of_rows(pg_log_softmax, args, count);
+}
+
+PyObject *pg_python_rms_norm(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+  (void)module;
+  arguments x;
+  const array *a = &x.arrays[0], *weights = &x.arrays[1], *out = &x.arrays[2];
+  int status = PG_OK;
+  if (take(&x, "nioyr", args, count) &&
+      fit(a->count == out->count && (!weights->ids || weights->count == x.numbers[0]))) {
+    const size_t n = x.numbers[0];
+    status = pg_rms_norm(n ? out->count / n : 0, n, a->ids, weights->ids, x.y, out->ids);
+  }
+  return finish(&x, status, args[count - 1], false);
+}
+
+PyObject *pg_python_cross_entropy(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+  (void)module;
+  arguments x;
+  const array *a = &x.arrays[0], *targets = &x.arrays[1], *out = &x.arrays[2];
+  int status = PG_OK;
+  if (take(&x, "niir", args, count) &&
+      fit(a->count == out->count * x.numbers[0] && targets->count == out->count)) {
+    const size_t n = x.numbers[0];
+    pg_id *scratch = pg_resize(NULL, (n + 1) * sizeof *scratch);
+    status = scratch ? pg_cross_entropy(out->count, n, a->ids, targets->ids, scratch, out->ids) : PG_NO_MEMORY;
+    free(scratch);
+  }
+  return finish(&x, status, args[count - 1], false);
+}
+
+PyObject *pg_python_leaves(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+  (void)module;
+  arguments x;
+  const array *data = &x.arrays[0], *out = &x.arrays[1];
+  pg_made first = 0;
+  if (take(&x, "fr", args, count) && fit(data->count == out->count)) {
+    first = pg_leaves(out->count, data->floats);
+    for (size_t i = 0; i < out->count && first > 0; i++) {
+      out->ids[i] = (pg_id)first + (pg_id)i;
     }
   }
-  drop(&x);
-  return (PyObject *)h;
+  return finish(&x, first < 0 ? (int)first : PG_OK, args[count - 1], true);
+}
+
+PyObject *pg_python_hold_all(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+  (void)module;
+  arguments x;
+  const bool taken = take(&x, "r", args, count);
+  const int status = taken ? pg_hold_all(x.arrays[0].count, x.arrays[0].ids) : PG_OK;
+  return finish(&x, status, args[count - 1], false);
 }
 
 /* The start of the module -------------------------------------------------------------------------------- */

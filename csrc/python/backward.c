@@ -37,20 +37,12 @@ static bool wait_for_lock(void) {
   return true;
 }
 
-/* Only one thread at a time has the right, and not twice. */
+/* Only one thread at a time has the right. */
 static bool begin(void) {
-  const unsigned long me = PyThread_get_thread_ident();
-  if (!PyThread_acquire_lock(P->sweep_lock, NOWAIT_LOCK)) {
-    if (P->sweep_owner == me) {
-      PyErr_SetString(PyExc_RuntimeError,
-                      "backward() was called by a _backward function; return from that function first");
-      return false;
-    }
-    if (!wait_for_lock()) {
-      return false;
-    }
+  if (!PyThread_acquire_lock(P->sweep_lock, NOWAIT_LOCK) && !wait_for_lock()) {
+    return false;
   }
-  P->sweep_owner = me;
+  P->sweep_owner = PyThread_get_thread_ident();
   return true;
 }
 
@@ -112,17 +104,42 @@ static bool finish(pg_sweep *sweep) {
   return true;
 }
 
+/* For the thread that has the right to sweep. */
+static bool sweep_from(pg_id root) {
+  if (PyDict_Size(P->late_closures) && !succeeded(PyObject_CallNoArgs(P->drop_unused))) {
+    return false;
+  }
+  const int status = pg_sweep_begin(P->sweep, root);
+  return status == PG_OK ? finish(P->sweep) : fail(status, root);
+}
+
+/* A _backward function, a signal handler or a destructor has called backward() in this thread's sweep, which is
+ * paused meanwhile. */
+static bool sweep_within(pg_sweep *outer, pg_id root) {
+  pg_id *pending = PyMem_Malloc(outer->pending * sizeof *pending);
+  if (!pending) {
+    PyErr_NoMemory();
+    return false;
+  }
+  pg_sweep_pause(outer, pending);
+  const bool done = sweep_from(root);
+  pg_sweep_resume(outer, pending);
+  PyMem_Free(pending);
+  return done;
+}
+
 static PyObject *backward_from(pg_id root) {
-  pg_sweep sweep;
-  if (!begin()) {
+  const bool is_within = P->sweep_owner == PyThread_get_thread_ident();
+  if (!is_within && !begin()) {
     return NULL;
   }
-  bool done = PyDict_Size(P->late_closures) == 0 || succeeded(PyObject_CallNoArgs(P->drop_unused));
-  if (done) {
-    const int status = pg_sweep_begin(&sweep, root);
-    done = status == PG_OK ? finish(&sweep) : fail(status, root);
+  pg_sweep sweep = {0}, *const outer = is_within ? P->sweep : NULL;
+  P->sweep = &sweep;
+  const bool done = outer ? sweep_within(outer, root) : sweep_from(root);
+  P->sweep = outer;
+  if (!is_within) {
+    end();
   }
-  end();
   return done ? Py_NewRef(Py_None) : NULL;
 }
 

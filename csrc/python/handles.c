@@ -130,6 +130,8 @@ static void drop_rare(pg_value *v) {
   Py_XDECREF(had.closure);
   Py_XDECREF(had.pins);
   Py_XDECREF(had.symbol);
+  Py_XDECREF(had.shown);
+  Py_XDECREF(had.attributes);
 }
 
 /* Making ------------------------------------------------------------------------------------------------- */
@@ -290,6 +292,8 @@ int pg_value_tp_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(rare->closure);
     Py_VISIT(rare->pins);
     Py_VISIT(rare->symbol);
+    Py_VISIT(rare->shown);
+    Py_VISIT(rare->attributes);
   }
   return 0;
 }
@@ -298,10 +302,12 @@ int pg_value_tp_traverse(PyObject *self, visitproc visit, void *arg) {
 int pg_value_tp_clear(PyObject *self) {
   pg_rare *rare = pg_value_rare(pg_value_of(self));
   if (rare) {
-    PyObject *closure = rare->closure, *pins = rare->pins;
-    rare->closure = rare->pins = NULL;
-    Py_XDECREF(closure);
-    Py_XDECREF(pins);
+    const pg_rare had = *rare;
+    *rare = (pg_rare){.symbol = had.symbol};
+    Py_XDECREF(had.closure);
+    Py_XDECREF(had.pins);
+    Py_XDECREF(had.shown);
+    Py_XDECREF(had.attributes);
   }
   return 0;
 }

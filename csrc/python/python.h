@@ -17,9 +17,9 @@
 
 /* A Value: a handle that holds one node.
  *
- * With its node, 32 bytes, it takes 80: the collector's header 16, this 32. What few Values have (a _backward
- * in Python, the operands that it needs) is kept elsewhere. A Value without is of no interest to the collector,
- * and not tracked; an instance of a Python subclass always is. */
+ * With its node, 32 bytes, it takes 80: the collector's header 16, this 32. What few Values have (attributes, a
+ * _backward in Python) is kept elsewhere. A Value without is of no interest to the collector, and not tracked;
+ * an instance of a Python subclass always is. */
 typedef struct {
   PyObject_HEAD pg_id id; /* 0: no node yet */
   uint32_t rare;          /* the index of its pg_rare; 0: none */
@@ -28,9 +28,11 @@ typedef struct {
 
 /* What few Values have; NULL where there is none. */
 typedef struct {
-  PyObject *closure; /* the _backward that was assigned */
-  PyObject *pins;    /* a tuple: see pins() of pygrad/_handles.py */
-  PyObject *symbol;  /* the _op of a node that was made in Python */
+  PyObject *closure;    /* the _backward that was assigned */
+  PyObject *pins;       /* a tuple: see pins() of pygrad/_handles.py */
+  PyObject *symbol;     /* the _op that was assigned */
+  PyObject *shown;      /* the set that _prev has returned, or that was assigned to it */
+  PyObject *attributes; /* a dict of what was assigned to other names: see attributes.c */
 } pg_rare;
 
 enum { PG_METHODS = 64 }; /* room for the methods of the op table */
@@ -50,8 +52,9 @@ enum { PG_SCALARS = 16 }; /* room for the types of NumPy's numbers */
 
 /* All state of the module. There is one: the arena, too, is one a process (see module.c). */
 typedef struct {
-  PyTypeObject *type; /* Value */
-  PyObject *class;    /* the Python class that it is derived from */
+  PyTypeObject *type;         /* Value */
+  PyObject *class;            /* the Python class that it is derived from */
+  PyObject *relu, *relu_name; /* its method */
   PyMethodDef methods[PG_METHODS + 2];
   size_t method_count;
   char method_names[PG_METHODS][16];
@@ -62,11 +65,15 @@ typedef struct {
   PyObject *data, *grad;                        /* names */
   PyThread_type_lock sweep_lock;                /* held by the thread that sweeps; see backward.c */
   unsigned long sweep_owner;                    /* the thread that has it */
+  pg_sweep *sweep;                              /* the one that it runs */
   PyObject *late_closures, *drop_unused, *fail; /* see pg_python_set_hooks */
-  PyObject *in_c_order;                         /* numpy.ascontiguousarray */
-  PyObject *array_struct;                       /* the name of that attribute */
-  PyTypeObject *holder_type;                    /* what holds the nodes of an Array */
-  struct holder *runs;                          /* those of leaves, in a list: see arrays.c */
+  PyObject *note_number_taken;                  /* see pygrad/_cut.py */
+  PyObject *declare_attribute;                  /* see pg_value_set_new_attribute */
+  PyTypeObject *attribute_type;
+  PyObject *in_c_order;           /* numpy.ascontiguousarray */
+  PyObject *array_struct;         /* the name of that attribute */
+  PyTypeObject *holder_type;      /* what holds the nodes of an Array */
+  struct holder *runs;            /* those of leaves, in a list: see arrays.c */
   int64_t test_objects;           /* objects that are still allocated before that fails; below 0: it does not */
   int64_t interpreter;            /* the one that has the module */
   pg_rare **rares;                /* by index; a free entry is the next free index, times 2, plus 1 */
@@ -125,6 +132,12 @@ int pg_value_tp_clear(PyObject *self);
 /* Makes the type, derived from the Python class. */
 PyObject *pg_value_derive(PyObject *module, PyObject *args);
 
+/* What float() and its like call with a computed Value: note_number_taken(value). */
+PyObject *pg_python_set_note_number_taken(PyObject *module, PyObject *function);
+
+/* Whether +, * and relu() of Values are ours: a program may have assigned others to the type. */
+bool pg_value_is_original(void);
+
 /* For types like that. Each returns NULL with an exception set if it fails; the texts are never freed.
  *
  * The docstring of an object, behind a name and a signature. */
@@ -145,15 +158,22 @@ static inline bool pg_is_value(PyObject *x) {
   return pg_is_exact_value(x) || PyType_IsSubtype(Py_TYPE(x), pg_the_python.type);
 }
 
+/* attributes.c: the attributes that programs add to Values ------------------------------------------------- */
+
+/* Sets an attribute for which PyObject_GenericSetAttr() has found no place, and raised AttributeError. */
+int pg_value_set_new_attribute(PyObject *self, PyObject *name, PyObject *to);
+/* attribute(name, default...): the descriptor of such an attribute. */
+PyObject *pg_python_attribute(PyObject *module, PyObject *args);
+/* For these: declare(name), which gives the type a descriptor; False if it must not have one. */
+PyObject *pg_python_set_declare_attribute(PyObject *module, PyObject *function);
+
 /* arrays.c: the bulk builders on NumPy arrays of ids: see pygrad/_bulk.py, which has the same in Python ------
  */
 
 typedef PyObject *pg_python_function(PyObject *module, PyObject *const *args, Py_ssize_t count);
 pg_python_function pg_python_map_unary, pg_python_map_binary, pg_python_map_number, pg_python_reduce,
-    pg_python_matmul, pg_python_softmax, pg_python_log_softmax, pg_python_rms_norm, pg_python_leaves,
-    pg_python_hold_all;
-/* holder(ids, leaves): what holds nodes; it takes over one hold of each. Without memory these are released. */
-pg_python_function pg_python_holder;
+    pg_python_matmul, pg_python_softmax, pg_python_log_softmax, pg_python_rms_norm, pg_python_cross_entropy,
+    pg_python_leaves, pg_python_hold_all;
 /* The holder of leaves that has this one; None if there is none. */
 PyObject *pg_python_run_of(PyObject *module, PyObject *id);
 /* For these: numpy.ascontiguousarray. */

@@ -89,6 +89,14 @@ static inline bool is_int(PyObject *x) { return !PyFloat_Check(x); }
 
 /* Operators ---------------------------------------------------------------------------------------------- */
 
+/* Whether a type has these operators of ours: a program may have assigned another function, or overridden it.
+ */
+static bool is_original(PyTypeObject *type, int slot, const void *function) {
+  return PyType_GetSlot(type, slot) == function;
+}
+#define FUNCTION(f) (__extension__(void *)(f))
+#define IS_ORIGINAL(slot, f) is_original(P->type, slot, FUNCTION(f))
+
 typedef pg_made maker_1(pg_id a);
 typedef pg_made maker_2(pg_id a, pg_id b);
 typedef pg_made maker_number(pg_id a, double y, bool integral);
@@ -115,11 +123,18 @@ static inline __attribute__((always_inline)) PyObject *binary(PyObject *a, PyObj
                           : inherited(reflected, b, a);
 }
 
+/* As in micrograd, other + self is self + other, whatever that is by now. */
 static PyObject *add(PyObject *a, PyObject *b) {
+  if (!pg_is_value(a) && __builtin_expect(!is_original(Py_TYPE(b), Py_nb_add, FUNCTION(add)), 0)) {
+    return inherited("__radd__", b, a);
+  }
   return binary(a, b, pg_make_ADD, pg_make_ADD_number, "__add__", "__radd__");
 }
 
 static PyObject *multiply(PyObject *a, PyObject *b) {
+  if (!pg_is_value(a) && __builtin_expect(!is_original(Py_TYPE(b), Py_nb_multiply, FUNCTION(multiply)), 0)) {
+    return inherited("__rmul__", b, a);
+  }
   return binary(a, b, pg_make_MUL, pg_make_MUL_number, "__mul__", "__rmul__");
 }
 
@@ -143,11 +158,6 @@ static PyObject *power(PyObject *a, PyObject *b, PyObject *modulus) {
 
 /* The operators below are made of those above, in the way of the Python class. They are C only for operands of
  * the type itself, and only as long as nobody has assigned another function to what they are made of. */
-
-/* The slots of methods that may have been assigned. */
-static bool is_original(int slot, const void *function) { return PyType_GetSlot(P->type, slot) == function; }
-#define FUNCTION(f) (__extension__(void *)(f))
-#define IS_ORIGINAL(slot, f) is_original(slot, FUNCTION(f))
 
 static PyObject *negative(PyObject *a) {
   if (!pg_is_exact_value(a) || !IS_ORIGINAL(Py_nb_multiply, multiply)) {
@@ -239,9 +249,24 @@ static PyObject *divide(PyObject *a, PyObject *b) {
 
 /* A subclass may have another `data`, and so may this type once someone has assigned one. */
 static PyObject *as_float(PyObject *a) {
+  if (P->note_number_taken && pg_flags_of(pg_value_id(a)) & PG_INTERIOR) {
+    PyObject *none = PyObject_CallFunction(P->note_number_taken, "OI", a, pg_value_id(a));
+    Py_XDECREF(none);
+    if (!none) {
+      return NULL;
+    }
+  }
   PyObject *data = PyObject_GetAttr(a, P->data), *y = data ? PyNumber_Float(data) : NULL;
   Py_XDECREF(data);
   return y;
+}
+
+PyObject *pg_python_set_note_number_taken(PyObject *module, PyObject *function) {
+  (void)module;
+  PyObject *had = P->note_number_taken;
+  P->note_number_taken = Py_NewRef(function);
+  Py_XDECREF(had);
+  Py_RETURN_NONE;
 }
 
 /* See pg_note_read: its numbers are used outside the graph. */
@@ -374,8 +399,11 @@ static int set_data(PyObject *self, PyObject *to, void *unused) {
   if (!id || !to || !is_number(to, &y)) {
     return set_otherwise(self, "data", to);
   }
+  if (__builtin_expect((pg_node_at(id)->flags & PG_FLOAT) != pg_type_of(y, is_int(to)), 0)) {
+    return pg_set_data(id, y, is_int(to)); /* under the lock, which guards the flags */
+  }
   note_read(id);
-  pg_assign_data(pg_node_at(id), y, is_int(to));
+  pg_node_at(id)->data = y;
   return 0;
 }
 
@@ -403,7 +431,7 @@ static int set_attribute(PyObject *self, PyObject *name, PyObject *to) {
       return set_grad(self, to, NULL);
     }
   }
-  return PyObject_GenericSetAttr(self, name, to);
+  return PyObject_GenericSetAttr(self, name, to) ? pg_value_set_new_attribute(self, name, to) : 0;
 }
 
 /* Whether the Values were added to the set of those that a node was computed from. */
@@ -423,17 +451,23 @@ static bool add_operands(PyObject *set, pg_id id) {
 /* Pins, and the children of an op in Python, are for the Python class. */
 static PyObject *get_prev(PyObject *self, void *unused) {
   (void)unused;
-  if (!pg_value_id(self) || pg_value_rare(pg_value_of(self))) {
+  pg_rare *rare = pg_value_rare(pg_value_of(self));
+  if (rare && rare->shown) {
+    return Py_NewRef(rare->shown);
+  }
+  if (!pg_value_id(self) || (rare && (rare->pins || rare->symbol))) {
     PyObject *property = PyObject_GetAttrString(P->class, "_prev");
     PyObject *prev = property ? PyObject_CallMethod(property, "__get__", "O", self) : NULL;
     Py_XDECREF(property);
     return prev;
   }
   PyObject *set = PySet_New(NULL);
-  if (set && !add_operands(set, pg_value_id(self))) {
-    Py_CLEAR(set);
+  rare = set && add_operands(set, pg_value_id(self)) ? pg_value_make_rare(pg_value_of(self)) : NULL;
+  if (rare && !rare->shown) { /* a finalizer that the collector ran may have asked for it, too */
+    rare->shown = Py_XNewRef(set);
   }
-  return set;
+  Py_XDECREF(set);
+  return rare ? Py_NewRef(rare->shown) : NULL;
 }
 
 static int set_prev(PyObject *self, PyObject *to, void *unused) {
@@ -470,13 +504,21 @@ static int set_rare(PyObject *self, PyObject *object, void *attribute) {
 
 static rare_attribute CLOSURE = {"_closure", offsetof(pg_rare, closure)},
                       PINS = {"_pins", offsetof(pg_rare, pins)},
-                      SYMBOL = {"_symbol", offsetof(pg_rare, symbol)};
+                      SYMBOL = {"_symbol", offsetof(pg_rare, symbol)},
+                      SHOWN = {"_shown", offsetof(pg_rare, shown)},
+                      ATTRIBUTES_OF = {"_attributes", offsetof(pg_rare, attributes)};
 
 static PyGetSetDef ATTRIBUTES[] = {
-    {"data", get_data, set_data, NULL, NULL},         {"grad", get_grad, set_grad, NULL, NULL},
-    {"_prev", get_prev, set_prev, NULL, NULL},        {"_id", get_id, set_id, NULL, NULL},
-    {"_closure", get_rare, set_rare, NULL, &CLOSURE}, {"_pins", get_rare, set_rare, NULL, &PINS},
-    {"_symbol", get_rare, set_rare, NULL, &SYMBOL},   {NULL, NULL, NULL, NULL, NULL},
+    {"data", get_data, set_data, NULL, NULL},
+    {"grad", get_grad, set_grad, NULL, NULL},
+    {"_prev", get_prev, set_prev, NULL, NULL},
+    {"_id", get_id, set_id, NULL, NULL},
+    {"_closure", get_rare, set_rare, NULL, &CLOSURE},
+    {"_pins", get_rare, set_rare, NULL, &PINS},
+    {"_symbol", get_rare, set_rare, NULL, &SYMBOL},
+    {"_shown", get_rare, set_rare, NULL, &SHOWN},
+    {"_attributes", get_rare, NULL, NULL, &ATTRIBUTES_OF},
+    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyMemberDef MEMBERS[] = {
@@ -621,6 +663,13 @@ static PyType_Slot SLOTS[] = {
     {0, NULL},
 };
 
+bool pg_value_is_original(void) {
+  PyObject *relu = PyObject_GetAttr((PyObject *)P->type, P->relu_name);
+  PyErr_Clear(); /* it may have been deleted */
+  Py_XDECREF(relu);
+  return relu == P->relu && IS_ORIGINAL(Py_nb_add, add) && IS_ORIGINAL(Py_nb_multiply, multiply);
+}
+
 /* The name of the class, with its module: the type has the same. */
 char *pg_full_name(PyObject *class) {
   PyObject *module = PyObject_GetAttrString(class, "__module__");
@@ -692,7 +741,10 @@ PyObject *pg_value_derive(PyObject *module, PyObject *args) {
   }
   P->data = PyUnicode_InternFromString("data");
   P->grad = PyUnicode_InternFromString("grad");
-  PyObject *type = P->data && P->grad ? pg_make_type(class, SLOTS, name, doc, sizeof(pg_value)) : NULL;
+  P->relu_name = PyUnicode_InternFromString("relu");
+  PyObject *type =
+      P->data && P->grad && P->relu_name ? pg_make_type(class, SLOTS, name, doc, sizeof(pg_value)) : NULL;
+  P->relu = type ? PyObject_GetAttrString(type, "relu") : NULL;
   P->type = (PyTypeObject *)type;
   return Py_XNewRef(type);
 }

@@ -148,7 +148,8 @@ static void fuse_total(fusion *f, pg_ref total) {
 static void fuse(fusion *f) {
   pg_lowering *l = f->l;
   for (pg_ref i = 0; i < l->p->count; i++) {
-    const uint8_t op = f->uses[i] ? pg_instruction_of(l, i)->op : PG_NO_LOOP;
+    uint8_t op = f->uses[i] ? pg_instruction_of(l, i)->op : PG_NO_LOOP;
+    op = op == PG_ROW ? PG_DETACH : op; /* which computes the same */
     l->lowered[i] = (pg_lowered){.op = op, .init = PG_NO_REF};
   }
   for (pg_ref i = l->p->count; i-- > 0 && !(l->p->disabled & PG_DOTS) && !f->failed;) {

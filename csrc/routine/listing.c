@@ -22,8 +22,8 @@ static void print_instruction(pg_text *out, const pg_program *p, pg_ref i) {
     pg_print(out, "\n");
   } else if (x->op == PG_INPUT || x->op == PG_PARAMETER) {
     pg_print(out, "%s %u\n", pg_symbol(x->op), x->a);
-  } else if (x->op == PG_LOOKUP) {
-    pg_print(out, "lookup %%%u {", x->a);
+  } else if (x->op == PG_LOOKUP || x->op == PG_ROW) {
+    pg_print(out, "%s %%%u {", pg_symbol(x->op), x->a);
     for (uint32_t k = 0; k < p->tables[x->b].count; k++) {
       pg_print(out, " %%%u", p->refs[p->tables[x->b].first + k]);
     }

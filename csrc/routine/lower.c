@@ -240,8 +240,9 @@ static void emit_scatter(emitter *e, pg_ref i) {
 
 static void emit_map(emitter *e, pg_ref i) {
   const pg_instruction *x = pg_instruction_of(e->l, i);
-  assert(x->op < PG_KERNELS);
-  pg_loop loop = {.op = x->op, .n = 1, .rows = 1, .dst = slot_of(e->l, i)};
+  const uint8_t op = e->l->lowered[i].op;
+  assert(op < PG_KERNELS);
+  pg_loop loop = {.op = op, .n = 1, .rows = 1, .dst = slot_of(e->l, i)};
   loop.map.a = operand_of(e->l, x->a);
   loop.map.b = pg_operand_count(x) > 1 ? operand_of(e->l, x->b) : loop.map.a;
   add_loop(e, &e->next, loop);

@@ -77,7 +77,8 @@ static inline const pg_instruction *pg_instruction_of(const pg_lowering *l, pg_r
 
 /* How many instructions an instruction has as operands a and b. */
 static inline int pg_operand_count(const pg_instruction *x) {
-  return x->op == PG_TOTAL || x->op == PG_LOOKUP ? 1 : x->op >= PG_KERNELS ? 0 : x->b == PG_NO_REF ? 1 : 2;
+  const bool takes_one = x->op == PG_TOTAL || x->op == PG_LOOKUP || x->op == PG_ROW;
+  return takes_one ? 1 : x->op >= PG_KERNELS ? 0 : x->b == PG_NO_REF ? 1 : 2;
 }
 
 static inline pg_ref pg_operand_of(const pg_instruction *x, int which) { return which ? x->b : x->a; }

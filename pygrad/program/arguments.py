@@ -7,7 +7,7 @@ and where the numbers are in a row of all numbers of the structure.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Callable
 
 import numpy as np
@@ -66,13 +66,18 @@ def map_structure(f: Callable[[Any], Any], tree: Any) -> Any:
     return f(tree)
 
 
+def leaves_of(tree: Any, at: str = "") -> Iterator[tuple[str, Segment]]:
+    """The segments of a structure in order, each with where it is: "[0]['w']"."""
+    if isinstance(tree, Segment):
+        yield at, tree
+    else:
+        for key, item in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from leaves_of(item, f"{at}[{key!r}]")
+
+
 def segments_of(tree: Any) -> Iterator[Segment]:
     """The segments of a structure in order."""
-    if isinstance(tree, Segment):
-        yield tree
-    else:
-        for item in tree.values() if isinstance(tree, dict) else tree:
-            yield from segments_of(item)
+    return (segment for _, segment in leaves_of(tree))
 
 
 def structured(tree: Any, rows: Numbers) -> Any:
@@ -80,39 +85,49 @@ def structured(tree: Any, rows: Numbers) -> Any:
     return tree.of(rows) if isinstance(tree, Segment) else map_structure(lambda segment: segment.of(rows), tree)
 
 
+def locate(tree: Any, number: int) -> tuple[str, Shape]:
+    """The leaf of a structure that has a number of its row, as "[0]['w']", and the index of the number in that leaf."""
+    where, segment = next((at, s) for at, s in leaves_of(tree) if s.start <= number < s.stop)
+    return where, tuple(map(int, np.unravel_index(number - segment.start, segment.shape)))
+
+
+def place(tree: Any, *at: int) -> str:
+    """Where a number is in what structured() returns: `at` is its index in the rows."""
+    where, index = locate(tree, at[-1])
+    return where + subscript(*at[:-1], *index)
+
+
+def subscript(*at: int) -> str:
+    """An index as Python writes it: "[2, 1]"; "" for none."""
+    return f"[{', '.join(map(str, at))}]" if at else ""
+
+
 # Arguments --------------------------------------------------------------------------------------------------------
 
 
-class Argument:
-    """What a Program accepts as one of its arguments.
-
-    The numbers of an argument are an array of `shape`, with one more leading axis for a batch. If the structure is
-    more than one segment, `is_row` is true, and the array is a row of all its numbers.
+class Leaf:
+    """One array of numbers, or one index, in an argument of a Program: a call passes that, or a batch of it.
 
     Parameters
     ----------
-    position
-        its position in a call
-    structure
-        of the example
+    name
+        for messages: the position of the argument, and where the leaf is in it, as in "0[1]['w']"
+    segment
+        the leaf in the structure of the argument
     start
-        how many numbers the arguments before it have
+        how many numbers the leaves before it have
     """
 
-    def __init__(self, position: int, structure: Any, start: int) -> None:
-        self.position, self.structure, self.start = position, structure, start
-        self.size = sum(segment.stop - segment.start for segment in segments_of(structure))
+    def __init__(self, name: str, segment: Segment, start: int) -> None:
+        self.name, self.segment, self.start = name, segment, start
+        self.shape = segment.shape
+        self.size = segment.stop - segment.start
         self.stop = start + self.size
-        self.is_row = not isinstance(structure, Segment)
-        self.is_index = isinstance(structure, IndexSegment)
-        self.shape: Shape = (self.size,) if self.is_row else structure.shape
 
     def numbers(self, x: Any, what: str = "argument") -> Numbers:
-        """The numbers of x in C order; x is an argument, or with what="tangent" a tangent of it."""
-        if self.is_row:
-            return self._row(x, what)
-        if self.is_index:
-            return self._integers(self.structure, x, what)
+        """The numbers of x in C order; x is what is passed, or with what="tangent" a tangent of it."""
+        if isinstance(self.segment, IndexSegment):
+            return self._integers(self.segment, x, what)
         if type(x) is not np.ndarray or x.dtype != _FLOAT64 or not (x.flags.c_contiguous and x.flags.aligned):
             x = np.array(x) if type(x) is float else self._floats(x, what)
         shape = x.shape
@@ -130,63 +145,76 @@ class Argument:
             numbers = np.empty(0, dtype=object)
         if numbers.dtype != _FLOAT64:
             given = f"a {type(x).__name__} with something else" if isinstance(x, (list, tuple)) else type(x).__name__
-            raise TypeError(f"{what} {self.position} must consist of real numbers (of a Value, its data), got {given}")
+            raise TypeError(f"{what} {self.name} must consist of real numbers (of a Value, its data), got {given}")
         return np.require(numbers, requirements=["C", "A"])
 
     def _integers(self, segment: IndexSegment, x: Any, what: str) -> Numbers:
         """The integers of an index, as floats. Its tangent is None, and counts as 0."""
         if what == "tangent":
             if x is not None:
-                raise TypeError(f"tangent {self.position} must be None for an index, got {x!r}")
+                raise TypeError(f"tangent {self.name} must be None for an index, got {x!r}")
             return np.zeros(segment.shape)
         integers = to_ndarray(x.data if isinstance(x, Index) else x)
         if integers.dtype.kind not in "iu" and integers.size:
-            raise TypeError(f"argument {self.position} must have integers for an index, got {integers.dtype}")
+            raise TypeError(f"argument {self.name} must have integers for an index, got {integers.dtype}")
         if integers.shape != segment.shape and (not integers.ndim or integers.shape[1:] != segment.shape):
             raise ValueError(self._refusal(f"shape {integers.shape}", what))
         wrong = (integers < 0) | (integers >= segment.limits)
         if wrong.any():
             limit = np.broadcast_to(segment.limits, integers.shape)[wrong][0]
             raise IndexError(
-                f"argument {self.position} must have indices between 0 and {limit - 1}, got {integers[wrong][0]}"
+                f"argument {self.name} must have indices between 0 and {limit - 1}, got {integers[wrong][0]}"
             )
         return integers.astype(np.float64)
 
-    def _row(self, x: Any, what: str) -> Numbers:
-        refuse_masked(x)
-        pairs = list(self._pairs(self.structure, x, what))
-        if all(numbers.shape == segment.shape for segment, numbers in pairs):
-            return np.concatenate([numbers.ravel() for _, numbers in pairs])
-        given = [(s, numbers) for s, numbers in pairs if what != "tangent" or not isinstance(s, IndexSegment)]
-        batches = {numbers.shape[:1] if numbers.shape[1:] == s.shape else () for s, numbers in given}
-        if len(batches) > 1 or () in batches:
-            raise ValueError(self._refusal(f"shapes {[numbers.shape for _, numbers in given]}", what))
-        (batch,) = batches.pop()
-        parts = [np.broadcast_to(numbers, (batch, *s.shape)).reshape(batch, s.stop - s.start) for s, numbers in pairs]
-        return np.concatenate(parts, axis=1)
-
-    def _pairs(self, tree: Any, x: Any, what: str) -> Iterator[tuple[Segment, Numbers]]:
-        """The segments of the structure, each with its numbers in x."""
-        if isinstance(tree, IndexSegment):
-            yield tree, self._integers(tree, x, what)
-        elif isinstance(tree, Segment):
-            yield tree, self._floats(x, what)
-        elif (isinstance(x, (list, tuple)) or (isinstance(x, np.ndarray) and x.ndim)) and len(x) == len(tree):
-            for subtree, item in zip(tree, x):
-                yield from self._pairs(subtree, item, what)
-        else:
-            raise ValueError(self._refusal(f"{x!r} for {tree}", what))
-
     def _refusal(self, given: str, what: str) -> str:
-        if self.is_row:
-            accepted = f"the structure {self.structure}, or for a batch the same with a leading axis on every array"
-        else:
-            batch = str(("B", *self.shape)).replace("'", "")
-            accepted = f"shape {self.shape}, or for a batch {batch}"
-        return f"{what} {self.position} must have {accepted}; got {given}"
+        batch = str(("B", *self.shape)).replace("'", "")
+        return f"{what} {self.name} must have shape {self.shape}, or for a batch {batch}; got {given}"
 
-    def gradient(self, numbers: Numbers) -> Any:
-        """The gradient in the structure of the argument, from an array of the shape that numbers() returns."""
-        if self.is_row or self.is_index:
-            return structured(self.structure, numbers)
+    def of(self, numbers: Numbers) -> Any:
+        """What users see of numbers in its shape, or a batch of them: a float or an array; None for an index."""
+        if isinstance(self.segment, IndexSegment):
+            return None
         return numbers if numbers.ndim else numbers.item()
+
+
+class Argument:
+    """What a Program accepts as one of its arguments.
+
+    Parameters
+    ----------
+    position
+        its position in a call
+    structure
+        of the example
+    start
+        how many numbers the arguments before it have
+    """
+
+    def __init__(self, position: int, structure: Any, start: int) -> None:
+        self.position, self.structure, self.start = position, structure, start
+        self.leaves = [Leaf(f"{position}{at}", s, start + s.start) for at, s in leaves_of(structure)]
+        self.size = sum(leaf.size for leaf in self.leaves)
+        self.stop = start + self.size
+
+    @property
+    def shape(self) -> Shape | None:
+        """The shape of an argument that is one array; None for others."""
+        return self.structure.shape if type(self.structure) is Segment else None
+
+    def parts(self, x: Any, what: str) -> Iterable[Any]:
+        """What is passed for each leaf, where x is passed for the argument."""
+        return [x] if isinstance(self.structure, Segment) else self._parts(self.structure, x, what)
+
+    def _parts(self, tree: Any, x: Any, what: str) -> Iterator[Any]:
+        if isinstance(tree, Segment):
+            yield x
+        elif (isinstance(x, (list, tuple)) or (isinstance(x, np.ndarray) and x.ndim)) and len(x) == len(tree):
+            refuse_masked(x)
+            for subtree, item in zip(tree, x):
+                yield from self._parts(subtree, item, what)
+        else:
+            raise ValueError(
+                f"{what} {self.position} must have the structure {self.structure}, where each array or number may be a "
+                f"batch, with one more leading axis; got {x!r} for {tree}"
+            )

@@ -6,7 +6,6 @@ import numpy as np
 
 from pygrad._lib import VERSION, c_doubles, lib
 from pygrad._replacing import PathLike, replacing
-from pygrad.program.arguments import Segment
 from pygrad.program.executor import GRADIENT, VALUES, Executor, Kind
 
 
@@ -31,7 +30,7 @@ def _is_c_name(name: str) -> bool:
 def _functions(executor: Executor, name: str) -> str:
     """The functions of the file."""
     recorded = executor.recorded
-    shared = (False,) * len(recorded.arguments)
+    shared = (False,) * len(recorded.leaves)
     kinds: list[Kind] = [(shared, VALUES)]
     if recorded.is_scalar:
         kinds.append(((*shared, False), GRADIENT))
@@ -43,10 +42,9 @@ def _functions(executor: Executor, name: str) -> str:
 def _comment(executor: Executor, name: str) -> str:
     """The comment at the head of the file."""
     inputs = [
-        f" *   inputs[{a.start}{f' to {a.stop - 1}' if a.size > 1 else ''}]: argument {a.position}, "
-        + (f"{a.structure!r}" if isinstance(a.structure, Segment) else "its numbers one after the other")
-        for a in executor.recorded.arguments
-        if a.size
+        f" *   inputs[{x.start}{f' to {x.stop - 1}' if x.size > 1 else ''}]: argument {x.name}, {x.segment!r}"
+        for x in executor.recorded.leaves
+        if x.size
     ]
     return "\n".join(
         [

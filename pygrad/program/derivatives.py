@@ -6,13 +6,25 @@ jvp is forward mode. hvp is forward over reverse: the tangent of the gradient, a
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from pygrad._lib import Numbers
-from pygrad.program.arguments import Argument, IndexSegment, Segment, Shape, map_structure, structured
+from pygrad.program.arguments import (
+    Argument,
+    IndexSegment,
+    Leaf,
+    Segment,
+    Shape,
+    locate,
+    map_structure,
+    place,
+    structured,
+    subscript,
+)
 from pygrad.program.executor import GRADIENT, TANGENTS, Executor, new_rows
 from pygrad.program.recorded import BatchedNumbers, Recorded
 
@@ -26,8 +38,9 @@ def jvp(executor: Executor, primals: Sequence[Any], tangents: Sequence[Any]) -> 
     values, directions = new_rows(batch, recorded.result_size), new_rows(batch, recorded.result_size)
     executor.run((batched, TANGENTS), numbers, batch, [values, directions])
     if executor.check_finite:
-        executor.require_finite("a result", values, batch is not None, batch, numbers[: len(primals)])
-        executor.require_finite("a tangent", directions, batch is not None, batch, numbers[: len(primals)])
+        points, where = numbers[: len(recorded.leaves)], functools.partial(place, recorded.result)
+        executor.require_finite("a result", values, batch is not None, batch, points, where=where)
+        executor.require_finite("a tangent", directions, batch is not None, batch, points, where=where)
     return structured(recorded.result, values), structured(recorded.result, directions)
 
 
@@ -48,16 +61,18 @@ def hvp(executor: Executor, primals: Sequence[Any], tangents: Sequence[Any]) -> 
     recorded = executor.recorded
     recorded.require_scalar("hvp")
     numbers, batched, batch = _with_tangents(recorded, primals, tangents)
-    n = len(recorded.arguments)
+    n = len(recorded.leaves)
     if batch is not None and any(batched[:n]):  # pg_compile wants all primals batched, or none
-        numbers[:n] = [_for_each_sample(a, x, batch) for a, x in zip(recorded.arguments, numbers)]
+        numbers[:n] = [_for_each_sample(leaf, x, batch) for leaf, x in zip(recorded.leaves, numbers)]
         batched = (*(True,) * n, *batched[n:])
-    products = [new_rows(batch, a.size) for a in recorded.arguments]
+    lead = () if batch is None else (batch,)
+    products = [np.empty(lead + leaf.shape) for leaf in recorded.leaves]
     executor.run((batched, _HVP), numbers, batch, products)
     if executor.check_finite:
-        for i, product in enumerate(products):
-            executor.require_finite(f"the product for argument {i}", product, batch is not None, batch, numbers[:n])
-    return tuple(structured(a.structure, product) for a, product in zip(recorded.arguments, products))
+        for leaf, product in zip(recorded.leaves, products):
+            what = f"the product for argument {leaf.name}"
+            executor.require_finite(what, product, batch is not None, batch, numbers[:n])
+    return recorded.by_argument(products)
 
 
 def hessian(executor: Executor, args: Sequence[Any]) -> tuple[tuple[Any, ...], ...]:
@@ -86,28 +101,46 @@ def _in_every_direction(executor: Executor, args: Sequence[Any], wanted: int) ->
     Those with respect to the numbers are the last axis. The last but one are the results, or for _HVP the gradient.
     """
     recorded = executor.recorded
-    arguments = recorded.arguments
+    leaves = recorded.leaves
     primals, _, batch = recorded.numbers(args)
-    n = sum(a.size for a in arguments)
+    n = sum(leaf.size for leaf in leaves)
     samples = 1 if batch is None else batch
     if batch is not None:
-        primals = [np.repeat(_for_each_sample(a, x, batch), n, axis=0) for a, x in zip(arguments, primals)]
+        primals = [np.repeat(_for_each_sample(leaf, x, batch), n, axis=0) for leaf, x in zip(leaves, primals)]
     directions = np.tile(np.eye(n), (samples, 1))
-    tangents = [np.ascontiguousarray(directions[:, a.start : a.stop]) for a in arguments]
+    tangents = [np.ascontiguousarray(directions[:, leaf.start : leaf.stop]) for leaf in leaves]
     batched = (*(batch is not None,) * len(primals), *(True,) * len(primals))
-    sizes = [a.size for a in arguments] if wanted == _HVP else [recorded.result_size] * 2
+    sizes = [leaf.size for leaf in leaves] if wanted == _HVP else [recorded.result_size] * 2
     results = [np.empty((samples * n, size)) for size in sizes]
     executor.run((batched, wanted), primals + tangents, samples * n, results)
     slopes = np.concatenate([np.empty((samples * n, 0)), *results], axis=1) if wanted == _HVP else results[-1]
     if executor.check_finite:
-        executor.require_finite("a derivative", slopes, batch is not None, samples * n, primals)
+        where = functools.partial(_place, recorded, wanted, batch is not None, n)
+        executor.require_finite("a derivative", slopes, batch is not None, samples * n, primals, where=where)
     lead = () if batch is None else (batch,)
     return slopes.reshape(*lead, n, slopes.shape[1]).swapaxes(-1, -2), lead
 
 
-def _for_each_sample(argument: Argument, x: Numbers, batch: int) -> Numbers:
-    """The numbers of an argument for each sample."""
-    return np.ascontiguousarray(np.broadcast_to(x, (batch, *argument.shape)))
+def _place(recorded: Recorded, wanted: int, batched: bool, n: int, row: int, column: int) -> str:
+    """Where a derivative is in what jacobian() or hessian() returns; row and column are those of all derivatives."""
+    sample = (row // n,) if batched else ()
+    argument, by, by_index = _locate_in_arguments(recorded, row % n)
+    if wanted == _HVP:
+        first, of, of_index = _locate_in_arguments(recorded, column)
+        return f"[{first}][{argument}]{of}{by}{subscript(*sample, *of_index, *by_index)}"
+    of, of_index = locate(recorded.result, column)
+    return f"{of}[{argument}]{by}{subscript(*sample, *of_index, *by_index)}"
+
+
+def _locate_in_arguments(recorded: Recorded, number: int) -> tuple[int, str, Shape]:
+    """The position of the argument that has a number, and where it is there."""
+    argument = next(a for a in recorded.arguments if a.start <= number < a.stop)
+    return (argument.position, *locate(argument.structure, number - argument.start))
+
+
+def _for_each_sample(leaf: Leaf, x: Numbers, batch: int) -> Numbers:
+    """The numbers of a leaf of the arguments for each sample."""
+    return np.ascontiguousarray(np.broadcast_to(x, (batch, *leaf.shape)))
 
 
 def _with_tangents(recorded: Recorded, primals: Sequence[Any], tangents: Sequence[Any]) -> BatchedNumbers:

@@ -10,13 +10,13 @@ import functools
 import operator
 import os
 import threading
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 
 from pygrad._handles import formula
 from pygrad._lib import Numbers, c_doubles, c_ids_of, check, ffi, lib, text
-from pygrad.program.arguments import Segment, map_structure, structured
+from pygrad.program.arguments import Segment, map_structure, structured, subscript
 from pygrad.program.recorded import Recorded
 
 Kind = tuple[tuple[bool, ...], int]  # of a call: which of the arguments of pg_compile are batches, and what it computes
@@ -100,7 +100,7 @@ class Executor:
         batched, wanted = kind
         with _compiling:
             if kind not in self._routines:
-                sizes = [argument.size for argument in self.recorded.arguments]
+                sizes = [leaf.size for leaf in self.recorded.leaves]
                 routine = lib.pg_compile(self.recorded.pg_program, len(sizes), sizes, batched, wanted)
                 if not routine:
                     raise MemoryError(f"there is not enough memory to compile {self.recorded.name}()")
@@ -121,7 +121,7 @@ class Executor:
         recorded, result = self.recorded, self.recorded.result
         is_array = type(result) is Segment
         return (
-            tuple([None if a.is_row or a.is_index else a.shape for a in recorded.arguments]),
+            tuple([argument.shape for argument in recorded.arguments]),
             result.shape if is_array else (recorded.result_size,),
             None if is_array else map_structure(lambda segment: segment if segment.shape else segment.start, result),
             functools.partial(structured, result),
@@ -147,26 +147,34 @@ class Executor:
     # Searching for inf and nan ----------------------------------------------------------------------------------------
 
     def require_finite(
-        self, what: str, numbers: Numbers, batched: bool, batch: int | None, arguments: list[Numbers], *cotangent: Any
+        self,
+        what: str,
+        numbers: Numbers,
+        batched: bool,
+        batch: int | None,
+        arguments: list[Numbers],
+        *cotangent: Any,
+        where: Callable[..., str] = subscript,
     ) -> None:
         """Raise FloatingPointError if one of the numbers is not finite, and name the op that made it.
 
         `batched` says whether the first axis of the numbers is that of the samples. With a cotangent, the op may be
-        one of the backward pass.
+        one of the backward pass. `where` makes the place for the message of an index in the numbers.
         """
         finite = np.isfinite(numbers)
         if finite.all():
             return
         at = tuple(np.argwhere(~finite)[0].tolist())
-        where = f", at index {at}" if at else ""
+        found = where(*at)
+        place = f", at {found}" if found else ""
         origins = (self._origin(i, arguments, *cotangent) for i in ([at[0]] if batched else range(batch or 1)))
         origin = next((f": {words}" for words in origins if words), "")
-        raise FloatingPointError(f"{what} of {self.recorded.name} is {numbers[at]}{where}{origin}")
+        raise FloatingPointError(f"{what} of {self.recorded.name} is {numbers[at]}{place}{origin}")
 
     def _origin(self, sample: int, arguments: list[Numbers], *cotangent: Numbers) -> str | None:
         """Describe the first op of a sample that makes inf or nan from finite numbers; None if there is none."""
         recorded = self.recorded
-        shapes = [*(argument.shape for argument in recorded.arguments), ()]
+        shapes = [*(leaf.shape for leaf in recorded.leaves), ()]
         of_sample = [x if x.shape == shape else x[sample] for x, shape in zip([*arguments, *cotangent], shapes)]
         inputs = np.concatenate([np.zeros(0), *map(np.ravel, of_sample)])
         symbol, found = ffi.new("const char **"), ffi.new("double[3]")

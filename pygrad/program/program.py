@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import re
 import warnings
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from pygrad._lib import Numbers, fast
 from pygrad._replacing import PathLike
 from pygrad.array import Array, as_elements
 from pygrad.program import derivatives, files
-from pygrad.program.arguments import structured
+from pygrad.program.arguments import place, structured
 from pygrad.program.c_source import write_c
 from pygrad.program.executor import GRADIENT, VALUES, Executor, new_rows, thread_count
 from pygrad.program.recorded import Recorded
@@ -37,7 +38,9 @@ def compile(fn: Callable[..., Any], *example_args: Any, threads: int = 1, check_
     example_args
         one for each argument: the function receives a `Value` for a number, an `Array` for a NumPy array, an `Index`
         for a `pygrad.index`, and the same nested lists or tuples of these for a list or tuple. The Program accepts
-        arguments of the same structure and shapes.
+        arguments of the same structure and shapes. Nested lists of plain numbers are one argument, passed as an array
+        or as lists. In other lists or tuples, each array, number or index is an argument of its own: it may be a batch
+        while others are not.
     threads
         how many threads share the work on a batch. The results have the same bits for any number of threads.
     check_finite
@@ -191,7 +194,7 @@ class Program:
         >>> f.check_finite = True
         >>> f(0.0)
         Traceback (most recent call last):
-        FloatingPointError: a result of <lambda> is -inf, at index (0,): log(0.0) is -inf
+        FloatingPointError: a result of <lambda> is -inf: log(0.0) is -inf
         """
         return self._executor.check_finite
 
@@ -226,7 +229,8 @@ class Program:
         results = new_rows(batch, recorded.result_size)
         executor.run((batched, VALUES), numbers, batch, [results])
         if executor.check_finite:
-            executor.require_finite("a result", results, batch is not None, batch, numbers)
+            where = functools.partial(place, recorded.result)
+            executor.require_finite("a result", results, batch is not None, batch, numbers, where=where)
         return recorded.result.of(results) if recorded.is_scalar else structured(recorded.result, results)
 
     def value_and_grad(self, *args: Any, cotangent: npt.ArrayLike = 1.0) -> tuple[Any, tuple[Any, ...]]:
@@ -279,14 +283,15 @@ class Program:
         kind = (*batched, weighted), GRADIENT
         executor.run(kind, [*numbers, weight], batch, [values, *gradients, by_parameters])
         if executor.check_finite:
-            executor.require_finite("a result", values, batch is not None, batch, numbers)
-            for i, gradient in enumerate(gradients):
-                what = f"the gradient by argument {i}"
-                executor.require_finite(what, gradient, batched[i], batch, numbers, weight)
+            where = functools.partial(place, recorded.result)
+            executor.require_finite("a result", values, batch is not None, batch, numbers, where=where)
+            for leaf, gradient, is_batch in zip(recorded.leaves, gradients, batched):
+                what = f"the gradient by argument {leaf.name}"
+                executor.require_finite(what, gradient, is_batch, batch, numbers, weight)
             executor.require_finite("the gradient by a parameter", by_parameters, False, batch, numbers, weight)
         if by_parameters.size:
             executor.add_to_parameters(by_parameters)
-        return recorded.result.of(values), tuple([a.gradient(g) for a, g in zip(recorded.arguments, gradients)])
+        return recorded.result.of(values), recorded.by_argument(gradients)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         """Return the results and their derivatives in a direction: the Jacobian times a vector, by forward mode.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
@@ -11,9 +12,9 @@ import numpy as np
 
 from pygrad._lib import NULL, Numbers, c_ids_of, lib
 from pygrad.array import Array, hold
-from pygrad.program.arguments import Argument, Segment, segments_of
+from pygrad.program.arguments import Argument, Leaf, Segment, map_structure, segments_of
 
-# A call's numbers: the array of each argument, which of them are batches, and the size of these (None without any).
+# A call's numbers: the array of each leaf, which of them are batches, and the size of these (None without any).
 BatchedNumbers = tuple[list[Numbers], tuple[bool, ...], Optional[int]]
 
 
@@ -42,6 +43,11 @@ class Recorded:
     parameters: Array
 
     @functools.cached_property
+    def leaves(self) -> list[Leaf]:
+        """The leaves of all arguments."""
+        return [leaf for argument in self.arguments for leaf in argument.leaves]
+
+    @functools.cached_property
     def result_size(self) -> int:
         """How many numbers a result has."""
         return sum(segment.stop - segment.start for segment in segments_of(self.result))
@@ -59,26 +65,32 @@ class Recorded:
             )
 
     def numbers(self, args: Sequence[Any], what: str = "argument") -> BatchedNumbers:
-        """The numbers of the arguments of a call, or with what="tangent" of their tangents."""
+        """The numbers of the leaves of the arguments of a call, or with what="tangent" of their tangents."""
         if len(args) != len(self.arguments):
             raise TypeError(self._refusal(len(args), what))
         numbers, batched, batch = [], [], None
-        for argument, x in zip(self.arguments, args):
-            found = argument.numbers(x, what)
+        parts = itertools.chain.from_iterable([a.parts(x, what) for a, x in zip(self.arguments, args)])
+        for leaf, part in zip(self.leaves, parts):
+            found = leaf.numbers(part, what)
             numbers.append(found)
-            batched.append(found.shape != argument.shape)
+            batched.append(found.shape != leaf.shape)
             if batched[-1] and batch is None:
-                batch, first = len(found), argument.position
+                batch, first = len(found), leaf.name
             if batched[-1] and batch != len(found):
                 raise ValueError(
                     f"all batches must have the same size: {what} {first} is a batch of {batch}, "
-                    f"{what} {argument.position} is a batch of {len(found)}"
+                    f"{what} {leaf.name} is a batch of {len(found)}"
                 )
         return numbers, tuple(batched), batch
 
+    def by_argument(self, numbers: Sequence[Numbers]) -> tuple[Any, ...]:
+        """Arrays, one for each leaf, in the structures of the arguments: floats and arrays, None for an index."""
+        found = iter([leaf.of(x) for leaf, x in zip(self.leaves, numbers)])
+        return tuple([map_structure(lambda _: next(found), a.structure) for a in self.arguments])
+
     def _refusal(self, given: int, what: str) -> str:
         count = len(self.arguments)
-        shapes = ", ".join(repr(a.structure if a.is_row else a.shape) for a in self.arguments)
+        shapes = ", ".join(repr(getattr(a.structure, "shape", a.structure)) for a in self.arguments)
         plural = "s" * (count != 1)
         of = f" (shape{plural} {shapes})" if count else ""
         return f"{self.name}() takes {count} {what}{plural}{of}, got {given}"

@@ -90,10 +90,10 @@ def _name_of(fn: Callable[..., Any]) -> str:
 
 
 def _shape_of(example: Any) -> Shape | None:
-    """The shape of an example as one array; None if it does not make one."""
+    """The shape of an example as one argument of numbers; None for lists that are not nested lists of plain numbers."""
     if isinstance(example, (list, tuple)):
         shapes: set[Shape | None] = {_shape_of(item) for item in example}
-        if len(shapes) > 1 or None in shapes or any(isinstance(item, Index) for item in example):
+        if len(shapes) > 1 or None in shapes or any(isinstance(item, (np.ndarray, Index)) for item in example):
             return None
         return (len(example), *(shapes.pop() or ())) if shapes else (0,)
     refuse_masked(example)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pygrad import Array, array
+from pygrad import Array, array, compile
 from support.arrays import X, check, floats, raises_as
 
 REDUCTIONS = ["sum", "mean", "prod", "max", "min"]
@@ -55,13 +55,120 @@ def test_the_gradient_of_a_product_with_zeros_in_it_is_finite():
     assert a.grad.tolist() == [0, 0, 0]
 
 
-def test_the_gradient_of_a_largest_element_is_shared_among_equals():
-    a = array([1.0, 2.0, 2.0])
-    a.max().backward()
-    assert a.grad.tolist() == [0, 0.5, 0.5]
-    a.grad = 0
-    (-a).min().backward()
-    assert a.grad.tolist() == [0, -0.5, -0.5]
+EXTREMES = ["max", "min"]
+TIES = {
+    "two": [1.0, 2.0, 2.0],
+    "three": [2.0, 1.0, 2.0, 2.0],
+    "all of four": [5.0, 5.0, 5.0, 5.0],
+    "zeros of both signs": [0.0, -0.0, 0.0],
+    "infinities": [np.inf, np.inf, np.inf, 1.0],
+    "negative infinities": [-np.inf, 1.0, -np.inf, -np.inf],
+    "none": [1.0, 3.0, 2.0],
+    "first and last": [3.0, 1.0, 1.0, 3.0],
+    "one element": [1.0],
+    "nan": [1.0, np.nan, 1.0, 1.0],
+    "matrix": [[1.0, 2.0, 2.0], [2.0, 2.0, 2.0]],
+    "cube": np.zeros((2, 2, 3)),
+}
+AXES = [None, 0, -1, (0, -1), ()]
+
+
+def shares(x, name, axis):
+    """The gradient of the sum of the results: equal shares for the elements that equal theirs; none where it is nan."""
+    if axis == ():
+        return np.ones(x.shape)
+    ties = x == getattr(x, name)(axis=axis, keepdims=True)
+    return ties / np.maximum(ties.sum(axis=axis, keepdims=True), 1)
+
+
+def has(x, axis):
+    return x.ndim > 1 or axis in (None, 0, -1, ())
+
+
+TIED = [(key, name, axis) for key, x in TIES.items() for name in EXTREMES for axis in AXES if has(np.array(x), axis)]
+
+
+@pytest.mark.parametrize(("key", "name", "axis"), TIED)
+def test_ties_get_equal_shares_of_the_gradient_of_a_maximum_or_minimum(key, name, axis):
+    x = np.array(TIES[key])
+    a = array(x)
+    getattr(a, name)(axis).sum().backward()
+    np.testing.assert_array_equal(a.grad, shares(x, name, axis))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize(("key", "name", "axis"), TIED)
+def test_a_compiled_reduction_gives_ties_equal_shares_in_every_derivative(key, name, axis):
+    x = np.array(TIES[key])
+    expected = shares(x, name, axis)
+    f = compile(lambda x: getattr(x, name)(axis).sum(), np.zeros(x.shape))
+    values, (gradient,) = f.value_and_grad(x)
+    np.testing.assert_array_equal(values, getattr(x, name)(axis=axis).sum())
+    np.testing.assert_array_equal(gradient, expected)
+    np.testing.assert_array_equal(f.value_and_grad(np.stack([x] * 70))[1][0], np.stack([expected] * 70))
+    np.testing.assert_array_equal(f.jacobian(x)[0], expected)
+    tangent = np.random.default_rng(0).normal(size=x.shape)
+    np.testing.assert_allclose(f.jvp((x,), (tangent,))[1], np.sum(expected * tangent), rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+@settings(deadline=None, max_examples=50)
+@given(data=st.data())
+def test_a_compiled_reduction_agrees_with_the_eager_one_where_ties_are_drawn(name, data):
+    ties = st.sampled_from([-1.0, -0.0, 0.0, 1.0, 2.0])
+    x = data.draw(hnp.arrays(float, hnp.array_shapes(max_dims=3, max_side=4), elements=ties))
+    axis = data.draw(st.none() | hnp.valid_tuple_axes(x.ndim))
+
+    def f(x):
+        return (getattr(x, name)(axis) ** 2 * 3 + x.sum()).sum()
+
+    a = array(x)
+    y = f(a)
+    y.backward()
+    program = compile(f, np.ones(x.shape))
+    value, (gradient,) = program.value_and_grad(x)
+    np.testing.assert_allclose(value, y.data, rtol=1e-12)
+    np.testing.assert_allclose(gradient, a.grad, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(program.jacobian(x)[0], a.grad, rtol=1e-12, atol=1e-12)
+    weights = shares(x, name, axis)
+    if axis is None:
+        curvature = 6 * np.multiply.outer(weights, weights)
+        np.testing.assert_allclose(program.hessian(x)[0][0], curvature, rtol=1e-12, atol=1e-12)
+
+
+def test_constants_and_repeated_elements_count_as_ties():
+    f = compile(lambda x: array([2.0, 2.0, x]).max(), 1.0)
+    assert f.value_and_grad(2.0)[1] == pytest.approx((1 / 3,))
+    f = compile(lambda x: array([x, x, 2.0, 5.0 * x]).min(), 1.0)
+    assert f.value_and_grad(2.0)[1] == pytest.approx((2 / 3,))
+    f = compile(lambda x: x * array([2.0, 3.0, 3.0, 1.0]).max(), 1.0)
+    assert f.value_and_grad(2.0) == (6, (3,))
+
+
+def test_a_reduction_of_reductions_shares_in_each():
+    x = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
+    expected = [[1 / 9, 1 / 9, 1 / 9], [1 / 3, 0, 0], [1 / 6, 1 / 6, 0]]
+    a = array(x)
+    a.max(1).max().backward()
+    np.testing.assert_allclose(a.grad, expected, rtol=1e-15)
+    f = compile(lambda x: x.max(1).max(), np.zeros((3, 3)))
+    np.testing.assert_allclose(f.value_and_grad(x)[1][0], expected, rtol=1e-15)
+
+
+def test_maximum_of_two_operands_halves_at_each_tie():
+    a, b, c = array(1.0), array(1.0), array(1.0)
+    a.maximum(b).maximum(c).backward()
+    assert (a.grad, b.grad, c.grad) == (0.25, 0.25, 0.5)
+    f = compile(lambda a, b, c: a.maximum(b).maximum(c) + array([a, b]).max(), 1.0, 1.0, 1.0)
+    assert f.value_and_grad(1.0, 1.0, 1.0)[1] == (0.75, 0.75, 0.5)
+
+
+def test_a_second_backward_pass_adds_the_same_shares():
+    a = array([2.0, 2.0, 2.0, 1.0])
+    y = a.max()
+    y.backward()
+    y.backward()
+    np.testing.assert_allclose(a.grad, [2 / 3, 2 / 3, 2 / 3, 0], rtol=1e-15)
 
 
 def test_a_maximum_or_minimum_with_nan_in_it_is_nan():

@@ -81,10 +81,12 @@ TEST(an_adjoint_that_fails_ends_the_sweep) {
   CHECK(pg_sweep_begin(&sweep, z) == PG_OK);
   CHECK(pg_sweep_run(&sweep, 1000) == PG_ZERO_DIVISION && sweep.at == root);
   CHECK(pg_grad(root) == 2 && pg_grad(zero) == 0);
-  const pg_id minus = leaf(-2), cube = leaf(3), power = id_of(pg_make_POW(minus, cube));
+  const pg_id minus = leaf(-2), three = leaf(3), cube = id_of(pg_make_MUL_number(three, 1, false));
+  const pg_id power = id_of(pg_make_POW(minus, cube)), of_leaf = id_of(pg_make_POW(minus, three));
   CHECK(backward(power) == PG_DOMAIN); /* its slope by the exponent is complex */
   CHECK(pg_grad(minus) == 12);         /* what was added before stays */
-  pg_release_all(6, (pg_id[]){z, root, zero, power, cube, minus});
+  CHECK(backward(of_leaf) == PG_DONE && pg_grad(minus) == 24 && isnan(pg_grad(three)));
+  pg_release_all(8, (pg_id[]){z, root, zero, of_leaf, power, cube, three, minus});
 }
 
 TEST(a_custom_node_has_any_number_of_operands) {
@@ -190,6 +192,53 @@ TEST(a_slice_that_ends_at_a_closure_names_it) {
   CHECK(pg_sweep_run(&sweep, 1) == y && pg_grad(y) == 1);
   CHECK(pg_sweep_run(&sweep, 1) == PG_DONE);
   pg_release_all(3, (pg_id[]){z, y, x});
+}
+
+TEST(another_sweep_of_the_same_nodes_may_run_while_one_is_paused) {
+  for (uint32_t budget = 1; budget < 2000; budget *= 3) {
+    const pg_id x = leaf(1), shared = id_of(pg_make_RELU(x)), other_root = id_of(pg_make_RELU(shared));
+    pg_id y = id_of(pg_make_ADD(shared, shared));
+    for (int i = 0; i < 1000; i++) { /* `shared` is pending all the time */
+      const pg_id longer = id_of(pg_make_ADD(y, shared));
+      release(y);
+      y = longer;
+    }
+    pg_sweep sweep, other;
+    CHECK(pg_sweep_begin(&sweep, y) == PG_OK);
+    int64_t stop;
+    int pauses = 0;
+    double by_others = 0;
+    while ((stop = pg_sweep_run(&sweep, budget)) == PG_MORE && sweep.pending) {
+      pg_id pending[2];
+      CHECK(sweep.pending <= COUNT(pending));
+      pg_sweep_pause(&sweep, pending);
+      CHECK(pg_sweep_begin(&other, other_root) == PG_OK && pg_sweep_run(&other, 10000) == PG_DONE);
+      by_others += pg_grad(shared);
+      pg_sweep_resume(&sweep, pending);
+      pauses++;
+    }
+    CHECK(sweep.pending == 0 && (budget > 500 || pauses > 0));
+    CHECK(pg_grad(shared) == 1002 + pauses && pg_grad(x) == by_others + 1002 + pauses);
+    pg_release_all(4, (pg_id[]){y, other_root, shared, x});
+  }
+}
+
+TEST(a_sweep_is_over_when_another_has_begun) {
+  const pg_id x = leaf(2), y = id_of(pg_custom(3, false, &x, 1)), z = id_of(pg_make_ADD(y, id_of(pg_make_RELU(y))));
+  CHECK(pg_set_flags(y, PG_CLOSURE) == PG_OK);
+  pg_sweep sweep, other;
+  pg_id pending[2];
+  CHECK(pg_sweep_begin(&sweep, z) == PG_OK && sweep.pending == 1);
+  CHECK(pg_sweep_begin(&other, z) == PG_OK);
+  CHECK(pg_sweep_run(&sweep, 9) == PG_STALE);
+  CHECK(pg_sweep_begin(&sweep, z) == PG_OK);
+  CHECK(pg_sweep_begin(&other, z) == PG_OK);
+  pg_sweep_pause(&sweep, pending); /* too late */
+  CHECK(sweep.pending == 0);
+  pg_sweep_resume(&sweep, pending);
+  CHECK(pg_sweep_run(&sweep, 9) == PG_DONE);
+  const pg_id relu = pg_operand(z, 1);
+  pg_release_all(4, (pg_id[]){z, relu, y, x});
 }
 
 TEST(skipped_blocks_count_towards_the_budget_of_a_slice) {

@@ -83,3 +83,29 @@ TEST(no_parameter_is_updated_if_one_is_gone) {
   CHECK(pg_grad(ids[7]) == grads[7] + data[7]);
   pg_release_all(N - 1, ids);
 }
+
+TEST(no_parameter_is_updated_if_one_was_not_reached) {
+  static const uint32_t ones[4] = {1, 1, 1, 1}, parts[2] = {1, 3};
+  const double numbers[4] = {1, 2, 3, 4};
+  pg_id ids[4];
+  double mean[4] = {0}, square[4] = {0};
+  for (int i = 0; i < 4; i++) {
+    ids[i] = leaf(numbers[i]);
+  }
+  pg_sgd sgd = {.lr = 1, .weight_decay = 0.5, .parameters = 4, .sizes = ones};
+  pg_adam adam = {.lr = 1, .weight_decay = 0.5, .parameters = 4, .sizes = ones};
+  const double grads[4] = {0, 1, 0, 0};
+  CHECK(pg_add_grads(2, ids, grads) == PG_OK);
+  CHECK(pg_sgd_step(&sgd, 4, ids, NULL) == PG_SOME_UNREACHED);
+  CHECK(pg_adam_step(&adam, 1, 4, ids, mean, square) == PG_SOME_UNREACHED);
+  CHECK(pg_data(ids[0]) == 1 && pg_data(ids[1]) == 2 && mean[1] == 0 && square[1] == 0);
+  sgd.parameters = 2;
+  sgd.sizes = parts;
+  CHECK(pg_sgd_step(&sgd, 4, ids, NULL) == PG_OK); /* of the second, one leaf was reached */
+  CHECK(pg_data(ids[0]) == 0.5 && pg_data(ids[1]) == 0 && pg_data(ids[3]) == 2);
+  CHECK(pg_fill(PG_GRAD, 1, ids, 0) == PG_OK);
+  CHECK(pg_sgd_step(&sgd, 4, ids, NULL) == PG_SOME_UNREACHED);
+  sgd.parameters = 0;
+  CHECK(pg_sgd_step(&sgd, 1, ids, NULL) == PG_OK && pg_data(ids[0]) == 0.25);
+  pg_release_all(4, ids);
+}

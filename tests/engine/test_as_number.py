@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import pygrad
-from pygrad._numbers import to_python
 from pygrad import Value, array, reference
+from pygrad._numbers import to_python
 
 # What Python does to a Value and to an Array without axes as it does to their number.
 AS_NUMBER = {

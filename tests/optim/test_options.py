@@ -1,6 +1,8 @@
 """Options of an optimizer may be assigned between steps."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -60,6 +62,69 @@ def test_a_momentum_of_0_leaves_the_buffer_alone_as_in_torch(dampening):
 
 def test_reading_the_state_changes_nothing():
     follows_assigned([(0, 0.5, 0), (0.5, 0.5, 0), (0.5, 0.5, 0)], look=True)
+
+
+# Options, and a wrong value of each.
+WRONG = [
+    (SGD, {}, "lr", -1, ValueError),
+    (SGD, {}, "lr", "0.1", TypeError),
+    (SGD, {}, "momentum", -2, ValueError),
+    (SGD, {}, "momentum", None, TypeError),
+    (SGD, {}, "dampening", "x", TypeError),
+    (SGD, {}, "weight_decay", -0.1, ValueError),
+    (SGD, {}, "nesterov", True, ValueError),
+    (SGD, {"momentum": 0.9, "dampening": 0.5}, "nesterov", True, ValueError),
+    (SGD, {"momentum": 0.9, "nesterov": True}, "momentum", 0, ValueError),
+    (SGD, {"momentum": 0.9, "nesterov": True}, "dampening", 0.5, ValueError),
+    (Adam, {}, "betas", (1.0, 0.9), ValueError),
+    (Adam, {}, "betas", (0.9,), ValueError),
+    (Adam, {}, "betas", 0.9, TypeError),
+    (Adam, {}, "eps", -1e-8, ValueError),
+    (AdamW, {}, "weight_decay", -1, ValueError),
+    (AdamW, {}, "betas", (-0.1, 0.9), ValueError),
+]
+
+
+@pytest.mark.parametrize(("cls", "options", "name", "wrong", "error"), WRONG)
+def test_an_option_that_is_assigned_is_checked_as_when_it_is_given(cls, options, name, wrong, error):
+    optimizer = cls([Value(1.0)], **options)
+    before = pickle.dumps(optimizer)
+    with pytest.raises(error) as given:
+        cls([Value(1.0)], **{**options, name: wrong})
+    with pytest.raises(error) as assigned:
+        setattr(optimizer, name, wrong)
+    assert str(assigned.value) == str(given.value)
+    assert pickle.dumps(optimizer) == before
+
+
+@pytest.mark.parametrize("steps", [-1, 2**63, 0.5, "x", None])
+def test_a_wrong_number_of_steps_cannot_be_assigned(steps):
+    optimizer = SGD([Value(1.0)])
+    with pytest.raises((TypeError, ValueError)):
+        optimizer.steps = steps
+    optimizer.steps = np.int64(5)
+    assert (optimizer.steps, type(optimizer.steps)) == (5, int)
+
+
+@pytest.mark.parametrize("copied", [lambda x: x, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_options_that_are_assigned_take_effect(copied):
+    rng, x = np.random.default_rng(6), far_from_0(np.random.default_rng(7), 5)
+    for cls, options in [
+        (SGD, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+        (Adam, {"betas": (0.5, 0.75), "eps": 0.1}),
+        (AdamW, {"betas": [0.5, 0.75], "weight_decay": 0.3}),
+    ]:
+        assigned, given = cls([array(x)], lr=0.1), cls([array(x)], lr=0.1, **options)
+        for name, option in options.items():
+            setattr(assigned, name, option)
+        assigned = copied(assigned)
+        for _ in range(3):
+            grad = far_from_0(rng, 5)
+            for optimizer in (assigned, given):
+                optimizer.params[0].grad = grad
+                optimizer.step()
+        assert assigned.params[0].data.tolist() == given.params[0].data.tolist()
+        assert [getattr(assigned, name) for name in options] == [getattr(given, name) for name in options]
 
 
 @pytest.mark.parametrize(

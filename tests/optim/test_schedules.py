@@ -112,3 +112,12 @@ def test_a_schedule_begins_and_ends_at_the_given_rates(make):
 def test_a_schedule_needs_steps(make, steps):
     with pytest.raises(ValueError, match=f"steps must be positive, not {steps}"):
         make(0.1, steps)
+
+
+@pytest.mark.parametrize("make", [linear, cosine])
+@pytest.mark.parametrize(
+    ("rates", "error"), [({"lr": -0.1}, ValueError), ({"end": -1}, ValueError), ({"lr": "x"}, TypeError)]
+)
+def test_the_rates_of_a_schedule_are_checked_when_it_is_made(make, rates, error):
+    with pytest.raises(error, match=f"{next(iter(rates))} must"):
+        make(**{"lr": 0.1, "steps": 10, **rates})

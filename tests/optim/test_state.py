@@ -48,9 +48,9 @@ def test_a_state_has_torch_s_names_and_is_a_copy():
     w = array([1.0, 2.0])
     for cls, options, names in [
         (SGD, {}, set()),
-        (SGD, {"momentum": 0.9}, {"momentum_buffer"}),
-        (Adam, {}, {"exp_avg", "exp_avg_sq"}),
-        (AdamW, {}, {"exp_avg", "exp_avg_sq"}),
+        (SGD, {"momentum": 0.9}, {"step", "momentum_buffer"}),
+        (Adam, {}, {"step", "exp_avg", "exp_avg_sq"}),
+        (AdamW, {}, {"step", "exp_avg", "exp_avg_sq"}),
     ]:
         optimizer = cls([w], **options)
         w.grad = [3.0, 4.0]
@@ -58,13 +58,13 @@ def test_a_state_has_torch_s_names_and_is_a_copy():
         state = optimizer.state_dict()
         assert state.keys() == {"steps", *names}
         assert state["steps"] == 1
-        for name in names:
+        for name in names - {"step"}:
             assert state[name].shape == (2,)
             state[name][:] = 0
             assert optimizer.state_dict()[name].all()
         optimizer.load_state_dict(state)
         optimizer.step()
-        assert not any(state[name].any() for name in names)
+        assert not any(state[name].any() for name in names - {"step"})
 
 
 GOOD = {"steps": 3, "exp_avg": [1.0, 2.0], "exp_avg_sq": [3.0, 4.0]}
@@ -89,6 +89,7 @@ GOOD = {"steps": 3, "exp_avg": [1.0, 2.0], "exp_avg_sq": [3.0, 4.0]}
         (lambda s: {**s, "steps": 2**70}, ValueError, r"steps must be below 2\*\*63"),
         (lambda s: {**s, "steps": 2.5}, (TypeError, ValueError), None),
         (lambda s: {**s, 3: 4}, KeyError, "3"),
+        (lambda s: list(s), TypeError, r"a state must be a dict, as from state_dict\(\), not 'list'"),
     ],
 )
 def test_a_wrong_state_is_refused_and_nothing_is_changed(change, error, message):

@@ -105,10 +105,92 @@ def test_a_ragged_argument_keeps_its_structure():
         f(([1.0], (2.0, 3.0, 4.0), [0.0, 0.0]))
     with pytest.raises(ValueError, match="argument 0 must have the structure"):
         f((1.0, (2.0, 3.0), [0.0, 0.0]))
-    with pytest.raises(ValueError, match=r"got shapes \[\(2,\), \(\), \(\), \(2,\)\]"):
-        f(([[1.0, 2.0]], (2.0, 3.0), [0.0, 0.0]))
-    with pytest.raises(ValueError, match="got shapes"):
+    with pytest.raises(ValueError, match=r"argument 0\[0\]\[0\] must have shape \(\), .* got shape \(2, 1\)"):
+        f(([[[1.0], [2.0]]], (2.0, 3.0), [0.0, 0.0]))
+    with pytest.raises(ValueError, match=r"argument 0\[0\]\[0\] is a batch of 2, argument 0\[1\]\[0\] is a batch of 3"):
         f(([[1.0, 2.0]], ([2.0] * 3, [3.0] * 3), [[0.0, 0.0]] * 3))
+
+
+# A list or tuple with arrays has an argument for each of them ---------------------------------------------------------
+
+LISTS = {
+    "arrays of one shape": [np.zeros(3), np.zeros(3)],
+    "a tuple of arrays of one shape": (np.zeros(2), np.zeros(2), np.zeros(2)),
+    "arrays of different shapes": [np.zeros(3), np.zeros((2, 2))],
+    "an array in a list": [np.zeros((2, 3))],
+    "arrays without axes": [np.array(0.0), np.array(0.0)],
+    "an array and numbers": (np.zeros(2), 0.0, [0.0, np.zeros(1)]),
+    "lists of arrays": [[np.zeros(2), np.zeros(2)], [np.zeros(2), np.zeros(2)]],
+}
+
+
+def flat(x):
+    return [leaf for item in x for leaf in flat(item)] if isinstance(x, (list, tuple)) else [x]
+
+
+def filled(example, values):
+    """The structure of an example, with the next of the values in place of each array or number."""
+    if isinstance(example, (list, tuple)):
+        return type(example)(filled(item, values) for item in example)
+    return next(values)
+
+
+def cost(*leaves):
+    """Of all leaves, each of which matters in its own way."""
+    total = Value(0.0)
+    for i, leaf in enumerate(leaves):
+        total = total * 0.5 + ((leaf + i) * leaf).exp().sum() if getattr(leaf, "ndim", 0) else total + (leaf * i).exp()
+    return total
+
+
+@pytest.mark.parametrize(
+    "batched", [0, 1, 2, -1], ids=["one", "the first a batch", "the second a batch", "all batches"]
+)
+@pytest.mark.parametrize("example", LISTS.values(), ids=LISTS)
+def test_each_array_of_a_list_is_an_argument_of_its_own(example, batched, tmp_path):
+    """As in the same function of the arrays one by one, in all that a Program computes."""
+    shapes = [np.shape(x) for x in flat(example)]
+    f = pygrad.compile(lambda x: cost(*flat(x)), example)
+    by_one = pygrad.compile(cost, *flat(example))
+    rng = np.random.default_rng(0)
+    lead = [(2,) if batched in (-1, i + 1) else () for i in range(len(shapes))]
+    x, t = ([rng.uniform(-1, 1, b + shape) for b, shape in zip(lead, shapes)] for _ in range(2))
+    x_as_list, t_as_list = filled(example, iter(x)), filled(example, iter(t))
+    f.save(tmp_path / "f.npz")
+    for p in (f, pygrad.Program.load(tmp_path / "f.npz")):
+        value, [gradient] = p.value_and_grad(x_as_list)
+        expected, gradients = by_one.value_and_grad(*x)
+        assert type(gradient) is type(example)
+        checks = [
+            (p(x_as_list), by_one(*x)),
+            (value, expected),
+            *zip(flat(gradient), gradients, strict=True),
+            *zip(p.jvp([x_as_list], [t_as_list]), by_one.jvp(x, t), strict=True),
+            *zip(flat(p.hvp([x_as_list], [t_as_list])[0]), by_one.hvp(x, t), strict=True),
+            *zip(flat(p.jacobian(x_as_list)), by_one.jacobian(*x), strict=True),
+            *zip(flat(p.hessian(x_as_list)), flat(by_one.hessian(*x)), strict=True),
+        ]
+        for found, right in checks:
+            assert np.shape(found) == np.shape(right)
+            np.testing.assert_allclose(found, right, rtol=1e-12)
+
+
+def test_the_rows_of_a_batch_are_not_taken_for_the_arrays_of_a_list():
+    f = pygrad.compile(lambda p: (p[0] * p[1]).sum(), [np.zeros(3), np.zeros(3)])
+    x, y = np.arange(6.0).reshape(2, 3), np.arange(6.0, 12.0).reshape(2, 3)
+    assert f([x, y]).tolist() == (x * y).sum(axis=1).tolist()
+    _, [(by_x, by_y)] = f.value_and_grad([x, y[0]])
+    assert (by_x.tolist(), by_y.tolist()) == ([y[0].tolist()] * 2, x.sum(axis=0).tolist())
+    with pytest.raises(ValueError, match=r"argument 0 must have the structure \[an array of shape \(3,\), "):
+        f([x, y, x])
+
+
+def test_nested_lists_of_plain_numbers_are_one_array():
+    f = pygrad.compile(lambda p: p[0][0] * p[1][1], [[1.0, 2.0], [3.0, 4.0]])
+    batch = np.arange(12.0).reshape(3, 2, 2)
+    assert f(batch).tolist() == f(list(batch)).tolist() == f(batch.tolist()).tolist() == [0, 28, 88]
+    _, [gradient] = f.value_and_grad([[1.0, 2.0], [3.0, 4.0]])
+    assert gradient.tolist() == [[4, 0], [0, 1]]
 
 
 def test_shared_and_batched_arguments_mix():

@@ -301,10 +301,47 @@ def test_check_finite_raises_for_derivatives_that_are_not_finite():
         f.jvp((0.0,), (1.0,))
     with pytest.raises(FloatingPointError, match="a derivative of <lambda> is inf"):
         f.jacobian([1.0, 0.0])
-    with pytest.raises(
-        FloatingPointError, match=r"the product for argument 0 of <lambda> is (-inf|nan), at index \(1, 0\)"
-    ):
+    with pytest.raises(FloatingPointError, match=r"the product for argument 0 of <lambda> is (-inf|nan), at \[1\]"):
         f.hvp(([1.0, 0.0],), (1.0,))
+
+
+def logs_and_inverses(p):
+    return {"a": p[0].log(), "b": [p[1], (p[1] * p[1][1, 0]) ** -1]}
+
+
+def their_sum(p):
+    return logs_and_inverses(p)["a"].sum() + logs_and_inverses(p)["b"][1].sum()
+
+
+# What raises, and what of the results is named, whose expression the message has.
+CHECKED = {
+    "a result": (logs_and_inverses, lambda p, x, t: p(x)),
+    "a result of jvp": (logs_and_inverses, lambda p, x, t: p.jvp([x], [t])[0]),
+    "a derivative by jacobian": (logs_and_inverses, lambda p, x, t: p.jacobian(x)),
+    "a derivative by hessian": (their_sum, lambda p, x, t: p.hessian(x)),
+    "the product for argument 0": (their_sum, lambda p, x, t: p.hvp([x], [t])[0]),
+}
+
+
+@pytest.mark.parametrize("lead", [(), (3,)], ids=["one", "batch"])
+@pytest.mark.parametrize(("fn", "call"), CHECKED.values(), ids=CHECKED)
+def test_check_finite_names_the_place_in_what_the_method_returns(fn, call, lead):
+    f = pygrad.compile(fn, (np.ones(3), np.ones((2, 2))), check_finite=True)
+    rng = np.random.default_rng(0)
+    for trial in range(20):
+        x, t = ([rng.uniform(1, 2, (*lead, 3)), rng.uniform(1, 2, (*lead, 2, 2))] for _ in range(2))
+        x[trial % 2].flat[rng.integers(x[trial % 2].size)] = 0
+        f.check_finite = True
+        with pytest.raises(FloatingPointError) as raised:
+            call(f, x, t)
+        f.check_finite = False
+        message = str(raised.value).partition(":")[0]
+        what, _, place = message.partition(", at ")
+        leaf = what.split()[4][1:] if "product" in what else ""
+        number = eval(f"found{leaf}{place}", {"found": call(f, x, t)})
+        assert np.shape(number) == ()
+        assert what.endswith(f" is {number}")
+        assert not np.isfinite(number)
 
 
 def test_an_index_among_other_arguments_of_a_structure_has_no_tangent():

@@ -15,7 +15,7 @@ from pygrad.checkpoint import unpack
 from support import live_nodes
 from support.saved import ARGUMENTS, again, dumps, everything, load, packed, unpickled
 
-OPS = ["ADD", "EXP", "POWER", "INPUT", "PARAMETER", "CONSTANT", "LOOKUP"]
+OPS = ["ADD", "EXP", "POWER", "INPUT", "PARAMETER", "CONSTANT", "LOOKUP", "ROW"]
 NONE = (1 << 32) - 1
 X, W, C = ("INPUT", 0, NONE), ("PARAMETER", 0, NONE), ("CONSTANT", NONE, NONE)
 SHAPE = {"shape": []}
@@ -84,6 +84,10 @@ def test_programs_made_by_hand_run(tmp_path):
         looked_up(X, W, C, ("LOOKUP", 0, 1)),
         looked_up(X, W, C, ("LOOKUP", 1, 0)),  # the index is not an input
         looked_up(X, W, C, ("LOOKUP", 3, 0)),
+        made(X, W, C, ("ROW", 0, 0)),  # without a table
+        looked_up(X, W, C, ("ROW", 3, 0)),
+        looked_up(X, W, C, ("ROW", 0, 1)),
+        looked_up(X, W, C, ("ROW", 0, 0), elements=(1, 3)),
         looked_up(elements=(1, 3)),  # the lookup itself
         looked_up(elements=(1, 4)),
         looked_up(elements=(1, NONE)),
@@ -114,7 +118,7 @@ def test_an_invalid_instruction_is_refused(data, tmp_path):
         (made(X, ops=[0, 0]), "'a' must have 2 numbers, got 1"),
         (made(X, ops=[]), "'a' must have 0 numbers, got 1"),
         (made(X, b=[]), "'b' must have 1 numbers, got 0"),
-        (made(X, ops=[7]), "an op without a name"),
+        (made(X, ops=[len(OPS)]), "an op without a name"),
         (made(X, ops=np.array([[3]], dtype=np.uint8)), "'ops' must be one row of uint8, got 2 axes of uint8"),
         (made(X, a=np.array([0], dtype=np.int32)), "'a' must be one row of uint32, got 1 axes of int32"),
         (

@@ -65,9 +65,9 @@ def test_check_finite_raises_for_results_that_are_not_finite():
     w = Value(0.0)
     f = pygrad.compile(lambda x: [x, x.log()], 1.0, check_finite=True)
     assert f(1.0) == [1.0, 0.0]
-    with pytest.raises(FloatingPointError, match=r"a result of <lambda> is -inf, at index \(1,\)"):
+    with pytest.raises(FloatingPointError, match=r"a result of <lambda> is -inf, at \[1\]: "):
         f(0.0)
-    with pytest.raises(FloatingPointError, match=r"a result of <lambda> is nan, at index \(2, 1\)"):
+    with pytest.raises(FloatingPointError, match=r"a result of <lambda> is nan, at \[1\]\[2\]: "):
         f([1.0, 2.0, -1.0])
     g = pygrad.compile(lambda x, y: x.sqrt() + y, 1.0, 1.0, check_finite=True)
     with pytest.raises(FloatingPointError, match="the gradient by argument 0 of <lambda> is inf"):

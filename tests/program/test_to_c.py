@@ -281,7 +281,9 @@ def test_the_comment_says_which_inputs_are_which_argument(tmp_path):
     assert [line for line in lines if "argument " in line] == [
         " *   inputs[0]: argument 0, a number",
         " *   inputs[1 to 6]: argument 1, an array of shape (2, 3)",
-        " *   inputs[7 to 9]: argument 2, its numbers one after the other",
+        " *   inputs[7]: argument 2[0][0], a number",
+        " *   inputs[8]: argument 2[1][0], a number",
+        " *   inputs[9]: argument 2[1][1], a number",
         " *   inputs[10]: argument 3, a number",
     ]
 

@@ -22,10 +22,21 @@ def columns(x):
 
 
 def maximum(row):
-    largest = row[0]
+    """The chain of maxima that a reduction makes: its last node gives ties equal shares, its links pass nothing on."""
+    chain = [row[0]]
     for v in row[1:]:
-        largest = largest.maximum(v)
-    return largest
+        chain.append(chain[-1].maximum(v))
+
+    def share_among_ties():
+        ties = [v for v in row if v.data == chain[-1].data]
+        for v in ties:
+            v.grad += chain[-1].grad / len(ties)
+
+    for link in chain[1:-1]:
+        link._backward = lambda: None
+    if len(row) > 2:
+        chain[-1]._backward = share_among_ties
+    return chain[-1]
 
 
 def product(row):

@@ -38,13 +38,18 @@ MICROGRAD_STEPS = {
 }
 
 
+def _add_to_grad(a, share):
+    """Add to a grad, and store the sum as pygrad does: the reference stores an int of any size as it is."""
+    a.grad = reference._number(a.grad + share)
+
+
 def _custom(V, a, b, x):
     """Add an op as in micrograd's lecture."""
     out = V(a.data * x + b.data, (a, b), "custom")
 
     def _backward():
-        a.grad += x * out.grad
-        b.grad += out.grad
+        _add_to_grad(a, x * out.grad)
+        _add_to_grad(b, out.grad)
 
     out._backward = _backward
     return out
@@ -56,7 +61,7 @@ def _hook(V, a, b, x):
 
     def _backward():
         step()
-        b.grad += x
+        _add_to_grad(b, x)
 
     a._backward = _backward
 

@@ -9,6 +9,7 @@ import numpy as np
 import pygrad
 from pygrad import Program
 from pygrad.checkpoint import pack, unpack
+from pygrad.program.arguments import IndexSegment
 from support.compiled import bits
 
 rng = np.random.default_rng(0)
@@ -20,13 +21,13 @@ def again(f):
 
 def dumps(f):
     """The bytes in a pickle, which are the same as in a file."""
-    _, (_, data) = f.__reduce__()
+    _, (_, data, _) = f.__reduce__()
     return data
 
 
 def unpickled(data):
     """The Program in such bytes."""
-    rebuild, (kind, _) = pygrad.compile(lambda x: x, 1.0).__reduce__()
+    rebuild, (kind, _, _) = pygrad.compile(lambda x: x, 1.0).__reduce__()
     return rebuild(kind, data)
 
 
@@ -34,7 +35,7 @@ def everything(f, *args):
     """The bits of everything that a Program with a scalar result computes."""
     f.parameters.grad = 0.0
     values, grads = f.value_and_grad(*args)
-    tangents = [None if a.is_index else x for a, x in zip(f._recorded.arguments, args)]
+    tangents = [None if isinstance(a.structure, IndexSegment) else x for a, x in zip(f._recorded.arguments, args)]
     found = [f(*args), values, grads, f.parameters.grad, f.jvp(args, tangents), f.hvp(args, tangents)]
     return [bits(x) for x in leaves(found)]
 

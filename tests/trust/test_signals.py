@@ -1,10 +1,16 @@
 """Ctrl-C during a long operation: KeyboardInterrupt at once, and a consistent state."""
 
+import gc
 import json
+import pickle
 
+import numpy as np
 import pytest
 
-from support import figures, on_cpython
+import pygrad
+from pygrad._lib import fast, ffi, lib
+from support import figures, live_nodes, on_cpython
+from support.interrupts import interrupted_at
 
 LIMIT = 0.1  # seconds
 
@@ -202,3 +208,135 @@ except ReferenceError:
     print("ReferenceError")
 """
     )
+
+
+# Where an exception of a signal handler strikes, nothing stays behind -------------------------------------------------
+
+# Interrupts each of these works many times, and prints how many of these exceptions were swallowed, and how often nodes
+# leaked.
+INTERRUPTED = """
+import gc, random, signal, sys, time
+import numpy as np
+import pygrad
+from pygrad import Value, array, compile, nn, optim
+from pygrad import functional as F
+
+class Interrupt(Exception):
+    pass
+
+def interrupt(*_):
+    raise Interrupt
+
+swallowed = []
+signal.signal(signal.SIGALRM, interrupt)
+sys.unraisablehook = swallowed.append
+rng = random.Random(0)
+a, x, w, model = Value(2.0), array(np.ones(20)), array(np.ones((4, 20))), nn.MLP(3, [4, 1])
+optimizer = optim.Adam([w], lr=0.1)
+
+def values():
+    y = a
+    for _ in range(10):
+        y = y * 1.01 + a - 1 / a
+    y.backward()
+
+def arrays():
+    y = F.softmax((w @ x).exp() * 2 + x[:4])
+    F.cross_entropy(y, 1).backward()
+    array(list(x)) + x[2:5].reshape(3, 1).T.max()
+
+def a_model():
+    model([1.0, a, np.float64(2)]).backward()
+
+def programs():
+    f = compile(lambda x: (w @ x).sum() + a, np.ones(20))
+    f.value_and_grad(np.ones((3, 20)))
+
+def steps():
+    optimizer.zero_grad()
+    (w @ x).sum().backward()
+    optimizer.step()
+
+def live():
+    gc.collect()
+    return pygrad.memory_stats().live_nodes
+
+for work in values, arrays, a_model, programs, steps:
+    work()
+    start = time.perf_counter()
+    work()
+    length, leaks = time.perf_counter() - start, 0
+    for _ in range({rounds}):
+        before = live()
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 1e-5 + rng.random() * 3 * length, 0.02)  # again, if it is swallowed
+            while True:
+                work()
+        except Interrupt:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        leaks += live() != before
+    work()
+    print(work.__name__, len(swallowed), leaks)
+"""
+
+
+@on_cpython("a signal arrives at another time")
+def test_an_interrupt_is_raised_and_leaks_no_node(python, full):
+    lines = python(INTERRUPTED.replace("{rounds}", "300" if full else "40")).splitlines()
+    assert len(lines) == 5
+    if fast:  # in Python, a destructor may be interrupted
+        assert [line for line in lines if not line.endswith(" 0 0")] == []
+
+
+def at_every_moment(work, check, step):
+    """Interrupt a work at its first bytecode, then at later ones until it comes to its end; check after each."""
+    event = 1
+    while interrupted_at(event, work):
+        check()
+        event += 1 + event // step
+    return event
+
+
+W = pygrad.array([1.0, 2.0])
+MODEL = pygrad.nn.MLP(2, [3, 1])
+STEP = pygrad.optim.Adam([W], lr=0.01)
+WORKS = {
+    "compile": lambda: pygrad.compile(lambda x: (W * x).sum() * 2, np.ones(2)),
+    "a first call": lambda: pygrad.compile(lambda x: W[0] * x, 1.0).value_and_grad([1.0, 2.0]),
+    "derivatives": lambda: pygrad.compile(lambda p: p[0] * p[1].sum(), [1.0, np.ones(2)]).hessian([1.0, np.ones(2)]),
+    "backward": lambda: (W * 2).exp().sum().backward(),
+    "a model": lambda: MODEL([1.0, pygrad.Value(2.0)]).backward(),
+    "a step": lambda: (STEP.zero_grad(), W.sum().backward(), STEP.step()),
+    "a _backward": lambda: with_closure(pygrad.Value(1.0)).backward(),
+    "a pickle": lambda: pickle.loads(pickle.dumps(pygrad.compile(lambda x: W.sum() * x, 1.0))),
+}
+
+
+def with_closure(x):
+    out = pygrad.Value(2.0, (x,), "op")
+    out._backward = lambda: setattr(x, "grad", x.grad + out.grad)
+    return out
+
+
+SWALLOWED = "error" if fast else "ignore"  # in Python, a destructor may be interrupted
+
+
+@on_cpython("raises at bytecodes of CPython")
+@pytest.mark.filterwarnings(f"{SWALLOWED}::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
+def test_everything_works_after_an_interrupt_at_any_bytecode(work, full):
+    def check():
+        assert not lib.pg_tracing()
+        x = pygrad.Value(3.0)
+        (x * x).backward()
+        assert x.grad == 6
+        assert pygrad.compile(lambda y: y * x, 1.0)(2.0) == 6
+        assert lib.pg_check() == ffi.NULL
+
+    work()
+    live = live_nodes()
+    assert at_every_moment(work, check, 400 if full else 20) > 50
+    work()
+    gc.collect()
+    if fast:
+        assert live_nodes() == live

@@ -1,0 +1,114 @@
+"""A warning where a program takes the number of a computed Value into a calculation, and so cuts off its gradient.
+
+`float(v)` asks for the number, and is no mistake; but `math.exp(v)` and `array[0] = v` call the same `__float__`. The
+instruction at which the calling function is tells which it was.
+"""
+
+from __future__ import annotations
+
+import dis
+import math
+import sys
+import warnings
+from types import CodeType, FrameType
+from typing import Any
+
+from pygrad._lib import lib
+
+Instruction = tuple[str, tuple[str, ...]]  # its name; for a call, by what its function was found: ("math", "exp")
+
+_CALLS = ("CALL", "CALL_FUNCTION_EX", "CALL_KW", "PRECALL")
+# Functions whose result has no gradient to lose.
+_WITHOUT_GRADIENT = (math.ceil, math.floor, math.isclose, math.isfinite, math.isinf, math.isnan, math.trunc)
+
+
+class GradientCutWarning(UserWarning):
+    """A calculation took the number of a computed Value, so no gradient goes through it.
+
+    It is shown once for each place, for functions of `math`, as in `math.exp(v)`, and for assignment to an element of
+    an array, as in `a[0] = v`. `float(v)`, printing and formatting do not warn; nor do functions that something else
+    calls, as in `map(math.exp, values)`. To turn it off: `warnings.simplefilter("ignore", pygrad.GradientCutWarning)`.
+
+    Examples
+    --------
+    >>> import math, warnings
+    >>> from pygrad import Value
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     y = math.sqrt(Value(2.0) * 8)
+    >>> y, caught[0].category.__name__
+    (4.0, 'GradientCutWarning')
+    """
+
+
+def note_number_taken(value: Any, id: int, depth: int = 0) -> None:
+    """Warn if the function `depth` frames above the caller has cut off the gradient of the node of a Value or Array."""
+    if not lib.pg_flags_of(id) & lib.PG_INTERIOR:
+        return
+    frame = sys._getframe(1 + depth)
+    kind, path = _places.instruction(frame.f_code, frame.f_lasti)
+    if kind == "STORE_SUBSCR":
+        hint = "assigning a Value to an element of an array takes its number, and cuts off its gradient: "
+        hint += "keep Values in a list, or write v.data"
+    elif (
+        path not in ((), ("float",))
+        and (function := _resolve(frame, path))
+        and getattr(function, "__module__", None) in ("math", "cmath")
+    ):
+        if function in _WITHOUT_GRADIENT:
+            return
+        name = function.__name__
+        own = f"v.{name}()" if hasattr(value, name) else "an op of Values"
+        hint = f"math.{name}(v) takes the number of a Value, and cuts off its gradient: write {own}, or "
+        hint += f"math.{name}(v.data) if only the number is needed"
+    else:
+        return
+    warnings.warn(hint, GradientCutWarning, stacklevel=2 + depth)
+
+
+class _Places:
+    """What the instructions are that have been looked at. By address, as a code object takes a microsecond to hash."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[int, int], tuple[CodeType, Instruction]] = {}
+
+    def instruction(self, code: CodeType, offset: int) -> Instruction:
+        known = self.known.get((id(code), offset))
+        if known is None:
+            if len(self.known) >= 1024:
+                self.known.clear()
+            known = self.known[id(code), offset] = code, _instruction(code, offset)
+        return known[1]
+
+
+_places = _Places()
+
+
+def _instruction(code: CodeType, offset: int) -> Instruction:
+    """The instruction at a place in a function."""
+    instructions = list(dis.get_instructions(code))
+    at = next((i for i, instruction in enumerate(instructions) if instruction.offset == offset), None)
+    if at is None or instructions[at].opname not in _CALLS:
+        return "" if at is None else instructions[at].opname, ()
+    start = _start_of(instructions[at])
+    path: list[str] = []
+    for instruction in instructions[:at]:  # a call starts where the expression does that is called
+        if start and _start_of(instruction) == start and isinstance(instruction.argval, str):
+            if not instruction.opname.startswith(("LOAD_ATTR", "LOAD_METHOD")):
+                path = []
+            path.append(instruction.argval)
+    return "CALL", tuple(path)
+
+
+def _start_of(instruction: Any) -> Any:
+    positions = getattr(instruction, "positions", None)
+    return positions and (positions.lineno, positions.col_offset)
+
+
+def _resolve(frame: FrameType, path: tuple[str, ...]) -> Any:
+    name, *attributes = path
+    scopes = (frame.f_locals, frame.f_globals, frame.f_builtins)
+    found = next((scope[name] for scope in scopes if name in scope), None)
+    for attribute in attributes:
+        found = getattr(found, attribute, None)
+    return found

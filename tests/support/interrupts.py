@@ -1,0 +1,32 @@
+"""Interrupts at a chosen moment."""
+
+import sys
+
+
+class Interrupt(BaseException):
+    pass
+
+
+def interrupted_at(event, function):
+    """Call a function and raise Interrupt at the event of that number; return whether it came so far."""
+    count = 0
+
+    def trace(frame, kind, arg):
+        nonlocal count
+        frame.f_trace_opcodes = True
+        if kind == "opcode":
+            count += 1
+            if count == event:
+                sys.settrace(None)
+                raise Interrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    except Interrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
