@@ -32,8 +32,8 @@ static pg_made make(int op, double data, int type, pg_id a, pg_id b) {
 }
 
 /* The same, with a new leaf as its second operand. */
-static pg_made make_with_leaf(int op, double data, int type, pg_id a, const pg_node *number) {
-  pg_id leaf = pg_new_node(PG_LEAF, number->data, 0, 0, number->flags);
+static pg_made make_with_leaf(int op, double data, int type, pg_id a, double number, int type_of_number) {
+  pg_id leaf = pg_new_node(PG_LEAF, number, 0, 0, type_of_number);
   if (!leaf) {
     return PG_NO_MEMORY;
   }
@@ -85,7 +85,7 @@ PG_INLINE pg_made with_number(int op, pg_id a, double number, bool integral) {
   pg_made made = status;
   if (!status) {
     const int type = pg_type_of_result(op, pg_node_at(a), &y, &data);
-    made = make_with_leaf(op, data, type, a, &y);
+    made = make_with_leaf(op, data, type, a, number, type_of_number);
   }
   pg_unlock();
   return made;

@@ -224,7 +224,8 @@ TEST(another_sweep_of_the_same_nodes_may_run_while_one_is_paused) {
 }
 
 TEST(a_sweep_is_over_when_another_has_begun) {
-  const pg_id x = leaf(2), y = id_of(pg_custom(3, false, &x, 1)), z = id_of(pg_make_ADD(y, id_of(pg_make_RELU(y))));
+  const pg_id x = leaf(2), y = id_of(pg_custom(3, false, &x, 1)),
+              z = id_of(pg_make_ADD(y, id_of(pg_make_RELU(y))));
   CHECK(pg_set_flags(y, PG_CLOSURE) == PG_OK);
   pg_sweep sweep, other;
   pg_id pending[2];
@@ -255,6 +256,38 @@ TEST(skipped_blocks_count_towards_the_budget_of_a_slice) {
   CHECK(pg_sweep_run(&sweep, 1) == PG_DONE && pg_grad(x) == 1);
   CHECK(pg_release_all(COUNT(between), between) == PG_OK);
   pg_release_all(3, (pg_id[]){z, y, x});
+}
+
+TEST(a_grad_is_an_int_until_a_float_is_added) {
+  const pg_id two = (pg_id)pg_leaf(2, true), half = leaf(0.5);
+  const pg_id four = id_of(pg_make_MUL(two, two)), one = id_of(pg_make_MUL(two, half));
+  const pg_id five = id_of(pg_make_ADD(four, one)), nine = id_of(pg_make_ADD(five, four));
+  CHECK(pg_is_int(PG_DATA, four) && !pg_is_int(PG_DATA, one) && !pg_is_int(PG_DATA, nine));
+  for (int times = 1; times < 3; times++) {
+    CHECK(backward(nine) == PG_OK);
+    CHECK(pg_is_int(PG_GRAD, nine) && pg_is_int(PG_GRAD, five) && pg_is_int(PG_GRAD, four));
+    CHECK(pg_is_int(PG_GRAD, half) && !pg_is_int(PG_GRAD, two));
+  }
+  CHECK(pg_grad(five) == 2 && pg_grad(four) == 5 && pg_grad(half) == 8 && pg_grad(two) == 30);
+  pg_release_all(6, (pg_id[]){nine, five, one, four, half, two});
+}
+
+TEST(a_grad_that_turns_into_a_float_during_a_sweep_is_passed_on_once) {
+  const pg_id two = (pg_id)pg_leaf(2, true), half = leaf(0.5), sum = id_of(pg_make_ADD(two, two));
+  const pg_id product = id_of(pg_make_MUL(sum, half)), root = id_of(pg_make_ADD(sum, product));
+  CHECK(backward(root) == PG_OK);
+  CHECK(pg_grad(sum) == 1.5 && !pg_is_int(PG_GRAD, sum));
+  CHECK(pg_grad(two) == 3 && !pg_is_int(PG_GRAD, two));
+  pg_release_all(5, (pg_id[]){root, product, sum, half, two});
+}
+
+TEST(ints_end_at_2_to_the_53) {
+  const pg_id large = (pg_id)pg_leaf(0x1p53 - 1, true), one = (pg_id)pg_leaf(1, true);
+  const pg_id sum = id_of(pg_make_ADD(large, one)), product = id_of(pg_make_MUL(large, one));
+  CHECK(pg_is_int(PG_DATA, large) && pg_is_int(PG_DATA, product) && !pg_is_int(PG_DATA, sum));
+  CHECK(backward(product) == PG_OK && pg_is_int(PG_GRAD, one) && pg_grad(one) == 0x1p53 - 1);
+  CHECK(backward(product) == PG_OK && !pg_is_int(PG_GRAD, one) && pg_grad(one) == 0x1p54 - 2);
+  pg_release_all(4, (pg_id[]){product, sum, one, large});
 }
 
 TEST(the_gradient_of_a_leaf_by_itself_is_1) {
