@@ -331,7 +331,7 @@ class Replay:
 
     def make_leaf(self) -> None:
         x = self.number()
-        self.put_made(self.call("pg_leaf", x), [], lambda: leaf(x))
+        self.put_made(self.call("pg_leaf", x, False), [], lambda: leaf(x))
 
     def make_op(self) -> None:
         name = OPS[self.byte() % len(OPS)]
@@ -344,7 +344,7 @@ class Replay:
         elif name == "POWER":
             self.put_made(self.call(function, a, y, bool(numbered)), [a], lambda a: power(a, y))
         elif numbered:
-            self.put_made(self.call(function + "_number", a, y), [a], lambda a: with_number(name, a, y))
+            self.put_made(self.call(function + "_number", a, y, False), [a], lambda a: with_number(name, a, y))
         else:
             self.put_made(self.call(function, a, b), [a, b], lambda a, b: op(name, a, b))
 
@@ -353,7 +353,9 @@ class Replay:
         x = self.number()
         ids = self.any_of(n)
         self.put_made(
-            self.call("pg_custom", x, ids, n), ids, lambda *nodes: Node(V(x, [a.value for a in nodes]), "CUSTOM", nodes)
+            self.call("pg_custom", x, False, ids, n),
+            ids,
+            lambda *nodes: Node(V(x, [a.value for a in nodes]), "CUSTOM", nodes),
         )
 
     def make_leaves(self) -> None:
@@ -437,7 +439,7 @@ class Replay:
         relu, parameters = ffi.new("bool[]", [True, False, False]), ffi.new("pg_id[]", p)
         described = ffi.new("pg_mlp *", [2, widths, inputs, relu, parameters])
         out = ffi.new("pg_id[3]")
-        result = self.call("pg_mlp_forward", described, 2, x, numbers if with_numbers else ffi.NULL, out)
+        result = self.call("pg_mlp_forward", described, 2, x, numbers if with_numbers else ffi.NULL, ffi.NULL, out)
         given = [id for id in x if id or not with_numbers]
 
         def outputs(*nodes: Node) -> list[Node]:
@@ -498,7 +500,7 @@ class Replay:
         part = "data" if self.byte() % 2 else "grad"
         id = self.any()
         x = self.number()
-        if self.call(f"pg_set_{part}", id, x) == lib.PG_OK:
+        if self.call(f"pg_set_{part}", id, x, False) == lib.PG_OK:
             setattr(self.nodes[id].value, part, x)
 
     def write(self) -> None:
