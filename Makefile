@@ -7,7 +7,7 @@ CORE_FILES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*.inc)
 C_FILES := $(CORE_FILES) $(wildcard pygrad/bench/*.[ch] tests/c/*.[ch])
 CORE := $(CORE_FILES) $(wildcard csrc/*.def csrc/*/*.def) build_ffi.py setup.py pyproject.toml
 
-.PHONY: demo test test-cffi bench lint format docs notebooks dist sanitize memcheck fuzz coverage trust always clean
+.PHONY: demo test test-cffi test-native bench lint format docs notebooks dist sanitize memcheck fuzz coverage trust always clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo  ## train micrograd's demo in plain Python and in C
@@ -16,6 +16,9 @@ demo: $(VENV)/.demo  ## train micrograd's demo in plain Python and in C
 test: $(VENV)/.test  ## run all tests
 	$(RUN) -m pytest
 	$(MAKE) -C tests/c unit
+
+test-native: $(VENV)/.test  ## run the tests of programs on native code
+	PYGRAD_BACKEND=native $(RUN) -m pytest tests/program tests/test_kernels.py
 
 test-cffi: $(VENV)/.test  ## run all tests on the class of Value in Python
 	PYGRAD_FACADE=cffi $(RUN) -m pytest

@@ -6,6 +6,7 @@ whenever the C API changes, or run `make format`, which includes it.
 
 from __future__ import annotations
 
+import json
 import keyword
 import platform
 import re
@@ -25,6 +26,22 @@ def cdef() -> str:
     rows = re.findall(r"^(PG_\w+) *\((\w+),", OPS, re.MULTILINE)
     declared = [re.sub("##name(##)?", name, makers[kind]) for kind, name in rows]
     return re.sub(r"^#.*$", "", HEADER, flags=re.MULTILINE) + "\n".join(declared)
+
+
+def native() -> str:
+    """What native code begins with, native.h with the files that it includes: the value of pg_native_head.
+
+    The functions of functions.def, for one number, get other names than those for vectors.
+    """
+
+    def text(name: str) -> str:
+        source = (CSRC / name).read_text(encoding="utf-8")
+        if name == "functions.def":
+            source = re.sub(r"^PG_FUNCTION\((\w+)", r"#define \1 \1_of_one\n\g<0>", source, flags=re.MULTILINE)
+        return re.sub(r'^#include "(.*)"$', lambda include: text(include[1]), source, flags=re.MULTILINE)
+
+    lines = re.sub(r"/\*.*?\*/", "", text("routine/native.h"), flags=re.DOTALL).splitlines()
+    return "\n".join(f"  {json.dumps(line + chr(10))}" for line in lines if line.strip())
 
 
 # The types of the extension -----------------------------------------------------------------------------------------
@@ -54,6 +71,7 @@ class _FFI:
     def addressof(self, library: _Lib, function: str) -> Callable[..., int]: ...
 
 class _Lib:
+    pg_native_head: Any
 '''
 STUB_END = """
 ffi: _FFI
@@ -115,10 +133,10 @@ def files(*suffixes: str) -> list[str]:
 HAS_TYPES = platform.python_implementation() == "CPython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 ffibuilder = FFI()
-ffibuilder.cdef(cdef())
+ffibuilder.cdef(cdef() + "\nextern const char pg_native_head[];")
 ffibuilder.set_source(
     "pygrad._core",
-    '#include "pygrad.h"\n' + BRIEF_CALLS,
+    f'#include "pygrad.h"\n{BRIEF_CALLS}\nconst char pg_native_head[] =\n{native()};\n',
     sources=[file for file in files(".c") if HAS_TYPES or not file.startswith("csrc/python/")],
     depends=files(".h", ".def", ".inc"),
     include_dirs=["csrc"],
@@ -134,7 +152,7 @@ ffibuilder.set_source(
     ],
     # Assertions are for the tests of csrc/: see tests/c/Makefile.
     define_macros=[("NDEBUG", None)],
-    libraries=["m", "pthread"],
+    libraries=["m", "pthread", "dl"],
 )
 
 if __name__ == "__main__":

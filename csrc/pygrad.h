@@ -314,6 +314,8 @@ pg_program *pg_record(size_t inputs, const pg_id *input_ids, size_t outputs, con
 void pg_program_free(pg_program *program);
 /* Writes the ids of the parameters, unless `ids` is NULL. Returns how many there are. */
 size_t pg_program_parameters(const pg_program *program, pg_id *ids);
+/* How many instructions it has: one for each node of the graph. */
+size_t pg_program_size(const pg_program *program);
 
 /* A recorded program as arrays, which the caller owns. Instruction i has the op ops[i]; a[i] and b[i] are
  * UINT32_MAX where this table has nothing:
@@ -361,6 +363,8 @@ pg_program *pg_program_deserialize(const pg_serialized *serialized, const char *
  */
 // clang-format on
 enum pg_wanted { PG_VALUES = 0, PG_GRADIENT = 1, PG_TANGENTS = 2 };
+/* Added to these: the routine is for native code. */
+enum { PG_NATIVE = 4 };
 
 /* The routine for one kind of call. `count` is the number of arguments with inputs, and sizes[k] the number of
  * inputs in argument k. batched[k] says, for all arguments in the table above, whether argument k has an entry
@@ -386,6 +390,14 @@ int pg_run(pg_routine *routine, size_t batch, double *const *arrays, int threads
 int pg_run_until(pg_routine *routine, size_t batch, double *const *arrays, int threads, const bool *stop);
 /* About the largest batch for which a run takes less than so many ns on one thread. */
 double pg_long_batch(const pg_routine *routine, double ns);
+
+/* Native code: the text of C files, with \f between them, that compute what a routine for PG_NATIVE does. The
+ * caller puts the text of native.h, pg_native_head in Python, before each, compiles them, and makes a library.
+ */
+char *pg_emit_native(const pg_routine *routine);
+/* Loads the library of a routine for PG_NATIVE, which runs it from then on; for that it must not run before,
+ * and this is called once. False if the library cannot be loaded. */
+bool pg_use_native(pg_routine *routine, const char *path);
 
 /* Finds the first op that makes an infinity from finite numbers, or a nan from numbers, for one sample.
  * `inputs` are all inputs; if the gradient is searched, too, the cotangent follows. Sets *symbol to the op's,

@@ -18,6 +18,9 @@ __attribute__((format(printf, 2, 3))) void pg_print(pg_text *out, const char *fo
 /* Appends a number so that it is read back to the same bits, with a point, whatever the locale. */
 void pg_print_number(pg_text *out, double x);
 
+/* Appends a number as a literal of C, which is read back to the same bits, whatever the locale. */
+void pg_print_literal(pg_text *out, double x);
+
 /* What was printed, owned by the caller and freed with pg_text_free(); NULL if there was no memory for all of
  * it. */
 char *pg_text_of(pg_text *out);

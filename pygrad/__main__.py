@@ -1,13 +1,15 @@
-"""Implements `pygrad run script.py [args]`, `pygrad run -m module [args]` and `pygrad bench [options]`."""
+"""Implements `pygrad run script.py [args]`, `pygrad run -m module [args]`, `pygrad cache` and `pygrad bench`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 
 import pygrad
 from pygrad import dropin
+from pygrad.program import native
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,17 +29,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     run.add_argument("script", help="the path of the script, or after -m the name of a module")
     run.add_argument("args", nargs=argparse.REMAINDER, help="the arguments of the script")
     commands.add_parser("bench", help="compare speeds; `pygrad bench --help` lists the options", add_help=False)
+    cache = commands.add_parser("cache", help="list the native code of compiled functions that is kept on disk")
+    cache.add_argument("--clear", action="store_true", help="remove it all")
     if arguments[:1] == ["bench"]:  # it parses its own options
         from pygrad.bench.__main__ import main as bench
 
         return bench(arguments[1:])
     options = parser.parse_args(arguments)
+    if options.command == "cache":
+        return _cache(options.clear)
     try:
         dropin.run(options.script, options.args, options.is_module, options.replace)
     except FileNotFoundError as error:
         if error.errno is not None:  # raised by the script itself
             raise
         parser.error(str(error))
+    return 0
+
+
+def _cache(clear: bool) -> int:
+    """List or clear the cache of native code."""
+    entries = native.cached()
+    for path, status in () if clear else entries:
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(status.st_mtime))
+        print(f"{status.st_size:12,}  {used}  {path.name}")
+    count, size = native.clear_cache() if clear else len(entries), sum(status.st_size for _, status in entries)
+    files = f"{count} file{'s' * (count != 1)}"
+    print(f"{'removed ' * clear}{files} of {size:,} bytes in all, in {native.cache_folder()}")
     return 0
 
 

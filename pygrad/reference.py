@@ -209,7 +209,8 @@ class Value:
         def _backward() -> None:
             x, y, z, g = self.data, other.data, out.data, out.grad
             self._add(_slope_by_base(x, y) * g)
-            if x < 0 and other._backward is _nothing:  # an undefined slope, which a leaf shows
+            passes_on = other._backward is not _nothing or (other._prev and other._op != "detach")
+            if x < 0 and not passes_on:  # an undefined slope, which a leaf shows
                 other.grad = math.nan
             else:
                 other._add(_slope_by_exponent(x, z) * g)

@@ -15,8 +15,8 @@ ORDER = """
     _core _lib
     _numbers _replacing memory _cut _handles _holders _bulk _runs _ops _sweep engine
     index array functional checkpoint _parameters optim _mlp nn
-    program.arguments program.recorded program.trace program.executor program.derivatives program.c_source
-    program.files program.program program
+    program.arguments program.recorded program.trace program.native program.executor program.derivatives
+    program.c_source program.files program.program program
     dropin reference
     pygrad
     viz bench _children __main__

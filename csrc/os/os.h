@@ -38,4 +38,9 @@ void pg_os_join(pg_os_worker *worker);
  * memory. */
 bool pg_os_at_fork(void (*before)(void), void (*in_parent)(void), void (*in_child)(void));
 
+/* Loads a library and finds a function in it. Returns what pg_os_unload() takes; NULL if there is no such
+ * thing. */
+void *pg_os_load(const char *path, const char *function, void **found);
+void pg_os_unload(void *library);
+
 #endif

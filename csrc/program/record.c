@@ -303,6 +303,8 @@ pg_program *pg_record(size_t inputs, const pg_id *input_ids, size_t outputs, con
   return p;
 }
 
+size_t pg_program_size(const pg_program *p) { return p->count; }
+
 size_t pg_program_parameters(const pg_program *p, pg_id *ids) {
   if (ids && p->parameter_count) {
     memcpy(ids, p->parameters, p->parameter_count * sizeof *ids);

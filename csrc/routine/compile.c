@@ -6,6 +6,9 @@
 
 void pg_routine_free(pg_routine *r) {
   if (r) {
+    if (r->library) {
+      pg_os_unload(r->library);
+    }
     for (int phase = 0; phase < PG_PHASES; phase++) {
       free(r->phases[phase].at);
     }
@@ -20,28 +23,41 @@ void pg_routine_free(pg_routine *r) {
   }
 }
 
+/* Native code works on fewer samples at a time, if the slots of a tile would not stay in cache. */
+static uint32_t tile_of(const pg_routine *r) {
+  enum { CACHE = 1 << 19 }; /* bytes: half of what a core has for itself on most machines */
+  uint32_t tile = PG_TILE;
+  while (r->is_for_native && tile > PG_LEAST_TILE && (size_t)r->batched * tile * sizeof(double) > CACHE) {
+    tile /= 2;
+  }
+  return tile;
+}
+
 /* The routine of a specialized program, without what is not in that: the caller's arrays. NULL if there is no
  * memory. */
-static pg_routine *lower(const pg_program *p) {
+static pg_routine *lower(const pg_program *p, bool is_for_native) {
   pg_lowering l = {
       .p = p,
       .lowered = pg_zeros(p->count, sizeof *l.lowered),
-      .order = pg_room(p->count, sizeof *l.order),
       .tables = pg_zeros(p->table_count, sizeof *l.tables),
       .scatters = pg_zeros(p->scatter_count, sizeof *l.scatters),
   };
   pg_routine *r = pg_zeros(1, sizeof *r);
-  bool made = l.lowered && l.order && l.tables && l.scatters && r;
+  bool made = l.lowered && l.tables && l.scatters && r;
   if (made) {
+    r->is_for_native = is_for_native;
     r->input_count = p->inputs;
     r->output_count = p->output_count;
     r->parameter_count = p->parameter_count;
     made = pg_fuse(&l) && pg_schedule(&l, r) && pg_lower(&l, r);
   }
   for (int phase = 0; made && phase < PG_PHASES && !(p->disabled & PG_VECTORS); phase++) {
-    pg_merge_rows(&r->phases[phase]);
+    pg_merge_rows(&r->phases[phase], is_for_native && phase == PG_BATCH ? 2 : 1);
   }
   made = made && (p->disabled & PG_SLOT_REUSE || pg_reuse_slots(r));
+  if (made) {
+    r->tile = tile_of(r);
+  }
   free(l.lowered);
   free(l.pairs);
   free(l.order);
@@ -124,9 +140,11 @@ static bool finish(pg_routine *r, const pg_program *p, int wanted) {
 
 pg_routine *pg_compile(const pg_program *p, size_t count, const size_t *sizes, const bool *batched,
                        int wanted) {
+  const bool is_for_native = wanted & PG_NATIVE;
+  wanted &= ~PG_NATIVE;
   bool *of_inputs = batched_inputs(p, count, sizes, batched, wanted);
   pg_program *special = of_inputs ? pg_specialize(p, of_inputs, wanted) : NULL;
-  pg_routine *r = special ? lower(special) : NULL;
+  pg_routine *r = special ? lower(special, is_for_native) : NULL;
   if (r && !(describe_arrays(r, p, count, sizes, batched, wanted) && finish(r, p, wanted))) {
     pg_routine_free(r);
     r = NULL;

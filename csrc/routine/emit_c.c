@@ -3,7 +3,6 @@
  * A routine becomes a function over an array `w` of its slots, and each of its loops a statement or a loop. All
  * global names in the text begin with the caller's name.
  */
-#include <float.h>
 #include <string.h>
 
 #include "program/ieee.h"
@@ -55,29 +54,13 @@ static writer writer_of(pg_text *out, const char *name, const pg_routine *r) {
 
 /* Tables ------------------------------------------------------------------------------------------------- */
 
-/* A number in a form that is read back to the same bits. It has a decimal point only if it is whole: printf
- * would write a comma there in some locales. */
-static void write_number(pg_text *out, double x) {
-  int exponent;
-  if (isnan(x)) {
-    pg_print(out, "NAN");
-  } else if (isinf(x)) {
-    pg_print(out, x < 0 ? "-INFINITY" : "INFINITY");
-  } else if (x == rint(x) && fabs(x) < 1e6) {
-    pg_print(out, "%.0f.0", x);
-  } else {
-    const double mantissa = ldexp(frexp(fabs(x), &exponent), DBL_MANT_DIG);
-    pg_print(out, "%s0x%llxp%d", x < 0 ? "-" : "", (unsigned long long)mantissa, exponent - DBL_MANT_DIG);
-  }
-}
-
 static const char *separator(uint32_t k) { return k == 0 ? "" : k % NUMBERS_A_LINE ? ", " : ",\n  "; }
 
 static void write_numbers(pg_text *out, uint32_t count, const double *numbers) {
   pg_print(out, "[] = {\n  ");
   for (uint32_t k = 0; k < count; k++) {
     pg_print(out, "%s", separator(k));
-    write_number(out, numbers[k]);
+    pg_print_literal(out, numbers[k]);
   }
   pg_print(out, "\n};\n");
 }

@@ -4,8 +4,6 @@
 
 #include <math.h>
 
-enum { T = PG_TILE };
-
 /* Instruction sets --------------------------------------------------------------------------------------- */
 
 /* One row each, the best last. */
@@ -36,14 +34,14 @@ const char *pg_test_use_instruction_set(int which) {
 
 /* Lookups and scatters ----------------------------------------------------------------------------------- */
 
-static double *slot_at(pg_slot slot, double *shared, double *batched, size_t sample) {
+static double *slot_at(const pg_routine *r, pg_slot slot, double *shared, double *batched, size_t sample) {
   const size_t number = pg_number_of(slot);
-  return pg_is_batched(slot) ? batched + number * T + sample : shared + number;
+  return pg_is_batched(slot) ? batched + number * r->tile + sample : shared + number;
 }
 
-static double look_up(const pg_slot *list, uint32_t size, double index, double *shared, double *batched,
-                      size_t sample) {
-  return index >= 0 && index < size ? *slot_at(list[(size_t)index], shared, batched, sample) : NAN;
+static double look_up(const pg_routine *r, const pg_slot *list, uint32_t size, double index, double *shared,
+                      double *batched, size_t sample) {
+  return index >= 0 && index < size ? *slot_at(r, list[(size_t)index], shared, batched, sample) : NAN;
 }
 
 static void run_lookup(const pg_routine *r, const pg_loop *l, uint32_t j, double *shared, double *batched) {
@@ -54,9 +52,9 @@ static void run_lookup(const pg_routine *r, const pg_loop *l, uint32_t j, double
     const ptrdiff_t which = (ptrdiff_t)i * index->i_step + (ptrdiff_t)j * index->j_step;
     const pg_slot from = pg_slot_of((uint32_t)(pg_number_of(index->slot) + which), pg_is_batched(index->slot));
     const pg_slot to = pg_slot_of(pg_number_of(l->dst) + j * l->n + i, pg_is_batched(l->dst));
-    for (size_t sample = 0; sample < (pg_is_batched(to) ? T : 1); sample++) {
-      const double x = *slot_at(from, shared, batched, sample);
-      *slot_at(to, shared, batched, sample) = look_up(at, l->lookup.size, x, shared, batched, sample);
+    for (size_t sample = 0; sample < (pg_is_batched(to) ? r->tile : 1); sample++) {
+      const double x = *slot_at(r, from, shared, batched, sample);
+      *slot_at(r, to, shared, batched, sample) = look_up(r, at, l->lookup.size, x, shared, batched, sample);
     }
   }
 }
@@ -66,13 +64,14 @@ static void scatter(const pg_routine *r, const pg_loop *l, double *shared, doubl
   const pg_slot *list = r->lists + l->scatter.list, *pair = list + size;
   for (uint32_t k = 0; k < size; k++) {
     if (list[k] != PG_NO_SLOT) {
-      *slot_at(list[k], shared, batched, sample) = 0;
+      *slot_at(r, list[k], shared, batched, sample) = 0;
     }
   }
   for (uint32_t t = 0; t < l->scatter.pairs; t++, pair += 2) {
-    const double index = *slot_at(pair[0], shared, batched, sample);
+    const double index = *slot_at(r, pair[0], shared, batched, sample);
     if (index >= 0 && index < size && list[(size_t)index] != PG_NO_SLOT) {
-      *slot_at(list[(size_t)index], shared, batched, sample) += *slot_at(pair[1], shared, batched, sample);
+      *slot_at(r, list[(size_t)index], shared, batched, sample) +=
+          *slot_at(r, pair[1], shared, batched, sample);
     }
   }
 }
@@ -83,7 +82,7 @@ void pg_run_list(const pg_routine *r, const pg_loop *l, uint32_t j, double *shar
     return;
   }
   assert(l->op == PG_SCATTER && j == 0);
-  for (size_t sample = 0; sample < (l->scatter.batched ? T : 1); sample++) {
+  for (size_t sample = 0; sample < (l->scatter.batched ? r->tile : 1); sample++) {
     scatter(r, l, shared, batched, sample);
   }
 }

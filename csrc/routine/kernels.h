@@ -19,8 +19,8 @@ typedef struct {
               const bool *stop);
   /* Load or store n consecutive batched slots, from or to n numbers of each sample; these are `step` apart from
    * sample to sample. */
-  void (*load_tile)(double *to, const double *from, size_t n, size_t step, size_t samples);
-  void (*store_tile)(double *to, const double *from, size_t n, size_t step, size_t samples);
+  void (*load_tile)(double *to, const double *from, size_t n, size_t step, size_t samples, size_t tile);
+  void (*store_tile)(double *to, const double *from, size_t n, size_t step, size_t samples, size_t tile);
 } pg_kernels;
 
 extern const pg_kernels pg_kernels_baseline;

@@ -164,11 +164,11 @@ static bool extend(emitter *e) {
   return fits;
 }
 
-void pg_merge_rows(pg_loops *loops) {
+void pg_merge_rows(pg_loops *loops, uint32_t results) {
   uint32_t kept = 0;
   for (uint32_t k = 0; k < loops->count; k++) {
     pg_loop next = loops->at[k];
-    if (kept) {
+    if (kept && next.n >= results) {
       pg_loop *last = &loops->at[kept - 1], tried = *last;
       if (alike(last, &next) && follows(&tried, last->rows, next.n, &next, true)) {
         *last = tried;
@@ -190,7 +190,7 @@ static uint32_t even_terms(const pg_lowering *l, const pg_lowered *x, uint32_t t
   *a = operand_of(l, pairs[t].a);
   *b = operand_of(l, pairs[t].b);
   uint32_t n = 1;
-  for (; t + n < x->pair_count; n++) {
+  for (; t + n < x->pair_count && !x->is_single; n++) {
     const pg_slot p = slot_of(l, pairs[t + n].a), q = slot_of(l, pairs[t + n].b);
     if (pg_is_batched(p) != pg_is_batched(a->slot) || pg_is_batched(q) != pg_is_batched(b->slot) ||
         !is_in_step(n, a->slot, p, &a->t_step) || !is_in_step(n, b->slot, q, &b->t_step)) {
@@ -198,6 +198,18 @@ static uint32_t even_terms(const pg_lowering *l, const pg_lowered *x, uint32_t t
     }
   }
   return n;
+}
+
+/* One pair of a total. */
+static void emit_pair(emitter *e, pg_ordered what) {
+  const pg_lowered *x = &e->l->lowered[what.instruction];
+  const pg_pair pair = e->l->pairs[x->first_pair + what.pair];
+  pg_loop loop = {.op = PG_DOT_TOTAL, .n = 1, .rows = 1, .dst = x->slot};
+  loop.sum.init.slot = PG_NO_SLOT;
+  loop.sum.terms = 1;
+  loop.sum.a = operand_of(e->l, pair.a);
+  loop.sum.b = operand_of(e->l, pair.b);
+  add_loop(e, &e->next, loop);
 }
 
 static void emit_sum(emitter *e, pg_ref i) {
@@ -248,10 +260,13 @@ static void emit_map(emitter *e, pg_ref i) {
   add_loop(e, &e->next, loop);
 }
 
-static void emit_next(emitter *e, pg_ref i) {
+static void emit_next(emitter *e, pg_ordered what) {
+  const pg_ref i = what.instruction;
   const int op = e->l->lowered[i].op;
   e->next.count = 0;
-  if (op == PG_DOT || op == PG_DOT_TOTAL) {
+  if (what.pair != PG_NO_REF) {
+    emit_pair(e, what);
+  } else if (op == PG_DOT || op == PG_DOT_TOTAL) {
     emit_sum(e, i);
   } else if (op == PG_LOOKUP) {
     emit_lookup(e, i);
@@ -273,10 +288,11 @@ static void flush(emitter *e, pg_loops *phase) {
 static void emit_loops(emitter *e, pg_routine *r) {
   const pg_lowering *l = e->l;
   for (uint32_t k = 0; k < l->order_count && !e->failed; k++) {
-    const pg_lowered *x = &l->lowered[l->order[k]], *before = k ? &l->lowered[l->order[k - 1]] : x;
+    const pg_lowered *x = &l->lowered[l->order[k].instruction];
+    const pg_lowered *before = k ? &l->lowered[l->order[k - 1].instruction] : x;
     emit_next(e, l->order[k]);
     /* Within a level no instruction uses another: so they can become one loop. */
-    if (e->failed || (before->phase == x->phase && before->level == x->level && extend(e))) {
+    if (e->failed || (before->phase == x->phase && before->level == x->level && !x->is_single && extend(e))) {
       continue;
     }
     flush(e, &r->phases[before->phase]);
@@ -285,7 +301,7 @@ static void emit_loops(emitter *e, pg_routine *r) {
     e->next = emptied;
   }
   if (l->order_count) {
-    flush(e, &r->phases[l->lowered[l->order[l->order_count - 1]].phase]);
+    flush(e, &r->phases[l->lowered[l->order[l->order_count - 1].instruction].phase]);
   }
 }
 
@@ -299,6 +315,7 @@ static bool fill_leaves(const pg_lowering *l, pg_routine *r) {
     return false;
   }
   r->constants[pg_number_of(l->one)] = 1;
+  r->first_constant = pg_number_of(l->one); /* the last leaf */
   for (uint32_t k = 0; k < r->input_count; k++) {
     r->inputs[k].slot = PG_NO_SLOT; /* unless an instruction reads it */
   }
@@ -307,6 +324,7 @@ static bool fill_leaves(const pg_lowering *l, pg_routine *r) {
     const pg_slot slot = l->lowered[i].slot;
     if (l->lowered[i].op == PG_CONSTANT) {
       r->constants[pg_number_of(slot)] = x->number;
+      r->first_constant = pg_number_of(slot) < r->first_constant ? pg_number_of(slot) : r->first_constant;
     } else if (l->lowered[i].op == PG_INPUT) {
       assert(x->a < r->input_count);
       r->inputs[x->a].slot = slot;

@@ -20,10 +20,12 @@
 
 /* What becomes of an instruction. */
 typedef struct {
-  uint8_t op;    /* that of its loop: its own, PG_DOT or PG_DOT_TOTAL. PG_NO_LOOP if nothing uses it, or if it
-                  * is computed within another one's loop. Leaves keep theirs, and have no loop. */
-  uint8_t phase; /* PG_PROLOGUE, ... */
+  uint8_t op;     /* that of its loop: its own, PG_DOT or PG_DOT_TOTAL. PG_NO_LOOP if nothing uses it, or if it
+                   * is computed within another one's loop. Leaves keep theirs, and have no loop. */
+  uint8_t phase;  /* PG_PROLOGUE, ... */
+  bool is_single; /* native code: its loops have one result and one term each, wherever their slots are */
   uint16_t signature; /* the ops of its operands, which are the same for what one loop of the user's makes */
+  uint32_t time;      /* of native code: see schedule.c */
   uint32_t level;     /* 1 for leaves, else one above the highest operand */
   pg_slot slot;
   uint32_t first_pair, pair_count; /* of a dot product */
@@ -40,11 +42,19 @@ typedef struct {
   uint32_t first;    /* where it begins in the routine's lists */
   uint32_t size;     /* the elements of a table; those elements of a scatter that may be used */
   uint32_t level;    /* that of the highest ref in its span */
+  uint32_t time;     /* the latest of the refs in its span */
   bool after_totals; /* something in its span is made of totals */
   bool is_used;      /* size is known, and the refs in its span have uses */
   bool is_levelled;  /* level and after_totals are known */
+  bool is_timed;     /* time is known */
   bool is_emitted;   /* a scatter: its loop is there */
 } pg_list;
+
+/* An instruction, or one pair of a PG_DOT_TOTAL. */
+typedef struct {
+  pg_ref instruction;
+  uint32_t pair; /* PG_NO_REF for the whole */
+} pg_ordered;
 
 typedef struct {
   const pg_program *p;
@@ -52,8 +62,8 @@ typedef struct {
   pg_list *tables, *scatters;
   pg_pair *pairs; /* of all dot products */
   uint32_t pair_count, pair_room;
-  pg_ref *order; /* the instructions that have loops, in the order of these */
-  uint32_t order_count;
+  pg_ordered *order; /* what has loops, in the order of these */
+  uint32_t order_count, order_room;
   pg_slot one; /* where the number 1 is */
 } pg_lowering;
 
@@ -67,8 +77,9 @@ bool pg_lower(pg_lowering *l, pg_routine *r);
 
 /* Gives the slots of dead values to others. False, and the routine is unchanged, if there is no memory. */
 bool pg_reuse_slots(pg_routine *r);
-/* Makes loops that follow each other, and differ by even steps, rows of one loop. */
-void pg_merge_rows(pg_loops *loops);
+/* Makes loops that follow each other, have at least so many results, and differ by even steps, rows of one
+ * loop. */
+void pg_merge_rows(pg_loops *loops, uint32_t results);
 
 static inline const pg_instruction *pg_instruction_of(const pg_lowering *l, pg_ref i) {
   assert(i < l->p->count);

@@ -4,7 +4,8 @@
  * Values live in slots. There are two kinds, each numbered from 0:
  *
  *   a shared slot    one number, the same for all samples
- *   a batched slot   PG_TILE numbers, one for each sample of the tile that is worked on
+ *   a batched slot   one number for each sample of the tile that is worked on: PG_TILE, or in native code
+ * `tile`
  *
  * A routine's instructions are loops over slots: over rows j, over the results i of a row, over the terms t of
  * a sum. An operand has the slot for i = j = t = 0, and a step for each index: how many slots further it is for
@@ -30,9 +31,11 @@
 #include <stdatomic.h>
 
 #include "program/program.h"
+#include "routine/native_call.h"
 
 enum {
-  PG_TILE = 64,       /* samples that are worked on at a time */
+  PG_TILE = 64, /* samples that are worked on at a time; in native code, at most */
+  PG_LEAST_TILE = 16,
   PG_MAX_CHUNKS = 16, /* a batch is added up in at most so many partial sums, whatever the number of threads */
   PG_ALIGNED = 8      /* buffers begin at multiples of so many slots, where vectors are fastest */
 };
@@ -128,17 +131,22 @@ enum {
 struct pg_routine {
   pg_loops phases[PG_PHASES];
   uint32_t shared, batched; /* how many slots there are of each kind */
+  uint32_t tile;            /* how many samples a batched slot has numbers for */
   pg_slot *lists;           /* of lookups and scatters; PG_NO_SLOT for an element that nothing reads */
   uint32_t list_size;       /* of all together */
   double *constants;        /* what the first leaf_count shared slots have at first; nan for an input */
   uint32_t leaf_count, total_count;
+  uint32_t first_constant; /* no leaf before it is a constant */
   pg_port *inputs, *outputs;
   uint32_t input_count, output_count;
   pg_array *arrays; /* the arguments, then the results */
   size_t argument_count, result_count;
   pg_id *parameters;
   uint32_t parameter_count;
-  uint32_t cotangent;      /* which input it is; PG_NO_REF where there is none */
+  uint32_t cotangent; /* which input it is; PG_NO_REF where there is none */
+  bool is_for_native; /* for native code; and that, once there is some: */
+  pg_native_code *native;
+  void *library;           /* which has it, loaded */
   _Atomic(double *) spare; /* the memory of an earlier run, for the next one; or NULL */
 };
 

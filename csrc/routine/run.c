@@ -1,6 +1,6 @@
 /* run.c: runs a routine: splits a batch into tiles, shares them among threads, loads and stores the numbers.
  *
- * A batch is cut into tiles of PG_TILE samples, and these into at most PG_MAX_CHUNKS chunks. A thread takes
+ * A batch is cut into tiles, and these into at most PG_MAX_CHUNKS chunks. A thread takes
  * chunk after chunk. Each chunk has totals of its own, added up in the order of its tiles; in the end the
  * chunks' are added in their order. So the results do not depend on the number of threads, or on which of them
  * did what.
@@ -13,7 +13,6 @@
 #include "routine/kernels.h"
 
 enum {
-  T = PG_TILE,
   PAD = PG_ALIGNED,    /* numbers between the parts of a run's memory, which aligning them may take */
   MAX_HELPERS = 63,    /* threads besides the caller's */
   NS_A_THREAD = 50000, /* what starting one may take */
@@ -48,8 +47,8 @@ static void load_inputs(const job *j, size_t first, size_t samples, double *batc
       }
       if (pg_is_batched(slot)) {
         const size_t step = array.batched ? array.size : 0;
-        j->kernels->load_tile(batched + (size_t)pg_number_of(slot) * T, from + first * step, run, step,
-                              samples);
+        j->kernels->load_tile(batched + (size_t)pg_number_of(slot) * r->tile, from + first * step, run, step,
+                              samples, r->tile);
       } else {
         memcpy(j->shared + pg_number_of(slot), from, run * sizeof *from);
       }
@@ -82,11 +81,11 @@ static void store_outputs(const job *j, bool of_batch, size_t first, size_t samp
       const pg_slot slot = r->outputs[k].slot;
       double *to = j->arrays[a] + (k - begin) + first * step;
       run = pg_run_of(r->outputs, k, end);
-      if (pg_is_batched(slot) != of_batch) {
+      if (pg_is_batched(slot) != of_batch || (r->native && !array.batched)) {
         continue;
       }
       if (of_batch) {
-        j->kernels->store_tile(to, batched + (size_t)pg_number_of(slot) * T, run, step, samples);
+        j->kernels->store_tile(to, batched + (size_t)pg_number_of(slot) * r->tile, run, step, samples, r->tile);
         continue;
       }
       for (size_t s = 0; s < (array.batched ? samples : 1); s++, to += step) {
@@ -101,7 +100,7 @@ static void store_outputs(const job *j, bool of_batch, size_t first, size_t samp
 /* What a loop may take for a sample, about: a call for each row, of a whole tile if it is of the batch, and for
  * each number what it costs at worst, as when pow() goes to libm. */
 static double most_ns(const pg_loop *l) {
-  const double numbers = (double)l->rows * l->n, calls = 20.0 * l->rows / (pg_is_of_batch(l) ? T : 1);
+  const double numbers = (double)l->rows * l->n, calls = 20.0 * l->rows / (pg_is_of_batch(l) ? PG_TILE : 1);
   switch (l->op) {
   case PG_DOT:
   case PG_DOT_TOTAL:
@@ -129,14 +128,33 @@ static double most_ns_of(const pg_loops *loops) {
 
 /* Running -------------------------------------------------------------------------------------------------- */
 
+static void run_list(const void *routine, int phase, uint32_t loop, double *shared, double *batched) {
+  const pg_routine *r = routine;
+  const pg_loop *l = &r->phases[phase].at[loop];
+  for (uint32_t row = 0; row < l->rows; row++) {
+    pg_run_list(r, l, row, shared, batched);
+  }
+}
+
+/* Runs a phase: in the batch, for a tile. */
+static void run_phase(const job *j, int phase, double *batched, double *totals, size_t samples) {
+  const pg_routine *r = j->r;
+  if (r->native) {
+    const pg_native_call call = {j->arrays, j->shared, batched, totals, samples, j->stop, r, run_list};
+    r->native(&call, phase);
+  } else {
+    j->kernels->run(r, phase, j->shared, batched, totals, samples, j->stop);
+  }
+}
+
 static void run_chunk(job *j, size_t chunk, double *batched) {
   assert(chunk < j->chunks && j->chunks <= PG_MAX_CHUNKS);
   double *totals = j->totals + chunk * j->r->total_count;
-  const size_t end = (chunk + 1) * j->tiles / j->chunks;
+  const size_t end = (chunk + 1) * j->tiles / j->chunks, most = j->r->tile;
   for (size_t tile = chunk * j->tiles / j->chunks; tile < end && !pg_is_stopped(j->stop); tile++) {
-    const size_t first = tile * T, samples = j->batch - first < T ? j->batch - first : T;
+    const size_t first = tile * most, left = j->batch - first, samples = left < most ? left : most;
     load_inputs(j, first, samples, batched);
-    j->kernels->run(j->r, PG_BATCH, j->shared, batched, totals, samples, j->stop);
+    run_phase(j, PG_BATCH, batched, totals, samples);
     store_outputs(j, true, first, samples, batched);
   }
 }
@@ -156,7 +174,7 @@ static double *aligned(double *at) {
 /* A helper has batched slots of its own. If there is no memory for them, the other threads do its work. */
 static void help(void *argument) {
   job *j = argument;
-  double *batched = pg_resize(NULL, ((size_t)j->r->batched * T + 2 * PAD) * sizeof *batched);
+  double *batched = pg_resize(NULL, ((size_t)j->r->batched * j->r->tile + 2 * PAD) * sizeof *batched);
   if (batched) {
     run_chunks(j, aligned(batched));
     free(batched);
@@ -196,15 +214,17 @@ static bool load_parameters(const pg_routine *r, double *shared) {
 
 static void run_phases(job *j, int threads, double *batched) {
   const pg_routine *r = j->r;
-  memcpy(j->shared + r->parameter_count, r->constants + r->parameter_count,
-         (r->leaf_count - r->parameter_count) * sizeof *j->shared);
+  memcpy(j->shared + r->first_constant, r->constants + r->first_constant,
+         (r->leaf_count - r->first_constant) * sizeof *j->shared);
   memset(j->shared + pg_first_total(r), 0, r->total_count * sizeof *j->shared);
   memset(j->totals, 0, j->chunks * r->total_count * sizeof *j->totals);
-  load_inputs(j, 0, 0, NULL);
+  if (!r->native) { /* which loads and stores what is shared itself */
+    load_inputs(j, 0, 0, NULL);
+  }
   if (r->cotangent != PG_NO_REF) {
     add_cotangents(r, j->batch, j->arrays[r->argument_count - 1], j->shared);
   }
-  j->kernels->run(r, PG_PROLOGUE, j->shared, NULL, NULL, 1, j->stop);
+  run_phase(j, PG_PROLOGUE, NULL, NULL, 1);
   if (r->batched || r->total_count) {
     run_batch(j, threads, batched);
   }
@@ -213,7 +233,7 @@ static void run_phases(job *j, int threads, double *batched) {
       j->shared[pg_first_total(r) + i] += j->totals[chunk * r->total_count + i];
     }
   }
-  j->kernels->run(r, PG_EPILOGUE, j->shared, NULL, NULL, 1, j->stop);
+  run_phase(j, PG_EPILOGUE, NULL, NULL, 1);
   store_outputs(j, false, 0, j->batch, NULL);
 }
 
@@ -222,18 +242,19 @@ int pg_run_until(pg_routine *r, size_t batch, double *const *arrays, int threads
            .kernels = pg_best_kernels(),
            .batch = batch,
            .arrays = arrays,
-           .tiles = (batch + T - 1) / T,
+           .tiles = (batch + r->tile - 1) / r->tile,
            .stop = stop};
   j.chunks = j.tiles < PG_MAX_CHUNKS ? j.tiles : PG_MAX_CHUNKS;
   const size_t shared = (size_t)r->shared + PAD, totals = PG_MAX_CHUNKS * (size_t)r->total_count + PAD;
   double *memory = atomic_exchange(&r->spare, NULL);
   if (!memory) {
-    memory = pg_resize(NULL, (shared + totals + (size_t)r->batched * T + 3 * PAD) * sizeof *memory);
+    memory = pg_resize(NULL, (shared + totals + (size_t)r->batched * r->tile + 3 * PAD) * sizeof *memory);
   }
   if (!memory) {
     return PG_NO_MEMORY;
   }
-  assert(threads >= 1 && r->leaf_count + r->total_count <= r->shared);
+  assert(threads >= 1 && r->leaf_count + r->total_count <= r->shared &&
+         r->is_for_native == (r->native != NULL));
   j.shared = aligned(memory);
   j.totals = j.shared + shared;
   const bool live = load_parameters(r, j.shared);
@@ -242,6 +263,13 @@ int pg_run_until(pg_routine *r, size_t batch, double *const *arrays, int threads
   }
   free(atomic_exchange(&r->spare, memory));
   return !live ? PG_STALE : pg_is_stopped(stop) ? PG_STOPPED : PG_OK;
+}
+
+bool pg_use_native(pg_routine *r, const char *path) {
+  void *found;
+  r->library = pg_os_load(path, "pygrad_run", &found);
+  r->native = r->library ? (pg_native_code *)(uintptr_t)found : NULL;
+  return r->library;
 }
 
 int pg_run(pg_routine *r, size_t batch, double *const *arrays, int threads) {

@@ -4,6 +4,12 @@
  * other, and may be one loop. Within a level, those with like ops, terms and operands are put side by side, in
  * the order in which the user's loops made them. Then slots are numbered in this order, so that a loop's
  * results are in consecutive slots.
+ *
+ * This order keeps values alive for long. Native code, which runs small loops as single statements, gains from
+ * another one in the batch: that of the program, in which values are used soon after they are computed. Only
+ * groups of like instructions of one level that are large stay together, at the time when the last of them is
+ * computed. So an instruction's time is its number in the program, or its group's; or that of the latest
+ * operand, if that is later. The pairs of a total are added one by one, each when its factors are known.
  */
 #include <stdlib.h>
 
@@ -86,24 +92,24 @@ static void find_levels(pg_lowering *l) {
 
 /* A record carries all that it is sorted by: other threads may be sorting, too. */
 typedef struct {
-  uint64_t first;  /* phase, level, op */
-  uint64_t second; /* number of terms, signature */
+  uint64_t first;  /* phase, time, level */
+  uint64_t second; /* op, number of terms, signature */
   uint32_t third;  /* where the instruction is in the order of the user's loops */
-  pg_ref instruction;
+  pg_ordered what;
 } record;
 
-_Static_assert(PG_MAX_INSTRUCTIONS < 1 << 30, "levels have 30 bits in a record");
+_Static_assert(PG_MAX_INSTRUCTIONS < 1 << 30, "levels and times have 30 bits in a record");
 
 static record record_of(const pg_lowering *l, pg_ref i) {
   const pg_lowered *x = &l->lowered[i];
-  assert(x->phase < PG_PHASES && x->level < 1U << 30);
+  assert(x->phase < PG_PHASES && x->level < 1U << 30 && x->pair_count < 1U << 30);
   /* A gradient goes through the user's loops backwards. */
   const bool is_backwards = l->p->gradient != PG_NO_REF && i >= l->p->gradient;
   return (record){
-      .first = (uint64_t)x->phase << 38 | (uint64_t)x->level << 8 | x->op,
-      .second = (uint64_t)x->pair_count << 16 | x->signature,
+      .first = (uint64_t)x->phase << 60 | x->level,
+      .second = (uint64_t)x->op << 46 | (uint64_t)x->pair_count << 16 | x->signature,
       .third = is_backwards ? l->p->gradient + (l->p->count - 1 - i) : i,
-      .instruction = i,
+      .what = {i, PG_NO_REF},
   };
 }
 
@@ -115,31 +121,151 @@ static int in_order(const void *a, const void *b) {
   if (x->second != y->second) {
     return x->second < y->second ? -1 : 1;
   }
-  return (x->third > y->third) - (x->third < y->third);
+  if (x->third != y->third) {
+    return x->third < y->third ? -1 : 1;
+  }
+  return (x->what.pair > y->what.pair) - (x->what.pair < y->what.pair);
 }
 
 static bool is_leaf(const pg_lowered *x) {
   return x->op == PG_PARAMETER || x->op == PG_INPUT || x->op == PG_CONSTANT;
 }
 
-static bool sort(pg_lowering *l) {
-  uint32_t count = 0;
-  record *records = pg_room(l->p->count, sizeof *records);
-  if (!records) {
+typedef struct {
+  record *at;
+  uint32_t count, room;
+} records;
+
+static bool add_record(records *to, record x) {
+  if (!pg_grow((void **)&to->at, &to->room, to->count, 1, sizeof x)) {
     return false;
   }
+  to->at[to->count++] = x;
+  return true;
+}
+
+static void put_in_order(records *found) {
+  if (found->count) { /* else there may be no array */
+    qsort(found->at, found->count, sizeof *found->at, in_order);
+  }
+}
+
+static bool sort_by_level(const pg_lowering *l, records *found) {
   for (pg_ref i = 0; i < l->p->count; i++) {
-    if (!is_leaf(&l->lowered[i]) && l->lowered[i].op != PG_NO_LOOP) {
-      records[count++] = record_of(l, i);
+    if (!is_leaf(&l->lowered[i]) && l->lowered[i].op != PG_NO_LOOP && !add_record(found, record_of(l, i))) {
+      return false;
     }
   }
-  qsort(records, count, sizeof *records, in_order);
-  for (uint32_t k = 0; k < count; k++) {
-    l->order[k] = records[k].instruction;
-  }
-  l->order_count = count;
-  free(records);
+  put_in_order(found);
   return true;
+}
+
+/* Times -------------------------------------------------------------------------------------------------- */
+
+enum { LARGE = 1 << 14 }; /* a group of so many results times terms stays together */
+
+static uint32_t time_of(const pg_lowering *l, pg_ref operand) {
+  const pg_lowered *y = operand == PG_NO_REF ? NULL : &l->lowered[operand];
+  return y && y->phase == PG_BATCH && y->op != PG_DOT_TOTAL ? y->time : 0;
+}
+
+static uint32_t later(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
+static uint32_t time_of_list(const pg_lowering *l, const pg_instruction *x) {
+  pg_list *list = pg_list_of(l, x);
+  const pg_span span = pg_span_of(l, x);
+  for (uint32_t k = 0; !list->is_timed && k < span.count; k++) {
+    list->time = later(list->time, time_of(l, l->p->refs[span.first + k]));
+  }
+  list->is_timed = true;
+  return list->time;
+}
+
+static uint32_t time_of_pair(const pg_lowering *l, pg_pair pair) {
+  return later(time_of(l, pair.a), time_of(l, pair.b));
+}
+
+/* When an instruction can be computed, alone. */
+static uint32_t own_time(const pg_lowering *l, pg_ref i) {
+  const pg_lowered *x = &l->lowered[i];
+  const pg_instruction *instruction = pg_instruction_of(l, i);
+  uint32_t time = later(i, time_of(l, x->init));
+  for (uint32_t t = 0; t < x->pair_count; t++) {
+    time = later(time, time_of_pair(l, l->pairs[x->first_pair + t]));
+  }
+  for (int k = 0; !is_sum(x) && k < pg_operand_count(instruction); k++) {
+    time = later(time, time_of(l, pg_operand_of(instruction, k)));
+  }
+  return pg_list_of(l, instruction) ? later(time, time_of_list(l, instruction)) : time;
+}
+
+static record at_time(record x, uint32_t time) {
+  assert(time < 1U << 30);
+  x.first += (uint64_t)time << 30;
+  return x;
+}
+
+/* Each pair of a total when its factors are known. */
+static bool add_pairs(const pg_lowering *l, record x, records *to) {
+  const pg_lowered *total = &l->lowered[x.what.instruction];
+  bool added = true;
+  for (uint32_t t = 0; t < total->pair_count && added; t++) {
+    x.what.pair = t;
+    added = add_record(to, at_time(x, time_of_pair(l, l->pairs[total->first_pair + t])));
+  }
+  return added;
+}
+
+/* A group, which begins at a record and has so many. */
+static bool add_group(pg_lowering *l, const record *group, uint32_t count, records *to) {
+  uint32_t last = 0, work = 0;
+  for (uint32_t k = 0; k < count; k++) {
+    pg_lowered *x = &l->lowered[group[k].what.instruction];
+    x->time = x->phase == PG_BATCH ? own_time(l, group[k].what.instruction) : 0;
+    last = later(last, x->time);
+    work += x->pair_count ? x->pair_count : 1;
+  }
+  const bool is_large = work >= LARGE || l->lowered[group->what.instruction].op == PG_SCATTER;
+  bool added = true;
+  for (uint32_t k = 0; k < count && added; k++) {
+    pg_lowered *x = &l->lowered[group[k].what.instruction];
+    x->time = is_large ? last : x->time;
+    x->is_single = x->phase == PG_BATCH && !is_large;
+    added = x->op == PG_DOT_TOTAL && !is_large ? add_pairs(l, group[k], to)
+                                               : add_record(to, at_time(group[k], x->time));
+  }
+  return added;
+}
+
+/* The records are sorted by level: so the times of all operands are known, and groups are side by side. */
+static bool sort_by_time(pg_lowering *l, records *found) {
+  records timed = {0};
+  bool added = true;
+  for (uint32_t begin = 0, end; begin < found->count && added; begin = end) {
+    const record *group = &found->at[begin];
+    for (end = begin + 1; end < found->count && found->at[end].first == group->first &&
+                          found->at[end].second == group->second;) {
+      end++;
+    }
+    added = add_group(l, group, end - begin, &timed);
+  }
+  if (added) {
+    put_in_order(&timed);
+  }
+  free(found->at);
+  *found = timed;
+  return added;
+}
+
+static bool sort(pg_lowering *l, bool by_time) {
+  records found = {0};
+  bool sorted = sort_by_level(l, &found) && (!by_time || sort_by_time(l, &found)) &&
+                pg_grow((void **)&l->order, &l->order_room, 0, found.count, sizeof *l->order);
+  for (uint32_t k = 0; sorted && k < found.count; k++) {
+    l->order[l->order_count++] = found.at[k].what;
+  }
+  free(found.at);
+  return sorted;
 }
 
 /* Slots -------------------------------------------------------------------------------------------------- */
@@ -180,10 +306,15 @@ static void number_slots(pg_lowering *l, pg_routine *r) {
   uint32_t total = r->leaf_count;
   next[0] += r->total_count;
   for (uint32_t k = 0; k < l->order_count; k++) {
-    pg_lowered *x = &l->lowered[l->order[k]];
-    const bool batched = pg_instruction_of(l, l->order[k])->batched;
-    turn_upwards(l, x);
-    x->slot = x->op == PG_DOT_TOTAL ? pg_slot_of(total++, false) : pg_slot_of(next[batched]++, batched);
+    const pg_ordered what = l->order[k];
+    pg_lowered *x = &l->lowered[what.instruction];
+    const bool batched = pg_instruction_of(l, what.instruction)->batched;
+    if (what.pair == PG_NO_REF) {
+      turn_upwards(l, x);
+    }
+    if (what.pair == PG_NO_REF || what.pair == 0) {
+      x->slot = x->op == PG_DOT_TOTAL ? pg_slot_of(total++, false) : pg_slot_of(next[batched]++, batched);
+    }
   }
   assert(total == r->leaf_count + r->total_count);
   r->shared = next[0];
@@ -192,7 +323,7 @@ static void number_slots(pg_lowering *l, pg_routine *r) {
 
 bool pg_schedule(pg_lowering *l, pg_routine *r) {
   find_levels(l);
-  if (!sort(l)) {
+  if (!sort(l, r->is_for_native)) {
     return false;
   }
   number_slots(l, r);

@@ -25,6 +25,7 @@ typedef struct {
   uint32_t *vacant;      /* a size: the first on the list of dead buffers whose place is free */
   uint32_t *next_vacant; /* a buffer: the next on that list, or PG_NO_REF */
   uint32_t top;          /* no place is used from here on */
+  uint32_t end;          /* buffers that are alive at this time get places of their own */
 } space;
 
 /* Time counts loops. In a space, now is the time of the loop that is looked at. */
@@ -45,6 +46,7 @@ static bool make_space(space *s, uint32_t slots, uint32_t fixed) {
       .slots = slots,
       .fixed = fixed,
       .top = fixed,
+      .end = PG_NO_REF,
       .joins = (int32_t *)at,
       .buffer = at + n,
       .size = at + 2 * n,
@@ -201,7 +203,7 @@ static void place(space *s, uint32_t first, uint32_t last, uint32_t now) {
   if (s->place[buffer] != PG_NO_REF) {
     return;
   }
-  if (s->vacant[size] != PG_NO_REF) {
+  if (s->vacant[size] != PG_NO_REF && s->last[buffer] < s->end) {
     s->place[buffer] = s->place[s->vacant[size]];
     s->vacant[size] = s->next_vacant[s->vacant[size]];
   } else {
@@ -278,6 +280,9 @@ bool pg_reuse_slots(pg_routine *r) {
     find_buffers(&u.spaces[0]);
     find_buffers(&u.spaces[1]);
     visit_all(&u, extend_live_range, NULL);
+    if (r->is_for_native) { /* the outputs may be in the caller's arrays */
+      u.spaces[0].end = u.now[0];
+    }
     visit_all(&u, place, vacate);
     move_all(&u);
   }

@@ -74,9 +74,14 @@ PG_INLINE vec v_sqrt(vec x) {
   return root;
 }
 
-/* a * b + c, rounded once where that is faster. GCC before 12 would do it lane by lane, which is not. */
+/* a * b + c, rounded once where that is faster. GCC before 12 would do it lane by lane, which is not; and later
+ * ones take long to see that the loop is one instruction. */
 PG_INLINE vec v_fma(vec a, vec b, vec c) {
-#if defined PG_FMA && (defined __clang__ || __GNUC__ >= 12)
+#if defined PG_FMA && !defined __clang__ && PG_LANES == 8
+  return __builtin_ia32_vfmaddpd512_mask(a, b, c, 0xFF, 4); /* in the current rounding mode */
+#elif defined PG_FMA && !defined __clang__ && defined __x86_64__ && PG_LANES == 4
+  return __builtin_ia32_vfmaddpd256(a, b, c);
+#elif defined PG_FMA && (defined __clang__ || __GNUC__ >= 12)
   vec sum;
   for (int i = 0; i < PG_LANES; i++) {
     sum[i] = __builtin_fma(a[i], b[i], c[i]);

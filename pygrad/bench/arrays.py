@@ -75,14 +75,16 @@ class PygradArray(Arrays):
 class Compiled(PygradArray):
     """pygrad.compile: a Program traced from the code that PygradArray runs."""
 
+    backend = "kernels"
+
     def function(self, f: Function, arrays: Sequence[Any], constants: Sequence[Any] = ()) -> Work:
-        program = pygrad.compile(lambda *leaves: f(self, *leaves, *constants), *arrays)
+        program = pygrad.compile(lambda *leaves: f(self, *leaves, *constants), *arrays, backend=self.backend)
         return Work(lambda: program.value_and_grad(*arrays))
 
     def training(self, loss: Function, arrays: Sequence[Any], rule: Rule, constants: Sequence[Any] = ()) -> Work:
         leaves = [self.leaf(x) for x in arrays]
         optimizer = rule.in_pygrad(leaves)
-        program = pygrad.compile(lambda: loss(self, *leaves, *constants))
+        program = pygrad.compile(lambda: loss(self, *leaves, *constants), backend=self.backend)
 
         def step() -> Any:
             optimizer.zero_grad()
@@ -91,6 +93,12 @@ class Compiled(PygradArray):
             return value
 
         return Work(step, lambda value: [value, [leaf.grad for leaf in leaves]])
+
+
+class Native(Compiled):
+    """The same as machine code."""
+
+    backend = "native"
 
 
 class Torch(Arrays):
@@ -279,12 +287,13 @@ class Casadi(Arrays):
 ARRAYS: dict[str, Callable[[], Arrays]] = {
     "array": PygradArray,
     "compile": Compiled,
+    "native": Native,
     "torch": Torch,
     "jax": Jax,
     "autograd": Autograd,
     "casadi": Casadi,
 }
-USUAL = ("array", "compile", "torch", "jax", "autograd", "casadi")
+USUAL = ("array", "compile", "native", "torch", "jax", "autograd", "casadi")
 
 
 def functions(f: Function, engines: Sequence[str] = USUAL) -> dict[str, Factory]:

@@ -56,9 +56,9 @@ class Engine(NamedTuple):
         MissingError
             if it is not installed
         """
+        if self.name in (*LIMITS, "native") and limit.compiler() is None:
+            raise MissingError(limit.NO_COMPILER)
         if self.name in LIMITS:
-            if limit.compiler() is None:
-                raise MissingError(limit.NO_COMPILER)
             limit.library()
         elif self.package:
             _prepared(self.package, self.prepare, self.command)
@@ -94,6 +94,7 @@ def _one_thread(torch: Any) -> None:
 
 
 LIMITS = ("c", "c-value")
+BACKENDS = {"compile": "kernels", "native": "native"}  # engines that are backends of pygrad.compile
 _TORCH = "the default build for Linux downloads gigabytes for GPUs; see pytorch.org for a CPU build"
 
 ENGINES = {
@@ -105,6 +106,7 @@ ENGINES = {
         Engine("value", "pygrad Value", family="pygrad"),
         Engine("array", "pygrad Array", family="pygrad"),
         Engine("compile", "pygrad compile", family="pygrad"),
+        Engine("native", "pygrad native", family="pygrad"),
         Engine("compile-threads", f"pygrad compile, {cpus()} threads", family="pygrad"),
         Engine("micrograd", "micrograd", "micrograd", makes_garbage=True, family="yardstick"),
         Engine("micrograd-rust", "micrograd-rust", "micrograd_rust", remark="builds it with Rust's cargo"),

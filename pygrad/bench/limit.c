@@ -430,3 +430,33 @@ double asian(int n, int days, double strike, double spot, double rate, const dou
   *drate = by_rate * scale / days - payoffs * scale;
   return payoffs * scale;
 }
+
+/* The basket option --------------------------------------------------------------------------------------
+ */
+
+enum { STOCKS = 8, BASKET_DAYS = 126, PERIODS = 12 };
+
+double basket_value(int n, double rate, const double *spots, const double *levels, const double *skews,
+                    const double *matrix, const double *normals) {
+  const double dt = 1.0 / 252, root = sqrt(dt), strike = 100, smile = 0.1;
+  double payoffs = 0;
+  for (int path = 0; path < n; path++) {
+    double y[STOCKS] = {0}, total = 0;
+    for (int day = 0; day < BASKET_DAYS; day++, normals += STOCKS) {
+      const double *level = levels + day * PERIODS / BASKET_DAYS * STOCKS;
+      const double *skew = skews + day * PERIODS / BASKET_DAYS * STOCKS;
+      for (int i = 0; i < STOCKS; i++) {
+        double normal = 0;
+        for (int k = 0; k <= i; k++) {
+          normal += matrix[i * STOCKS + k] * normals[k];
+        }
+        const double vol = level[i] + (skew[i] + smile * y[i]) * y[i];
+        y[i] += (rate - vol * vol * 0.5) * dt + vol * normal * root;
+        total += spots[i] * exp(y[i]);
+      }
+    }
+    const double mean = total / (BASKET_DAYS * STOCKS);
+    payoffs += mean > strike ? mean - strike : 0;
+  }
+  return payoffs * exp(-rate * BASKET_DAYS * dt) / n;
+}

@@ -34,3 +34,7 @@ double asian_value(int n, int days, double strike, double spot, double rate, con
                    const double *normals);
 double asian(int n, int days, double strike, double spot, double rate, const double *vols,
              const double *normals, double *dspot, double *drate, double *dvols);
+
+/* The mean of the discounted payoffs of workloads/basket.py on n paths. */
+double basket_value(int n, double rate, const double *spots, const double *levels, const double *skews,
+                    const double *matrix, const double *normals);

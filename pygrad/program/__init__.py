@@ -6,6 +6,7 @@ is here:
     trace.py        calls the function on Values and records its graph
     arguments.py    structures of numbers, and the arguments of a call
     recorded.py     what both make: the record of a function
+    native.py       native code: the compiler, and the cache
     executor.py     runs it: routines, locks and fork, Ctrl-C, the search for inf and nan
     derivatives.py  jvp, jacobian, hvp and hessian
     files.py        save, load and pickle

@@ -34,7 +34,7 @@ def _functions(executor: Executor, name: str) -> str:
     kinds: list[Kind] = [(shared, VALUES)]
     if recorded.is_scalar:
         kinds.append(((*shared, False), GRADIENT))
-    routines = [executor.routine(kind) for kind in kinds]
+    routines = [executor.portable_routine(kind) for kind in kinds]
     parameters = c_doubles(np.ascontiguousarray(recorded.parameters.data))
     return executor.owned_text(lib.pg_emit_c(len(routines), routines, parameters, name.encode()))
 

@@ -16,12 +16,16 @@ import numpy as np
 
 from pygrad._handles import formula
 from pygrad._lib import Numbers, c_doubles, c_ids_of, check, ffi, lib, text
+from pygrad.program import native
 from pygrad.program.arguments import Segment, map_structure, structured, subscript
 from pygrad.program.recorded import Recorded
 
 Kind = tuple[tuple[bool, ...], int]  # of a call: which of the arguments of pg_compile are batches, and what it computes
 
 VALUES, GRADIENT, TANGENTS = lib.PG_VALUES, lib.PG_GRADIENT, lib.PG_TANGENTS
+
+BACKENDS = ("kernels", "native", "auto")
+_WORTHWHILE = range(1_000, 200_001)  # instructions of a graph that "auto" makes native code for
 
 # These give up the GIL: see build_ffi.py.
 _pg_run = ffi.addressof(lib, "pg_run")
@@ -44,6 +48,17 @@ def thread_count(threads: int) -> int:
     return count
 
 
+def backend_name(backend: str | None) -> str:
+    """The name of a backend, by default that in PYGRAD_BACKEND; ValueError if there is no such backend."""
+    given = backend
+    if backend is None:
+        backend, given = os.environ.get("PYGRAD_BACKEND") or "kernels", "the environment variable PYGRAD_BACKEND"
+    if backend not in BACKENDS:
+        what = "backend" if given == backend else given
+        raise ValueError(f"{what} must be one of {', '.join(map(repr, BACKENDS))}, got {backend!r}")
+    return backend
+
+
 def new_rows(batch: int | None, size: int) -> Numbers:
     """An array for `size` numbers of one sample, or of each sample of a batch."""
     return np.empty(size if batch is None else (batch, size))
@@ -58,16 +73,18 @@ class Executor:
         the function
     check_finite
         whether callers are to call require_finite()
+    backend
+        one of BACKENDS
     """
 
-    def __init__(self, recorded: Recorded, threads: int, check_finite: bool) -> None:
-        self.recorded, self.check_finite = recorded, check_finite
+    def __init__(self, recorded: Recorded, threads: int, check_finite: bool, backend: str) -> None:
+        self.recorded, self.check_finite, self.backend = recorded, check_finite, backend
         self.threads = threads
         self._what = f"a run of {recorded.name}"
         self.parameter_count = recorded.parameters.size
         self._parameter_ids = recorded.parameters._ids
         self._parameter_pointer = c_ids_of(self._parameter_ids)
-        self._routines: dict[Kind, tuple[Any, float]] = {}  # with the batch from which on a run is long
+        self._routines: dict[Kind, tuple[Any, float, bool]] = {}  # the batch from which on a run is long; is native
 
     @property
     def threads(self) -> int:
@@ -86,27 +103,38 @@ class Executor:
             for result in results:
                 result.fill(0)
             return
-        routine, long_from = self._routines.get(kind) or self._compiled(kind)
+        routine, long_from, _ = self._routines.get(kind) or self._compiled(kind)
         numbers = ffi.new(_POINTERS, [c_doubles(x) for x in arguments + results])
         short = (batch or 1) < long_from
         run = _pg_run if short else functools.partial(_run_heeding_signals, arguments, results)
         check(run(routine, batch or 1, numbers, self._threads), self._what)
 
-    def routine(self, kind: Kind) -> Any:
-        """The pg_routine for a kind of call."""
-        return self._compiled(kind)[0]
+    def portable_routine(self, kind: Kind) -> Any:
+        """A pg_routine for a kind of call that has no native code."""
+        return self._compiled(kind)[0] if self.backend == "kernels" else self._new_routine(kind, False)
 
-    def _compiled(self, kind: Kind) -> tuple[Any, float]:
-        batched, wanted = kind
+    def _compiled(self, kind: Kind) -> tuple[Any, float, bool]:
         with _compiling:
             if kind not in self._routines:
-                sizes = [leaf.size for leaf in self.recorded.leaves]
-                routine = lib.pg_compile(self.recorded.pg_program, len(sizes), sizes, batched, wanted)
-                if not routine:
-                    raise MemoryError(f"there is not enough memory to compile {self.recorded.name}()")
-                long_from = lib.pg_long_batch(routine, _LONG)
-                self._routines[kind] = ffi.gc(routine, lib.pg_routine_free), long_from
+                is_native = self.backend == "native" or (self.backend == "auto" and self._is_worthwhile())
+                routine = self._new_routine(kind, is_native)
+                if is_native:
+                    native.load(routine, self.owned_text(lib.pg_emit_native(routine)), self.recorded.name)
+                self._routines[kind] = routine, lib.pg_long_batch(routine, _LONG), is_native
             return self._routines[kind]
+
+    def _new_routine(self, kind: Kind, is_native: bool) -> Any:
+        batched, wanted = kind
+        sizes = [leaf.size for leaf in self.recorded.leaves]
+        wanted |= lib.PG_NATIVE if is_native else 0
+        routine = lib.pg_compile(self.recorded.pg_program, len(sizes), sizes, batched, wanted)
+        if not routine:
+            raise MemoryError(f"there is not enough memory to compile {self.recorded.name}()")
+        return ffi.gc(routine, lib.pg_routine_free)
+
+    def _is_worthwhile(self) -> bool:
+        """Whether "auto" means native code here: a compiler is found, and the graph is neither small nor huge."""
+        return lib.pg_program_size(self.recorded.pg_program) in _WORTHWHILE and native.compiler() is not None
 
     # For csrc/python/call.c, which runs calls without the methods above -----------------------------------------------
 
@@ -195,8 +223,8 @@ class Executor:
         """The code for each kind of call so far."""
         with _compiling:
             return [
-                f"code for {kind}:\n{self.owned_text(lib.pg_routine_text(routine))}"
-                for kind, (routine, _) in self._routines.items()
+                f"{'native code' if is_native else 'code'} for {kind}:\n{self.owned_text(lib.pg_routine_text(routine))}"
+                for kind, (routine, _, is_native) in self._routines.items()
             ]
 
     def owned_text(self, chars: Any) -> str:

@@ -8,6 +8,7 @@ parameters: see pg_serialized in csrc/pygrad.h. One more, "description", is JSON
     ops                    the names of ops, by the numbers that stand for them in the array "ops"
     arguments, result      their structures
     threads, check_finite  as in `pygrad.compile`
+    backend                as in `pygrad.compile`; earlier files do not have it
 
 A structure is {"shape": [...]} for numbers, {"index": [...]} for integers that are indices, {"list": [structures]},
 {"tuple": [structures]} or {"dict": [[key, structure], ...]}.
@@ -32,6 +33,7 @@ from pygrad._replacing import PathLike
 from pygrad.array import Array, make_leaves
 from pygrad.checkpoint import Arrays, pack, refused_as_damaged, unpack, write
 from pygrad.program.arguments import Argument, IndexSegment, Segment, segments_of
+from pygrad.program.executor import BACKENDS
 from pygrad.program.recorded import Recorded, parameters_of
 
 FORMAT = 1
@@ -64,6 +66,7 @@ class Saved(NamedTuple):
     recorded: Recorded
     threads: int
     check_finite: bool
+    backend: str
 
 
 def save(path: PathLike, program: Saved) -> None:
@@ -110,6 +113,7 @@ def _arrays_of(program: Saved) -> Arrays:
         "result": _described(f.result),
         "threads": operator.index(program.threads),
         "check_finite": bool(program.check_finite),
+        "backend": program.backend,
     }
     limits = [
         segment.limits.ravel() if isinstance(segment, IndexSegment) else np.zeros(segment.stop - segment.start)
@@ -207,6 +211,9 @@ def _read(arrays: Arrays, description: dict[str, Any], parameters: Array | None)
     name = _entry(description, "name", str)
     threads = _positive_entry(description, "threads")
     check_finite = _entry(description, "check_finite", bool)
+    backend = _entry({"backend": "kernels", **description}, "backend", str)
+    if backend not in BACKENDS:
+        raise ValueError(f"its 'backend' must be one of {', '.join(BACKENDS)}, got {backend[:20]!r}")
     arguments = _arguments(_entry(description, "arguments", list), arrays["limits"])
     reader = _StructureReader("shape", "list", "tuple", "dict")
     result = reader.read(description.get("result"))
@@ -216,7 +223,8 @@ def _read(arrays: Arrays, description: dict[str, Any], parameters: Array | None)
     if parameters is None:
         parameters = make_leaves(arrays["parameters"])
     pg_program = _graph(arrays, parameters._ids)
-    return Saved(Recorded(name, arguments, result, pg_program, parameters_of(pg_program)), threads, check_finite)
+    recorded = Recorded(name, arguments, result, pg_program, parameters_of(pg_program))
+    return Saved(recorded, threads, check_finite, backend)
 
 
 def _op_codes(names: list[str], numbers: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

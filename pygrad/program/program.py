@@ -18,7 +18,8 @@ from pygrad.array import Array, as_elements
 from pygrad.program import derivatives, files
 from pygrad.program.arguments import place, structured
 from pygrad.program.c_source import write_c
-from pygrad.program.executor import GRADIENT, VALUES, Executor, new_rows, thread_count
+from pygrad.program.executor import GRADIENT, VALUES, Executor, backend_name, new_rows, thread_count
+from pygrad.program.native import required_compiler
 from pygrad.program.recorded import Recorded
 from pygrad.program.trace import TraceWarning, trace
 
@@ -27,7 +28,13 @@ _FLOAT64 = np.dtype(np.float64)
 Class = TypeVar("Class", bound=type[Any])
 
 
-def compile(fn: Callable[..., Any], *example_args: Any, threads: int = 1, check_finite: bool = False) -> Program:
+def compile(
+    fn: Callable[..., Any],
+    *example_args: Any,
+    threads: int = 1,
+    check_finite: bool = False,
+    backend: str | None = None,
+) -> Program:
     """Call a function of Values once, and return a Program that computes the same from other numbers.
 
     Parameters
@@ -46,6 +53,11 @@ def compile(fn: Callable[..., Any], *example_args: Any, threads: int = 1, check_
     check_finite
         whether to raise FloatingPointError if a result or a gradient is inf or nan. By default, programs compute inf
         and nan as NumPy does, and raise nothing.
+    backend
+        what runs the Program: "kernels", vector loops that are part of pygrad; "native", machine code that the system's
+        C compiler makes at the first call of each kind, and that pygrad keeps in a cache on disk; or "auto", native
+        code where there is a compiler and the graph has 1,000 to 200,000 nodes, else kernels. The default is the
+        environment variable PYGRAD_BACKEND, or "kernels". Results of the backends agree to rounding.
 
     Returns
     -------
@@ -59,9 +71,10 @@ def compile(fn: Callable[..., Any], *example_args: Any, threads: int = 1, check_
     TypeError
         if an example or a result is none of the above, or the function uses a Value with a `_backward` in Python
     ValueError
-        if `threads` is not between 1 and 2**31 - 1
+        if `threads` is not between 1 and 2**31 - 1, or there is no such backend
     RuntimeError
-        if a function that is being compiled calls compile(), or uses a Value or Array that another such function made
+        if a function that is being compiled calls compile(), or uses a Value or Array that another such function made;
+        or there is no C compiler for the backend "native"
     MemoryError
         if there is not enough memory
     Exception
@@ -83,9 +96,12 @@ def compile(fn: Callable[..., Any], *example_args: Any, threads: int = 1, check_
     >>> f.value_and_grad(2.0), slope.grad
     ((12.0, (12.0,)), 4.0)
     """
-    thread_count(threads)  # raises before the function is called
+    thread_count(threads)  # these raise before the function is called
+    backend = backend_name(backend)
+    if backend == "native":
+        required_compiler()
     recorded, reads = trace(fn, example_args)
-    program = Program(recorded, threads, check_finite)
+    program = Program(recorded, threads, check_finite, backend)
     if reads:
         warnings.warn(
             f"{recorded.name}() read or set numbers of Values {reads:,} times, or asked whether a Value is true; in "
@@ -100,7 +116,7 @@ def _derived(cls: Class) -> Class:
     """Return the C type derived from a class (csrc/python/call.c), or this one where there is no such type."""
     if not fast:
         return cls
-    signature = "(recorded, threads=1, check_finite=False)"
+    signature = "(recorded, threads=1, check_finite=False, backend=None)"
     scalars = tuple([np.dtype(kind).type for kind in "dfeilhbILHB?"])
     derived: Class = fast.derive_program(cls, signature, np.ndarray, np.empty, scalars)
     return derived
@@ -126,7 +142,7 @@ class Program:
     ----------
     recorded
         the record of the function
-    threads, check_finite
+    threads, check_finite, backend
         as for `pygrad.compile`
 
     Examples
@@ -141,9 +157,11 @@ class Program:
 
     __slots__ = () if fast else ("__dict__", "__weakref__")  # the C type has both
 
-    def __init__(self, recorded: Recorded, threads: int = 1, check_finite: bool = False) -> None:
+    def __init__(
+        self, recorded: Recorded, threads: int = 1, check_finite: bool = False, backend: str | None = None
+    ) -> None:
         self._recorded = recorded
-        self._executor = Executor(recorded, threads, check_finite)
+        self._executor = Executor(recorded, threads, check_finite, backend_name(backend))
         self._settings_changed()
 
     def _settings_changed(self) -> None:
@@ -180,6 +198,18 @@ class Program:
     def threads(self, threads: int) -> None:
         self._executor.threads = threads
         self._settings_changed()
+
+    @property
+    def backend(self) -> str:
+        """What runs the Program, as `pygrad.compile` describes: "kernels", "native" or "auto".
+
+        Examples
+        --------
+        >>> from pygrad import compile
+        >>> compile(lambda x: x * x, 1.0, backend="kernels").backend
+        'kernels'
+        """
+        return self._executor.backend
 
     @property
     def check_finite(self) -> bool:
@@ -465,7 +495,7 @@ class Program:
         return cls(*files.load(path))
 
     def _saved(self) -> files.Saved:
-        return files.Saved(self._recorded, self.threads, self.check_finite)
+        return files.Saved(self._recorded, self.threads, self.check_finite, self.backend)
 
     def __copy__(self) -> Program:
         return copy.deepcopy(self)  # copy.copy would share the parameters

@@ -338,6 +338,11 @@ static void run(const pg_program *p, int wanted, bool batched) {
       pg_text_free(pg_emit_c(1, (const pg_routine *[]){r}, slopes, "f"));
     }
   }
+  pg_routine *native = pg_compile(p, 1, (size_t[]){3}, (bool[]){batched, batched}, wanted | PG_NATIVE);
+  if (native) {
+    pg_text_free(pg_emit_native(native));
+  }
+  pg_routine_free(native);
   pg_routine_free(r);
   free(x), free(more), free(out), free(values), free(slopes);
 }

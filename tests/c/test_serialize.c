@@ -1,4 +1,5 @@
-/* Tests of serialize.c and emit_c.c: programs as arrays, which are read back, and as C source. */
+/* Tests of serialize.c, emit_c.c and emit_native.c: programs as arrays, which are read back, and as C source.
+ */
 #include "program/program.h"
 #include "makers.h"
 #include "test.h"
@@ -209,6 +210,29 @@ TEST(a_program_is_written_as_c) {
   pg_text_free(text);
   pg_routine_free(routines[0]);
   pg_routine_free(routines[1]);
+  drop(&r);
+}
+
+TEST(native_code_is_written_in_any_memory) {
+  recorded r = record();
+  for (int batched = 0; batched < 2; batched++) {
+    pg_routine *routine = NULL;
+    char *text = NULL;
+    for (int64_t successes = 0; !text; successes++) {
+      const int64_t before = allocated();
+      pg_test_fail_allocations(successes);
+      routine = pg_compile(r.program, 1, (size_t[]){2}, (bool[]){batched, batched}, PG_GRADIENT | PG_NATIVE);
+      text = routine ? pg_emit_native(routine) : NULL;
+      pg_test_fail_allocations(-1);
+      if (!text) {
+        pg_routine_free(routine);
+      }
+      CHECK((text || allocated() == before) && successes < 200);
+    }
+    CHECK(strstr(text, "void pygrad_run(") && strstr(text, batched ? "PG_TILE_LOOP" : "arrays[0]"));
+    pg_text_free(text);
+    pg_routine_free(routine);
+  }
   drop(&r);
 }
 

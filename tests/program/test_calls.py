@@ -341,7 +341,7 @@ def test_it_looks_like_the_class_in_python():
     assert repr(Program) == repr(In_Python)
     assert Program.__doc__ == In_Python.__doc__
     assert "class Program" in inspect.getsource(Program)
-    assert list(inspect.signature(Program).parameters) == ["recorded", "threads", "check_finite"]
+    assert list(inspect.signature(Program).parameters) == ["recorded", "threads", "check_finite", "backend"]
     for name in [name for name in dir(In_Python) if not name.startswith("_")] + ["__call__"]:
         assert inspect.getdoc(getattr(Program, name)) == inspect.getdoc(getattr(In_Python, name))
         if callable(getattr(Program, name)):
@@ -494,15 +494,15 @@ def test_programs_that_come_and_go_leave_nothing(no_leak):
             for _ in range(3):
                 g(np.ones(3)), g.value_and_grad(np.ones((2, 3)))
 
-    for _ in range(20):
+    for _ in range(1000):  # until Python's and our own caches are full
         make()
     gc.collect()
     classes = [Program, Logged, Slotted, In_Python]
     before, held = sys.getallocatedblocks(), [sys.getrefcount(cls) for cls in classes]
-    for _ in range(100):
+    for _ in range(1000):
         make()
     gc.collect()
-    assert sys.getallocatedblocks() - before < 300
+    assert sys.getallocatedblocks() - before < 500
     assert [sys.getrefcount(cls) for cls in classes] == held
 
 

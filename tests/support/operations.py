@@ -321,9 +321,13 @@ NOT_CALLED = {
 
 
 def _members(cls):
-    """The public attributes that a class defines, constructor and operators included."""
+    """The public attributes that a class defines, constructor and operators included.
+
+    An attribute that a program has given to Values is none of them, although the C type lists it.
+    """
     made_by_python = {"__annotations__", "__dict__", "__doc__", "__module__", "__slots__", "__weakref__"}
-    return {name for name in vars(cls) if name not in made_by_python and (name[0] != "_" or name[:2] == "__")}
+    names = (name for name in vars(cls) if name[0] != "_" or name[:2] == "__")
+    return {name for name in names if name not in made_by_python and (hasattr(cls, name) or name[:2] == "__")}
 
 
 def public_names():

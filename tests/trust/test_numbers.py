@@ -161,6 +161,8 @@ def test_an_op_and_its_adjoint_at_the_edges_are_within_ulps_of_mpmath(name):
         elif name != "x / y" or 1e-307 < abs(xs[1]) < 1e307:  # elsewhere 1 / y overflows or has few digits
             assert max(ulps(x, exact) for x in [data, *found]) < 3, (xs, data, found)
         for k, slope in enumerate(op.slopes if grads and (name != "x / y" or 1e-150 < abs(xs[1]) < 1e150) else []):
+            if name == "x ** y" and xs[0] < 0 and abs(xs[1]) >= 2**53:
+                continue  # y - 1 rounds to an even number, here as in micrograd, and the sign is lost
             exact = exactly(slope, xs)
             if exact is not None and 1e-150 < abs(exact) < 1e150 and abs(data) < 1e150:
                 scale = op.scale(exact, *map(mpf, xs))

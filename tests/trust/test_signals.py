@@ -300,7 +300,7 @@ def at_every_moment(work, check, step):
 W = pygrad.array([1.0, 2.0])
 MODEL = pygrad.nn.MLP(2, [3, 1])
 STEP = pygrad.optim.Adam([W], lr=0.01)
-WORKS = {
+ACTIONS = {
     "compile": lambda: pygrad.compile(lambda x: (W * x).sum() * 2, np.ones(2)),
     "a first call": lambda: pygrad.compile(lambda x: W[0] * x, 1.0).value_and_grad([1.0, 2.0]),
     "derivatives": lambda: pygrad.compile(lambda p: p[0] * p[1].sum(), [1.0, np.ones(2)]).hessian([1.0, np.ones(2)]),
@@ -323,8 +323,8 @@ SWALLOWED = "error" if fast else "ignore"  # in Python, a destructor may be inte
 
 @on_cpython("raises at bytecodes of CPython")
 @pytest.mark.filterwarnings(f"{SWALLOWED}::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
-def test_everything_works_after_an_interrupt_at_any_bytecode(work, full):
+@pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
+def test_everything_works_after_an_interrupt_at_any_bytecode(action, full):
     def check():
         assert not lib.pg_tracing()
         x = pygrad.Value(3.0)
@@ -333,10 +333,10 @@ def test_everything_works_after_an_interrupt_at_any_bytecode(work, full):
         assert pygrad.compile(lambda y: y * x, 1.0)(2.0) == 6
         assert lib.pg_check() == ffi.NULL
 
-    work()
+    action()
     live = live_nodes()
-    assert at_every_moment(work, check, 400 if full else 20) > 50
-    work()
+    assert at_every_moment(action, check, 400 if full else 20) > 50
+    action()
     gc.collect()
     if fast:
         assert live_nodes() == live

@@ -5,6 +5,7 @@ from pygrad.bench.workloads import (
     adam,
     asian,
     attributes,
+    basket,
     call,
     chain,
     dots,
@@ -20,6 +21,21 @@ from pygrad.bench.workloads import (
     wide_sum,
 )
 
-_MODULES = [expression, forward, dots, moons, gpt, chain, wide_sum, asian, graph, sweep, matvec, attributes, adam]
+_MODULES = [
+    expression,
+    forward,
+    dots,
+    moons,
+    gpt,
+    chain,
+    wide_sum,
+    asian,
+    basket,
+    graph,
+    sweep,
+    matvec,
+    attributes,
+    adam,
+]
 _MODULES += [call, memory, objects]
 WORKLOADS: dict[str, Workload] = {module.WORKLOAD.name: module.WORKLOAD for module in _MODULES}

@@ -68,13 +68,16 @@ def on_array(option: Option) -> Work:
     return PygradArray().function(mean, [SPOT, RATE, option.vols])._replace(units=len(normals[0]))
 
 
-def compiled(threads: int) -> Factory:
+def compiled(threads: int, backend: str = "kernels") -> Factory:
     """A Program of one path, run on the batch of all paths."""
 
     def factory(option: Option) -> Work:
         ops, (vols, normals) = PygradArray(), option
         program = pygrad.compile(
-            lambda *arguments: payoff(ops, *arguments), SPOT, RATE, vols, normals[0], threads=threads
+            lambda *arguments: payoff(ops, *arguments),
+            *(SPOT, RATE, vols, normals[0]),
+            threads=threads,
+            backend=backend,
         )
 
         def run() -> Any:
@@ -137,6 +140,7 @@ WORKLOAD = Workload(
         **each(scalars.USUAL, on_scalars),
         "array": on_array,
         "compile": compiled(1),
+        "native": compiled(1, "native"),
         **({"compile-threads": compiled(cpus())} if cpus() > 1 else {}),
         **each(["torch", "jax", "autograd"], on_arrays),
         "casadi": on_casadi,

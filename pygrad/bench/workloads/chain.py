@@ -62,7 +62,7 @@ WORKLOAD = Workload(
     5000,
     {
         **each(scalars.USUAL, on_scalars),
-        **each(["compile", "autograd", "casadi"], on_arrays),
+        **each(["compile", "native", "autograd", "casadi"], on_arrays),
         "jax": in_jax,
         "c": in_c,
     },

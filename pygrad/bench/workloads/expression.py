@@ -36,7 +36,7 @@ WORKLOAD = Workload(
     1,
     {
         **scalars.functions(expression),
-        **arrays.functions(expression, ["compile", "jax", "autograd", "casadi"]),
+        **arrays.functions(expression, ["compile", "native", "jax", "autograd", "casadi"]),
         "c": limit.function("expression"),
     },
 )

@@ -246,7 +246,7 @@ WORKLOAD = Workload(
     len(NAME),
     {
         **each([*scalars.USUAL, "minimal"], on_scalars),
-        **each(["array", "compile"], on_pygrad),
+        **each(["array", "compile", "native"], on_pygrad),
         "torch": in_torch,
         **each(["jax", "autograd"], on_numpy_like),
         "casadi": on_casadi,

@@ -63,7 +63,7 @@ WORKLOAD = Workload(
     512,
     {
         **each(USUAL, on_scalars),
-        **each(["array", "compile", "torch", "jax"], on_arrays),
+        **each(["array", "compile", "native", "torch", "jax"], on_arrays),
         "c": in_c,
     },
     check_size=32,

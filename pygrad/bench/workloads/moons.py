@@ -130,7 +130,7 @@ def on_nn(moons: Moons) -> Work:
     return Work(step, lambda loss: [loss, grads_of(model)])
 
 
-def compiled(threads: int) -> Factory:
+def compiled(threads: int, backend: str = "kernels") -> Factory:
     """A Program of one point's loss, run on the whole batch."""
 
     def factory(moons: Moons) -> Work:
@@ -141,7 +141,7 @@ def compiled(threads: int) -> Factory:
             return (1 + -y * model([x[0], x[1]])).relu() + DECAY * sum(p * p for p in model.parameters())
 
         points, labels, _ = moons
-        program = pygrad.compile(loss, points[0], labels[0], threads=threads)
+        program = pygrad.compile(loss, points[0], labels[0], threads=threads, backend=backend)
 
         def step() -> Any:
             optimizer.zero_grad()
@@ -179,6 +179,7 @@ WORKLOAD = Workload(
         **each(scalars.USUAL, on_scalars),
         "array": on_nn,
         "compile": compiled(1),
+        "native": compiled(1, "native"),
         **({"compile-threads": compiled(cpus())} if cpus() > 1 else {}),
         **each(["torch", "jax", "autograd"], on_arrays),
         "casadi": on_casadi,

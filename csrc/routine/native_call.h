@@ -1,0 +1,23 @@
+/* native_call.h: what run.c passes to native code, that is, code which emit_native.c wrote and a compiler made.
+ * Private to these and to native.h. */
+#ifndef PYGRAD_NATIVE_CALL_H
+#define PYGRAD_NATIVE_CALL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+  double *const *arrays; /* of the caller: arguments, then results */
+  double *shared, *batched, *totals;
+  size_t samples; /* of the tile */
+  const bool *stop;
+  const void *routine; /* for run_list() */
+  /* Runs a lookup or a scatter: loop `loop` of a phase. */
+  void (*run_list)(const void *routine, int phase, uint32_t loop, double *shared, double *batched);
+} pg_native_call;
+
+/* Runs a phase of a routine. Returns early if *stop is set. */
+typedef void pg_native_code(const pg_native_call *call, int phase);
+
+#endif
