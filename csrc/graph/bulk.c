@@ -132,7 +132,10 @@ PG_INLINE pg_id binary(pg_build *build, int op, pg_id x, pg_id y, int *status) {
   return *status ? 0 : node(build, op, z, hold(build, x), hold(build, y));
 }
 
-PG_INLINE pg_id with_number(pg_build *build, int op, pg_id x, double y, bool integral, int *status) {
+/* `number` is y as a node. */
+PG_INLINE pg_id with_number(pg_build *build, int op, pg_id x, const pg_node *number, bool integral,
+                            int *status) {
+  const double y = number->data;
   if (op == PG_SUBTRACT_FROM) {
     pg_id negative = negate(build, hold(build, x));
     return add(build, negative, leaf(build, y, integral));
@@ -146,7 +149,13 @@ PG_INLINE pg_id with_number(pg_build *build, int op, pg_id x, double y, bool int
     return op == PG_POWER ? raised : multiply(build, raised, leaf(build, y, integral));
   }
   double z = pg_forward(op, data_of(build, x), y, status);
-  return *status ? 0 : node(build, op, z, hold(build, x), leaf(build, y, integral));
+  if (*status) {
+    return 0;
+  }
+  const int flags = pin_of(build, x) | pg_type_of_result(op, &build->nodes[x], number, &z);
+  build->absent += 2;
+  const pg_id leaf_of_y = pg_build_add(build, PG_LEAF, y, 0, 0, number->flags);
+  return pg_build_add(build, op, z, hold(build, x), leaf_of_y, flags);
 }
 
 int pg_map_unary(int op, size_t n, const pg_id *a, pg_id *out) {
@@ -174,9 +183,10 @@ int pg_map_binary(int op, size_t n, const pg_id *a, const pg_id *b, pg_id *out) 
 int pg_map_number(int op, size_t n, const pg_id *a, double y, bool integral, pg_id *out) {
   pg_lock();
   pg_build build;
+  const pg_node number = {.data = y, .flags = (uint16_t)pg_type_of(y, integral)};
   int status = PG_OK, result = begin(&build, pg_all_usable(n, a), 4 * n);
   for (size_t i = 0; i < n && !result; i++) {
-    out[i] = with_number(&build, op, a[i], y, integral, &status);
+    out[i] = with_number(&build, op, a[i], &number, integral, &status);
     result = status ? fail(&build, status, out, i, 0) : PG_OK;
   }
   return end(&build, result);

@@ -27,6 +27,7 @@ PG_INLINE void store_data(pg_node *const *p, const lanes *data) {
 #pragma GCC unroll 4
   for (size_t i = 0; i < LANES; i++) {
     p[i]->data = (*data)[i];
+    p[i]->flags |= PG_FLOAT;
   }
 }
 
@@ -38,16 +39,6 @@ PG_INLINE size_t find(pg_node **p, size_t n, const pg_id *ids, pg_node *none) {
     p[i] = i < n ? pg_node_at(ids[i]) : none;
   }
   return n < LANES ? n : LANES;
-}
-
-/* What a step assigns is a float. */
-static void make_floats(size_t n, const pg_id *ids) {
-  for (size_t i = 0; i < n; i++) {
-    pg_node *p = pg_node_at(ids[i]);
-    if (!(p->flags & PG_FLOAT)) {
-      p->flags |= PG_FLOAT;
-    }
-  }
 }
 
 /* Whether each of n live leaves was reached. */
@@ -122,7 +113,6 @@ int pg_sgd_step(const pg_sgd *sgd, size_t n, const pg_id *ids, double *velocity)
   pg_lock();
   const int status = ready(n, ids, sgd->parameters, sgd->sizes);
   if (!status) {
-    make_floats(n, ids);
     sgd_all(sgd, n, ids, velocity);
   }
   pg_unlock();
@@ -183,7 +173,6 @@ int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, do
   pg_lock();
   const int status = ready(n, ids, adam->parameters, adam->sizes);
   if (!status) {
-    make_floats(n, ids);
     adam_all(&s, n, ids, mean, square);
   }
   pg_unlock();
