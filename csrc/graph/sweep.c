@@ -207,9 +207,9 @@ static __attribute__((noinline)) int step(const pg_node *n) {
   const int status = adjoint(n, &shares[0], &shares[1]);
   for (int which = 0; which < pg_op_arity(n->op); which++) {
     const bool adds_int = is_int && contributes_int(n, which);
-    if (!status || shares[which].grad != 0) {
-      add(operands[which], adds_int ? shares[which].grad + 0.0 : shares[which].grad,
-          adds_int); /* an int has no -0 */
+    const double share = shares[which].grad + (adds_int ? 0.0 : -0.0); /* an int has no -0 */
+    if (!status || share != 0) {
+      add(operands[which], share, adds_int);
     }
   }
   return status;
