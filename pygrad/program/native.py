@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -213,14 +214,17 @@ def _run_all(commands: list[list[str]], work: Path, key: str, done: Callable[[],
             done()
     finally:
         for _, _, process in running:
-            process.kill()
-            process.wait()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)  # with the compiler's own children
+                process.wait()
 
 
 def _start(command: list[str], work: Path, number: int) -> tuple[list[str], Path, subprocess.Popen[bytes]]:
-    messages = work / f"{number}.log"
+    """Start a command as a group of processes, whose temporary files go with the folder."""
+    messages, environment = work / f"{number}.log", {**os.environ, "TMPDIR": str(work)}
     with messages.open("wb") as file:
-        return command, messages, subprocess.Popen(command, cwd=work, stdout=file, stderr=file)
+        process = subprocess.Popen(command, cwd=work, env=environment, stdout=file, stderr=file, start_new_session=True)
+    return command, messages, process
 
 
 def _fail(command: list[str], message: str, work: Path, key: str) -> None:

@@ -337,7 +337,10 @@ def test_processes_may_share_a_cache(cache):
     assert all(path.suffix == ".so" for path in cache.iterdir())
 
 
-def test_ctrl_c_while_compiling_leaves_nothing_behind(cache):
+def test_ctrl_c_while_compiling_leaves_nothing_behind(cache, tmp_path, monkeypatch):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     chain = "functools.reduce(lambda y, k: (y * k).sin(), range(20000), x)"
     code = f"""if True:
         import functools, pygrad
@@ -353,7 +356,7 @@ def test_ctrl_c_while_compiling_leaves_nothing_behind(cache):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert "KeyboardInterrupt" in errors
-    assert not list(cache.iterdir())
+    assert not list(cache.iterdir()) + list(temporary.iterdir())
 
 
 def test_the_command_lists_and_clears_the_cache(cache, capsys):
