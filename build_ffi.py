@@ -35,6 +35,8 @@ def native() -> str:
     """
 
     def text(name: str) -> str:
+        if name == "pymath.h":  # which ieee.h replaces
+            return ""
         source = (CSRC / name).read_text(encoding="utf-8")
         if name == "functions.def":
             source = re.sub(r"^PG_FUNCTION\((\w+)", r"#define \1 \1_of_one\n\g<0>", source, flags=re.MULTILINE)

@@ -37,16 +37,17 @@ enum pg_status {
 typedef uint32_t pg_id;
 
 enum pg_flags {
-  PG_INTERIOR = 1,  /* the sweep processes this node: it passes gradient on, or has a closure */
+  PG_FLOAT = 1,     /* its data is a float; else it is an int */
   PG_CLOSURE = 2,   /* the sweep stops here: the caller runs the adjoint, not the op table */
   PG_PINNED = 4,    /* a closure is at or below this node: its handle must hold its operands, too */
   PG_HELD = 8,      /* held by a handle outside the arena, not only by its parents */
   PG_LABELLED = 16, /* the caller keeps a label for this node */
-  PG_FLOAT = 32,    /* its data is a float; else it is an int */
+  PG_INTERIOR = 32, /* the sweep processes this node: it passes gradient on, or has a closure */
   PG_KEPT = 64,     /* its handle's hold was handed to a keeper: see pg_keep() */
-  PG_TRACED = 128,  /* made during a trace */
+  PG_OPAQUE = 128,  /* a custom node, or a cell of its list: the core does not compute what it adds to grads */
   PG_LINK = 256,    /* an inner node of a reduction: the maximum or minimum of a row's first elements */
-  PG_OPAQUE = 512   /* the core does not compute what it adds to grads */
+  PG_AFTER_LINK = 512, /* one whose first operand is such a node of the same row */
+  PG_TRACED = 1024     /* made during a trace */
 };
 
 /* What a maker returns. Positive: the id of the new node. At or below -PG_FIRST_ID: the negated id of a new
@@ -279,7 +280,7 @@ typedef struct pg_routine pg_routine;
 typedef struct {
   uint32_t number; /* from 1; 0: it has not begun, or has ended */
   uint64_t reads;  /* once it has ended: how often its thread read the data or grad of a node, or set its data,
-                      or  another thread those of a traced node */
+                      or another thread those of a traced node */
 } pg_trace;
 
 /* Nodes that this thread makes from here on are traced, until the trace ends. Then they have only the numbers

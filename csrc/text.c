@@ -59,8 +59,7 @@ void pg_print_number(pg_text *out, double x) {
   pg_print(out, "%.*s", (int)length, number);
 }
 
-/* It has a decimal point only if it is whole: printf
- * would write a comma there in some locales. */
+/* It has a decimal point only if it is whole: printf would write a comma there in some locales. */
 void pg_print_literal(pg_text *out, double x) {
   int exponent;
   if (isnan(x)) {

@@ -33,16 +33,17 @@ class _Lib:
     PG_STOPPED: int
     PG_ESCAPED: int
     PG_BUSY: int
-    PG_INTERIOR: int
+    PG_FLOAT: int
     PG_CLOSURE: int
     PG_PINNED: int
     PG_HELD: int
     PG_LABELLED: int
-    PG_FLOAT: int
+    PG_INTERIOR: int
     PG_KEPT: int
-    PG_TRACED: int
-    PG_LINK: int
     PG_OPAQUE: int
+    PG_LINK: int
+    PG_AFTER_LINK: int
+    PG_TRACED: int
     PG_FIRST_ID: int
     PG_DONE: int
     PG_MORE: int

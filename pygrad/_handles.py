@@ -354,7 +354,8 @@ class _Labels:
         self.full = 64
 
     def get(self, id: int) -> str:
-        return self.by_id.get(id, "") if lib.pg_flags_of(id) & lib.PG_LABELLED else ""
+        label = self.by_id.get(id, "")  # mostly there is none, which is known without C
+        return label if label and lib.pg_flags_of(id) & lib.PG_LABELLED else ""
 
     def set(self, id: int, label: str) -> None:
         with _lock:

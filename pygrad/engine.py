@@ -416,8 +416,8 @@ class Value(Handle):
     def __copy__(self) -> Value:
         make, args, attributes = _alone(self)
         copied: Value = make(*args)
-        if attributes:
-            vars(copied).update(attributes)
+        for name, x in (attributes or {}).items():
+            setattr(copied, name, x)
         return copied
 
     def __reduce__(self) -> tuple[Any, ...]:  # what pickle and copy.deepcopy make it of: see _runs

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from pygrad._lib import NULL, Ids, Numbers, c_doubles, c_ids, check, ffi, lib
 from pygrad._numbers import is_number, refuse_masked, to_ndarray
-from pygrad._parameters import grads_of, is_leaf, node_ids, set_grads
+from pygrad._parameters import grads_of, node_ids, set_grads
 from pygrad._parameters import reached as are_reached
 from pygrad.array import Array, as_elements
 from pygrad.engine import Value
@@ -141,7 +141,7 @@ class Optimizer:
         self._ids = node_ids(self._params)
         if not self._ids.size:
             raise ValueError("there are no parameters to optimize")
-        if not all(map(is_leaf, self._params)):
+        if not lib.pg_all_leaves(self._ids.size, c_ids(self._ids)):
             raise ValueError("every parameter must be a leaf, but one was computed or has a _backward of its own")
         ids = np.sort(self._ids)  # np.unique, in C++, may abort when Python ends daemon threads: CPython issue 87135
         if (ids[1:] == ids[:-1]).any():
@@ -226,12 +226,15 @@ class Optimizer:
         buffers = list(self._buffers().values())
         rule = ffi.new(self._RULE, self._rule[0])
         rule.parameters = 0  # all that are given, were reached
-        for t in sorted(set(taken[reached].tolist())):
-            at = np.flatnonzero(reached & (taken == t))
+        left = reached.copy()
+        while left.any():
+            t = int(taken[left.argmax()])
+            at = np.flatnonzero(left & (taken == t))
             parts = [buffer[at] for buffer in buffers]
             check(self._update(rule, t, self._args(self._ids[at], parts)), "step()")
             for buffer, part in zip(buffers, parts):
                 buffer[at] = part
+            left[at] = False
         taken[reached] += self._counts
         self._taken = _uniform(taken)
 
@@ -254,17 +257,13 @@ class Optimizer:
         if not hasattr(self, "_RULE"):
             raise NotImplementedError(f"{type(self).__name__} does not say how step() updates parameters")
         rule = ffi.new(self._RULE)
-        rule.parameters, rule.sizes = self._sizes.size, self._c_sizes
+        rule.parameters, rule.sizes = self._sizes.size, ffi.from_buffer("uint32_t[]", self._sizes)
         return rule
 
     # What C takes is made once, as that takes longer than a step of few parameters.
     @functools.cached_property
     def _c_args(self) -> tuple[Any, ...]:
         return self._args(self._ids, list(self._buffers().values()))
-
-    @functools.cached_property
-    def _c_sizes(self) -> Any:
-        return ffi.from_buffer("uint32_t[]", self._sizes)
 
     def _buffer(self) -> Numbers:
         return np.zeros(self._ids.size)
@@ -330,8 +329,8 @@ class Optimizer:
 
     def __getstate__(self) -> dict[str, Any]:
         options = {name: getattr(self, name) for name in self._OPTIONS}
-        state = {name: value for name, value in vars(self).items() if name not in ("_ids", "_rule", "_sizes")}
-        return {**{name: value for name, value in state.items() if not name.startswith("_c_")}, "_options": options}
+        made_again = ("_c_args", "_ids", "_rule", "_sizes")
+        return {**{name: x for name, x in vars(self).items() if name not in made_again}, "_options": options}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         options = state.pop("_options")

@@ -50,10 +50,8 @@ enum { PG_BLOCK_NODES = 256 };
 /* Ints are smaller than this: the results of ops on them are exact if they are smaller, too. */
 #define PG_INTS 0x1p53
 
-/* Marks come in pairs. The even one of a pair is of a node whose grad is a float, the odd one of a node whose
- * grad is an int; so is the 0 of a node that is as it was made. These are no sweep's. */
+/* Marks are even, and odd by PG_FLOAT for a node whose grad is a float. These are no sweep's. */
 enum pg_mark {
-  PG_INT_GRAD = 1,
   PG_ASSIGNED = 252, /* no gradient has reached the node, but a number was assigned to its grad */
   PG_REACHED = 254   /* a gradient has */
 };
@@ -85,6 +83,7 @@ typedef struct {
   uint32_t committed; /* the first block without memory behind it */
   uint32_t capacity;  /* blocks reserved */
   uint32_t sweep;     /* the newest sweep; once there was one, its low byte is its even mark */
+  int64_t floats;     /* no more than the pending nodes of the newest sweep whose grads are floats */
   uint64_t live, peak_live;
   uint32_t open, peak_open;         /* blocks on the list */
   uint32_t trace;                   /* the newest trace */
@@ -135,22 +134,25 @@ PG_RACES static inline void pg_assign_data(pg_node *n, double data, bool integra
   n->flags = (uint16_t)((n->flags & ~PG_FLOAT) | pg_type_of(data, integral));
 }
 
-/* Whether a grad is an int, where NumPy has not written to it. */
-static inline int pg_int_grad(const pg_node *n) { return n->mark ? n->mark & PG_INT_GRAD : PG_INT_GRAD; }
-
-/* To a leaf to which a number is assigned no gradient has come; it is reached if that number is not 0. */
+/* To a leaf to which a number is assigned no gradient has come; it is reached if that number is not 0. For
+ * other nodes the caller holds the lock, as a sweep that goes on may have marked them. */
 PG_RACES static inline void pg_assign_grad(pg_node *n, double grad, bool integral) {
-  const bool is_int = !pg_type_of(grad, integral), is_leaf = !(n->flags & PG_INTERIOR);
-  const int was = is_leaf || !n->mark ? PG_ASSIGNED : n->mark & ~PG_INT_GRAD; /* a sweep goes on */
+  const int type = pg_type_of(grad, integral);
   n->grad = grad;
-  n->mark = (uint8_t)(is_leaf && is_int && grad == 0 ? 0 : is_int ? was | PG_INT_GRAD : was);
+  if (!(n->flags & PG_INTERIOR)) {
+    n->mark = (uint8_t)(type || grad != 0 ? PG_ASSIGNED | type : 0);
+  } else {
+    pg_the_arena.floats -= n->mark & PG_FLOAT & ~type;
+    n->mark = (uint8_t)((n->mark ? n->mark & ~PG_FLOAT : PG_ASSIGNED) | type);
+  }
 }
 
-/* A gradient reaches it, of a type that is yet to be told. */
-static inline void pg_reach(pg_node *n) {
+/* A share of this type reaches its grad. */
+static inline void pg_reach(pg_node *n, int type) {
   if (!n->mark || n->mark >= PG_ASSIGNED) {
-    n->mark = (uint8_t)(PG_REACHED | pg_int_grad(n));
+    n->mark |= PG_REACHED;
   }
+  n->mark |= (uint8_t)type;
 }
 
 /* Whether a number is an int. NumPy may write floats to it through a view, and these are not. */
@@ -159,20 +161,19 @@ PG_RACES static inline bool pg_data_is_int(const pg_node *n) {
   return !(n->flags & PG_FLOAT) && pg_is_whole(n->data);
 }
 PG_RACES static inline bool pg_grad_is_int(const pg_node *n) {
-  return n->mark ? n->mark & PG_INT_GRAD && pg_is_whole(n->grad) : n->grad == 0;
+  return n->mark ? !(n->mark & PG_FLOAT) && pg_is_whole(n->grad) : n->grad == 0;
 }
 
-/* Whether a gradient has reached a leaf: see pg_reached. */
-static inline bool pg_is_reached(const pg_node *n) { return (n->mark >= PG_REACHED) | (n->grad != 0); }
+/* Whether a gradient has reached a leaf: see pg_reached. Without a branch, as most loops read both anyway. */
+static inline bool pg_is_reached(const pg_node *leaf) { return (leaf->mark >= PG_REACHED) | (leaf->grad != 0); }
 
 /* Whether one has reached one of n live leaves. */
 static inline bool pg_any_reached(size_t n, const pg_id *ids) {
-  for (size_t i = 0; i < n; i++) {
-    if (pg_is_reached(pg_node_at(ids[i]))) {
-      return true;
-    }
+  bool any = false;
+  for (size_t i = 0; i < n && !any; i++) {
+    any = pg_is_reached(pg_node_at(ids[i]));
   }
-  return false;
+  return any;
 }
 
 /* Making nodes one at a time ------------------------------------------------------------------------------- */

@@ -237,7 +237,9 @@ PG_INLINE pg_id reduce(pg_build *build, int op, size_t n, const pg_id *x) {
     } else {
       int status = PG_OK;
       z = node(build, op, pg_forward(op, data_of(build, z), data_of(build, xi), &status), z, xi);
-      build->nodes[z].flags |= op != PG_MUL && i + 1 < n ? PG_LINK : 0;
+      if (op != PG_MUL) {
+        build->nodes[z].flags |= (i + 1 < n ? PG_LINK : 0) | (i > 1 ? PG_AFTER_LINK : 0);
+      }
       assert(!status); /* callers reduce by ops that cannot fail */
     }
   }

@@ -112,7 +112,7 @@ int pg_write(int field, size_t n, const pg_id *ids, const double *from) {
       pg_assign_data(node, from[i], false);
     } else {
       node->grad = from[i];
-      node->mark = (uint8_t)((node->mark ? node->mark : PG_ASSIGNED) & ~PG_INT_GRAD);
+      node->mark = (uint8_t)((node->mark ? node->mark : PG_ASSIGNED) | PG_FLOAT);
     }
   }
   pg_unlock();
@@ -141,8 +141,7 @@ int pg_add_grads(size_t n, const pg_id *ids, const double *grads) {
   for (size_t i = 0; i < n && live; i++) {
     pg_node *node = pg_node_at(ids[i]);
     node->grad += grads[i];
-    pg_reach(node);
-    node->mark &= (uint8_t)~PG_INT_GRAD;
+    pg_reach(node, PG_FLOAT);
   }
   pg_unlock();
   return live ? PG_OK : PG_STALE;

@@ -50,18 +50,20 @@ PG_INLINE int adjoint_of(int op, const pg_node *n, pg_node *a, pg_node *b) {
 }
 
 /* Adds a share to the grad of each element of a row that equals its maximum or minimum. Returns how many these
- * are. n is the last node of the row, whose first nodes are links. */
-static size_t add_to_ties(const pg_node *n, double share) {
+ * are, and the first of them. n is the last node of the row, whose first nodes are links. */
+static size_t add_to_ties(const pg_node *n, double share, pg_node **first) {
   size_t ties = 0;
   for (const pg_node *link = n; link->data == n->data;) {
     pg_node *const a = pg_node_at(link->a), *const b = pg_node_at(link->b);
-    const bool is_first = !(a->flags & PG_LINK);
+    const bool is_first = !(link->flags & PG_AFTER_LINK);
     if (b->data == n->data) {
       b->grad += share;
+      *first = b;
       ties++;
     }
     if (is_first && a->data == n->data) {
       a->grad += share;
+      *first = a;
       ties++;
     }
     if (is_first) {
@@ -74,9 +76,12 @@ static size_t add_to_ties(const pg_node *n, double share) {
 
 /* The ties of a row get equal shares, whatever their places. Its links get nothing, and so pass nothing on. */
 static void share_among_ties(const pg_node *n) {
-  const size_t ties = n->grad == 0 ? 0 : add_to_ties(n, 0);
-  if (ties) {
-    add_to_ties(n, n->grad / (double)ties);
+  pg_node *first = NULL;
+  const size_t ties = n->grad == 0 ? 0 : add_to_ties(n, 0, &first);
+  if (ties == 1) {
+    first->grad += n->grad;
+  } else if (ties) {
+    add_to_ties(n, n->grad / (double)ties, &first);
   }
 }
 
@@ -91,7 +96,7 @@ static int undefined(const pg_node *n, pg_node *exponent, int status) {
 }
 
 static __attribute__((noinline)) int adjoint(const pg_node *n, pg_node *a, pg_node *b) {
-  if (__builtin_expect(a->flags & PG_LINK, 0) && a->op == n->op) {
+  if (__builtin_expect(n->flags & PG_AFTER_LINK, 0)) {
     share_among_ties(n);
     return PG_OK;
   }
@@ -107,7 +112,7 @@ static void wipe_marks(pg_block_id block) {
   for (pg_id id = pg_first_of(block); id < pg_first_of(block + 1); id++) {
     pg_node *n = pg_node_at(id);
     if (n->mark < PG_ASSIGNED) {
-      n->mark = (uint8_t)(n->mark ? PG_REACHED | (n->mark & PG_INT_GRAD) : 0);
+      n->mark = (uint8_t)(n->mark ? PG_REACHED | (n->mark & PG_FLOAT) : 0);
     }
   }
   pg_the_arena.blocks[block].swept = 0;
@@ -139,88 +144,108 @@ static __attribute__((noinline)) void enter_block(pg_block_id block, uint32_t sw
 }
 
 /* Whether a mark is one of a sweep's two. */
-PG_INLINE bool is_mark_of(uint32_t sweep, int mark) { return (mark & ~PG_INT_GRAD) == (uint8_t)sweep; }
+PG_INLINE bool is_mark_of(uint32_t sweep, int mark) { return (mark & ~PG_FLOAT) == (uint8_t)sweep; }
 
-/* Marks a node, which is to be processed by the newest sweep. Leaves are only reached. Its grad is a float from
- * now on, unless `keep` says that it has the type it had. True if the node did not bear this mark before: one
- * that turns from int to float is counted twice, and the sweep may look for it in older blocks in vain.
- * (`blocks` is the arena's: as a local variable of the caller it stays in a register.) */
-PG_INLINE bool mark(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep, bool keep) {
+/* Marks a node, which is to be processed by the newest sweep. Leaves are only reached. Its grad is a float if
+ * it was one, or if the share that it gets is of that type. True if the node was not marked before. (`blocks`
+ * is the arena's: as a local variable of the caller it stays in a register.) */
+PG_INLINE bool mark(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep, int type) {
+  const int was = n->mark, to_type = (was | type) & PG_FLOAT;
   if (!(n->flags & PG_INTERIOR)) {
-    n->mark = (uint8_t)(PG_REACHED | (keep ? pg_int_grad(n) : 0));
+    n->mark = (uint8_t)(PG_REACHED | to_type);
     return false;
   }
   if (__builtin_expect(blocks[pg_block_of(id)].swept != sweep, 0)) {
     enter_block(pg_block_of(id), sweep);
   }
-  const uint8_t to = (uint8_t)(sweep | (keep ? (uint32_t)pg_int_grad(n) : 0));
-  if (n->mark == to) {
+  const int to = (uint8_t)sweep | to_type;
+  if (was == to) {
     return false;
   }
-  n->mark = to;
+  n->mark = (uint8_t)to;
+  pg_the_arena.floats += to_type;
+  return !is_mark_of(sweep, was);
+}
+
+static __attribute__((noinline)) bool mark_again(pg_node *n, uint32_t sweep) {
+  return mark(pg_the_arena.blocks, n, (pg_id)(n - pg_the_arena.nodes), sweep, 0);
+}
+
+/* As mark(), for the share of an int. Most nodes are as they were made. */
+PG_INLINE bool mark_int(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep) {
+  if (!(n->flags & PG_INTERIOR)) {
+    n->mark = (uint8_t)(PG_REACHED | (n->mark & PG_FLOAT));
+    return false;
+  }
+  if (__builtin_expect(blocks[pg_block_of(id)].swept != sweep, 0)) {
+    enter_block(pg_block_of(id), sweep);
+  }
+  if (n->mark == (uint8_t)sweep) {
+    return false;
+  }
+  if (__builtin_expect(n->mark != 0, 0)) {
+    return mark_again(n, sweep);
+  }
+  n->mark = (uint8_t)sweep;
+  return true;
+}
+
+/* As mark(), for the share of a float. *ints counts the marked nodes whose grads are ints; where it is NULL,
+ * there are none. */
+PG_INLINE bool mark_float(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep, int64_t *ints) {
+  if (!(n->flags & PG_INTERIOR)) {
+    n->mark = PG_REACHED | PG_FLOAT;
+    return false;
+  }
+  if (__builtin_expect(blocks[pg_block_of(id)].swept != sweep, 0)) {
+    enter_block(pg_block_of(id), sweep);
+  }
+  const int was = n->mark;
+  if (was == (uint8_t)(sweep | PG_FLOAT)) {
+    return false;
+  }
+  n->mark = (uint8_t)(sweep | PG_FLOAT);
+  if (ints && __builtin_expect(was == (uint8_t)sweep, 0)) {
+    --*ints;
+    return false;
+  }
   return true;
 }
 
 /* Types ---------------------------------------------------------------------------------------------------- */
 
-/* In Python a grad is an int until a float is added to it. Most are floats before long, and all that a float
- * contributes to are. So only the nodes near the root, and those that int factors lead to, take these steps. */
+/* In Python a grad is an int until a float is added to it, and the root's is the int 1. Most grads are floats
+ * before long, and all that a float contributes to are. */
 
-/* Whether a node whose grad is an int contributes an int to its operand 0 or 1. */
-static bool contributes_int(const pg_node *n, int which) {
+/* The type of what a node, as one of this op, adds to the grad of its operand 0 or 1. 0 also where only a
+ * closure knows. */
+static int type_of_share(int op, const pg_node *n, int which) {
   const pg_node *x = pg_node_at(n->a), *y = pg_node_at(n->b);
-  switch (n->op) {
+  const int type = n->mark & PG_FLOAT;
+  switch (op) {
+  case PG_CUSTOM:
+  case PG_LIST:
+    return 0;
   case PG_ADD:
   case PG_RELU: /* True or False times the grad */
   case PG_ABS:
-    return true;
+    return type;
   case PG_MUL:
-    return !((which ? x : y)->flags & PG_FLOAT);
+    return type | ((which ? x : y)->flags & PG_FLOAT);
   case PG_POWER: /* y * x**(y - 1) */
   case PG_POW:
-    return which == 0 && !((x->flags | y->flags) & PG_FLOAT) && y->data >= 1;
+    return which == 0 && y->data >= 1 ? type | ((x->flags | y->flags) & PG_FLOAT) : PG_FLOAT;
   default:
-    return false;
+    return PG_FLOAT;
   }
 }
 
-/* Adds to the grad of a node that is marked. */
-PG_INLINE void add(pg_node *n, double share, bool is_int) {
-  const double grad = n->grad + share;
-  n->grad = grad;
-  if (!(is_int && fabs(share) < PG_INTS && fabs(grad) < PG_INTS)) {
-    n->mark &= (uint8_t)~PG_INT_GRAD;
-  }
-}
-
-/* As adjoint(), for a node of any type whose operands are marked. */
-static __attribute__((noinline)) int step(const pg_node *n) {
-  pg_node *const operands[] = {pg_node_at(n->a), pg_node_at(n->b)};
-  const bool is_int = pg_grad_is_int(n);
-  if (n->op == PG_ADD) {
-    add(operands[0], n->grad, is_int);
-    add(operands[1], n->grad, is_int);
-    return PG_OK;
-  }
-  pg_node shares[] = {*operands[0], *operands[1]};
-  shares[0].grad = shares[1].grad = -0.0; /* what is added to that comes out as it is */
-  const int status = adjoint(n, &shares[0], &shares[1]);
-  for (int which = 0; which < pg_op_arity(n->op); which++) {
-    const bool adds_int = is_int && contributes_int(n, which);
-    const double share = shares[which].grad + (adds_int ? 0.0 : -0.0); /* an int has no -0 */
-    if (!status || share != 0) {
-      add(operands[which], share, adds_int);
-    }
-  }
-  return status;
-}
-
-/* Notes that a gradient reaches the operands of a node. */
-static void reach_operands(const pg_node *n) {
+/* Notes that a gradient has reached the operands of a node, as one of this op. */
+static void reach_operands(int op, const pg_node *n) {
   const pg_id operands[] = {n->a, n->b};
   for (int which = 0; which < 2; which++) {
     if (operands[which]) {
-      pg_reach(pg_node_at(operands[which]));
+      pg_reach(pg_node_at(operands[which]), type_of_share(op, n, which));
     }
   }
 }
@@ -230,10 +255,9 @@ int pg_backward_one(pg_id id) {
   pg_lock();
   if (pg_is_live(id)) {
     const pg_node *n = pg_node_at(id);
-    status = PG_OK;
-    if (pg_is_swept(n->op) && pg_op_arity(n->op)) {
-      reach_operands(n);
-      status = step(n);
+    status = adjoint(n, pg_node_at(n->a), pg_node_at(n->b));
+    if (n->op != PG_DETACH) {
+      reach_operands(n->op, n);
     }
   }
   pg_unlock();
@@ -248,55 +272,109 @@ int pg_sweep_begin(pg_sweep *sweep, pg_id root) {
   if (!status) {
     pg_node *n = pg_node_at(root);
     n->grad = 1;
+    n->mark &= (uint8_t)~PG_FLOAT;
     *sweep = (pg_sweep){.at = root, .number = new_sweep()};
-    sweep->pending = mark(pg_the_arena.blocks, n, root, sweep->number, true);
-    n->mark |= PG_INT_GRAD;
+    pg_the_arena.floats = 0;
+    sweep->pending = mark(pg_the_arena.blocks, n, root, sweep->number, 0);
   }
   pg_unlock();
   return status;
 }
 
-/* Processes a node of any op and type, and marks its operands, `marked` of which were not marked before.
- * Returns what stops the sweep. Only a closure itself knows the type of what it will add. */
-static __attribute__((noinline)) int64_t step_and_mark(const pg_block *blocks, const pg_node *n, uint32_t sweep,
-                                                       uint32_t *marked) {
-  const pg_id operands[] = {n->a, n->b};
-  *marked = 0;
-  for (int which = 0; which < 2; which++) {
-    if (operands[which]) {
-      *marked += mark(blocks, pg_node_at(operands[which]), operands[which], sweep, true);
-    }
-  }
-  return n->flags & PG_CLOSURE ? n - pg_the_arena.nodes : step(n);
+/* A walk through the nodes of a block, from the newest to the oldest. */
+typedef struct {
+  const pg_node *first; /* of the block */
+  pg_node *n;           /* the walk goes on with the node before */
+  pg_node *last;        /* processed last */
+  uint32_t pending;
+  int64_t stop;
+} walk;
+
+/* Processes the node w.last, of any op and type. */
+static __attribute__((noinline)) walk process(walk w) {
+  pg_node *const n = w.last, *const a = pg_node_at(n->a), *const b = pg_node_at(n->b);
+  const pg_block *const blocks = pg_the_arena.blocks;
+  const uint32_t sweep = pg_the_arena.sweep;
+  const int op = n->flags & PG_CLOSURE ? PG_CUSTOM : n->op;
+  pg_the_arena.floats -= n->mark & PG_FLOAT;
+  w.pending += (uint32_t)mark(blocks, a, n->a, sweep, type_of_share(op, n, 0)) +
+               mark(blocks, b, n->b, sweep, type_of_share(op, n, 1)) - 1;
+  w.stop = n->flags & PG_CLOSURE ? n - pg_the_arena.nodes : adjoint(n, a, b);
+  return w;
 }
 
-/* Processes the marked nodes of the block of state->at, from there to the block's first node. Returns what
- * stops the sweep, PG_DONE if nothing does; then state->at is the node processed last. */
-static int64_t sweep_block(pg_sweep *state, uint32_t *budget) {
+/* Sums and products are most of the nodes. Inlined, they take half the time, if their variables stay in
+ * registers: so rare nodes end a walk. */
+
+/* Whether both are leaves whose data are floats. */
+static bool are_float_leaves(const pg_node *a, const pg_node *b) {
+  return a->flags & b->flags & PG_FLOAT && !((a->flags | b->flags) & PG_INTERIOR);
+}
+
+/* Walks through nodes whose grads are ints. */
+static __attribute__((noinline)) walk walk_ints(walk w) {
   const uint32_t sweep = pg_the_arena.sweep;
   pg_node *const nodes = pg_the_arena.nodes;
   const pg_block *const blocks = pg_the_arena.blocks;
-  const pg_node *const first = nodes + pg_first_of(pg_block_of(state->at));
-  pg_node *n = nodes + state->at + 1, *last = NULL;
-  uint32_t pending = state->pending;
-  int64_t stop = PG_DONE;
-  while (n-- != first && pending && !stop) {
-    if (__builtin_expect(n->mark != (uint8_t)sweep || n->flags & (PG_CLOSURE | PG_OPAQUE), 0)) {
-      if (is_mark_of(sweep, n->mark)) {
-        uint32_t marked;
-        stop = step_and_mark(blocks, n, sweep, &marked);
-        pending += marked - 1;
-        last = n;
+  const pg_node *const first = w.first;
+  pg_node *n = w.n, *last = w.last;
+  uint32_t pending = w.pending;
+  while (n-- != first && pending) {
+    if (n->mark != (uint8_t)sweep) {
+      if (n->mark == (uint8_t)(sweep | PG_FLOAT)) {
+        break;
       }
       continue;
     }
     assert(n->flags & PG_INTERIOR);
     const pg_id a_id = n->a, b_id = n->b;
     const int op = n->op;
-    last = n;
     pg_node *a = nodes + a_id, *b = nodes + b_id;
-    pending += (uint32_t)mark(blocks, a, a_id, sweep, false) + mark(blocks, b, b_id, sweep, false) - 1;
-    /* Most nodes are of these two ops. Inlined, they take half the time. */
+    if (n->flags & (PG_CLOSURE | PG_OPAQUE)) {
+      return process((walk){first, n, n, pending, PG_DONE});
+    }
+    last = n;
+    if (op == PG_ADD) {
+      pending += (uint32_t)mark_int(blocks, a, a_id, sweep) + mark_int(blocks, b, b_id, sweep) - 1;
+      adjoint_of(PG_ADD, n, a, b);
+    } else if (op == PG_MUL && are_float_leaves(a, b)) {
+      a->mark = b->mark = PG_REACHED | PG_FLOAT;
+      pending--;
+      adjoint_of(PG_MUL, n, a, b);
+    } else {
+      return process((walk){first, n, n, pending, PG_DONE});
+    }
+  }
+  return (walk){first, n + 1, last, pending, PG_DONE};
+}
+
+/* Walks through nodes whose grads are floats; where `all`, those of all marked nodes are. */
+PG_INLINE walk walk_floats(walk w, bool all) {
+  const uint32_t sweep = pg_the_arena.sweep;
+  pg_node *const nodes = pg_the_arena.nodes;
+  const pg_block *const blocks = pg_the_arena.blocks;
+  const pg_node *const first = w.first;
+  pg_node *n = w.n, *last = w.last;
+  uint32_t pending = w.pending;
+  int64_t ints_left = pending - pg_the_arena.floats, *const ints = all ? NULL : &ints_left, stop = PG_DONE;
+  while (n-- != first && pending && !stop) {
+    if (n->mark != (uint8_t)(sweep | PG_FLOAT)) {
+      if (!all && n->mark == (uint8_t)sweep) {
+        break;
+      }
+      continue;
+    }
+    assert(n->flags & PG_INTERIOR);
+    const pg_id a_id = n->a, b_id = n->b;
+    const int op = n->op;
+    pg_node *a = nodes + a_id, *b = nodes + b_id;
+    if (n->flags & (PG_CLOSURE | PG_OPAQUE)) {
+      pg_the_arena.floats = all ? pending : pending - ints_left;
+      return process((walk){first, n, n, pending, PG_DONE});
+    }
+    last = n;
+    pending +=
+        (uint32_t)mark_float(blocks, a, a_id, sweep, ints) + mark_float(blocks, b, b_id, sweep, ints) - 1;
     if (op == PG_ADD) {
       adjoint_of(PG_ADD, n, a, b);
     } else if (op == PG_MUL) {
@@ -305,15 +383,30 @@ static int64_t sweep_block(pg_sweep *state, uint32_t *budget) {
       stop = adjoint(n, a, b);
     }
   }
-  state->pending = pending;
-  if (last) {
-    last->mark =
-        (uint8_t)(PG_REACHED | (last->mark & PG_INT_GRAD)); /* so that the sweep may go on from this node */
-    state->at = (pg_id)(last - nodes);
-    *budget = *budget > PG_BLOCK_NODES ? *budget - PG_BLOCK_NODES : 0;
-    stop = stop || *budget ? stop : PG_MORE;
+  pg_the_arena.floats = all ? pending : pending - ints_left;
+  return (walk){first, n + 1, last, pending, stop};
+}
+
+/* Processes the marked nodes of the block of state->at, from there to the block's first node. Returns what
+ * stops the sweep, PG_DONE if nothing does; then state->at is the node processed last. */
+static int64_t sweep_block(pg_sweep *state, uint32_t *budget) {
+  const int float_mark = (uint8_t)pg_the_arena.sweep | PG_FLOAT;
+  walk w = {.n = pg_node_at(state->at) + 1, .pending = state->pending};
+  w.first = pg_node_at(pg_first_of(pg_block_of(state->at)));
+  while (w.n > w.first && w.pending && !w.stop) {
+    const bool all_floats = pg_the_arena.floats >= w.pending;
+    w = all_floats ? walk_floats(w, true) : w.n[-1].mark == float_mark ? walk_floats(w, false) : walk_ints(w);
   }
-  return stop;
+  assert(pg_the_arena.floats <= w.pending);
+  state->pending = w.pending;
+  if (w.last) {
+    w.last->mark =
+        (uint8_t)(PG_REACHED | (w.last->mark & PG_FLOAT)); /* so that the sweep may go on from here */
+    state->at = (pg_id)(w.last - pg_the_arena.nodes);
+    *budget = *budget > PG_BLOCK_NODES ? *budget - PG_BLOCK_NODES : 0;
+    w.stop = w.stop || *budget ? w.stop : PG_MORE;
+  }
+  return w.stop;
 }
 
 /* Between two calls sweep->at is a node of the root's graph, so its block stays on the list, where it is. */
@@ -327,7 +420,8 @@ int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
     s.pending = 0;
   }
   if (pg_is_live(s.at) && pg_node_at(s.at)->flags & PG_CLOSURE) {
-    reach_operands(pg_node_at(s.at)); /* the closure, which has run, may have assigned them a grad of 0 */
+    reach_operands(PG_CUSTOM,
+                   pg_node_at(s.at)); /* the closure, which has run, may have assigned them a grad of 0 */
   }
   while (s.pending && pg_block_of(s.at)) { /* block 0 ends the list, after all that is pending */
     const pg_block *block = &blocks[pg_block_of(s.at)];
@@ -340,6 +434,7 @@ int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
     budget -= budget > 0; /* skipping a block costs time, too */
     s.at = pg_first_of(block->older) + PG_BLOCK_NODES - 1;
   }
+  assert(stop || !s.pending);
   *sweep = s;
   pg_unlock();
   return stop;
@@ -375,10 +470,11 @@ void pg_sweep_pause(pg_sweep *sweep, pg_id *pending) {
 void pg_sweep_resume(pg_sweep *sweep, const pg_id *pending) {
   pg_lock();
   sweep->number = new_sweep();
+  pg_the_arena.floats = 0;
   uint32_t marked = 0;
   for (uint32_t i = 0; i < sweep->pending; i++) {
     marked += pg_is_live(pending[i]) &&
-              mark(pg_the_arena.blocks, pg_node_at(pending[i]), pending[i], sweep->number, true);
+              mark(pg_the_arena.blocks, pg_node_at(pending[i]), pending[i], sweep->number, 0);
   }
   sweep->pending = marked;
   pg_unlock();

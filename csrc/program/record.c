@@ -169,15 +169,12 @@ static pg_ref emit_lookup_node(pg_program *p, const entries *e, const pg_lookups
 }
 
 /* Whether a node is the last of a row's: the reduction's result. Its first nodes are links. */
-static bool ends_row(const pg_node *n) {
-  const pg_node *a = pg_node_at(n->a);
-  return a->flags & PG_LINK && a->op == n->op && !(n->flags & PG_LINK);
-}
+static bool ends_row(const pg_node *n) { return (n->flags & (PG_AFTER_LINK | PG_LINK)) == PG_AFTER_LINK; }
 
 /* Emits the row that this node ends. `extremum` is the instruction of its own op. */
 static pg_ref emit_row(pg_program *p, const entries *e, const pg_node *n, pg_ref extremum) {
   pg_span row = {.first = p->ref_count};
-  for (; pg_node_at(n->a)->flags & PG_LINK; n = pg_node_at(n->a)) {
+  for (; n->flags & PG_AFTER_LINK; n = pg_node_at(n->a)) {
     pg_add_ref(p, &row, ref_of(e, n->b));
   }
   pg_add_ref(p, &row, ref_of(e, n->b));

@@ -387,8 +387,7 @@ PyObject *pg_python_hold_all(PyObject *module, PyObject *const *args, Py_ssize_t
 
 PyObject *pg_python_set_in_c_order(PyObject *module, PyObject *function) {
   (void)module;
-  P->in_c_order = Py_NewRef(function);
-  P->array_struct = PyUnicode_InternFromString("__array_struct__");
+  P->array_struct = P->array_struct ? P->array_struct : PyUnicode_InternFromString("__array_struct__");
   P->holder_type = P->holder_type ? P->holder_type : (PyTypeObject *)PyType_FromSpec(&HOLDER);
-  return P->array_struct && P->holder_type ? Py_NewRef(Py_None) : NULL;
+  return P->array_struct && P->holder_type ? pg_python_set_hook(&P->in_c_order, function) : NULL;
 }

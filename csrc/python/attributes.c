@@ -128,10 +128,7 @@ PyObject *pg_python_attribute(PyObject *module, PyObject *args) {
 
 PyObject *pg_python_set_declare_attribute(PyObject *module, PyObject *function) {
   (void)module;
-  PyObject *had = P->declare_attribute;
-  P->declare_attribute = Py_NewRef(function);
-  Py_XDECREF(had);
-  Py_RETURN_NONE;
+  return pg_python_set_hook(&P->declare_attribute, function);
 }
 
 int pg_value_set_new_attribute(PyObject *self, PyObject *name, PyObject *to) {

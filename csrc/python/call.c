@@ -578,8 +578,10 @@ static pg_plan *new_plan(PyObject *self) {
     drop_plan(plan);
     return NULL;
   }
-  drop_plan(f->plan);
-  return f->plan = plan;
+  pg_plan *had = f->plan;
+  f->plan = plan;
+  drop_plan(had); /* may run Python code */
+  return plan;
 }
 
 /* The arguments of a call are in an array, or else in a tuple. */

@@ -158,6 +158,14 @@ static inline bool pg_is_value(PyObject *x) {
   return pg_is_exact_value(x) || PyType_IsSubtype(Py_TYPE(x), pg_the_python.type);
 }
 
+/* Sets a function that C calls. Returns None. */
+static inline PyObject *pg_python_set_hook(PyObject **hook, PyObject *function) {
+  PyObject *had = *hook;
+  *hook = Py_NewRef(function);
+  Py_XDECREF(had); /* may run Python code */
+  Py_RETURN_NONE;
+}
+
 /* attributes.c: the attributes that programs add to Values ------------------------------------------------- */
 
 /* Sets an attribute for which PyObject_GenericSetAttr() has found no place, and raised AttributeError. */

@@ -101,7 +101,7 @@ typedef pg_made maker_1(pg_id a);
 typedef pg_made maker_2(pg_id a, pg_id b);
 typedef pg_made maker_number(pg_id a, double y, bool integral);
 
-/* a op b, where one of them is a Value. An operator that does not care name of its operands comes first has
+/* a op b, where one of them is a Value. An operator that does not care which of its operands comes first has
  * makers that take the Value first. */
 static inline __attribute__((always_inline)) PyObject *binary(PyObject *a, PyObject *b, maker_2 *of_values,
                                                               maker_number *with_number, const char *method,
@@ -263,10 +263,7 @@ static PyObject *as_float(PyObject *a) {
 
 PyObject *pg_python_set_note_number_taken(PyObject *module, PyObject *function) {
   (void)module;
-  PyObject *had = P->note_number_taken;
-  P->note_number_taken = Py_NewRef(function);
-  Py_XDECREF(had);
-  Py_RETURN_NONE;
+  return pg_python_set_hook(&P->note_number_taken, function);
 }
 
 /* See pg_note_read: its numbers are used outside the graph. */
@@ -353,7 +350,7 @@ static int set_id(PyObject *self, PyObject *id, void *unused) {
 }
 
 /* data and grad are read and written without the arena's lock, half of the time that takes. A Value holds its
- * node, so that is there. Where another thread's backward pass, name has no GIL, is at the same node in this
+ * node, so that is there. Where another thread's backward pass, which has no GIL, is at the same node in this
  * moment, what is read is the number before or after, and what is written may come before or after;
  * ThreadSanitizer is told not to look. */
 static PyObject *number(double y, bool integral) {
@@ -413,6 +410,9 @@ static int set_grad(PyObject *self, PyObject *to, void *unused) {
   double y;
   if (!id || !to || !is_number(to, &y)) {
     return set_otherwise(self, "grad", to);
+  }
+  if (pg_node_at(id)->flags & PG_INTERIOR) {
+    return pg_set_grad(id, y, is_int(to)); /* under the lock, which guards the marks of a sweep */
   }
   pg_assign_grad(pg_node_at(id), y, is_int(to));
   return 0;

@@ -1,6 +1,6 @@
 /* native.h: what the C code that emit_native.c writes begins with. build_ffi.py puts the text of this file, and
- * of those that it includes, into pygrad.native, so that a user's compiler finds it without these files. The
- * core itself includes it nowhere but for the type pg_native_call.
+ * of those that it includes, into pg_native_head, so that a user's compiler finds it without these files. The
+ * core itself does not include it.
  *
  * In the code, s are the shared slots, b the batched ones. A number at a time is a double, a vector of samples
  * at a time a vec. Loops are macros or inline functions, of which the compiler makes special versions: their
@@ -57,16 +57,8 @@ PG_INLINE bool pg_is_stopped(const bool *stop) { return stop && __atomic_load_n(
 
 /* s_EXP(x) and so on, for single numbers. The functions that the rows call get other names here: build_ffi.py
  * puts a #define for each before functions.def. */
-#define pg_pow(x, y, status) pow(x, y)
-#define pg_exp(x, status) exp(x)
-#define pg_log(x, status) log(x)
-#define pg_sqrt(x, status) sqrt(x)
-#define pg_sin(x, status) sin(x)
-#define pg_cos(x, status) cos(x)
+#include "program/ieee.h"
 #define pg_gate(x, y) ((x) > 0 ? (y) : 0)
-#define pg_abs(x) fabs(x)
-#define pg_tanh(x) tanh(x)
-#define pg_pow_slope(x, z, status) ((x) == 0 ? 0 : (z) * log(x))
 #define PG_CALL(name, arguments, ...)                                                                          \
   PG_INLINE double name arguments { __VA_ARGS__ }
 #define PG_FUNCTION(name, arguments, ...) PG_CALL(name, arguments, __VA_ARGS__)

@@ -38,6 +38,7 @@ NO_COMPILER = (
     "gcc libc6-dev; Fedora: dnf install gcc; macOS: xcode-select --install), or use backend='kernels'"
 )
 LIMIT = 1 << 30  # bytes that the cache has at most, unless PYGRAD_CACHE_SIZE says otherwise
+_ABANDONED = 24 * 3600  # seconds after which nobody works in a folder any more
 PATIENCE = 2.0  # seconds after which there is a progress bar
 _LINES = 5  # of the compiler's message in an error
 _DIGEST = 32  # hexadecimal digits of a hash in a name
@@ -98,6 +99,7 @@ def cached() -> list[tuple[Path, os.stat_result]]:
 
 def clear_cache() -> int:
     """Remove all files of the cache; return how many."""
+    _remove_leftovers()
     entries = cached()
     for path, _ in entries:
         path.unlink(missing_ok=True)
@@ -129,9 +131,27 @@ def _find(folder: Path, key: str) -> Path | None:
     return None
 
 
-def _keep_within_limit(kept: Path) -> None:
+def _limit() -> int:
+    """How many bytes the cache may have."""
+    given = os.environ.get("PYGRAD_CACHE_SIZE") or LIMIT
+    try:
+        return int(given)
+    except ValueError:
+        raise ValueError(f"the environment variable PYGRAD_CACHE_SIZE must be in bytes, got {given!r}") from None
+
+
+def _remove_leftovers() -> None:
+    """Remove the folders of processes that were killed while they compiled."""
+    for folder in cache_folder().glob("compiling-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.lstat().st_mtime > _ABANDONED:
+                shutil.rmtree(folder)
+
+
+def _keep_within_limit(kept: Path, limit: int) -> None:
     """Remove the files that were used least recently, but not this one."""
-    size, limit = 0, int(os.environ.get("PYGRAD_CACHE_SIZE") or LIMIT)
+    _remove_leftovers()
+    size = 0
     for path, status in reversed(cached()):
         size += status.st_size
         if size > limit and path != kept:
@@ -181,6 +201,7 @@ def load(routine: Any, source: str, name: str) -> None:
 
 def _compile(folder: Path, key: str, command: list[str], head: str, parts: list[str], name: str) -> Path:
     """Compile the parts, each as a file, and put the library into the cache."""
+    limit = _limit()
     with tempfile.TemporaryDirectory(prefix="compiling-", dir=folder) as directory, _progress(len(parts), name) as done:
         work = Path(directory)
         (work / "native.h").write_text(head)
@@ -195,7 +216,7 @@ def _compile(folder: Path, key: str, command: list[str], head: str, parts: list[
         library.chmod(0o600)
         path = folder / f"{key}-{_digest(library.read_bytes())}.so"
         library.replace(path)
-    _keep_within_limit(path)
+    _keep_within_limit(path, limit)
     return path
 
 

@@ -145,6 +145,22 @@ def test_constants_and_repeated_elements_count_as_ties():
     assert f.value_and_grad(2.0) == (6, (3,))
 
 
+@pytest.mark.parametrize(
+    ("use", "expected"),
+    [
+        (lambda link: link.maximum(3.0), (1 / 2, [1 / 4, 0, 1 / 4, 0])),
+        (lambda link: array([link, 3.0, 1.0]).max()[()], (1 / 2, [1 / 4, 0, 1 / 4, 0])),
+        (lambda link: array([3.0, link, 1.0]).max()[()], (1 / 2, [1 / 4, 0, 1 / 4, 0])),
+        (lambda link: link * 2, (2, [1, 0, 1, 0])),
+    ],
+)
+def test_an_inner_node_of_a_maximum_may_be_used_on_its_own(use, expected):
+    a = array([3.0, 1.0, 3.0, 0.0])
+    (link,) = [v for v in a.max()[()]._prev if v._prev]  # of the first three
+    use(link).backward()
+    assert (link.grad, a.grad.tolist()) == expected
+
+
 def test_a_reduction_of_reductions_shares_in_each():
     x = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
     expected = [[1 / 9, 1 / 9, 1 / 9], [1 / 3, 0, 0], [1 / 6, 1 / 6, 0]]

@@ -49,13 +49,13 @@ static void put_made(pg_made made) {
   if (made >= PG_FIRST_ID || made <= -PG_FIRST_ID) {
     put((pg_id)(made < 0 ? -made : made));
   } else {
-    MUST(made < 0 && made >= PG_COMPLEX);
+    MUST(made < 0 && made >= PG_ESCAPED);
   }
 }
 
 /* Takes over the results of a bulk builder, unless it has failed. */
 static void put_all(int result, size_t n, const pg_id *ids) {
-  MUST(result >= PG_COMPLEX && result <= PG_SOME_PINNED);
+  MUST(result >= PG_ESCAPED && result <= PG_SOME_PINNED);
   for (size_t i = 0; i < n && result >= 0; i++) {
     put(ids[i]);
   }

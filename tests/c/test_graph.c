@@ -281,6 +281,38 @@ TEST(a_grad_that_turns_into_a_float_during_a_sweep_is_passed_on_once) {
   pg_release_all(5, (pg_id[]){root, product, sum, half, two});
 }
 
+TEST(the_type_of_a_grad_may_change_while_a_sweep_waits) {
+  for (int integral = 0; integral < 2; integral++) {
+    const pg_id x = leaf(2), factor = (pg_id)pg_leaf(3, !integral), y = id_of(pg_make_RELU(x));
+    const pg_id closure = id_of(pg_make_RELU(x)), z = id_of(pg_make_MUL(y, factor));
+    const pg_id root = id_of(pg_make_ADD(z, closure));
+    CHECK(pg_set_flags(closure, PG_CLOSURE) == PG_OK);
+    pg_sweep sweep;
+    CHECK(pg_sweep_begin(&sweep, root) == PG_OK && pg_sweep_run(&sweep, UINT32_MAX) == closure);
+    CHECK(sweep.pending == 1 && pg_grad(y) == 3 && pg_is_int(PG_GRAD, y) == !integral);
+    CHECK(pg_set_grad(y, 4, integral) == PG_OK);
+    CHECK(pg_sweep_run(&sweep, UINT32_MAX) == PG_DONE && sweep.pending == 0);
+    CHECK(pg_grad(x) == 4 && pg_is_int(PG_GRAD, x) == integral);
+    pg_release_all(6, (pg_id[]){root, z, closure, y, factor, x});
+  }
+}
+
+TEST(a_sweep_ends_with_its_last_node_if_grads_turn_into_floats) {
+  const pg_id x = leaf(2);
+  static pg_id older[20 * PG_BLOCK_NODES];
+  for (size_t i = 0; i < COUNT(older); i++) {
+    older[i] = id_of(pg_make_RELU(x));
+  }
+  const pg_id half = leaf(0.5), sum = id_of(pg_make_ADD(x, x)), more = id_of(pg_make_ADD(sum, sum));
+  const pg_id product = id_of(pg_make_MUL(more, half)), three = id_of(pg_make_ADD(sum, product));
+  const pg_id root = id_of(pg_make_ADD(sum, three));
+  pg_sweep sweep;
+  CHECK(pg_sweep_begin(&sweep, root) == PG_OK && pg_sweep_run(&sweep, UINT32_MAX) == PG_DONE);
+  CHECK(sweep.pending == 0 && sweep.at >= older[18 * PG_BLOCK_NODES] && pg_grad(x) == 6);
+  CHECK(pg_release_all(COUNT(older), older) == PG_OK);
+  pg_release_all(7, (pg_id[]){root, three, product, more, sum, half, x});
+}
+
 TEST(ints_end_at_2_to_the_53) {
   const pg_id large = (pg_id)pg_leaf(0x1p53 - 1, true), one = (pg_id)pg_leaf(1, true);
   const pg_id sum = id_of(pg_make_ADD(large, one)), product = id_of(pg_make_MUL(large, one));

@@ -327,6 +327,24 @@ def test_the_files_used_least_recently_are_removed_beyond_a_limit(cache, monkeyp
     assert made[0] in libraries(cache)
 
 
+def test_a_wrong_limit_of_the_cache_is_refused_before_anything_is_compiled(cache, monkeypatch):
+    monkeypatch.setenv("PYGRAD_CACHE_SIZE", "1G")
+    with pytest.raises(ValueError, match="PYGRAD_CACHE_SIZE must be in bytes, got '1G'"):
+        square()(1.0)
+    assert not libraries(cache)
+
+
+def test_folders_of_killed_processes_are_removed_after_a_day(cache):
+    square()(1.0)
+    old, new = cache / "compiling-old", cache / "compiling-new"
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "0.c").touch()
+    os.utime(old, (1, 1))
+    assert main(["cache", "--clear"]) == 0
+    assert list(cache.iterdir()) == [new]
+
+
 RUN = "import pygrad; f = pygrad.compile(lambda x: x.exp() * 7.25, 1.0, backend='native'); print(f(0.0))"
 
 
@@ -343,7 +361,8 @@ def test_ctrl_c_while_compiling_leaves_nothing_behind(cache, tmp_path, monkeypat
     monkeypatch.setenv("TMPDIR", str(temporary))
     chain = "functools.reduce(lambda y, k: (y * k).sin(), range(20000), x)"
     code = f"""if True:
-        import functools, pygrad
+        import functools, signal, pygrad
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         f = pygrad.compile(lambda x: {chain}, 1.0, backend="native")
         print("now", flush=True)
         f(1.0)"""

@@ -80,7 +80,7 @@ _OPS = {
     "grad": lambda a, b: a.grad,
     "data of a result": lambda a, b: setattr(a * 2, "data", b.data),
     "grad of a result": lambda a, b: setattr(a * 2, "grad", b.data),
-    "copy": lambda a, b: (copy.copy(a), copy.deepcopy(a)),
+    "__copy__": lambda a, b: (copy.copy(a), copy.deepcopy(a)),
     "__reduce__": lambda a, b: pickle.loads(pickle.dumps([a, b])),
 }
 
@@ -129,7 +129,6 @@ OPERATIONS = {
     "Value.label": lambda w: (setattr(w.product, "label", "p"), w.product.label),
     **{f"Value.{name}": lambda w, op=op: op(w.v, w.w) for name, op in _OPS.items()},
     **{f"Array.{name}": lambda w, op=op: op(w.x, w.y) for name, op in _OPS.items()},
-    "Array.__copy__": lambda w: copy.copy(w.x),
     "Array.__add__ numbers": lambda w: w.x + X,
     "Array.__rsub__ numbers": lambda w: X - w.x,
     "Array.__rtruediv__ numbers": lambda w: X / w.x,
@@ -213,6 +212,8 @@ OPERATIONS = {
     "Program.save": lambda w: w.program.save(w.program_path),
     "Program.load": lambda w: pygrad.Program.load(w.program_path)(X[0], BATCH),
     "Program.to_c": lambda w: w.program.to_c(w.path.with_suffix(".c")),
+    "Program.__copy__": lambda w: copy.copy(w.program)(X[0], 0.5),
+    "Program.backend": lambda w: w.program.backend,
     "Program.__str__": lambda w: str(w.program),
     "Program.__repr__": lambda w: repr(w.program),
     "Program.parameters": lambda w: w.program.parameters * 2,
