@@ -60,6 +60,10 @@ enum { PG_FIRST_ID = 256 };
 pg_made pg_leaf(double data, bool integral);
 /* A node whose data and adjoint the caller computes. Any number of operands, also none. */
 pg_made pg_custom(double data, bool integral, const pg_id *operands, size_t count);
+/* Moves the op and the operands of a node to a new one, whose id it returns, pinned or not. What is left is a
+ * custom node without operands: no backward pass goes below it, and the caller runs its step, that of the new
+ * node. */
+pg_made pg_cut(pg_id id);
 
 /* A maker for each row of the op table: pg_make_RELU(a); pg_make_ADD(a, b), and pg_make_ADD_number(a, y,
  * integral), whose number becomes a leaf, as in micrograd; pg_make_POWER(a, y, integral). One function an op,

@@ -16,6 +16,7 @@ from typing import Any
 from pygrad._lib import lib
 
 Instruction = tuple[str, tuple[str, ...]]  # its name; for a call, by what its function was found: ("math", "exp")
+Place = tuple[str, tuple[str, ...], bool, CodeType]  # its instruction; whether that cuts off no gradient; where it is
 
 _CALLS = ("CALL", "CALL_FUNCTION_EX", "CALL_KW", "PRECALL")
 # Functions whose result has no gradient to lose.
@@ -41,47 +42,47 @@ class GradientCutWarning(UserWarning):
     """
 
 
-def note_number_taken(value: Any, id: int, depth: int = 0) -> None:
-    """Warn if the function `depth` frames above the caller has cut off the gradient of the node of a Value or Array."""
+def note_number_taken(value: Any, id: int, depth: int = 0) -> bool:
+    """Warn if the function `depth` frames above the caller has cut off the gradient of the node of a Value or Array.
+
+    True if that function cannot do so at the instruction at which it is.
+    """
     if not lib.pg_flags_of(id) & lib.PG_INTERIOR:
-        return
+        return False
     frame = sys._getframe(1 + depth)
-    kind, path = _places.instruction(frame.f_code, frame.f_lasti)
+    code, offset = frame.f_code, frame.f_lasti
+    known = _places.get((_address(code), offset))
+    kind, path, harmless, _ = known or _look(code, offset)
+    if harmless:
+        return True
     if kind == "STORE_SUBSCR":
         hint = "assigning a Value to an element of an array takes its number, and cuts off its gradient: "
         hint += "keep Values in a list, or write v.data"
-    elif (
-        path not in ((), ("float",))
-        and (function := _resolve(frame, path))
-        and getattr(function, "__module__", None) in ("math", "cmath")
-    ):
+    elif (function := _resolve(frame, path)) and getattr(function, "__module__", None) in ("math", "cmath"):
         if function in _WITHOUT_GRADIENT:
-            return
+            return False
         name = function.__name__
         own = f"v.{name}()" if hasattr(value, name) else "an op of Values"
         hint = f"math.{name}(v) takes the number of a Value, and cuts off its gradient: write {own}, or "
         hint += f"math.{name}(v.data) if only the number is needed"
     else:
-        return
+        return False
     warnings.warn(hint, GradientCutWarning, stacklevel=2 + depth)
+    return False
 
 
-class _Places:
-    """What the instructions are that have been looked at. By address, as a code object takes a microsecond to hash."""
-
-    def __init__(self) -> None:
-        self.known: dict[tuple[int, int], tuple[CodeType, Instruction]] = {}
-
-    def instruction(self, code: CodeType, offset: int) -> Instruction:
-        known = self.known.get((id(code), offset))
-        if known is None:
-            if len(self.known) >= 1024:
-                self.known.clear()
-            known = self.known[id(code), offset] = code, _instruction(code, offset)
-        return known[1]
+# The instructions that have been looked at. By address, as a code object takes a microsecond to hash.
+_places: dict[tuple[int, int], Place] = {}
+_address = id
 
 
-_places = _Places()
+def _look(code: CodeType, offset: int) -> Place:
+    if len(_places) >= 1024:
+        _places.clear()
+    kind, path = _instruction(code, offset)
+    harmless = kind != "STORE_SUBSCR" and path in ((), ("float",))
+    place = _places[_address(code), offset] = kind, path, harmless, code
+    return place
 
 
 def _instruction(code: CodeType, offset: int) -> Instruction:

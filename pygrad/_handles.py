@@ -178,14 +178,20 @@ init_leaf: Callable[[Any, Number, bool], int] = fast.init_leaf if fast else _ini
 
 
 def init_custom(value: Any, data: Number, children: tuple[Any, ...], op: str) -> None:
-    """Make the node of an op written in Python, and give it to a new handle."""
-    for child in children:
-        if not isinstance(child, _handle_type):
-            raise TypeError(f"_children must be Values, not {type(child).__name__!r}")
-    children = tuple(dict.fromkeys(children))  # each once
+    """Make the node of an op written in Python, and give it to a handle, which may have another."""
+    children = _distinct("_children", children)
     made = _init_custom(value, data, isinstance(data, int), [child._id for child in children], children, op)
     if made > -lib.PG_FIRST_ID:
         raise error(made, f"Value(..., _op={op!r})")
+
+
+def _distinct(name: str, values: Iterable[Any]) -> tuple[Any, ...]:
+    """Each of the Values once; TypeError for anything else."""
+    values = tuple(values)
+    for value in values:
+        if not isinstance(value, _handle_type):
+            raise TypeError(f"{name} must be Values, not {type(value).__name__!r}")
+    return tuple(dict.fromkeys(values))
 
 
 def _init_custom_in_python(
@@ -218,6 +224,55 @@ def set_closure(value: Any, closure: Callable[[], object] | None) -> None:
     if not was_pinned:
         late_closures.add_if_used(value)
     lib.pg_set_flags(value._id, lib.PG_CLOSURE | lib.PG_INTERIOR)
+
+
+def set_operands(value: Any, assigned: Iterable[Any] | None, step: Callable[[int], None]) -> None:
+    """Let backward passes go from a Value to these Values, in place of its operands.
+
+    Its own step stays what it was: it still adds to the grads of the operands that it was computed from. `step` does
+    that of a node of the op table.
+    """
+    new, old = _distinct("_prev", assigned or ()), operands(value)
+    if set(new) != set(old):
+        if lib.pg_flags_of(value._id) & lib.PG_LINK or (new and lib.pg_refs(value._id) > 1):
+            raise ValueError(
+                "_prev of a Value from which others were computed can only be cut off, by an empty set: "
+                "assign other Values before you use it"
+                if new
+                else "_prev of a part of an Array's max() or min() cannot be assigned: take that of the result"
+            )
+        if old:
+            _cut(value, step)
+        if new:
+            _replace_by_custom(value, new)
+    value._shown = assigned
+
+
+def _cut(value: Any, step: Callable[[int], None]) -> None:
+    """Let backward passes end at a Value."""
+    value._symbol = value._op
+    moved = new_handle(check(lib.pg_cut(value._id), "_prev"))
+    moved._pins = getattr(value, "_pins", ())
+    value._pins = ()
+    if not hasattr(value, "_closure") and lib.pg_op_arity(lib.pg_op(moved._id)):
+
+        def _backward() -> None:
+            moved.grad = value.grad
+            step(moved._id)
+
+        set_closure(value, _backward)
+
+
+def _replace_by_custom(value: Any, children: tuple[Any, ...]) -> None:
+    """Give a Value, whose node nothing else holds, that of an op written in Python."""
+    late_closures.values.pop(value._id, None)
+    grad, label = value.grad, labels.get(value._id)
+    init_custom(value, value.data, children, value._op)
+    value.grad = grad
+    if label:
+        labels.set(value._id, label)
+    if hasattr(value, "_closure"):
+        set_closure(value, value._closure)
 
 
 class _LateClosures:
@@ -335,11 +390,13 @@ def closure_of(id: int) -> Any:
 def operands(value: Any) -> tuple[Any, ...]:
     """The Values that a Value was computed from: the same objects as elsewhere in the program, while these exist."""
     pins = getattr(value, "_pins", ())
-    near = {pin._id: pin for pin in pins if isinstance(pin, _handle_type)}
     arity = lib.pg_op_arity(lib.pg_op(value._id))
-    if not arity:  # a leaf, or made in Python
-        return tuple(near.values())
     ids = [lib.pg_operand(value._id, which) for which in range(arity)]
+    if not pins:
+        return tuple(map(value_of, ids))
+    near = {pin._id: pin for pin in pins if isinstance(pin, _handle_type)}
+    if not arity:  # made in Python
+        return tuple(near.values())
     return tuple(near.get(id) or value_of(id, pins) for id in ids)
 
 

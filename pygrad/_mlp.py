@@ -13,8 +13,9 @@ from typing import Any, Callable, TypeVar
 
 import numpy as np
 
+from pygrad._bulk import own_methods
 from pygrad._handles import new_handles
-from pygrad._lib import NULL, check, error, fast, ffi, lib
+from pygrad._lib import NULL, OPS, check, error, fast, ffi, lib
 from pygrad._numbers import is_number, to_number
 from pygrad.array import Array
 from pygrad.engine import Value
@@ -75,12 +76,7 @@ _SUBMODULES = {"mlp": ("layers", "layer"), "layer": ("neurons", "neuron")}
 _kinds: dict[Any, str] = {}  # of the __call__ methods that one_call has made: "mlp", "layer" or "neuron"
 
 
-_METHODS = {name: getattr(Value, name) for name in ("__add__", "__mul__", "relu")}
-
-
-def _is_original() -> bool:
-    """Whether the methods of Values that C does the work of are ours: a program may have assigned others."""
-    return all(getattr(Value, name, None) is method for name, method in _METHODS.items())
+_ADD, _RELU = OPS["+", 2], OPS["ReLU", 1]
 
 
 def one_call(kind: str) -> Callable[[Call], Call]:
@@ -198,7 +194,7 @@ class _Plan:
         made = self._in_c(x) if fast else None
         if made is not None:
             return made
-        if not _is_original():
+        if not own_methods.are_there(_ADD, _RELU):
             return None
         x = tuple(x)  # a list may change meanwhile
         ids = [xi._id if type(xi) is Value else 0 for xi in x]

@@ -144,36 +144,40 @@ def _joined(join: Any, arrays: Sequence[Operand], axis: Any) -> Array:
 def _for_any_operand(method: Callable[[Array, Any], Array]) -> Callable[[Array, Operand], Array]:
     """Extend a method for an Array, a Python number or a NumPy array of floats to any operand.
 
-    For an operand that mixes Values and numbers, the scalar loop itself runs.
+    The scalar loop itself runs for an operand that mixes Values and numbers, and where methods of Values were replaced.
     """
 
     @functools.wraps(method)
     def of_any(self: Array, other: Operand) -> Any:
         if isinstance(other, Array) or type(other) is float or type(other) is int:
-            return method(self, other)
-        if isinstance(other, Value):
-            return method(self, array(other))
-        if isinstance(other, (list, tuple, np.ndarray)):
+            pass
+        elif isinstance(other, Value):
+            other = array(other)
+        elif isinstance(other, (list, tuple, np.ndarray)):
             elements = as_elements(other)
             if elements.dtype != object:
-                return method(self, elements if elements.ndim else float(elements))
-            if all(isinstance(element, Value) for element in elements.flat):
-                return method(self, array(elements))
-            return _loop(method.__name__, self, elements)
-        if is_number(other):
-            return method(self, other if isinstance(other, int) else float(other))
-        if not method.__name__.startswith("__"):
+                other = elements if elements.ndim else float(elements)
+            elif all(isinstance(element, Value) for element in elements.flat):
+                other = array(elements)
+            else:
+                return _loop(method.__name__, self, elements)
+        elif is_number(other):
+            other = other if isinstance(other, int) else float(other)
+        elif method.__name__.startswith("__"):
+            return NotImplemented
+        else:
             refuse_masked(other)
             raise TypeError(f"{method.__name__}() takes an Array, a Value or numbers, not {type(other).__name__!r}")
-        return NotImplemented
+        try:
+            return method(self, other)
+        except _bulk.Replaced:
+            return _loop(method.__name__, self, other)
 
     return of_any
 
 
-def _loop(name: str, x: Array, y: npt.NDArray[Any]) -> Array:
-    """The scalar loop of a method: "__sub__", "__rsub__", "maximum", ..."""
-    values = np.empty(x.size, dtype=object)
-    values[:] = x.ravel().tolist()
+def _loop(name: str, *operands: Any) -> Array:
+    """The scalar loop of a method: "__sub__", "__rsub__", "exp", ..."""
     scalar_op = getattr(Value, name)
     if name.startswith("__r"):
         forward = getattr(operator, name.strip("_")[1:])
@@ -181,7 +185,8 @@ def _loop(name: str, x: Array, y: npt.NDArray[Any]) -> Array:
         def scalar_op(a: Value, b: Any) -> Any:
             return forward(b, a)
 
-    return array(np.frompyfunc(scalar_op, 2, 1)(values.reshape(x.shape), y))
+    elements = [np.asarray(x) if isinstance(x, Array) else x for x in operands]
+    return array(np.frompyfunc(scalar_op, len(operands), 1)(*elements))
 
 
 class Array:
@@ -242,13 +247,17 @@ class Array:
     def __add__(self, other: Operand) -> Array:
         """Return self + other, element by element."""
 
-    __radd__ = __add__
+    @op("+")
+    def __radd__(self, other: Operand) -> Array:
+        """Return other + self, element by element."""
 
     @op("*")
     def __mul__(self, other: Operand) -> Array:
         """Return self * other, element by element."""
 
-    __rmul__ = __mul__
+    @op("*")
+    def __rmul__(self, other: Operand) -> Array:
+        """Return other * self, element by element."""
 
     @op("ReLU")
     def relu(self) -> Array:
@@ -362,14 +371,18 @@ class Array:
         # A number is part of the op, as in Value ** number; ints are shown as ints.
         if isinstance(other, (list, tuple, np.ndarray)):
             refuse_masked(other)
-        if isinstance(other, np.ndarray) and other.dtype.kind == "f":
-            return _map_binary(_POWER, "**", self, _for_each(other.astype(np.float64, copy=False), self.shape))
-        if isinstance(other, (list, tuple, np.ndarray)):
+        floats = other if isinstance(other, np.ndarray) and other.dtype.kind == "f" else None
+        if floats is None and isinstance(other, (list, tuple, np.ndarray)):
             return _loop("__pow__", self, _objects(other))
-        if isinstance(other, (Array, Value)):
-            return _map_binary(_POW, "**", self, array(other))
-        if is_number(other):
-            return _map_number(_POWER, "**", self, other)
+        try:
+            if floats is not None:
+                return _map_binary(_POWER, "**", self, _for_each(floats.astype(np.float64, copy=False), self.shape))
+            if isinstance(other, (Array, Value)):
+                return _map_binary(_POW, "**", self, array(other))
+            if is_number(other):
+                return _map_number(_POWER, "**", self, other)
+        except _bulk.Replaced:
+            return _loop("__pow__", self, array(other) if isinstance(other, Value) else other)
         return NotImplemented
 
     @_for_any_operand
@@ -378,11 +391,14 @@ class Array:
         return _map_binary(_POW, "**", x, self)
 
     def __neg__(self) -> Array:  # -self
-        return _map_number(_MUL, "*", self, -1)
+        try:
+            return _map_number(_MUL, "*", self, -1)
+        except _bulk.Replaced:
+            return _loop("__neg__", self)
 
     @_for_any_operand
     def __sub__(self, other: Any) -> Array:  # self + (-other)
-        return _map_binary(lib.PG_SUBTRACT, "-", self, other) if isinstance(other, Array) else self + -other
+        return _map_binary(lib.PG_SUBTRACT, "-", self, other) if isinstance(other, Array) else _plus(self, -other)
 
     @_for_any_operand
     def __rsub__(self, other: Any) -> Array:  # other + (-self)
@@ -394,7 +410,9 @@ class Array:
 
     @_for_any_operand
     def __truediv__(self, other: Any) -> Array:  # self * other**-1
-        return _map_binary(lib.PG_DIVIDE, "/", self, other) if isinstance(other, Array) else self * _inverse(other)
+        if isinstance(other, Array):
+            return _map_binary(lib.PG_DIVIDE, "/", self, other)
+        return _times(self, _inverse(other))
 
     @_for_any_operand
     def __rtruediv__(self, other: Any) -> Array:  # other * self**-1
@@ -493,7 +511,11 @@ class Array:
         total = self._reduce(_ADD, axis, keepdims)
         if total.size and not self.size:
             raise ZeroDivisionError(f"the mean of no elements: shape {self.shape}, axis {axis}")
-        return _map_number(_MUL, "*", total, _inverse(self.size // total.size if total.size else 1))  # total / n
+        n = self.size // total.size if total.size else 1
+        try:
+            return _map_number(_MUL, "*", total, _inverse(n))
+        except _bulk.Replaced:
+            return total / n
 
     def max(self, axis: Axis = None, keepdims: bool = False) -> Array:
         """Return the largest element, or the largest along the axes; nan if there is a nan.
@@ -527,7 +549,10 @@ class Array:
         if n == 0 and code not in (_ADD, _MUL):
             raise ValueError("zero-size array to reduction operation maximum or minimum which has no identity")
         out = _empty(shape, _IDS)
-        status, holder = _bulk.reduce(code, n, ids, out)
+        try:
+            status, holder = _bulk.reduce(code, n, ids, out)
+        except _bulk.Replaced:
+            return _reduced_in_loop(code, hold(ids.reshape(out.size, n), self._pins)).reshape(shape)
         return built(status, holder, out, str, self) if status else _wrap(out, holder)
 
     # The graph
@@ -926,18 +951,30 @@ def _op(name: str, symbol: str, arity: int) -> Any:
 
     def unary(self: Array) -> Array:
         out = _empty(self._ids.shape, _IDS)
-        status, holder = _bulk.map_unary(code, self._ids, out)
+        try:
+            status, holder = _bulk.map_unary(code, self._ids, out)
+        except _bulk.Replaced:
+            return _loop(name, self)
         if not status:
             return _wrap(out, holder)
         return built(status, holder, out, lambda at: formula(symbol, self._number(at)), self)
 
-    def binary(self: Array, other: Any) -> Array:
-        if isinstance(other, np.ndarray):
-            other = _for_each(other, self.shape)
-        return (_map_binary if isinstance(other, Array) else _map_number)(code, symbol, self, other)
-
+    if arity == 1:
+        return unary
+    binary = _mapped(code, symbol)
     binary.__name__ = name
-    return unary if arity == 1 else _for_any_operand(binary)
+    return _for_any_operand(binary)
+
+
+def _mapped(code: int, symbol: str) -> Callable[[Array, Any], Array]:
+    """The function that applies an op to each element of x and an Array, numbers or a number."""
+
+    def binary(x: Array, y: Any) -> Array:
+        if isinstance(y, np.ndarray):
+            y = _for_each(y, x.shape)
+        return (_map_binary if isinstance(y, Array) else _map_number)(code, symbol, x, y)
+
+    return binary
 
 
 def _map_number(code: int, symbol: str, x: Array, y: Number, reverse: bool = False) -> Array:
@@ -992,6 +1029,9 @@ def _for_each(numbers: Numbers, shape: tuple[int, ...]) -> Array:
         raise ValueError(f"operands could not be broadcast together with shapes {shape} {numbers.shape}") from None
 
 
+_plus, _times = _mapped(_ADD, "+"), _mapped(_MUL, "*")
+
+
 def _compared(holds: Any, x: Array, y: Any) -> Any:
     """Where the numbers of x and y are so related; NotImplemented if y has none."""
     if isinstance(y, (Array, Value)):
@@ -1026,8 +1066,25 @@ def matmul(x: Array, y: Array, bias: Array | None = None) -> Array:
     (rows, n), columns = a.shape, b.shape[1]
     out = _empty(x.shape[:-1] + y.shape[1:], _IDS)
     start = None if bias is None else bias._ids
-    status, holder = _bulk.matmul(rows, n, columns, *_steps(a), *_steps(b), start, out)
+    try:
+        status, holder = _bulk.matmul(rows, n, columns, *_steps(a), *_steps(b), start, out)
+    except _bulk.Replaced:
+        return _matmul_in_loop(x._like(a), y._like(b), [0] * columns if bias is None else bias).reshape(out.shape)
     return built(status, holder, out, str, x, y, bias) if status else _wrap(out, holder)
+
+
+# The loops themselves, for methods of Values that a program has replaced.
+
+
+def _reduced_in_loop(code: int, rows: Array) -> Array:
+    if code in (_ADD, _MUL):
+        return array([sum(row) if code == _ADD else math.prod(row) for row in rows])
+    larger_or_smaller = Value.maximum if code == OPS["maximum", 2] else Value.minimum
+    return array([functools.reduce(larger_or_smaller, row) for row in rows])
+
+
+def _matmul_in_loop(x: Array, y: Array, bias: Any) -> Array:
+    return array([[sum(map(operator.mul, row, column), b) for column, b in zip(y.T, bias)] for row in x])
 
 
 define_ops(Array, _op)

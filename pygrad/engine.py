@@ -14,6 +14,7 @@ import operator
 from collections.abc import Iterable
 from typing import Any, Callable
 
+from pygrad._bulk import own_methods
 from pygrad._cut import note_number_taken
 from pygrad._handles import (
     Attributes,
@@ -25,6 +26,7 @@ from pygrad._handles import (
     own_attributes,
     register,
     set_closure,
+    set_operands,
     symbol_of,
 )
 from pygrad._lib import check, fast, lib, text
@@ -341,11 +343,16 @@ class Value(Handle):
     def _prev(self) -> set[Value]:
         """The Values this one was computed from: the same objects as elsewhere in the program, while these exist.
 
-        It is the same set each time, and this Value keeps what it contains.
+        It is the same set each time, and this Value keeps what it contains. Backward passes go by another that is
+        assigned: none goes below this Value after `v._prev = set()`. What is added to the set is only shown.
         """
         if not hasattr(self, "_shown"):
             self._shown = set(operands(self))
         return self._shown
+
+    @_prev.setter
+    def _prev(self, values: Iterable[Value] | None) -> None:
+        set_operands(self, values, backward_step)
 
     @property
     def _children(self) -> tuple[Value, ...]:
@@ -531,5 +538,6 @@ _METHODS: dict[str, str] = {
     for method in vars(cls).values()
     if hasattr(method, "symbol")
 }
+own_methods.note(Value)
 if fast:
     fast.set_note_number_taken(note_number_taken)

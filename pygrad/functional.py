@@ -133,7 +133,7 @@ def softmax(input: Operand, dim: int = -1) -> Array:
     >>> softmax([0.0, 0.0])
     Array([0.5, 0.5])
     """
-    return _along(_bulk.softmax, _traced_softmax, as_array(input), dim)
+    return _along(_bulk.softmax, _softmax_by_ops, as_array(input), dim)
 
 
 def log_softmax(input: Operand, dim: int = -1) -> Array:
@@ -144,7 +144,7 @@ def log_softmax(input: Operand, dim: int = -1) -> Array:
     >>> log_softmax([0.0, 1000.0])
     Array([-1000.,     0.])
     """
-    return _along(_bulk.log_softmax, _traced_log_softmax, as_array(input), dim)
+    return _along(_bulk.log_softmax, _log_softmax_by_ops, as_array(input), dim)
 
 
 def rms_norm(
@@ -185,7 +185,10 @@ def rms_norm(
     if w is not None and w.shape != axes:
         raise ValueError(f"rms_norm: the weight must not have shape {w.shape}, but {axes}")
     out = np.empty(x.shape, np.uint32)
-    held = _bulk.rms_norm(math.prod(axes), x._ids, None if w is None else w._ids, eps, out)
+    try:
+        held = _bulk.rms_norm(math.prod(axes), x._ids, None if w is None else w._ids, eps, out)
+    except _bulk.Replaced:
+        return _rms_norm_by_ops(x, math.prod(axes), w, eps)
     return built(*held, out, lambda at: f"rms_norm with eps={eps} of numbers whose squares are all 0", x, w)
 
 
@@ -224,7 +227,7 @@ def cross_entropy(input: Operand, target: npt.ArrayLike, reduction: Reduction = 
     classes = x.shape[-1]
     if not isinstance(targets, Index) and ((targets < 0) | (targets >= classes)).any():
         raise IndexError(f"cross_entropy: targets must be 0 to {classes - 1}, not {targets.min()} to {targets.max()}")
-    return _reduced((_traced_costs if lib.pg_tracing() else _costs)(x, targets), reduction)
+    return _reduced(_costs(x, targets), reduction)
 
 
 def mse_loss(input: Operand, target: Operand, reduction: Reduction = "mean") -> Array:
@@ -293,46 +296,65 @@ def _indices(x: Any, name: str) -> Any:
 
 
 def _along(
-    build: Callable[[int, Ids, Ids], _bulk.Held], traced: Callable[[Array, int], Array], x: Array, dim: int
+    build: Callable[[int, Ids, Ids], _bulk.Held], by_ops: Callable[[Array, int], Array], x: Array, dim: int
 ) -> Array:
-    """Apply a bulk builder for rows along any axis, or while a function is traced what stands in for it."""
+    """Apply a bulk builder for rows along any axis, or what stands in for it."""
     if lib.pg_tracing():
-        return traced(x, dim)
+        return by_ops(x, dim)
     (axis,) = normalize_axes(operator.index(dim), x.ndim)
     rows = x._ids.swapaxes(axis, -1)
     n = rows.shape[-1]
     out = np.empty(rows.shape, np.uint32)
-    result = built(*build(n, rows, out), out, str, x)
+    try:
+        held = build(n, rows, out)
+    except _bulk.Replaced:
+        return by_ops(x, dim)
+    result = built(*held, out, str, x)
     result._ids = out.swapaxes(axis, -1)
     return result
 
 
 def _costs(x: Array, targets: Any) -> Array:
     """The cross-entropy of each row."""
+    if lib.pg_tracing():
+        return _costs_by_ops(x, targets)
     out = np.empty(targets.shape, dtype=np.uint32)
-    return built(*_bulk.cross_entropy(x.shape[-1], x._ids, targets.astype(np.uint32), out), out, str, x)
+    try:
+        held = _bulk.cross_entropy(x.shape[-1], x._ids, targets.astype(np.uint32), out)
+    except _bulk.Replaced:
+        return _costs_by_ops(x, targets)
+    return built(*held, out, str, x)
 
 
-# The same while a function is traced. The builders in C avoid overflow by subtracting the largest number of a row, as a
-# constant. A Program runs on other numbers, with other maxima: so here the maximum is a node, detached. The results are
-# the same; the graph has the nodes of the maximum in addition.
+# The same by ops of Arrays, while a function is traced, and where methods of Values were replaced. The builders in C
+# avoid overflow by subtracting the largest number of a row, as a constant. A Program runs on other numbers, with other
+# maxima: so here the maximum is a node, detached. The results are the same; the graph has the nodes of the maximum in
+# addition.
 
 
-def _traced_softmax(x: Array, dim: int) -> Array:
+def _softmax_by_ops(x: Array, dim: int) -> Array:
     exps = _shifted(x, dim).exp()
     return exps / exps.sum(dim, keepdims=True)
 
 
-def _traced_log_softmax(x: Array, dim: int) -> Array:
+def _log_softmax_by_ops(x: Array, dim: int) -> Array:
     shifted = _shifted(x, dim)
     return shifted - shifted.exp().sum(dim, keepdims=True).log()
 
 
-def _traced_costs(x: Array, targets: Any) -> Array:
-    rows = _traced_log_softmax(x.reshape(-1, x.shape[-1]), -1)
+def _costs_by_ops(x: Array, targets: Any) -> Array:
+    rows = _log_softmax_by_ops(x.reshape(-1, x.shape[-1]), -1)
     costs: Array = -rows[np.arange(targets.size), targets.ravel()]
     return costs.reshape(targets.shape)
 
 
 def _shifted(x: Array, dim: int) -> Array:
     return x - x.max(operator.index(dim), keepdims=True).detach()
+
+
+def _rms_norm_by_ops(x: Array, n: int, weight: Array | None, eps: float) -> Array:
+    if not x.size:
+        return x
+    rows = x.reshape(-1, n)
+    normed = rows * ((rows * rows).mean(-1, keepdims=True) + eps) ** -0.5
+    return (normed if weight is None else normed * weight.ravel()).reshape(x.shape)

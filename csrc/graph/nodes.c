@@ -126,6 +126,25 @@ pg_made pg_custom(double data, bool integral, const pg_id *operands, size_t coun
   return made;
 }
 
+pg_made pg_cut(pg_id id) {
+  pg_lock();
+  pg_made made = PG_STALE;
+  if (pg_is_live(id)) {
+    pg_node *const n = pg_node_at(id);
+    const int kept = PG_FLOAT | PG_OPAQUE | PG_INTERIOR | PG_PINNED | PG_AFTER_LINK;
+    const pg_id moved = pg_new_node(PG_LEAF, n->data, 0, 0, PG_HELD | (n->flags & kept));
+    made = moved ? (pg_made)moved : PG_NO_MEMORY;
+    if (moved) {
+      pg_node *const m = pg_node_at(moved);
+      m->op = n->op, m->a = n->a, m->b = n->b;
+      n->op = PG_CUSTOM, n->a = n->b = 0;
+      n->flags = (uint16_t)((n->flags & ~PG_AFTER_LINK) | PG_OPAQUE | PG_INTERIOR | PG_PINNED);
+    }
+  }
+  pg_unlock();
+  return made;
+}
+
 /* Lifetime ---------------------------------------------------------------------------------------------- */
 
 int pg_hold(pg_id id) {

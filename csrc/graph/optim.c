@@ -41,31 +41,35 @@ PG_INLINE size_t find(pg_node **p, size_t n, const pg_id *ids, pg_node *none) {
   return n < LANES ? n : LANES;
 }
 
-/* Whether each of n live leaves was reached. */
-static bool all_reached(size_t n, const pg_id *ids) {
-  bool all = true;
+/* What ready() says of parameters of one leaf each, which is one pass over them. */
+static int all_ready(size_t n, const pg_id *ids) {
+  int flags = 0;
+  bool reached = true;
 #pragma GCC unroll 4
   for (size_t i = 0; i < n; i++) {
-    all &= pg_is_reached(pg_node_at(ids[i]));
+    if (!pg_is_live(ids[i])) {
+      return PG_STALE;
+    }
+    const pg_node *leaf = pg_node_at(ids[i]);
+    flags |= leaf->flags;
+    reached &= leaf->mark != 0 || leaf->grad != 0;
   }
-  return all;
+  const int status = flags & PG_TRACED ? pg_all_usable(n, ids) : PG_OK;
+  return status || reached ? status : PG_SOME_UNREACHED;
 }
 
 /* Whether a step may update leaves: PG_OK; PG_SOME_UNREACHED if a parameter was not reached; or a status. */
 static int ready(size_t n, const pg_id *ids, size_t parameters, const uint32_t *sizes) {
+  if (parameters == n) {
+    return all_ready(n, ids);
+  }
   const int status = pg_all_usable(n, ids);
-  if (status) {
-    return status;
-  }
-  if (parameters == n) { /* one leaf each */
-    return all_reached(n, ids) ? PG_OK : PG_SOME_UNREACHED;
-  }
-  for (size_t i = 0; i < parameters; ids += sizes[i++]) {
+  for (size_t i = 0; i < parameters && !status; ids += sizes[i++]) {
     if (!pg_any_reached(sizes[i], ids)) {
       return PG_SOME_UNREACHED;
     }
   }
-  return PG_OK;
+  return status;
 }
 
 /* SGD ---------------------------------------------------------------------------------------------------- */

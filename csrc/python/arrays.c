@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/arena.h"
 #include "memory.h"
 
 static pg_python *const P = &pg_the_python;
@@ -148,6 +149,17 @@ static bool fit(bool they_do) {
   return they_do;
 }
 
+/* Whether the methods of Values that an op stands for are ours; if not, the loop is to call what is assigned
+ * now.
+ */
+static bool ours(int op) {
+  const bool original = pg_value_is_original(op);
+  if (!original) {
+    PyErr_SetNone(PyExc_NotImplementedError); /* Replaced of pygrad/_bulk.py */
+  }
+  return original;
+}
+
 /* What holds nodes --------------------------------------------------------------------------------------- */
 
 typedef struct holder {
@@ -257,7 +269,7 @@ PyObject *pg_python_map_unary(PyObject *module, PyObject *const *args, Py_ssize_
   arguments x;
   const array *a = &x.arrays[0], *out = &x.arrays[1];
   int status = PG_OK;
-  if (take(&x, "nir", args, count) && fit(a->count == out->count)) {
+  if (take(&x, "nir", args, count) && fit(a->count == out->count) && ours((int)x.numbers[0])) {
     status = pg_map_unary((int)x.numbers[0], out->count, a->ids, out->ids);
   }
   return finish(&x, status, args[count - 1], false);
@@ -268,7 +280,8 @@ PyObject *pg_python_map_binary(PyObject *module, PyObject *const *args, Py_ssize
   arguments x;
   const array *a = &x.arrays[0], *b = &x.arrays[1], *out = &x.arrays[2];
   int status = PG_OK;
-  if (take(&x, "niir", args, count) && fit(a->count == out->count && b->count == out->count)) {
+  if (take(&x, "niir", args, count) && fit(a->count == out->count && b->count == out->count) &&
+      ours((int)x.numbers[0])) {
     status = pg_map_binary((int)x.numbers[0], out->count, a->ids, b->ids, out->ids);
   }
   return finish(&x, status, args[count - 1], false);
@@ -279,7 +292,7 @@ PyObject *pg_python_map_number(PyObject *module, PyObject *const *args, Py_ssize
   arguments x;
   const array *a = &x.arrays[0], *out = &x.arrays[1];
   int status = PG_OK;
-  if (take(&x, "niynr", args, count) && fit(a->count == out->count)) {
+  if (take(&x, "niynr", args, count) && fit(a->count == out->count) && ours((int)x.numbers[0])) {
     status = pg_map_number((int)x.numbers[0], out->count, a->ids, x.y, x.numbers[1] != 0, out->ids);
   }
   return finish(&x, status, args[count - 1], false);
@@ -290,7 +303,7 @@ PyObject *pg_python_reduce(PyObject *module, PyObject *const *args, Py_ssize_t c
   arguments x;
   const array *a = &x.arrays[0], *out = &x.arrays[1];
   int status = PG_OK;
-  if (take(&x, "nnir", args, count) && fit(a->count == out->count * x.numbers[1])) {
+  if (take(&x, "nnir", args, count) && fit(a->count == out->count * x.numbers[1]) && ours((int)x.numbers[0])) {
     status = pg_reduce((int)x.numbers[0], out->count, x.numbers[1], a->ids, out->ids);
   }
   return finish(&x, status, args[count - 1], false);
@@ -304,7 +317,8 @@ PyObject *pg_python_matmul(PyObject *module, PyObject *const *args, Py_ssize_t c
   int status = PG_OK;
   if (take(&x, "nnninninnor", args, count) &&
       fit(a->count == n[0] * n[1] && b->count == n[1] * n[2] && out->count == n[0] * n[2] &&
-          (!bias->ids || bias->count == n[2]))) {
+          (!bias->ids || bias->count == n[2])) &&
+      ours(PG_ADD)) {
     status = pg_matmul(n[0], n[1], n[2], a->ids, n[3], n[4], b->ids, n[5], n[6], bias->ids, out->ids);
   }
   return finish(&x, status, args[count - 1], false);
@@ -316,7 +330,8 @@ static PyObject *of_rows(int build(size_t, size_t, const pg_id *, pg_id *), PyOb
   arguments x;
   const array *a = &x.arrays[0], *out = &x.arrays[1];
   int status = PG_OK;
-  if (take(&x, "nir", args, count) && fit(a->count == out->count)) {
+  if (take(&x, "nir", args, count) && fit(a->count == out->count) && ours(PG_ADD) && ours(PG_EXP) &&
+      ours(PG_LOG)) {
     const size_t n = x.numbers[0];
     status = build(n ? out->count / n : 0, n, a->ids, out->ids);
   }
@@ -339,7 +354,7 @@ PyObject *pg_python_rms_norm(PyObject *module, PyObject *const *args, Py_ssize_t
   const array *a = &x.arrays[0], *weights = &x.arrays[1], *out = &x.arrays[2];
   int status = PG_OK;
   if (take(&x, "nioyr", args, count) &&
-      fit(a->count == out->count && (!weights->ids || weights->count == x.numbers[0]))) {
+      fit(a->count == out->count && (!weights->ids || weights->count == x.numbers[0])) && ours(PG_ADD)) {
     const size_t n = x.numbers[0];
     status = pg_rms_norm(n ? out->count / n : 0, n, a->ids, weights->ids, x.y, out->ids);
   }
@@ -352,7 +367,8 @@ PyObject *pg_python_cross_entropy(PyObject *module, PyObject *const *args, Py_ss
   const array *a = &x.arrays[0], *targets = &x.arrays[1], *out = &x.arrays[2];
   int status = PG_OK;
   if (take(&x, "niir", args, count) &&
-      fit(a->count == out->count * x.numbers[0] && targets->count == out->count)) {
+      fit(a->count == out->count * x.numbers[0] && targets->count == out->count) && ours(PG_ADD) &&
+      ours(PG_EXP) && ours(PG_LOG)) {
     const size_t n = x.numbers[0];
     pg_id *scratch = pg_resize(NULL, (n + 1) * sizeof *scratch);
     status = scratch ? pg_cross_entropy(out->count, n, a->ids, targets->ids, scratch, out->ids) : PG_NO_MEMORY;

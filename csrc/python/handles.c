@@ -2,6 +2,7 @@
 #include "python/python.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "graph/arena.h"
 #include "memory.h"
@@ -9,76 +10,143 @@
 pg_python pg_the_python = {.test_objects = -1};
 static pg_python *const P = &pg_the_python;
 
-/* The Values of nodes ------------------------------------------------------------------------------------- */
+/* Names ---------------------------------------------------------------------------------------------------- */
 
-/* The Values of the nodes of one block. A block has this as long as one of its nodes has a Value: 8 bytes a
- * node, where nodes have Values. */
-struct pg_block_values {
-  uint32_t count;
-  PyObject *values[PG_BLOCK_NODES]; /* not held */
+/* An object's name is its address in 4 bytes: which chunk of address space it is in, and where in that. Chunks
+ * are numbered from 1 as objects are met in them, and keep their numbers, so 16 GiB of objects have names. */
+enum {
+  UNIT = 8, /* bytes; every object is at a multiple */
+  CHUNK_UNITS = 1 << 16,
+  MAX_CHUNKS = 1 << 15,
 };
+static const uintptr_t CHUNK_BYTES = (uintptr_t)UNIT * CHUNK_UNITS;
 
-static bool make_table(void) {
-  P->living = pg_may_allocate() ? calloc(pg_the_arena.capacity, sizeof *P->living) : NULL;
-  return P->living != NULL;
+static inline pg_value *named(uint32_t name) {
+  return (pg_value *)(P->chunks[name / CHUNK_UNITS] + (uintptr_t)(name % CHUNK_UNITS) * UNIT);
 }
 
-/* One that has become empty is kept for the next block: Values come and go in few blocks at a time. */
-static pg_block_values *add_block(pg_block_id block) {
-  if (!P->living && !make_table()) {
-    return NULL;
+/* Where a chunk's number is, or belongs, in a hash table of P->chunk_room * 2 entries. */
+static uint16_t *number_of(uintptr_t chunk) {
+  const size_t mask = (size_t)P->chunk_room * 2 - 1;
+  size_t i = (chunk / CHUNK_BYTES) & mask;
+  while (P->chunk_numbers[i] && P->chunks[P->chunk_numbers[i]] != chunk) {
+    i = (i + 1) & mask;
   }
-  pg_block_values *values = P->empty;
-  P->empty = NULL;
-  if (!values) {
-    values = pg_may_allocate() ? calloc(1, sizeof *values) : NULL;
-  }
-  P->living[block] = values;
-  return values;
+  return &P->chunk_numbers[i];
 }
 
-static __attribute__((noinline)) void remove_block(pg_block_id block) {
-  free(P->empty);
-  P->empty = P->living[block];
-  P->living[block] = NULL;
-}
-
-static inline pg_block_values *values_of(pg_block_id block) { return P->living ? P->living[block] : NULL; }
-
-/* Makes a Value the one that is found for its node. False if there is no memory. */
-static inline bool enter(pg_value *v) {
-  pg_block_values *block = values_of(pg_block_of(v->id));
-  if (__builtin_expect(!block, 0) && !(block = add_block(pg_block_of(v->id)))) {
+static bool grow_chunks(void) {
+  const uint32_t room = P->chunk_room ? P->chunk_room * 2 : 32;
+  if (room > MAX_CHUNKS) {
     return false;
   }
-  PyObject **entry = &block->values[v->id % PG_BLOCK_NODES];
-  block->count += !*entry;
-  *entry = (PyObject *)v;
+  uint16_t *numbers = pg_resize(NULL, room * 2 * sizeof *numbers);
+  uintptr_t *chunks = numbers ? pg_resize(P->chunks, room * sizeof *chunks) : NULL;
+  if (!chunks) {
+    free(numbers);
+    return false;
+  }
+  free(P->chunk_numbers);
+  P->chunks = chunks;
+  P->chunk_numbers = memset(numbers, 0, room * 2 * sizeof *numbers);
+  P->chunk_room = room;
+  P->chunk_count = P->chunk_count ? P->chunk_count : 1;
+  for (uint32_t i = 1; i < P->chunk_count; i++) {
+    *number_of(chunks[i]) = (uint16_t)i;
+  }
   return true;
 }
 
-/* The node may have got a second Value while the first was being deallocated. */
-static inline void leave(const pg_value *v) {
-  pg_block_values *block = P->living[pg_block_of(v->id)];
-  PyObject **entry = block ? &block->values[v->id % PG_BLOCK_NODES] : NULL;
-  if (entry && *entry == (const PyObject *)v) {
-    *entry = NULL;
-    if (--block->count == 0) {
-      remove_block(pg_block_of(v->id));
-    }
+/* 0 if there is no memory. */
+static __attribute__((noinline)) uint32_t name_of(const pg_value *v) {
+  if (P->chunk_count == P->chunk_room && !grow_chunks()) {
+    return 0;
   }
+  const uintptr_t chunk = (uintptr_t)v & ~(CHUNK_BYTES - 1);
+  uint16_t *number = number_of(chunk);
+  if (!*number) {
+    *number = (uint16_t)P->chunk_count;
+    P->chunks[P->chunk_count++] = chunk;
+  }
+  return *number * (uint32_t)CHUNK_UNITS + (uint32_t)((uintptr_t)v % CHUNK_BYTES / UNIT);
+}
+
+/* Where a Value has a pg_rare, its link is RARE with the index of that, which has the link instead. */
+static const uint32_t RARE = UINT32_C(1) << 31;
+
+static inline bool has_rare(const pg_value *v) { return v->link & RARE; }
+static inline uint32_t index_of(const pg_value *v) { return v->link & ~RARE; }
+
+/* The Values of nodes -------------------------------------------------------------------------------------- */
+
+/* A block's Values hang on CHAINS chains, by the ids of their nodes: the Values of nodes that were made one
+ * after the other, of which most soon go, are the first of theirs. A Value links to the next by name. */
+enum { CHAINS = 32 };
+
+/* Of a Value without a node, the link is its own name, or 0 if it has none yet. */
+static inline uint32_t *link_of(pg_value *v) {
+  return __builtin_expect(has_rare(v), 0) ? &P->rares[index_of(v)]->link : &v->link;
+}
+
+static inline uint32_t *chain_of(pg_id id) {
+  return &P->chains[(size_t)pg_block_of(id) * CHAINS + id % CHAINS];
+}
+
+/* Puts memory behind the chains of all blocks in use. */
+static __attribute__((noinline)) bool grow_chains(void) {
+  const size_t bytes = CHAINS * sizeof *P->chains;
+  if (!P->chains) {
+    P->chains = pg_may_allocate() ? pg_os_reserve(pg_the_arena.capacity * bytes) : NULL;
+  }
+  const uint32_t blocks = pg_the_arena.committed;
+  if (!P->chains || !pg_may_allocate() || !pg_os_commit(P->chains, blocks * bytes)) {
+    return false;
+  }
+  P->chained_blocks = blocks;
+  return true;
+}
+
+/* Makes a Value be found for its node. False if there is no memory. */
+static inline bool enter(pg_value *v) {
+  uint32_t *link = link_of(v);
+  if (__builtin_expect(pg_block_of(v->id) >= P->chained_blocks, 0) && !grow_chains()) {
+    return false;
+  }
+  const uint32_t name = __builtin_expect(*link != 0, 1) ? *link : name_of(v);
+  if (__builtin_expect(!name, 0)) {
+    return false;
+  }
+  uint32_t *first = chain_of(v->id);
+  *link = *first;
+  *first = name;
+  return true;
+}
+
+static inline void leave(pg_value *v) {
+  uint32_t *at = chain_of(v->id), *link = link_of(v);
+  while (named(*at) != v) {
+    at = link_of(named(*at));
+  }
+  const uint32_t name = *at;
+  *at = *link;
+  *link = name;
 }
 
 /* While a Value is deallocated, Python code may run that asks for it: a finalizer of one of its attributes. */
 PyObject *pg_value_living(pg_id id) {
-  const pg_block_values *block = id < pg_the_arena.fresh * PG_BLOCK_NODES ? values_of(pg_block_of(id)) : NULL;
-  PyObject *value = block ? block->values[id % PG_BLOCK_NODES] : NULL;
-  return value && Py_REFCNT(value) > 0 ? Py_NewRef(value) : NULL;
+  for (uint32_t name = pg_block_of(id) < P->chained_blocks ? *chain_of(id) : 0; name;) {
+    pg_value *v = named(name);
+    if (v->id == id && Py_REFCNT((PyObject *)v) > 0) {
+      return Py_NewRef((PyObject *)v);
+    }
+    name = *link_of(v);
+  }
+  return NULL;
 }
 
 /* What few Values have ------------------------------------------------------------------------------------ */
 
-pg_rare *pg_value_rare(const pg_value *v) { return v->rare ? P->rares[v->rare] : NULL; }
+pg_rare *pg_value_rare(const pg_value *v) { return has_rare(v) ? P->rares[index_of(v)] : NULL; }
 
 static pg_rare *as_entry(uint32_t next_free) { return (pg_rare *)((uintptr_t)next_free * 2 + 1); }
 static uint32_t next_free(const pg_rare *entry) { return (uint32_t)((uintptr_t)entry / 2); }
@@ -100,18 +168,18 @@ static bool grow_rares(void) {
 }
 
 pg_rare *pg_value_make_rare(pg_value *v) {
-  if (v->rare) {
-    return P->rares[v->rare];
+  if (has_rare(v)) {
+    return P->rares[index_of(v)];
   }
   pg_rare *rare = P->rare_free || grow_rares() ? pg_resize(NULL, sizeof *rare) : NULL;
   if (!rare) {
     PyErr_NoMemory();
     return NULL;
   }
-  *rare = (pg_rare){0};
-  v->rare = P->rare_free;
-  P->rare_free = next_free(P->rares[v->rare]);
-  P->rares[v->rare] = rare;
+  *rare = (pg_rare){.link = v->link};
+  v->link = RARE | P->rare_free;
+  P->rare_free = next_free(P->rares[index_of(v)]);
+  P->rares[index_of(v)] = rare;
   if (!PyObject_GC_IsTracked((PyObject *)v)) {
     PyObject_GC_Track(v);
   }
@@ -120,10 +188,10 @@ pg_rare *pg_value_make_rare(pg_value *v) {
 
 /* It is gone before its objects are: they may run Python code. */
 static void drop_rare(pg_value *v) {
-  const uint32_t index = v->rare;
+  const uint32_t index = index_of(v);
   pg_rare *rare = P->rares[index];
   const pg_rare had = *rare;
-  v->rare = 0;
+  v->link = had.link;
   P->rares[index] = as_entry(P->rare_free);
   P->rare_free = index;
   free(rare);
@@ -148,7 +216,15 @@ static inline pg_value *reuse(void) {
   pg_value *v = P->freed;
   P->freed = (pg_value *)v->weak_references;
   P->freed_count--;
-  return (pg_value *)PyObject_Init((PyObject *)v, P->type);
+  return (pg_value *)PyObject_Init((PyObject *)v, P->type); /* it has its name */
+}
+
+static pg_value *allocate(void) {
+  pg_value *v = PyObject_GC_New(pg_value, P->type);
+  if (v) {
+    v->link = 0;
+  }
+  return v;
 }
 
 /* An object of the type itself, not tracked; NULL with MemoryError set. */
@@ -156,9 +232,9 @@ static inline pg_value *new_object(void) {
   if (!pg_may_allocate_object()) {
     return NULL;
   }
-  pg_value *v = P->freed ? reuse() : PyObject_GC_New(pg_value, P->type);
+  pg_value *v = P->freed ? reuse() : allocate();
   if (v) {
-    v->id = v->rare = 0;
+    v->id = 0;
     v->weak_references = NULL;
   }
   return v;
@@ -202,11 +278,14 @@ PyObject *pg_value_new(pg_id id) {
 
 PyObject *pg_value_for(pg_id id) {
   PyObject *value = pg_value_living(id);
+  const bool may_collect = !P->freed;
   pg_value *v = value ? NULL : new_object();
   if (!v) {
     return value;
   }
-  value = pg_value_living(id); /* new_object() may run the collector, and a finalizer ask for the same Value */
+  if (may_collect) { /* and so run a finalizer that asks for the same Value */
+    value = pg_value_living(id);
+  }
   if (!value && !pg_hold(id)) {
     return with_node(v, id);
   }
@@ -276,7 +355,7 @@ void pg_value_tp_dealloc(PyObject *self) {
   if (v->weak_references) {
     PyObject_ClearWeakRefs(self);
   }
-  if (v->rare) {
+  if (has_rare(v)) {
     drop_rare(v);
   }
   free_object(v);
@@ -303,7 +382,7 @@ int pg_value_tp_clear(PyObject *self) {
   pg_rare *rare = pg_value_rare(pg_value_of(self));
   if (rare) {
     const pg_rare had = *rare;
-    *rare = (pg_rare){.symbol = had.symbol};
+    *rare = (pg_rare){.symbol = had.symbol, .link = had.link};
     Py_XDECREF(had.closure);
     Py_XDECREF(had.pins);
     Py_XDECREF(had.shown);

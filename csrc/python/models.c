@@ -1,6 +1,8 @@
 /* models.c: a call of a Neuron, a Layer or an MLP, by the plan that pygrad/_mlp.py has made. */
 #include "python/python.h"
 
+#include "graph/arena.h"
+
 #include <math.h>
 
 /* What a model is called with; x[i] is 0 where the input is the number numbers[i]. */
@@ -97,7 +99,7 @@ PyObject *pg_python_call_mlp(PyObject *module, PyObject *const *args, Py_ssize_t
   pg_id *ids = few ? few_ids : (pg_id *)(void *)(numbers + n);
   inputs in = {.count = n, .x = ids, .numbers = numbers};
   in.integral = few ? few_integral : (bool *)(ids + n + neurons);
-  bool plain = n == mlp->inputs[0] && pg_value_is_original();
+  bool plain = n == mlp->inputs[0] && pg_value_is_original(PG_RELU) && pg_value_is_original(PG_ADD);
   for (size_t i = 0; i < n && plain; i++) {
     const Py_ssize_t at = (Py_ssize_t)i;
     plain = take(&in, i, PyList_CheckExact(x) ? PyList_GetItem(x, at) : PyTuple_GetItem(x, at));

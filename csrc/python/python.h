@@ -17,12 +17,12 @@
 
 /* A Value: a handle that holds one node.
  *
- * With its node, 32 bytes, it takes 80: the collector's header 16, this 32. What few Values have (attributes, a
- * _backward in Python) is kept elsewhere. A Value without is of no interest to the collector, and not tracked;
- * an instance of a Python subclass always is. */
+ * With its node, 32 bytes, it takes 80: the collector's header 16, this 32; and half a byte so that it is found
+ * by its node. What few Values have (attributes, a _backward in Python) is kept elsewhere. A Value without is
+ * of no interest to the collector, and not tracked; an instance of a Python subclass always is. */
 typedef struct {
   PyObject_HEAD pg_id id; /* 0: no node yet */
-  uint32_t rare;          /* the index of its pg_rare; 0: none */
+  uint32_t link;          /* to another Value, or to its pg_rare: see handles.c */
   PyObject *weak_references;
 } pg_value;
 
@@ -33,11 +33,10 @@ typedef struct {
   PyObject *symbol;     /* the _op that was assigned */
   PyObject *shown;      /* the set that _prev has returned, or that was assigned to it */
   PyObject *attributes; /* a dict of what was assigned to other names: see attributes.c */
+  uint32_t link;        /* to another Value */
 } pg_rare;
 
 enum { PG_METHODS = 64 }; /* room for the methods of the op table */
-
-typedef struct pg_block_values pg_block_values;
 
 /* A Program: what it is, the Python class keeps in attributes. */
 typedef struct pg_plan pg_plan;
@@ -50,25 +49,41 @@ typedef struct {
 
 enum { PG_SCALARS = 16 }; /* room for the types of NumPy's numbers */
 
+/* A place in a program: an instruction of a code object, by its offset. */
+typedef struct {
+  PyObject *code;
+  long offset;
+} pg_place;
+
+enum { PG_PLACES = 64 }; /* that are remembered */
+
 /* All state of the module. There is one: the arena, too, is one a process (see module.c). */
 typedef struct {
-  PyTypeObject *type;         /* Value */
-  PyObject *class;            /* the Python class that it is derived from */
-  PyObject *relu, *relu_name; /* its method */
+  PyTypeObject *type;  /* Value */
+  PyObject *class;     /* the Python class that it is derived from */
+  PyObject *type_dict; /* that of the type, to be read */
   PyMethodDef methods[PG_METHODS + 2];
   size_t method_count;
   char method_names[PG_METHODS][16];
-  pg_value *freed; /* objects for reuse, chained by weak_references */
+  struct {
+    PyObject *name, *function;
+  } own_methods[PG_METHODS]; /* by op, those of the op table; NULL: none, the op is an operator */
+  pg_value *freed;           /* objects for reuse, chained by weak_references */
   size_t freed_count;
-  pg_block_values **living;                     /* by block: see handles.c */
-  pg_block_values *empty;                       /* one for reuse */
+  uint32_t *chains;                             /* of Values, by block: see handles.c */
+  uint32_t chained_blocks;                      /* that have memory for chains */
+  uintptr_t *chunks;                            /* addresses, by number */
+  uint16_t *chunk_numbers;                      /* a hash table */
+  uint32_t chunk_count, chunk_room;             /* chunk 0 is none */
   PyObject *data, *grad;                        /* names */
   PyThread_type_lock sweep_lock;                /* held by the thread that sweeps; see backward.c */
   unsigned long sweep_owner;                    /* the thread that has it */
   pg_sweep *sweep;                              /* the one that it runs */
   PyObject *late_closures, *drop_unused, *fail; /* see pg_python_set_hooks */
-  PyObject *note_number_taken;                  /* see pygrad/_cut.py */
-  PyObject *declare_attribute;                  /* see pg_value_set_new_attribute */
+  PyObject *note_number_taken;                  /* see cut.c for these three */
+  PyObject *last_instruction;                   /* a name */
+  pg_place harmless_places[PG_PLACES];
+  PyObject *declare_attribute; /* see pg_value_set_new_attribute */
   PyTypeObject *attribute_type;
   PyObject *in_c_order;           /* numpy.ascontiguousarray */
   PyObject *array_struct;         /* the name of that attribute */
@@ -132,11 +147,9 @@ int pg_value_tp_clear(PyObject *self);
 /* Makes the type, derived from the Python class. */
 PyObject *pg_value_derive(PyObject *module, PyObject *args);
 
-/* What float() and its like call with a computed Value: note_number_taken(value). */
-PyObject *pg_python_set_note_number_taken(PyObject *module, PyObject *function);
-
-/* Whether +, * and relu() of Values are ours: a program may have assigned others to the type. */
-bool pg_value_is_original(void);
+/* Whether the method of Values for an op is ours, or for an operator, all operators: a program may have
+ * assigned others to the type. */
+bool pg_value_is_original(int op);
 
 /* For types like that. Each returns NULL with an exception set if it fails; the texts are never freed.
  *
@@ -165,6 +178,14 @@ static inline PyObject *pg_python_set_hook(PyObject **hook, PyObject *function) 
   Py_XDECREF(had); /* may run Python code */
   Py_RETURN_NONE;
 }
+
+/* cut.c: numbers that are taken from Values --------------------------------------------------------------- */
+
+/* Warns if the calling function cuts off the gradient of a computed Value as it takes the number. False with an
+ * exception set that this raised. */
+bool pg_note_number_taken(PyObject *value);
+/* For this: note_number_taken(value, id), which is True if the place where it is called never does. */
+PyObject *pg_python_set_note_number_taken(PyObject *module, PyObject *function);
 
 /* attributes.c: the attributes that programs add to Values ------------------------------------------------- */
 

@@ -249,21 +249,12 @@ static PyObject *divide(PyObject *a, PyObject *b) {
 
 /* A subclass may have another `data`, and so may this type once someone has assigned one. */
 static PyObject *as_float(PyObject *a) {
-  if (P->note_number_taken && pg_flags_of(pg_value_id(a)) & PG_INTERIOR) {
-    PyObject *none = PyObject_CallFunction(P->note_number_taken, "OI", a, pg_value_id(a));
-    Py_XDECREF(none);
-    if (!none) {
-      return NULL;
-    }
-  }
-  PyObject *data = PyObject_GetAttr(a, P->data), *y = data ? PyNumber_Float(data) : NULL;
+  const pg_id id = pg_value_id(a);
+  const bool computed = id && pg_node_at(id)->flags & PG_INTERIOR;
+  PyObject *data = !computed || pg_note_number_taken(a) ? PyObject_GetAttr(a, P->data) : NULL;
+  PyObject *y = data ? PyNumber_Float(data) : NULL;
   Py_XDECREF(data);
   return y;
-}
-
-PyObject *pg_python_set_note_number_taken(PyObject *module, PyObject *function) {
-  (void)module;
-  return pg_python_set_hook(&P->note_number_taken, function);
 }
 
 /* See pg_note_read: its numbers are used outside the graph. */
@@ -308,10 +299,10 @@ _Static_assert((int)METHOD_COUNT <= (int)PG_METHODS, "there is room for all");
 static const struct {
   const char *name;
   PyCFunction function;
-  int flags, index;
+  int flags, index, op;
 } METHODS[] = {
-#define PG_UNARY(name, ...) {#name, call_##name, METH_NOARGS, METHOD_##name},
-#define PG_BINARY(name, ...) {#name, call_##name, METH_O, METHOD_##name},
+#define PG_UNARY(name, ...) {#name, call_##name, METH_NOARGS, METHOD_##name, PG_##name},
+#define PG_BINARY(name, ...) {#name, call_##name, METH_O, METHOD_##name, PG_##name},
 #define PG_CONSTANT(...)
 #include "ops.def"
 };
@@ -434,18 +425,18 @@ static int set_attribute(PyObject *self, PyObject *name, PyObject *to) {
   return PyObject_GenericSetAttr(self, name, to) ? pg_value_set_new_attribute(self, name, to) : 0;
 }
 
-/* Whether the Values were added to the set of those that a node was computed from. */
-static bool add_operands(PyObject *set, pg_id id) {
-  const int arity = pg_op_arity(pg_op(id));
-  for (int which = 0; which < arity; which++) {
-    PyObject *operand = pg_value_for(pg_operand(id, which));
-    const bool added = operand && !PySet_Add(set, operand);
-    Py_XDECREF(operand);
-    if (!added) {
-      return false;
-    }
-  }
-  return true;
+static bool add_operand(PyObject *set, pg_id id) {
+  PyObject *operand = pg_value_for(id);
+  const bool added = operand && !PySet_Add(set, operand);
+  Py_XDECREF(operand);
+  return added;
+}
+
+/* Whether the Values were added to the set of those that a live node was computed from: what these are never
+ * changes, so no lock is needed. */
+static bool add_operands(PyObject *set, const pg_node *n) {
+  const int arity = pg_op_arity(n->op);
+  return (arity < 1 || add_operand(set, n->a)) && (arity < 2 || add_operand(set, n->b));
 }
 
 /* Pins, and the children of an op in Python, are for the Python class. */
@@ -462,7 +453,7 @@ static PyObject *get_prev(PyObject *self, void *unused) {
     return prev;
   }
   PyObject *set = PySet_New(NULL);
-  rare = set && add_operands(set, pg_value_id(self)) ? pg_value_make_rare(pg_value_of(self)) : NULL;
+  rare = set && add_operands(set, pg_node_at(pg_value_id(self))) ? pg_value_make_rare(pg_value_of(self)) : NULL;
   if (rare && !rare->shown) { /* a finalizer that the collector ran may have asked for it, too */
     rare->shown = Py_XNewRef(set);
   }
@@ -663,11 +654,28 @@ static PyType_Slot SLOTS[] = {
     {0, NULL},
 };
 
-bool pg_value_is_original(void) {
-  PyObject *relu = PyObject_GetAttr((PyObject *)P->type, P->relu_name);
-  PyErr_Clear(); /* it may have been deleted */
-  Py_XDECREF(relu);
-  return relu == P->relu && IS_ORIGINAL(Py_nb_add, add) && IS_ORIGINAL(Py_nb_multiply, multiply);
+bool pg_value_is_original(int op) {
+  if (op >= PG_METHODS || !P->own_methods[op].name) {
+    return IS_ORIGINAL(Py_nb_add, add) && IS_ORIGINAL(Py_nb_multiply, multiply) &&
+           IS_ORIGINAL(Py_nb_power, power) && IS_ORIGINAL(Py_nb_negative, negative) &&
+           IS_ORIGINAL(Py_nb_subtract, subtract) && IS_ORIGINAL(Py_nb_true_divide, divide);
+  }
+  return PyDict_GetItemWithError(P->type_dict, P->own_methods[op].name) == P->own_methods[op].function;
+}
+
+/* Notes the methods of the op table. */
+static bool note_own_methods(void) {
+  P->type_dict = PyObject_GenericGetDict((PyObject *)P->type, NULL);
+  for (size_t i = 0; i < sizeof METHODS / sizeof *METHODS && P->type_dict; i++) {
+    PyObject *name = PyUnicode_InternFromString(P->method_names[METHODS[i].index]);
+    PyObject *function = name ? PyDict_GetItemWithError(P->type_dict, name) : NULL;
+    if (function) { /* an operator has no method of that name */
+      P->own_methods[METHODS[i].op].name = Py_NewRef(name);
+      P->own_methods[METHODS[i].op].function = Py_NewRef(function);
+    }
+    Py_XDECREF(name);
+  }
+  return !PyErr_Occurred();
 }
 
 /* The name of the class, with its module: the type has the same. */
@@ -741,10 +749,7 @@ PyObject *pg_value_derive(PyObject *module, PyObject *args) {
   }
   P->data = PyUnicode_InternFromString("data");
   P->grad = PyUnicode_InternFromString("grad");
-  P->relu_name = PyUnicode_InternFromString("relu");
-  PyObject *type =
-      P->data && P->grad && P->relu_name ? pg_make_type(class, SLOTS, name, doc, sizeof(pg_value)) : NULL;
-  P->relu = type ? PyObject_GetAttrString(type, "relu") : NULL;
+  PyObject *type = P->data && P->grad ? pg_make_type(class, SLOTS, name, doc, sizeof(pg_value)) : NULL;
   P->type = (PyTypeObject *)type;
-  return Py_XNewRef(type);
+  return type && note_own_methods() ? Py_NewRef(type) : NULL;
 }

@@ -147,6 +147,33 @@ TEST(a_released_operand_can_be_held_again) {
   CHECK(pg_release(x) == PG_STALE && pg_release_kept(x) == PG_OK);
 }
 
+TEST(no_sweep_goes_below_a_node_that_was_cut) {
+  const pg_id x = leaf(2), y = id_of(pg_make_EXP(x)), z = id_of(pg_make_MUL(y, x)),
+              top = id_of(pg_make_RELU(z));
+  const pg_id moved = id_of(pg_cut(z));
+  CHECK(pg_operand(z, 0) == 0 && pg_operand(moved, 0) == y && pg_operand(moved, 1) == x);
+  CHECK(pg_op(moved) == PG_MUL && pg_data(moved) == pg_data(z) && pg_refs(moved) == 1);
+  CHECK(backward(top) == PG_DONE);
+  CHECK(pg_grad(z) == 1 && pg_grad(y) == 0 && pg_grad(x) == 0);
+  CHECK(pg_set_grad(moved, 1, false) == PG_OK && pg_backward_one(moved) == PG_OK);
+  CHECK(pg_grad(y) == 2 && pg_grad(x) == pg_data(y));
+  release(x), release(y), release(top);
+  CHECK(live_nodes() == 4); /* x, y, z and what was its op */
+  release(moved), release(z);
+  CHECK(live_nodes() == 0);
+}
+
+TEST(a_pinned_node_that_was_cut_stays_pinned_and_so_does_its_op) {
+  const pg_id x = leaf(2), y = id_of(pg_custom(3, false, (pg_id[]){x, x, x}, 3)), z = id_of(pg_make_RELU(y));
+  const pg_id op_of_z = id_of(pg_cut(z)), op_of_y = id_of(pg_cut(y));
+  CHECK(pg_flags_of(z) & PG_PINNED && pg_flags_of(op_of_z) & PG_PINNED && pg_flags_of(op_of_y) & PG_PINNED);
+  CHECK(pg_refs(x) == 4);
+  release(op_of_y);
+  CHECK(pg_refs(x) == 1);
+  release(x), release(op_of_z), release(y), release(z);
+  CHECK(live_nodes() == 0);
+}
+
 TEST(an_inner_node_that_two_hold_is_freed_once) {
   const pg_id x = leaf(2), a = id_of(pg_make_RELU(x)), b = id_of(pg_make_EXP(a)), c = id_of(pg_make_MUL(a, b));
   const pg_id d = id_of(pg_make_ADD(c, c));

@@ -54,6 +54,13 @@ static int all_dropped(int result, size_t n) {
 
 static int make_leaf(void) { return dropped(pg_leaf(1, false)); }
 static int make_nothing(void) { return dropped(pg_custom(1, false, NULL, 0)); }
+static int make_cut(void) {
+  const pg_made node = pg_make_RELU(x), moved = node > 0 ? pg_cut((pg_id)node) : node;
+  if (node > 0) {
+    CHECK(pg_release((pg_id)node) == PG_OK);
+  }
+  return dropped(moved);
+}
 static int make_custom(void) { return dropped(pg_custom(1, false, row, 5)); }
 
 static int make_leaves(void) {
@@ -85,8 +92,8 @@ static int mlp_forward(void) {
 }
 
 static operation *const MAKING[] = {
-    make_leaf, make_nothing, make_custom, make_leaves, map_unary, map_binary,  map_number,
-    reduce,    matmul,       softmax,     log_softmax, rms_norm,  mlp_forward, cross_entropy,
+    make_leaf, make_nothing, make_cut, make_custom, make_leaves, map_unary,   map_binary,    map_number,
+    reduce,    matmul,       softmax,  log_softmax, rms_norm,    mlp_forward, cross_entropy,
 #define PG_UNARY(op, ...) make_##op,
 #define PG_BINARY(op, ...) make_##op, make_##op##_number,
 #include "ops.def"

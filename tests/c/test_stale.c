@@ -14,7 +14,7 @@ static void refuse_one(pg_id bad) {
   CHECK(pg_operand(bad, 0) == 0 && pg_operand(bad, 1) == 0);
   CHECK(pg_set_data(bad, 1, false) == PG_STALE && pg_set_grad(bad, 1, false) == PG_STALE &&
         pg_set_flags(bad, 255) == PG_STALE);
-  CHECK(pg_backward_one(bad) == PG_STALE);
+  CHECK(pg_backward_one(bad) == PG_STALE && pg_cut(bad) == PG_STALE);
   pg_sweep sweep = {.at = bad};
   CHECK(pg_sweep_begin(&sweep, bad) == PG_STALE && pg_sweep_run(&sweep, 9) == PG_DONE);
   sweep = (pg_sweep){.at = bad, .pending = 1};

@@ -2,8 +2,11 @@
 
 import array
 import cmath
+import gc
 import math
+import types
 import warnings
+import weakref
 from math import sqrt as root
 
 import numpy as np
@@ -114,3 +117,25 @@ def test_the_warning_names_the_op_and_can_be_an_error(computed):
             math.tanh(computed)
         with pytest.raises(GradientCutWarning, match="an op of Values"):
             math.erf(computed)
+
+
+def test_a_place_that_cuts_warns_each_time_after_one_that_does_not(computed):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            assert float(computed) + math.exp(computed) == 1 + math.e
+    assert len(caught) == 3
+
+
+def test_the_places_that_are_remembered_are_few(computed):
+    def ask(v):
+        return float(v)
+
+    codes = []
+    for line in range(3000):
+        code = ask.__code__.replace(co_firstlineno=line + 1)
+        assert types.FunctionType(code, globals())(computed) == 1
+        codes.append(weakref.ref(code))
+    del code
+    gc.collect()
+    assert sum(code() is not None for code in codes) <= 1024 + 64

@@ -1,6 +1,7 @@
 """The graph as micrograd shows it: `_op`, `_prev`, labels, identity."""
 
 import gc
+import random
 import weakref
 
 import pytest
@@ -81,6 +82,20 @@ def test_prev_gives_the_same_object_again_while_one_is_alive():
 def mlp_graph():
     model = MLP(2, [4, 4, 1])
     return sum((model([i, i + 1.0]) for i in range(3)), Value(0))
+
+
+def test_prev_finds_the_values_that_are_left_when_others_have_gone_in_any_order(no_leak):
+    rng = random.Random(0)
+    chain: list[Value | None] = [Value(1.0)]
+    while len(chain) < 2000:
+        chain.append(chain[-1].relu())
+    for i in rng.sample(range(len(chain)), 1500):
+        chain[i] = None
+    alive = [i for i, v in enumerate(chain) if v]
+    pairs = [(i, j) for i, j in zip(alive, alive[1:]) if j == i + 1]
+    assert len(pairs) > 50
+    for i, j in rng.sample(pairs, len(pairs)):
+        assert chain[j]._prev.copy().pop() is chain[i]
 
 
 def test_a_walk_that_remembers_ids_sees_each_node_once():
