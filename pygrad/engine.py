@@ -361,7 +361,7 @@ class Value(Handle):
         return children
 
     @property
-    def _local_grads(self) -> tuple[float, ...]:
+    def _local_grads(self) -> tuple[Number, ...]:
         """The derivatives of this number by those of `_children`, as in microgpt."""
         local_grads = getattr(getattr(self, "_closure", None), "local_grads", None)
         return _slopes(self) if local_grads is None else local_grads
@@ -489,16 +489,21 @@ def _init_with_local_grads(out: Value, data: Number, children: tuple[Value, ...]
     set_closure(out, _backward)
 
 
-def _slopes(value: Value) -> tuple[float, ...]:
+def _number_of(id: int) -> Number:
+    number = _get_data(id)
+    return int(number) if _is_int(_DATA, id) else number
+
+
+def _slopes(value: Value) -> tuple[Number, ...]:
     """The derivatives of an op by its operands: those of the same op of leaves with their numbers."""
     leaves = [Value(child.data) for child in value._children]
     method, constant = _method_of(value), lib.pg_operand(value._id, 1)
     if leaves and (hasattr(value, "_closure") or not method):
         raise AttributeError("the local gradients of an op with a _backward in Python are not known")
     if leaves:
-        exponent = [lib.pg_data(constant)] if constant and len(leaves) == 1 else []
+        exponent = [_number_of(constant)] if constant and len(leaves) == 1 else []
         out = getattr(Value, method)(*leaves, *exponent)
-        out.grad = 1.0
+        out.grad = 1
         backward_step(out._id)
     return tuple(leaf.grad for leaf in leaves)
 

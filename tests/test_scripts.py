@@ -227,6 +227,170 @@ SCRIPTS = {
             b.data -= 0.1 * b.grad
         print(f"{w.data:.4f} {b.data:.4f} {loss.data:.6f}")
     """,
+    "micrograd's README on ints": """
+        from micrograd.engine import Value
+
+        a, b = Value(-4), Value(2)
+        c = a + b
+        d = a * b + b**3
+        c += c + 1
+        c += 1 + c + (-a)
+        d += d * 2 + (b + a).relu()
+        d += 3 * d + (b - a).relu()
+        e = c - d
+        f = e**2
+        print(a, b, c, d, e, f)
+        f.backward()
+        print(a, b, c, d, e, f)
+        g = f / 2.0
+        g += 10.0 / f
+        g.backward()
+        print(f"{g.data:.4f} {a.grad:.4f} {b.grad:.4f}", g.grad)
+    """,
+    "XOR": """
+        import random
+        from micrograd.engine import Value
+        from micrograd.nn import MLP
+
+        random.seed(42)
+        xs = [(0, 0), (0, 1), (1, 0), (1, 1)]
+        ys = [0, 1, 1, 0]
+        model = MLP(2, [8, 1])
+        for epoch in range(30):
+            loss = Value(0)
+            for x, y in zip(xs, ys):
+                error = model(x) - y
+                loss += error**2
+            model.zero_grad()
+            loss.backward()
+            for p in model.parameters():
+                p.data -= 0.05 * p.grad
+            if epoch % 10 == 0:
+                print(f"epoch {epoch} loss {loss.data:.6f}", loss.grad)
+        for x, y in zip(xs, ys):
+            print(x, y, round(model(x).data, 4), model(x).data > 0.5)
+        print(model(xs[0]).grad, len(model.parameters()), model.parameters()[-1]._prev)
+    """,
+    "moons in NumPy arrays, in batches": """
+        import random
+        import numpy as np
+        from micrograd.engine import Value
+        from micrograd.nn import MLP
+
+        np.random.seed(1337)
+        random.seed(1337)
+        t = np.random.uniform(0, np.pi, 20)
+        y = np.arange(20) % 2
+        X = np.stack([np.cos(t) + y, np.sin(t) * (1 - 2 * y) + 0.5 * y], axis=1)
+        y = y * 2 - 1
+        model = MLP(2, [6, 1])
+
+        def loss(batch_size=10):
+            ri = np.random.permutation(X.shape[0])[:batch_size]
+            Xb, yb = X[ri], y[ri]
+            inputs = [list(map(Value, xrow)) for xrow in Xb]
+            scores = list(map(model, inputs))
+            losses = [(1 + -yi * scorei).relu() for yi, scorei in zip(yb, scores)]
+            data_loss = sum(losses) * (1.0 / len(losses))
+            alpha = 1e-4
+            reg_loss = alpha * sum((p * p for p in model.parameters()))
+            total_loss = data_loss + reg_loss
+            accuracy = [(yi > 0) == (scorei.data > 0) for yi, scorei in zip(yb, scores)]
+            return total_loss, sum(accuracy) / len(accuracy)
+
+        for k in range(8):
+            total_loss, acc = loss()
+            model.zero_grad()
+            total_loss.backward()
+            learning_rate = 1.0 - 0.9 * k / 100
+            for p in model.parameters():
+                p.data -= learning_rate * p.grad
+            print(f"step {k} loss {total_loss.data:.6f}, accuracy {acc * 100}%")
+        print(Value(y[0]), (Value(y[1]) * 3).data, sum(losses := [Value(1), Value(2)]), losses)
+    """,
+    "softmax regression with exp and log of its own": """
+        import math
+        import random
+        from micrograd.engine import Value
+
+        def exp(self):
+            out = Value(math.exp(self.data), (self,), "exp")
+            def _backward():
+                self.grad += out.data * out.grad
+            out._backward = _backward
+            return out
+
+        def log(self):
+            out = Value(math.log(self.data), (self,), "log")
+            def _backward():
+                self.grad += (1 / self.data) * out.grad
+            out._backward = _backward
+            return out
+
+        Value.exp, Value.log = exp, log
+        random.seed(3)
+        data = [([random.gauss(2 * k, 1), random.gauss(-k, 1), 1], k) for k in range(3) for _ in range(4)]
+        W = [[Value(0) for _ in range(3)] for _ in range(3)]
+        for step in range(10):
+            loss = 0
+            for x, target in data:
+                logits = [sum(w * xi for w, xi in zip(row, x)) for row in W]
+                counts = [z.exp() for z in logits]
+                total = sum(counts)
+                probs = [c / total for c in counts]
+                loss += -probs[target].log()
+            loss = loss / len(data)
+            for row in W:
+                for w in row:
+                    w.grad = 0
+            loss.backward()
+            for row in W:
+                for w in row:
+                    w.data -= 0.5 * w.grad
+            print(step, round(loss.data, 6), loss.grad, [round(p.data, 4) for p in probs])
+        print([[round(w.data, 4) for w in row] for row in W])
+    """,
+    "closures that add ints, floats or nothing": """
+        from micrograd.engine import Value
+
+        def square(x):
+            out = Value(x.data * x.data, (x,), "square")
+            def backward():
+                x.grad += 2 * x.data * out.grad
+            out._backward = backward
+            return out
+
+        def biggest(*xs):
+            at = max(range(len(xs)), key=lambda i: xs[i].data)
+            out = Value(xs[at].data, xs, "max")
+            def backward():
+                xs[at].grad += out.grad
+            out._backward = backward
+            return out
+
+        def magnitude(x):
+            out = Value(abs(x.data), (x,), "abs")
+            out._backward = lambda: setattr(x, "grad", x.grad + (1 if x.data > 0 else -1) * out.grad)
+            return out
+
+        def average(xs):
+            out = Value(sum(x.data for x in xs) / len(xs), tuple(xs), "mean")
+            def backward():
+                for x in xs:
+                    x.grad += out.grad / len(xs)
+            out._backward = backward
+            return out
+
+        for numbers in [(1, -2, 3), (1.0, -2, 0.5), (4, 4, -4)]:
+            a, b, c = map(Value, numbers)
+            doubled = b * 2
+            for out in [square(a) + b, biggest(a, doubled, c) * 2, magnitude(doubled) + a + doubled, average([a, b]),
+                        square(biggest(a + 1, c)) - magnitude(b) * 3, average([doubled, c]) + doubled]:
+                for v in (a, b, c, doubled):
+                    v.grad = 0
+                out.backward()
+                print(out, a, b, c, doubled)
+    """,
 }
 
 

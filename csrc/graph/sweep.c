@@ -5,11 +5,11 @@
  * instead, which no sweep processes: it tells an optimizer that a grad of 0 is one that was computed.
  *
  * Sweeps are numbered by even numbers. The marks of sweep s are its low byte, which is never 0 or one of enum
- * pg_mark, and the odd one after it, for a node whose grad is an int; block->swept is the newest sweep that has
- * marked a node of the block. Marks stay behind, on live and on dead nodes. To tell these from its own, a sweep
- * wipes a block's marks before it marks the first node there, but only if all but the low byte of block->swept
- * differs: in 125 consecutive sweeps no mark occurs twice. So wiping costs each block that is in use one pass
- * in 125 sweeps, and other blocks nothing.
+ * pg_mark, and the odd one after it, for a node whose grad is a float; block->swept is the newest sweep that
+ * has marked a node of the block. Marks stay behind, on live and on dead nodes. To tell these from its own, a
+ * sweep wipes a block's marks before it marks the first node there, but only if all but the low byte of
+ * block->swept differs: in 125 consecutive sweeps no mark occurs twice. So wiping costs each block that is in
+ * use one pass in 125 sweeps, and other blocks nothing.
  */
 #include "graph/ops.h"
 #include "graph/trace.h"
@@ -215,7 +215,8 @@ PG_INLINE bool mark_float(const pg_block *blocks, pg_node *n, pg_id id, uint32_t
 /* Types ---------------------------------------------------------------------------------------------------- */
 
 /* In Python a grad is an int until a float is added to it, and the root's is the int 1. Most grads are floats
- * before long, and all that a float contributes to are. */
+ * before long, and all that a float contributes to are. Types are those that Python would find if its ints were
+ * as small as ours: an int grad that has become too large reads as a float. */
 
 /* The type of what a node, as one of this op, adds to the grad of its operand 0 or 1. 0 also where only a
  * closure knows. */

@@ -344,13 +344,14 @@ class Replay:
         numbered = self.byte() % 2
         a, b = self.any(), self.any()
         y = self.number()
+        integral = isinstance(y, int)
         function = f"pg_make_{name}"
         if name in UNARY:
             self.put_made(self.call(function, a), [a], lambda a: op(name, a))
         elif name == "POWER":
-            self.put_made(self.call(function, a, y, isinstance(y, int)), [a], lambda a: power(a, y))
+            self.put_made(self.call(function, a, y, integral), [a], lambda a: power(a, y))
         elif numbered:
-            self.put_made(self.call(function + "_number", a, y, isinstance(y, int)), [a], lambda a: with_number(name, a, y))
+            self.put_made(self.call(function + "_number", a, y, integral), [a], lambda a: with_number(name, a, y))
         else:
             self.put_made(self.call(function, a, b), [a, b], lambda a, b: op(name, a, b))
 
@@ -532,7 +533,8 @@ class Replay:
         ids = self.any_of(3)
         first, second = ffi.new("double[3]"), ffi.new("double[3]")
         if adam:
-            status = self.call("pg_adam_step", ffi.new("pg_adam *", [lr, 0.9, 0.99, 1e-8, 0, False]), 1, 3, ids, first, second)
+            rule = ffi.new("pg_adam *", [lr, 0.9, 0.99, 1e-8, 0, False])
+            status = self.call("pg_adam_step", rule, 1, 3, ids, first, second)
         else:
             status = self.call("pg_sgd_step", ffi.new("pg_sgd *", [lr, 0.5, 0, 0, False, True]), 3, ids, first)
         for id in ids if status == lib.PG_OK else []:  # other tests check the numbers
