@@ -416,9 +416,10 @@ int pg_find_not_finite(const pg_program *program, const double *inputs, bool gra
  * Listings of a program and of a routine, for people to read. */
 char *pg_program_text(const pg_program *program);
 char *pg_routine_text(const pg_routine *routine);
-/* C functions that compute what one or two routines do: the first for PG_VALUES, the second for PG_GRADIENT,
- * both for one sample. `parameters` are the numbers that the functions use where their caller passes none. All
- * names in it begin with `name` and _. */
+/* C functions that compute what routines do: one for PG_VALUES for one sample, and behind it others for
+ * PG_VALUES or PG_GRADIENT, of one sample or a batch, one of each at most; with PG_NATIVE, or they are slower.
+ * `parameters` are the numbers that the functions use where their caller passes none. All names in it begin
+ * with `name` and _. */
 char *pg_emit_c(size_t count, const pg_routine *const *routines, const double *parameters, const char *name);
 void pg_text_free(char *text);
 

@@ -2,7 +2,6 @@
 #include "text.h"
 
 #include <assert.h>
-#include <float.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -59,18 +58,14 @@ void pg_print_number(pg_text *out, double x) {
   pg_print(out, "%.*s", (int)length, number);
 }
 
-/* It has a decimal point only if it is whole: printf would write a comma there in some locales. */
 void pg_print_literal(pg_text *out, double x) {
-  int exponent;
   if (isnan(x)) {
     pg_print(out, "NAN");
   } else if (isinf(x)) {
     pg_print(out, x < 0 ? "-INFINITY" : "INFINITY");
-  } else if (x == rint(x) && fabs(x) < 1e6) {
-    pg_print(out, "%.0f.0", x);
   } else {
-    const double mantissa = ldexp(frexp(fabs(x), &exponent), DBL_MANT_DIG);
-    pg_print(out, "%s0x%llxp%d", x < 0 ? "-" : "", (unsigned long long)mantissa, exponent - DBL_MANT_DIG);
+    pg_print_number(out, x);
+    pg_print(out, x == rint(x) && fabs(x) < 1e17 ? ".0" : ""); /* else it would be an int */
   }
 }
 

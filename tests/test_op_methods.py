@@ -28,3 +28,14 @@ def test_a_traceback_names_the_op(x):
     with pytest.raises(OverflowError) as raised:
         x.exp()
     assert "exp" in [frame.name for frame in traceback.extract_tb(raised.tb)]
+
+
+@pytest.mark.parametrize("x", [Value(2.0), array(2.0)], ids=["Value", "Array"])
+def test_an_operand_can_be_given_by_keyword(x):
+    assert x.maximum(other=3.0).data == 3
+    assert x.minimum(other=Value(3.0)).data == 2
+    for wrong in ({"y": 3.0}, {}, {"other": 3.0, "y": 1.0}):
+        with pytest.raises(TypeError, match=r"m\w+imum\(\) "):
+            x.maximum(**wrong)
+    with pytest.raises(TypeError, match="multiple values for argument 'other'"):
+        x.minimum(1.0, other=2.0)

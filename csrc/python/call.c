@@ -636,16 +636,21 @@ static PyObject *as_dict(PyObject *const *values, PyObject *names) {
   return dict;
 }
 
+PyObject *pg_call_inherited(PyObject *method, PyObject *self, PyObject *const *args, Py_ssize_t count,
+                            PyObject *names) {
+  PyObject *kwargs = as_dict(args + count, names);
+  PyObject *out = kwargs ? inherited(method, self, args, NULL, count, kwargs) : NULL;
+  Py_XDECREF(kwargs);
+  return out;
+}
+
 /* __call__, where it is called as a method. */
 static PyObject *call_method(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
   PyObject *out = names ? NULL : straight(self, args, NULL, count, NULL);
   if (out || PyErr_Occurred()) {
     return out;
   }
-  PyObject *kwargs = as_dict(args + count, names);
-  out = kwargs ? inherited(P->call, self, args, NULL, count, kwargs) : NULL;
-  Py_XDECREF(kwargs);
-  return out;
+  return pg_call_inherited(P->call, self, args, count, names);
 }
 
 static PyObject *value_and_grad(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
@@ -659,10 +664,7 @@ static PyObject *value_and_grad(PyObject *self, PyObject *const *args, Py_ssize_
   if (out || PyErr_Occurred()) {
     return out;
   }
-  PyObject *kwargs = as_dict(args + count, names);
-  out = kwargs ? inherited(P->value_and_grad, self, args, NULL, count, kwargs) : NULL;
-  Py_XDECREF(kwargs);
-  return out;
+  return pg_call_inherited(P->value_and_grad, self, args, count, names);
 }
 
 /* A Program as an object --------------------------------------------------------------------------------- */
@@ -711,10 +713,8 @@ static void deallocate(PyObject *self) {
 }
 
 static PyMethodDef METHODS[] = {
-    {"__call__", __extension__(PyCFunction)(void (*)(void)) call_method,
-     METH_FASTCALL | METH_KEYWORDS | METH_COEXIST, NULL},
-    {"value_and_grad", __extension__(PyCFunction)(void (*)(void)) value_and_grad, METH_FASTCALL | METH_KEYWORDS,
-     NULL},
+    {"__call__", PG_TAKES_ARRAY(call_method), METH_FASTCALL | METH_KEYWORDS | METH_COEXIST, NULL},
+    {"value_and_grad", PG_TAKES_ARRAY(value_and_grad), METH_FASTCALL | METH_KEYWORDS, NULL},
     {"_settings_changed", forget_plan, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

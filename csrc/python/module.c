@@ -142,9 +142,6 @@ static PyObject *init_custom(PyObject *module, PyObject *args) {
   return PyErr_Occurred() ? NULL : PyLong_FromLongLong(made);
 }
 
-/* A function that takes its arguments in an array of C. */
-#define TAKES_ARRAY(function) (PyCFunction)(void (*)(void)) function
-
 static PyMethodDef FUNCTIONS[] = {
     {"derive", pg_value_derive, METH_VARARGS, NULL},
     {"derive_program", pg_program_derive, METH_VARARGS, NULL},
@@ -161,19 +158,19 @@ static PyMethodDef FUNCTIONS[] = {
     {"attribute", pg_python_attribute, METH_VARARGS, NULL},
     {"set_declare_attribute", pg_python_set_declare_attribute, METH_O, NULL},
     {"after_fork", pg_python_after_fork, METH_NOARGS, NULL},
-    {"map_unary", TAKES_ARRAY(pg_python_map_unary), METH_FASTCALL, NULL},
-    {"map_binary", TAKES_ARRAY(pg_python_map_binary), METH_FASTCALL, NULL},
-    {"map_number", TAKES_ARRAY(pg_python_map_number), METH_FASTCALL, NULL},
-    {"reduce", TAKES_ARRAY(pg_python_reduce), METH_FASTCALL, NULL},
-    {"matmul", TAKES_ARRAY(pg_python_matmul), METH_FASTCALL, NULL},
-    {"softmax", TAKES_ARRAY(pg_python_softmax), METH_FASTCALL, NULL},
-    {"log_softmax", TAKES_ARRAY(pg_python_log_softmax), METH_FASTCALL, NULL},
-    {"rms_norm", TAKES_ARRAY(pg_python_rms_norm), METH_FASTCALL, NULL},
-    {"cross_entropy", TAKES_ARRAY(pg_python_cross_entropy), METH_FASTCALL, NULL},
-    {"leaves", TAKES_ARRAY(pg_python_leaves), METH_FASTCALL, NULL},
-    {"hold_all", TAKES_ARRAY(pg_python_hold_all), METH_FASTCALL, NULL},
+    {"map_unary", PG_TAKES_ARRAY(pg_python_map_unary), METH_FASTCALL, NULL},
+    {"map_binary", PG_TAKES_ARRAY(pg_python_map_binary), METH_FASTCALL, NULL},
+    {"map_number", PG_TAKES_ARRAY(pg_python_map_number), METH_FASTCALL, NULL},
+    {"reduce", PG_TAKES_ARRAY(pg_python_reduce), METH_FASTCALL, NULL},
+    {"matmul", PG_TAKES_ARRAY(pg_python_matmul), METH_FASTCALL, NULL},
+    {"softmax", PG_TAKES_ARRAY(pg_python_softmax), METH_FASTCALL, NULL},
+    {"log_softmax", PG_TAKES_ARRAY(pg_python_log_softmax), METH_FASTCALL, NULL},
+    {"rms_norm", PG_TAKES_ARRAY(pg_python_rms_norm), METH_FASTCALL, NULL},
+    {"cross_entropy", PG_TAKES_ARRAY(pg_python_cross_entropy), METH_FASTCALL, NULL},
+    {"leaves", PG_TAKES_ARRAY(pg_python_leaves), METH_FASTCALL, NULL},
+    {"hold_all", PG_TAKES_ARRAY(pg_python_hold_all), METH_FASTCALL, NULL},
     {"run_of", pg_python_run_of, METH_O, NULL},
-    {"call_mlp", TAKES_ARRAY(pg_python_call_mlp), METH_FASTCALL, NULL},
+    {"call_mlp", PG_TAKES_ARRAY(pg_python_call_mlp), METH_FASTCALL, NULL},
     {"holds_only_numbers", pg_python_holds_only_numbers, METH_O, NULL},
     {"set_in_c_order", pg_python_set_in_c_order, METH_O, NULL},
     {NULL, NULL, 0, NULL},

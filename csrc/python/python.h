@@ -57,11 +57,18 @@ typedef struct {
 
 enum { PG_PLACES = 64 }; /* that are remembered */
 
+/* An attribute of the type, and its place in the dict of that. */
+typedef struct {
+  PyObject *descriptor;
+  Py_ssize_t place;
+} pg_own_attribute;
+
 /* All state of the module. There is one: the arena, too, is one a process (see module.c). */
 typedef struct {
   PyTypeObject *type;  /* Value */
   PyObject *class;     /* the Python class that it is derived from */
   PyObject *type_dict; /* that of the type, to be read */
+  pg_own_attribute own_data, own_grad;
   PyMethodDef methods[PG_METHODS + 2];
   size_t method_count;
   char method_names[PG_METHODS][16];
@@ -160,6 +167,9 @@ char *pg_full_name(PyObject *class);
 /* A type of this name, derived from a class, with these slots, of which that of the docstring is filled in. */
 PyObject *pg_make_type(PyObject *class, PyType_Slot *slots, const char *name, char *doc, size_t size);
 
+/* A method that takes its arguments in an array of C. */
+#define PG_TAKES_ARRAY(function) (PyCFunction)(void (*)(void)) function
+
 /* Raises AttributeError, and returns NULL. */
 PyObject *pg_value_no_attribute(PyObject *self, const char *name);
 
@@ -229,5 +239,9 @@ PyObject *pg_python_after_fork(PyObject *module, PyObject *unused);
 
 /* Makes it, derived from the Python class: (class, signature, numpy.ndarray, numpy.empty, types of numbers). */
 PyObject *pg_program_derive(PyObject *module, PyObject *args);
+/* Calls a method of a Python class with what a method here got: arguments, then those with these names, if any.
+ */
+PyObject *pg_call_inherited(PyObject *method, PyObject *self, PyObject *const *args, Py_ssize_t count,
+                            PyObject *names);
 
 #endif

@@ -1,24 +1,31 @@
-/* emit_c.c: routines for one sample as C, to be compiled where there is no pygrad: what f.to_c() writes.
+/* emit_c.c: routines as C, to be compiled where there is no pygrad: what f.to_c() writes.
  *
- * A routine becomes a function over an array `w` of its slots, and each of its loops a statement or a loop. All
- * global names in the text begin with the caller's name.
+ * The text is both C99 and C++11. Each routine becomes a function over an array of the caller's, `w`, which has
+ * in this order
+ *
+ *   the shared slots
+ *   a place for what nothing reads: a number, or in the batch a tile's
+ *   the batched slots, with a tile of numbers each
+ *
+ * and which calls functions of bounded size, the blocks. All global names begin with the caller's name.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "program/ieee.h"
+#include "routine/emit.h"
 #include "routine/listing.h"
 
-enum {
-  LOOPS_A_FUNCTION = 256, /* compilers take more than twice the time for a function that is twice as long */
-  NUMBERS_A_LINE = 6
-};
+enum { NUMBERS_A_LINE = 6 };
 
-/* What is written, and where to. */
+/* What is written. */
 typedef struct {
-  pg_text *out;
   const pg_routine *r;
-  const char *name;   /* what all names begin with */
-  const char *suffix; /* what the routine's own names go on with */
+  const char *name; /* what all names begin with */
+  char suffix[16];  /* what the routine's own names go on with */
+  bool is_gradient, is_batch;
+  uint32_t parts;           /* how many blocks have been written */
+  uint32_t ends[PG_PHASES]; /* the last part of each phase */
 } writer;
 
 /* The op tables' forward columns, as text, with the macros of ieee.h expanded. */
@@ -40,24 +47,278 @@ static const struct {
 
 enum { PREFIX = 2 }; /* the length of "pg" */
 
-/* For one sample nothing is batched: all loops are in the prologue. */
-static const pg_loops *loops_of(const pg_routine *r) {
-  assert(r->phases[PG_BATCH].count == 0 && r->phases[PG_EPILOGUE].count == 0);
-  return &r->phases[PG_PROLOGUE];
+static writer writer_of(const pg_routine *r, const char *name) {
+  writer w = {.r = r, .name = name, .is_gradient = r->cotangent != PG_NO_REF};
+  for (size_t a = 0; a < r->argument_count + r->result_count; a++) {
+    w.is_batch = w.is_batch || r->arrays[a].batched;
+  }
+  strcpy(w.suffix, w.is_gradient ? "gradient" : "value");
+  if (w.is_batch) {
+    strcat(w.suffix, "_batch");
+  }
+  return w;
 }
 
-static bool is_gradient(const pg_routine *r) { return r->cotangent != PG_NO_REF; }
+/* Slots -------------------------------------------------------------------------------------------------- */
 
-static writer writer_of(pg_text *out, const char *name, const pg_routine *r) {
-  return (writer){out, r, name, is_gradient(r) ? "gradient" : "value"};
+/* Where the batched slots begin. */
+static size_t shared_size(const pg_routine *r) { return (size_t)r->shared + (r->batched ? r->tile : 1); }
+
+static size_t work_size(const pg_routine *r) { return shared_size(r) + (size_t)r->batched * r->tile; }
+
+static size_t place_of(const pg_routine *r, pg_slot slot) {
+  return slot == PG_NO_SLOT    ? r->shared
+         : pg_is_batched(slot) ? shared_size(r) + (size_t)pg_number_of(slot) * r->tile
+                               : pg_number_of(slot);
+}
+
+static void write_place(const pg_emitter *e, pg_slot slot) {
+  pg_print(e->out, "w[%zu%s]", place_of(e->r, slot), pg_is_batched(slot) ? " + q" : "");
+}
+
+/* Statements --------------------------------------------------------------------------------------------- */
+
+static void write_slot(const pg_emitter *e, pg_slot slot, bool batch) {
+  (void)batch;
+  if (pg_has_constant(e->r, slot)) {
+    pg_print_literal(e->out, e->r->constants[pg_number_of(slot)]);
+  } else {
+    write_place(e, slot);
+  }
+}
+
+static void write_store(const pg_emitter *e, pg_slot slot, uint32_t variable) {
+  write_place(e, slot);
+  pg_print(e->out, " = v%u;\n", variable);
+}
+
+/* The op's forward column, of the variables with these names. */
+static void write_forward(const pg_emitter *e, int op, const char *x, const char *y) {
+  const writer *w = e->own;
+  size_t length;
+  for (const char *at = FORWARD[op]; *at; at += length) {
+    length = strspn(at, "abcdefghijklmnopqrstuvwxyz_");
+    if (length == 1 && (*at == 'x' || *at == 'y')) {
+      pg_print(e->out, "%s", *at == 'x' ? x : y);
+    } else if (length > PREFIX && strncmp(at, "pg_", PREFIX + 1) == 0) {
+      pg_print(e->out, "%s%.*s", w->name, (int)length - PREFIX, at + PREFIX);
+    } else {
+      length = length ? length : 1;
+      pg_print(e->out, "%.*s", (int)length, at);
+    }
+  }
+}
+
+static void write_op(const pg_emitter *e, int op, uint32_t x, uint32_t y, bool batch) {
+  char names[2][16];
+  (void)batch;
+  snprintf(names[0], sizeof names[0], "v%u", x);
+  snprintf(names[1], sizeof names[1], "v%u", y);
+  write_forward(e, op, names[0], names[1]);
+}
+
+static void write_product(const pg_emitter *e, uint32_t sum, uint32_t x, uint32_t y, bool batch) {
+  (void)batch;
+  pg_print(e->out, "v%u += v%u * v%u;\n", sum, x, y);
+}
+
+static void write_addition(const pg_emitter *e, uint32_t total, uint32_t x) {
+  pg_print(e->out, "t%u += v%u;\n", total, x);
+}
+
+static void write_total(const pg_emitter *e, uint32_t total) {
+  pg_print(e->out, "w[%u] += t%u;\n", pg_first_total(e->r) + total, total);
+}
+
+#define SAMPLES "for (ptrdiff_t q = 0; q < samples; q++)"
+
+static const pg_dialect PORTABLE = {
+    .statements = 16, /* more would make large files */
+    .types = {"double", "double"},
+    .zeros = {"0", "0"},
+    .loop = SAMPLES,
+    .mask = "",
+    .write_slot = write_slot,
+    .write_store = write_store,
+    .write_op = write_op,
+    .write_product = write_product,
+    .write_addition = write_addition,
+    .write_total = write_total,
+};
+
+/* Loops -------------------------------------------------------------------------------------------------- */
+
+/* The number of an operand, for i, j, t and q. */
+static void write_number(const pg_emitter *e, const pg_strided *x) {
+  pg_print(e->out, "w[%zu", place_of(e->r, x->slot));
+  if (!pg_is_batched(x->slot)) {
+    pg_print_steps(e->out, x, NULL, " * ");
+  } else {
+    pg_print(e->out, " + q");
+    if (x->i_step || x->j_step || x->t_step) {
+      pg_print(e->out, " + (");
+      pg_print_steps(e->out, x, "", " * ");
+      pg_print(e->out, ") * %u", e->r->tile);
+    }
+  }
+  pg_print(e->out, "]");
+}
+
+static void write_result(const pg_emitter *e, const pg_loop *l) {
+  const pg_strided results = pg_results_of(l);
+  write_number(e, &results);
+}
+
+static void write_for(const pg_emitter *e, char index, uint32_t count) {
+  if (count > 1) {
+    pg_print(e->out, "for (ptrdiff_t %c = 0; %c < %u; %c++) ", index, index, count, index);
+  }
+}
+
+static void write_map(const pg_emitter *e, const pg_loop *l) {
+  pg_print(e->out, "{\nconst double x = ");
+  write_number(e, &l->map.a);
+  if (pg_is_binary(l->op)) {
+    pg_print(e->out, ", y = ");
+    write_number(e, &l->map.b);
+  }
+  pg_print(e->out, ";\n");
+  write_result(e, l);
+  pg_print(e->out, " = ");
+  write_forward(e, l->op, "x", "y");
+  pg_print(e->out, ";\n}\n");
+}
+
+static void write_init(const pg_emitter *e, const pg_loop *l) {
+  if (l->sum.init.slot == PG_NO_SLOT) {
+    pg_print(e->out, "0");
+  } else {
+    write_number(e, &l->sum.init);
+  }
+}
+
+/* A loop over the terms, and that over the samples within it. */
+static void write_terms(const pg_emitter *e, const pg_loop *l, bool batch) {
+  write_for(e, 't', l->sum.terms);
+  pg_print(e->out, batch ? SAMPLES " " : "");
+}
+
+static void write_products(const pg_emitter *e, const pg_loop *l) {
+  pg_print(e->out, " += ");
+  write_number(e, &l->sum.a);
+  pg_print(e->out, " * ");
+  write_number(e, &l->sum.b);
+  pg_print(e->out, ";\n");
+}
+
+/* For one sample, or a total: in a variable. */
+static void write_sum(const pg_emitter *e, const pg_loop *l) {
+  pg_print(e->out, "{\ndouble sum = ");
+  write_init(e, l);
+  pg_print(e->out, ";\n");
+  write_terms(e, l, l->op == PG_DOT_TOTAL);
+  pg_print(e->out, "sum");
+  write_products(e, l);
+  write_result(e, l);
+  pg_print(e->out, l->op == PG_DOT_TOTAL ? " += sum;\n}\n" : " = sum;\n}\n");
+}
+
+/* For each sample: the innermost loop is over these, so that a compiler may use vectors. */
+static void write_sums(const pg_emitter *e, const pg_loop *l) {
+  pg_print(e->out, "{\n" SAMPLES " ");
+  write_result(e, l);
+  pg_print(e->out, " = ");
+  write_init(e, l);
+  pg_print(e->out, ";\n");
+  write_terms(e, l, true);
+  write_result(e, l);
+  write_products(e, l);
+  pg_print(e->out, "}\n");
+}
+
+static void write_lookup(const pg_emitter *e, const pg_loop *l) {
+  const writer *w = e->own;
+  pg_print(e->out, "{\nconst double index = ");
+  write_number(e, &l->lookup.index);
+  pg_print(e->out, ";\n");
+  write_result(e, l);
+  pg_print(e->out, " = index >= 0 && index < %u ? *%s_slot(w, %s_%s_places[%u", l->lookup.size, w->name,
+           w->name, w->suffix, pg_number_of(l->lookup.list.slot));
+  pg_print_steps(e->out, &l->lookup.list, NULL, " * ");
+  pg_print(e->out, " + (ptrdiff_t)index], %s) : NAN;\n}\n", pg_is_batched(l->dst) ? "q" : "0");
+}
+
+static void write_scatter(const pg_emitter *e, const pg_loop *l) {
+  const writer *w = e->own;
+  const uint32_t size = l->scatter.size;
+  const char *q = l->scatter.batched ? "q" : "0";
+  pg_print(e->out, "{\nconst ptrdiff_t *to = %s_%s_places + %u, *pair = to + %u;\n", w->name, w->suffix,
+           l->scatter.list, size);
+  pg_print(e->out, "for (ptrdiff_t k = 0; k < %u; k++) *%s_slot(w, to[k], %s) = 0;\n", size, w->name, q);
+  pg_print(e->out, "for (ptrdiff_t k = 0; k < %u; k++, pair += 2) {\n", l->scatter.pairs);
+  pg_print(e->out, "const double index = *%s_slot(w, pair[0], %s);\n", w->name, q);
+  pg_print(e->out,
+           "if (index >= 0 && index < %u) *%s_slot(w, to[(ptrdiff_t)index], %s) += *%s_slot(w, pair[1], "
+           "%s);\n}\n}\n",
+           size, w->name, q, w->name, q);
+}
+
+static void write_loop(const pg_emitter *e, const pg_loop *l) {
+  const bool is_sum = pg_is_sum(l), of_samples = l->op != PG_DOT_TOTAL && pg_is_of_batch(l);
+  write_for(e, 'j', l->op == PG_SCATTER ? 1 : l->rows);
+  write_for(e, 'i', l->op == PG_SCATTER ? 1 : l->n);
+  pg_print(e->out, of_samples && !is_sum ? SAMPLES " " : "");
+  if (is_sum) {
+    (of_samples ? write_sums : write_sum)(e, l);
+  } else if (l->op == PG_LOOKUP) {
+    write_lookup(e, l);
+  } else if (l->op == PG_SCATTER) {
+    write_scatter(e, l);
+  } else {
+    write_map(e, l);
+  }
+}
+
+/* Blocks ------------------------------------------------------------------------------------------------- */
+
+static const char *arguments_of(int phase, bool declared) {
+  return phase == PG_BATCH ? declared ? "double *w, ptrdiff_t samples" : "work, samples"
+         : declared        ? "double *w"
+                           : "work";
+}
+
+static void write_blocks(pg_emitter *e) {
+  writer *w = e->own;
+  for (int phase = 0; phase < PG_PHASES; phase++) {
+    const uint32_t end = e->ends[phase];
+    for (uint32_t k = pg_begin_of(e, phase), next; k < end && !e->out->failed; k = next) {
+      next = pg_end_of_block(e, k, end);
+      pg_print(e->out, "\nstatic void %s_%s_part_%u(%s) {\n", w->name, w->suffix, w->parts++,
+               arguments_of(phase, true));
+      if (e->entries[k].is_block) {
+        write_loop(e, e->entries[k].loop);
+      } else {
+        pg_write_statements(e, phase, k, next);
+      }
+      pg_print(e->out, "}\n");
+    }
+    w->ends[phase] = w->parts;
+  }
+}
+
+static void write_calls(const pg_emitter *e, int phase) {
+  const writer *w = e->own;
+  for (uint32_t k = phase ? w->ends[phase - 1] : 0; k < w->ends[phase]; k++) {
+    pg_print(e->out, "%s_%s_part_%u(%s);\n", w->name, w->suffix, k, arguments_of(phase, false));
+  }
 }
 
 /* Tables ------------------------------------------------------------------------------------------------- */
 
-static const char *separator(uint32_t k) { return k == 0 ? "" : k % NUMBERS_A_LINE ? ", " : ",\n  "; }
+static const char *separator(uint32_t k) { return k == 0 ? "" : k % NUMBERS_A_LINE ? ", " : ",\n"; }
 
 static void write_numbers(pg_text *out, uint32_t count, const double *numbers) {
-  pg_print(out, "[] = {\n  ");
+  pg_print(out, "[] = {\n");
   for (uint32_t k = 0; k < count; k++) {
     pg_print(out, "%s", separator(k));
     pg_print_literal(out, numbers[k]);
@@ -65,226 +326,309 @@ static void write_numbers(pg_text *out, uint32_t count, const double *numbers) {
   pg_print(out, "\n};\n");
 }
 
-/* One more than the routine has if there are lists: for the elements that nothing reads. */
-static uint32_t slots(const pg_routine *r) { return r->shared + (r->list_size > 0); }
-
-static void write_tables(const writer *w) {
-  const pg_routine *r = w->r;
-  pg_print(w->out, "\nstatic const double %s_%s_constants", w->name, w->suffix);
-  write_numbers(w->out, r->leaf_count - r->parameter_count, r->constants + r->parameter_count);
+/* The constants; and for each element of a list its place times 2, and 1 more if it is batched. */
+static void write_tables(const pg_emitter *e) {
+  const pg_routine *r = e->r;
+  const writer *w = e->own;
+  pg_print(e->out, "\nstatic const double %s_%s_constants", w->name, w->suffix);
+  write_numbers(e->out, r->leaf_count - r->first_constant, r->constants + r->first_constant);
   if (r->list_size) {
-    pg_print(w->out, "\nstatic const uint32_t %s_%s_places[] = {\n  ", w->name, w->suffix);
+    pg_print(e->out, "\nstatic const ptrdiff_t %s_%s_places[] = {\n", w->name, w->suffix);
     for (uint32_t k = 0; k < r->list_size; k++) {
-      const uint32_t slot = r->lists[k] == PG_NO_SLOT ? r->shared : pg_number_of(r->lists[k]);
-      pg_print(w->out, "%s%u", separator(k), slot);
+      const pg_slot slot = r->lists[k];
+      pg_print(e->out, "%s%zu", separator(k),
+               2 * place_of(r, slot) + (slot != PG_NO_SLOT && pg_is_batched(slot)));
     }
-    pg_print(w->out, "\n};\n");
+    pg_print(e->out, "\n};\n");
   }
 }
 
-/* Loops -------------------------------------------------------------------------------------------------- */
+/* Loading and storing ------------------------------------------------------------------------------------ */
 
-static void write_operand(pg_text *out, const pg_strided *x) {
-  assert(!pg_is_batched(x->slot));
-  pg_print(out, "w[%u", pg_number_of(x->slot));
-  pg_print_steps(out, x, NULL, " * ");
-  pg_print(out, "]");
-}
+/* An array of the caller's, in which a port has the place `port - origin`. */
+typedef struct {
+  char name[48];
+  uint32_t origin;
+} caller_array;
 
-static void write_result(pg_text *out, const pg_loop *l) {
-  const pg_strided results = pg_results_of(l);
-  write_operand(out, &results);
-}
+static size_t argument_count(const writer *w) { return w->r->argument_count - w->is_gradient; }
 
-static void write_for(pg_text *out, char index, uint32_t count) {
-  if (count > 1) {
-    pg_print(out, "for (long %c = 0; %c < %u; %c++) ", index, index, count, index);
+/* One of the routine's arrays, which begins at a port. For one sample, the arguments are one array. */
+static caller_array array_of(const writer *w, size_t array, uint32_t first) {
+  const size_t result = array - w->r->argument_count;
+  caller_array found = {"outputs", first};
+  if (array < w->r->argument_count && w->is_batch) {
+    snprintf(found.name, sizeof found.name, "arguments[%zu]", array);
+  } else if (array < w->r->argument_count) {
+    found = (caller_array){"inputs", 0};
+  } else if (result > argument_count(w)) {
+    found = (caller_array){"parameter_gradient", first};
+  } else if (result > 0 && w->is_batch) {
+    snprintf(found.name, sizeof found.name, "argument_gradients[%zu]", result - 1);
+  } else if (result > 0) {
+    found = (caller_array){"input_gradient", 1};
   }
+  return found;
 }
 
-/* The op's forward column, with slots in place of x and y. */
-static void write_map(const writer *w, const pg_loop *l) {
-  size_t length;
-  write_result(w->out, l);
-  pg_print(w->out, " = ");
-  for (const char *at = FORWARD[l->op]; *at; at += length) {
-    length = strspn(at, "abcdefghijklmnopqrstuvwxyz_");
-    if (length == 1 && *at == 'x') {
-      write_operand(w->out, &l->map.a);
-    } else if (length == 1 && *at == 'y') {
-      write_operand(w->out, &l->map.b);
-    } else if (length > PREFIX && strncmp(at, "pg_", PREFIX + 1) == 0) {
-      pg_print(w->out, "%s%.*s", w->name, (int)length - PREFIX, at + PREFIX);
-    } else {
-      length = length ? length : 1;
-      pg_print(w->out, "%.*s", (int)length, at);
+/* Numbers of one array whose slots are all batched, or all shared: ports from `first` up to `end`. */
+typedef struct {
+  size_t array;
+  caller_array at;
+  uint32_t first, end, runs;
+  bool loads, batched;
+  bool is_used; /* there is a slot */
+} stretch;
+
+/* Whether the places of the numbers are in a table: always in the batch; else if there are many runs, each of
+ * which would be a statement. */
+static bool has_table(const stretch *x) { return x->batched || x->runs > 16; }
+
+/* The first stretch of an array's ports from `first` up to `end`. */
+static stretch stretch_of(const pg_port *ports, uint32_t first, uint32_t end) {
+  stretch x = {.first = first, .end = first};
+  for (; x.end < end; x.end += pg_run_of(ports, x.end, end), x.runs++) {
+    const pg_slot slot = ports[x.end].slot;
+    if (slot != PG_NO_SLOT && x.is_used && pg_is_batched(slot) != x.batched) {
+      break;
+    }
+    if (slot != PG_NO_SLOT) {
+      x.is_used = true;
+      x.batched = pg_is_batched(slot);
     }
   }
-  pg_print(w->out, ";\n");
+  return x;
 }
 
-static void write_init(pg_text *out, const pg_loop *l) {
-  if (l->sum.init.slot == PG_NO_SLOT) {
-    pg_print(out, "0");
-  } else {
-    write_operand(out, &l->sum.init);
+/* Calls f for each stretch of the arguments, the cotangent excepted, or of the results. */
+static void visit_stretches(const pg_emitter *e, bool loads, void (*f)(const pg_emitter *, const stretch *)) {
+  const pg_routine *r = e->r;
+  const writer *w = e->own;
+  const size_t begin = loads ? 0 : r->argument_count;
+  const size_t end = loads ? argument_count(w) : r->argument_count + r->result_count;
+  uint32_t k = 0;
+  for (size_t a = begin; a < end; a++) {
+    const caller_array at = array_of(w, a, k);
+    for (const uint32_t last = k + (uint32_t)r->arrays[a].size; k < last;) {
+      stretch x = stretch_of(loads ? r->inputs : r->outputs, k, last);
+      x.array = a;
+      x.at = at;
+      x.loads = loads;
+      if (x.is_used) {
+        f(e, &x);
+      }
+      k = x.end;
+    }
   }
 }
 
-static void write_product(pg_text *out, const pg_loop *l) {
-  write_operand(out, &l->sum.a);
-  pg_print(out, " * ");
-  write_operand(out, &l->sum.b);
-  pg_print(out, ";\n");
+static const pg_port *ports_of(const pg_emitter *e, const stretch *x) {
+  return x->loads ? e->r->inputs : e->r->outputs;
 }
 
-static void write_dot(pg_text *out, const pg_loop *l) {
-  if (l->sum.terms == 1) {
-    write_result(out, l);
-    pg_print(out, " = ");
-    write_init(out, l);
-    pg_print(out, " + ");
-    write_product(out, l);
+static void write_table_name(const pg_emitter *e, const stretch *x) {
+  const writer *w = e->own;
+  pg_print(e->out, "%s_%s_%s_%u", w->name, w->suffix, x->loads ? "from" : "to", x->first);
+}
+
+static void write_table(const pg_emitter *e, const stretch *x) {
+  if (!has_table(x)) {
     return;
   }
-  pg_print(out, "{\n    double sum = ");
-  write_init(out, l);
-  pg_print(out, ";\n    ");
-  write_for(out, 't', l->sum.terms);
-  pg_print(out, "sum += ");
-  write_product(out, l);
-  pg_print(out, "    ");
-  write_result(out, l);
-  pg_print(out, " = sum;\n  }\n");
+  pg_print(e->out, "\nstatic const ptrdiff_t ");
+  write_table_name(e, x);
+  pg_print(e->out, "[] = {\n");
+  for (uint32_t k = x->first; k < x->end; k++) {
+    pg_print(e->out, "%s%zu", separator(k - x->first), place_of(e->r, ports_of(e, x)[k].slot));
+  }
+  pg_print(e->out, "\n};\n");
 }
 
-static void write_lookup(const writer *w, const pg_loop *l) {
-  const pg_strided *list = &l->lookup.list;
-  pg_print(w->out, "{\n    const double index = ");
-  write_operand(w->out, &l->lookup.index);
-  pg_print(w->out, ";\n    ");
-  write_result(w->out, l);
-  pg_print(w->out, " = index >= 0 && index < %u ? w[%s_%s_places[%u", l->lookup.size, w->name, w->suffix,
-           pg_number_of(list->slot));
-  pg_print_steps(w->out, list, NULL, " * ");
-  pg_print(w->out, " + (long)index]] : NAN;\n  }\n");
-}
-
-static void write_scatter(const writer *w, const pg_loop *l) {
-  const uint32_t size = l->scatter.size;
-  pg_print(w->out, "{\n    const uint32_t *to = %s_%s_places + %u, *pair = to + %u;\n", w->name, w->suffix,
-           l->scatter.list, size);
-  pg_print(w->out, "    for (long k = 0; k < %u; k++) w[to[k]] = 0;\n", size);
-  pg_print(w->out, "    for (long t = 0; t < %u; t++, pair += 2) {\n", l->scatter.pairs);
-  pg_print(w->out, "      const double index = w[pair[0]];\n");
-  pg_print(w->out, "      if (index >= 0 && index < %u) w[to[(long)index]] += w[pair[1]];\n    }\n  }\n", size);
-}
-
-static void write_loop(const writer *w, const pg_loop *l) {
-  pg_print(w->out, "  ");
-  write_for(w->out, 'j', l->rows);
-  write_for(w->out, 'i', l->n);
-  if (l->op < PG_KERNELS) {
-    write_map(w, l);
-  } else if (l->op == PG_DOT) {
-    write_dot(w->out, l);
-  } else if (l->op == PG_LOOKUP) {
-    write_lookup(w, l);
-  } else {
-    assert(l->op == PG_SCATTER);
-    write_scatter(w, l);
+/* Where an array has a port of a sample. */
+static void write_address(const pg_emitter *e, const stretch *x, uint32_t port, const char *sample) {
+  const pg_array *array = &e->r->arrays[x->array];
+  pg_print(e->out, "%s + %u", x->at.name, port - x->at.origin);
+  if (array->batched) {
+    pg_print(e->out, " + %s * %zu", sample, array->size);
   }
 }
 
-/* Writes the loops, in functions of LOOPS_A_FUNCTION. */
-static void write_loops(const writer *w) {
-  const pg_loops *loops = loops_of(w->r);
-  for (uint32_t k = 0; k < loops->count; k++) {
-    if (k % LOOPS_A_FUNCTION == 0) {
-      pg_print(w->out, "\nstatic void %s_%s_part_%u(double *w) {\n", w->name, w->suffix, k / LOOPS_A_FUNCTION);
+static void write_copy_by_table(const pg_emitter *e, const stretch *x, const char *sample) {
+  const pg_array *array = &e->r->arrays[x->array];
+  const char *q = x->batched ? " + q" : "";
+  pg_print(e->out, "for (ptrdiff_t k = 0; k < %u; k++) ", x->end - x->first);
+  if (x->batched) {
+    pg_print(e->out, SAMPLES " ");
+  }
+  if (x->loads) {
+    pg_print(e->out, "work[");
+    write_table_name(e, x);
+    pg_print(e->out, "[k]%s] = ", q);
+  }
+  pg_print(e->out, "(");
+  write_address(e, x, x->first, sample);
+  pg_print(e->out, ")[k");
+  if (x->batched && array->batched) {
+    pg_print(e->out, " + q * %zu", array->size);
+  }
+  pg_print(e->out, "]");
+  if (!x->loads) {
+    pg_print(e->out, " = work[");
+    write_table_name(e, x);
+    pg_print(e->out, "[k]%s]", q);
+  }
+  pg_print(e->out, ";\n");
+}
+
+static void write_copy_by_runs(const pg_emitter *e, const stretch *x, const char *sample) {
+  const pg_port *ports = ports_of(e, x);
+  for (uint32_t k = x->first, run; k < x->end; k += run) {
+    run = pg_run_of(ports, k, x->end);
+    const size_t place = place_of(e->r, ports[k].slot);
+    if (ports[k].slot == PG_NO_SLOT) {
+      continue;
     }
-    write_loop(w, &loops->at[k]);
-    if (k % LOOPS_A_FUNCTION == LOOPS_A_FUNCTION - 1 || k == loops->count - 1) {
-      pg_print(w->out, "}\n");
+    pg_print(e->out, "memcpy(");
+    if (x->loads) {
+      pg_print(e->out, "work + %zu, ", place);
     }
+    write_address(e, x, k, sample);
+    if (!x->loads) {
+      pg_print(e->out, ", work + %zu", place);
+    }
+    pg_print(e->out, ", %u * sizeof *work);\n", run);
+  }
+}
+
+static void write_tile_copy(const pg_emitter *e, const stretch *x) {
+  if (x->batched) {
+    write_copy_by_table(e, x, "first");
+  }
+}
+
+/* A result of a batch that is in shared slots is the same for all samples. */
+static void write_shared_copy(const pg_emitter *e, const stretch *x) {
+  if (x->batched) {
+    return;
+  }
+  const bool repeats = e->r->arrays[x->array].batched;
+  if (repeats) {
+    pg_print(e->out, "for (size_t sample = 0; sample < batch; sample++) {\n");
+  }
+  (has_table(x) ? write_copy_by_table : write_copy_by_runs)(e, x, "sample");
+  if (repeats) {
+    pg_print(e->out, "}\n");
+  }
+}
+
+/* Loads the cotangent: of a tile's samples; or the sum of all, where the output is the same for all. */
+static void write_cotangent(const pg_emitter *e, bool batched) {
+  const writer *w = e->own;
+  const pg_slot slot = w->is_gradient ? e->r->inputs[e->r->cotangent].slot : PG_NO_SLOT;
+  if (slot == PG_NO_SLOT || pg_is_batched(slot) != batched) {
+    return;
+  }
+  const size_t place = place_of(e->r, slot);
+  if (batched) {
+    pg_print(e->out, SAMPLES " work[%zu + q] = cotangent ? (cotangent + first)[q] : 1;\n", place);
+  } else if (w->is_batch) {
+    pg_print(e->out, "work[%zu] = 0;\n", place);
+    pg_print(e->out, "for (size_t k = 0; k < batch; k++) work[%zu] += cotangent ? cotangent[k] : 1;\n", place);
+  } else {
+    pg_print(e->out, "work[%zu] = cotangent;\n", place);
   }
 }
 
 /* Functions ---------------------------------------------------------------------------------------------- */
 
-static void write_head(const writer *w) {
-  pg_print(w->out, "void %s_%s(const double *inputs, const double *parameters, ", w->name, w->suffix);
-  pg_print(w->out, is_gradient(w->r) ? "double cotangent, double *outputs,\n"
-                                       "    double *input_gradient, double *parameter_gradient, double *work)"
-                                     : "double *outputs, double *work)");
-}
-
-/* Copies numbers from an array of the caller's into the slots: consecutive ones at once. */
-static void write_loads(pg_text *out, const pg_port *ports, uint32_t count, const char *from) {
-  uint32_t run;
-  for (uint32_t k = 0; k < count; k += run) {
-    run = pg_run_of(ports, k, count);
-    if (ports[k].slot != PG_NO_SLOT) {
-      const uint32_t slot = pg_number_of(ports[k].slot);
-      pg_print(out, "  memcpy(work + %u, %s + %u, %u * sizeof *work);\n", slot, from, k, run);
-    }
-  }
-}
-
-static void write_stores(pg_text *out, const pg_port *ports, uint32_t count, const char *to) {
-  uint32_t run;
-  for (uint32_t k = 0; k < count; k += run) {
-    run = pg_run_of(ports, k, count);
-    const uint32_t slot = pg_number_of(ports[k].slot);
-    pg_print(out, "  memcpy(%s + %u, work + %u, %u * sizeof *work);\n", to, k, slot, run);
-  }
-}
-
-static void write_all_stores(pg_text *out, const pg_routine *r, uint32_t inputs) {
-  if (is_gradient(r)) {
-    write_stores(out, r->outputs, 1, "outputs");
-    write_stores(out, r->outputs + 1, inputs, "input_gradient");
-    write_stores(out, r->outputs + 1 + inputs, r->parameter_count, "parameter_gradient");
+static void write_head(pg_text *out, const writer *w) {
+  pg_print(out, "void %s_%s(", w->name, w->suffix);
+  pg_print(out, w->is_batch ? "size_t batch, const double *const *arguments" : "const double *inputs");
+  pg_print(out, ", const double *parameters, ");
+  if (w->is_gradient) {
+    pg_print(out, "%scotangent, double *outputs,\n    ", w->is_batch ? "const double *" : "double ");
+    pg_print(out, "double *%s, double *parameter_gradient, ",
+             w->is_batch ? "const *argument_gradients" : "input_gradient");
   } else {
-    write_stores(out, r->outputs, r->output_count, "outputs");
+    pg_print(out, "double *outputs, ");
+  }
+  pg_print(out, "double *work)");
+}
+
+/* There may be no numbers of a kind. */
+static void write_uses(pg_text *out, const writer *w) {
+  pg_print(out, "(void)%s, (void)parameters, (void)outputs;\n", w->is_batch ? "arguments" : "inputs");
+  if (w->is_gradient) {
+    pg_print(out, "(void)cotangent, (void)%s, (void)parameter_gradient;\n",
+             w->is_batch ? "argument_gradients" : "input_gradient");
   }
 }
 
-static void write_function(const writer *w) {
-  const pg_routine *r = w->r;
-  const char *name = w->name, *suffix = w->suffix;
-  const uint32_t inputs = r->input_count - is_gradient(r);
-  write_tables(w);
-  write_loops(w);
-  pg_print(w->out, "\n");
-  write_head(w);
-  pg_print(w->out, " {\n  (void)inputs, (void)parameters, (void)outputs; /* there may be none */\n");
+static void write_tiles(const pg_emitter *e) {
+  const uint32_t tile = e->r->tile;
+  pg_print(e->out, "for (size_t first = 0; first < batch; first += %u) {\n", tile);
+  pg_print(e->out,
+           "const ptrdiff_t samples = batch - first < %u ? (ptrdiff_t)(batch - first) : %u;\n(void)samples;\n",
+           tile, tile);
+  visit_stretches(e, true, write_tile_copy);
+  write_cotangent(e, true);
+  write_calls(e, PG_BATCH);
+  visit_stretches(e, false, write_tile_copy);
+  pg_print(e->out, "}\n");
+}
+
+static void write_function(const pg_emitter *e) {
+  const pg_routine *r = e->r;
+  const writer *w = e->own;
+  pg_print(e->out, "\n");
+  write_head(e->out, w);
+  pg_print(e->out, " {\n");
+  write_uses(e->out, w);
   if (r->parameter_count) {
-    pg_print(w->out, "  memcpy(work, parameters ? parameters : %s_parameters, sizeof %s_parameters);\n", name,
-             name);
+    pg_print(e->out, "memcpy(work, parameters ? parameters : %s_parameters, sizeof %s_parameters);\n", w->name,
+             w->name);
   }
-  pg_print(w->out, "  memcpy(work + %s_PARAMETERS, %s_%s_constants, sizeof %s_%s_constants);\n", name, name,
-           suffix, name, suffix);
-  write_loads(w->out, r->inputs, inputs, "inputs");
-  if (is_gradient(r)) {
-    pg_print(w->out, "  (void)cotangent, (void)input_gradient, (void)parameter_gradient;\n");
-    write_loads(w->out, r->inputs + inputs, 1, "&cotangent");
+  pg_print(e->out, "memcpy(work + %u, %s_%s_constants, sizeof %s_%s_constants);\n", r->first_constant, w->name,
+           w->suffix, w->name, w->suffix);
+  if (r->total_count) {
+    pg_print(e->out, "memset(work + %u, 0, %u * sizeof *work);\n", pg_first_total(r), r->total_count);
   }
-  for (uint32_t k = 0; k < loops_of(r)->count; k += LOOPS_A_FUNCTION) {
-    pg_print(w->out, "  %s_%s_part_%u(work);\n", name, suffix, k / LOOPS_A_FUNCTION);
+  visit_stretches(e, true, write_shared_copy);
+  write_cotangent(e, false);
+  write_calls(e, PG_PROLOGUE);
+  if (w->is_batch) {
+    write_tiles(e);
   }
-  write_all_stores(w->out, r, inputs);
-  pg_print(w->out, "}\n");
+  write_calls(e, PG_EPILOGUE);
+  visit_stretches(e, false, write_shared_copy);
+  pg_print(e->out, "}\n");
+}
+
+static void write_routine(pg_text *out, const pg_routine *r, const char *name) {
+  writer w = writer_of(r, name);
+  pg_emitter e = {.out = out, .r = r, .dialect = &PORTABLE, .own = &w};
+  pg_emitter_begin(&e);
+  if (!e.failed) {
+    write_tables(&e);
+    visit_stretches(&e, true, write_table);
+    visit_stretches(&e, false, write_table);
+    write_blocks(&e);
+    write_function(&e);
+  }
+  pg_emitter_end(&e);
+  out->failed = out->failed || e.failed;
 }
 
 /* Files -------------------------------------------------------------------------------------------------- */
 
 static bool calls(const pg_routine *r, const char *function) {
   const size_t length = strlen(function);
-  for (uint32_t k = 0; k < loops_of(r)->count; k++) {
-    const int op = loops_of(r)->at[k].op;
-    if (op < PG_KERNELS && strncmp(FORWARD[op], function, length) == 0 && FORWARD[op][length] == '(') {
-      return true;
+  for (int phase = 0; phase < PG_PHASES; phase++) {
+    for (uint32_t k = 0; k < r->phases[phase].count; k++) {
+      const int op = r->phases[phase].at[k].op;
+      if (op < PG_KERNELS && strncmp(FORWARD[op], function, length) == 0 && FORWARD[op][length] == '(') {
+        return true;
+      }
     }
   }
   return false;
@@ -293,43 +637,66 @@ static bool calls(const pg_routine *r, const char *function) {
 /* Those functions of functions.def that one of the routines calls. */
 static void write_functions(pg_text *out, size_t count, const pg_routine *const *routines, const char *name) {
   for (size_t f = 0; f < sizeof FUNCTIONS / sizeof *FUNCTIONS; f++) {
-    if (calls(routines[0], FUNCTIONS[f].name) || calls(routines[count - 1], FUNCTIONS[f].name)) {
-      pg_print(out, "static double %s%s%s { %s }\n", name, FUNCTIONS[f].name + PREFIX, FUNCTIONS[f].arguments,
-               FUNCTIONS[f].body);
+    for (size_t k = 0; k < count; k++) {
+      if (calls(routines[k], FUNCTIONS[f].name)) {
+        pg_print(out, "static double %s%s%s { %s }\n", name, FUNCTIONS[f].name + PREFIX, FUNCTIONS[f].arguments,
+                 FUNCTIONS[f].body);
+        break;
+      }
     }
   }
 }
 
-/* The numbers of slots that the largest of the routines needs. */
-static uint32_t most_slots(size_t count, const pg_routine *const *routines) {
-  uint32_t most = 0;
+/* A function that finds the number of a list's element. */
+static void write_slot_function(pg_text *out, size_t count, const pg_routine *const *routines,
+                                const char *name) {
   for (size_t k = 0; k < count; k++) {
-    most = slots(routines[k]) > most ? slots(routines[k]) : most;
+    if (routines[k]->list_size) {
+      pg_print(out, "static double *%s_slot(double *w, ptrdiff_t place, ptrdiff_t q) {\n", name);
+      pg_print(out, "return w + place / 2 + (place %% 2 ? q : 0);\n}\n");
+      return;
+    }
   }
-  return most;
 }
 
-char *pg_emit_c(size_t count, const pg_routine *const *routines, const double *parameters, const char *name) {
+/* The sizes of arrays, and the functions. */
+static void write_declarations(pg_text *out, size_t count, const pg_routine *const *routines,
+                               const char *name) {
   const pg_routine *r = routines[0];
-  pg_text text = {0}, *const out = &text;
-  pg_print(out, "#include <math.h>\n#include <stdint.h>\n#include <string.h>\n\n");
-  pg_print(out, "enum { %s_INPUTS = %u, %s_PARAMETERS = %u, ", name, r->input_count, name, r->parameter_count);
-  pg_print(out, "%s_OUTPUTS = %u, %s_WORK = %u };\n\n", name, r->output_count, name,
-           most_slots(count, routines));
+  size_t most[2] = {0};
   for (size_t k = 0; k < count; k++) {
-    const writer w = writer_of(out, name, routines[k]);
-    write_head(&w);
+    size_t *size = &most[writer_of(routines[k], name).is_batch];
+    *size = work_size(routines[k]) > *size ? work_size(routines[k]) : *size;
+  }
+  pg_print(out, "enum { %s_INPUTS = %u, %s_PARAMETERS = %u, ", name, r->input_count, name, r->parameter_count);
+  pg_print(out, "%s_OUTPUTS = %u, %s_WORK = %zu", name, r->output_count, name, most[false]);
+  if (most[true]) {
+    pg_print(out, ", %s_BATCH_WORK = %zu", name, most[true]);
+  }
+  pg_print(out, " };\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n");
+  for (size_t k = 0; k < count; k++) {
+    const writer w = writer_of(routines[k], name);
+    write_head(out, &w);
     pg_print(out, ";\n");
   }
   if (r->parameter_count) {
-    pg_print(out, "\nconst double %s_parameters", name);
-    write_numbers(out, r->parameter_count, parameters);
+    pg_print(out, "extern const double %s_parameters[%s_PARAMETERS];\n", name, name);
   }
-  pg_print(out, "\n");
+  pg_print(out, "#ifdef __cplusplus\n}\n#endif\n\n");
+}
+
+char *pg_emit_c(size_t count, const pg_routine *const *routines, const double *parameters, const char *name) {
+  pg_text text = {0}, *const out = &text;
+  pg_print(out, "#include <math.h>\n#include <stddef.h>\n#include <string.h>\n\n");
+  write_declarations(out, count, routines, name);
+  if (routines[0]->parameter_count) {
+    pg_print(out, "const double %s_parameters", name);
+    write_numbers(out, routines[0]->parameter_count, parameters);
+  }
   write_functions(out, count, routines, name);
+  write_slot_function(out, count, routines, name);
   for (size_t k = 0; k < count; k++) {
-    const writer w = writer_of(out, name, routines[k]);
-    write_function(&w);
+    write_routine(out, routines[k], name);
   }
   return pg_text_of(out);
 }

@@ -109,21 +109,18 @@ class Executor:
         run = _pg_run if short else functools.partial(_run_heeding_signals, arguments, results)
         check(run(routine, batch or 1, numbers, self._threads), self._what)
 
-    def portable_routine(self, kind: Kind) -> Any:
-        """A pg_routine for a kind of call that has no native code."""
-        return self._compiled(kind)[0] if self.backend == "kernels" else self._new_routine(kind, False)
-
     def _compiled(self, kind: Kind) -> tuple[Any, float, bool]:
         with _compiling:
             if kind not in self._routines:
                 is_native = self.backend == "native" or (self.backend == "auto" and self._is_worthwhile())
-                routine = self._new_routine(kind, is_native)
+                routine = self.new_routine(kind, is_native)
                 if is_native:
                     native.load(routine, self.owned_text(lib.pg_emit_native(routine)), self.recorded.name)
                 self._routines[kind] = routine, lib.pg_long_batch(routine, _LONG), is_native
             return self._routines[kind]
 
-    def _new_routine(self, kind: Kind, is_native: bool) -> Any:
+    def new_routine(self, kind: Kind, is_native: bool) -> Any:
+        """A pg_routine for a kind of call: for the kernels, or for native code and C."""
         batched, wanted = kind
         sizes = [leaf.size for leaf in self.recorded.leaves]
         wanted |= lib.PG_NATIVE if is_native else 0

@@ -503,10 +503,11 @@ class Program:
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, (type(self), files.dumps(self._saved()), self.parameters)
 
-    def to_c(self, path: PathLike, name: str | None = None) -> None:
+    def to_c(self, path: PathLike, name: str | None = None, batch: bool | Sequence[bool] = False) -> None:
         r"""Write a C file that computes what a call for one sample does, and the gradient if the result is one Value.
 
-        It is C99 and does not need pygrad: compile it with `gcc -std=c99 -O2 -c slope.c`, and link with `-lm`. A
+        It is C99 and C++11, and does not need pygrad: compile it with `gcc -std=c99 -O2 -c slope.c`, and link with
+        `-lm`. Compilers take time in proportion to the program. Any number of threads may call its functions. A
         comment at its head describes its contents: for the name "slope", the functions `slope_value` and
         `slope_gradient`, the sizes of the arrays that they take, and `slope_parameters`, the data that the parameters
         have now.
@@ -518,11 +519,15 @@ class Program:
         name
             the prefix of all names in the file. The default is the name of the function, or "f" if that is not a name
             in C.
+        batch
+            whether there are functions for batches, too, `slope_value_batch` and `slope_gradient_batch`: True if all
+            arguments are batches; or for each argument whether it is a batch, or shared by all samples. As in calls,
+            gradients by what is shared are sums over the samples.
 
         Raises
         ------
         ValueError
-            if `name` is not a name in C
+            if `name` is not a name in C, or `batch` does not fit the arguments
         OSError
             if `path` is not a regular file, is read-only, or cannot be written
 
@@ -549,7 +554,7 @@ class Program:
               return 0;
             }
         """
-        write_c(self._executor, path, name)
+        write_c(self._executor, path, name, batch)
 
     def __str__(self) -> str:
         return "\n\n".join([self._executor.graph_listing(), *self._executor.code_listings()])

@@ -341,7 +341,7 @@ static void run(const pg_program *p, int wanted, bool batched) {
     const int status = pg_run(r, batch, all[wanted], threads);
     MUST(status == PG_OK || status == PG_NO_MEMORY);
     pg_text_free(pg_routine_text(r));
-    if (!batched && wanted <= PG_GRADIENT) {
+    if (wanted <= PG_GRADIENT) {
       pg_text_free(pg_emit_c(1, (const pg_routine *[]){r}, slopes, "f"));
     }
   }

@@ -139,7 +139,7 @@ static void run(const pg_program *p, const pg_serialized *s, int wanted, bool ba
   const int status = pg_run(r, batch, all[wanted], 1);
   MUST(status == PG_OK || status == PG_STALE);
   pg_text_free(pg_routine_text(r));
-  if (!batched && wanted <= PG_GRADIENT) {
+  if (wanted <= PG_GRADIENT) {
     pg_text_free(pg_emit_c(1, (const pg_routine *[]){r}, y, "f"));
   }
   pg_routine_free(r);

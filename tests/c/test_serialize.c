@@ -194,22 +194,28 @@ TEST(deserializing_may_run_out_of_memory) {
 
 TEST(a_program_is_written_as_c) {
   recorded r = record();
-  pg_routine *routines[2];
+  enum { KINDS = 4 };
+  pg_routine *routines[KINDS];
   const double parameters[] = {1.5, INFINITY, -INFINITY, NAN, -0.0, 0.1, 1e300, -5e-324};
-  routines[0] = pg_compile(r.program, 1, (size_t[]){2}, (bool[]){false}, PG_VALUES);
-  routines[1] = pg_compile(r.program, 1, (size_t[]){2}, (bool[]){false, false}, PG_GRADIENT);
+  for (int k = 0; k < KINDS; k++) {
+    const bool batched = k >= 2;
+    const int wanted = k % 2 ? PG_GRADIENT : PG_VALUES;
+    routines[k] = pg_compile(r.program, 1, (size_t[]){2}, (bool[]){batched, batched}, wanted | PG_NATIVE);
+  }
   char *text = NULL;
   for (int64_t successes = 0; !text; successes++) {
+    const int64_t before = allocated();
     pg_test_fail_allocations(successes);
-    text = pg_emit_c(2, (const pg_routine *const *)routines, parameters, "f");
+    text = pg_emit_c(KINDS, (const pg_routine *const *)routines, parameters, "f");
     pg_test_fail_allocations(-1);
-    CHECK(text || successes < 20);
+    CHECK((text || allocated() == before) && successes < 200);
   }
-  CHECK(strstr(text, "f_value") && strstr(text, "f_gradient") && !strstr(text, "pg_") &&
+  CHECK(strstr(text, "void f_value(") && strstr(text, "void f_gradient_batch(") && !strstr(text, "pg_") &&
         strstr(text, "INFINITY"));
   pg_text_free(text);
-  pg_routine_free(routines[0]);
-  pg_routine_free(routines[1]);
+  for (int k = 0; k < KINDS; k++) {
+    pg_routine_free(routines[k]);
+  }
   drop(&r);
 }
 

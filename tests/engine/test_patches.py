@@ -105,3 +105,52 @@ def test_inputs_of_a_subclass_keep_what_the_operators_of_the_weights_make_of_the
 def test_other_operands_are_still_refused(operate, wrong):
     with pytest.raises(TypeError):
         operate(wrong)
+
+
+def set_by_name(v, name, to):
+    setattr(v, name, to)
+
+
+def set_in_a_statement(v, name, to):
+    if name == "data":
+        v.data = to
+    else:
+        v.grad = to
+
+
+def add_in_place(v, name, to):
+    if name == "data":
+        v.data += to
+    else:
+        v.grad += to
+
+
+@pytest.mark.parametrize("write", [set_by_name, set_in_a_statement, add_in_place])
+@pytest.mark.parametrize("name", ["data", "grad"])
+def test_a_property_that_replaces_an_attribute_is_read_and_written(name, write, monkeypatch):
+    v = Value(0.0)
+    own = getattr(Value, name)
+    monkeypatch.setattr(Value, name, property(lambda v: own.__get__(v) * 10, lambda v, to: own.__set__(v, to + 1)))
+    write(v, name, 2.0)
+    assert getattr(v, name) == 30
+    assert name == "grad" or float(v) == 30
+    monkeypatch.undo()
+    assert getattr(v, name) == 3
+    write(v, name, 4.0)
+    assert getattr(v, name) in (4, 7)
+
+
+def test_an_attribute_is_found_after_others_of_the_type_have_gone(monkeypatch):
+    v = Value(1.0)
+    for name in ("_first", "_second"):
+        setattr(Value, name, 0)
+    del Value._first
+    own = Value.data
+    del Value.data
+    Value.data = own  # now the last of the type's attributes
+    v.data = 2.0
+    monkeypatch.setattr(Value, "data", property(lambda v: 5.0, lambda v, to: None))
+    v.data = 3.0
+    monkeypatch.undo()
+    assert v.data == 2
+    del Value._second

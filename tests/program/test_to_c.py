@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,16 @@ from pygrad import Value, nn
 from pygrad import functional as F
 from pygrad.bench.workloads import gpt
 from support import on_cpython
+from support.compiled import check_results, some
 from support.optimizations import WITHOUT, disabled
-from support.programs import EDGES, ERRORS, RECORDED, agree, expected, function, possible, programs
+from support.programs import EDGES, ERRORS, RECORDED, function, possible, programs
 
 CC = shutil.which("cc") or shutil.which("gcc")
-STRICT = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+CXX = shutil.which("c++") or shutil.which("g++")
+STRICT = ["-O1", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
+LANGUAGES = {"C": [CC, "-std=c99", *STRICT]}
+if CXX:
+    LANGUAGES["C++"] = [CXX, "-x", "c++", "-std=c++11", "-Wmissing-declarations", *STRICT]
 
 pytestmark = pytest.mark.skipif(CC is None, reason="there is no C compiler")
 
@@ -40,13 +46,17 @@ class Exported:
     def _get(self, what):
         return getattr(self._library, f"{self._name}_{what}")
 
-    def _call(self, what, *args):
+    def _call(self, what, *args, size="WORK"):
         """Call a function with NumPy arrays and a work array of the stated size, and check that it stays within it."""
-        work = np.full(self._get("WORK") + 8, np.nan)
+        work = np.full(self._get(size) + 8, np.nan)
         work[-8:] = 7.0
-        pointers = [self._ffi.cast("double *", x.ctypes.data) if isinstance(x, np.ndarray) else x for x in args]
-        self._get(what)(*pointers, self._ffi.cast("double *", work.ctypes.data))
+        self._get(what)(*map(self._pointer, args), self._pointer(work))
         assert (work[-8:] == 7).all()
+
+    def _pointer(self, x):
+        if isinstance(x, list):
+            return self._ffi.new("double *[]", [self._pointer(array) for array in x])
+        return self._ffi.cast("double *", x.ctypes.data) if isinstance(x, np.ndarray) else x
 
     def _given(self, numbers, size):
         if numbers is None:
@@ -67,18 +77,35 @@ class Exported:
         self._call("gradient", *given, cotangent, *found)
         return np.concatenate(found)
 
+    def value_batch(self, batch, args, parameters=None):
+        outputs = np.full((batch, self.outputs), 7.0)
+        given = [np.array(x, dtype=np.float64) for x in args], self._given(parameters, self.parameters)
+        self._call("value_batch", batch, *given, outputs, size="BATCH_WORK")
+        return outputs
 
-def exported(*programs):
+    def gradient_batch(self, batch, args, cotangent=None, parameters=None):
+        """The outputs, the gradients by the arguments, and that by the parameters."""
+        args = [np.array(x, dtype=np.float64) for x in args]
+        values, gradients = np.full(batch, 7.0), [np.full(x.shape, 7.0) for x in args]
+        by_parameters = np.full(self.parameters, 7.0)
+        weight = self._ffi.NULL if cotangent is None else np.array(cotangent)
+        given = args, self._given(parameters, self.parameters), weight
+        self._call("gradient_batch", batch, *given, values, gradients, by_parameters, size="BATCH_WORK")
+        return values, gradients, by_parameters
+
+
+def exported(*programs, language="C", batches=None):
     """An `Exported` for each Program; one call of the compiler makes a library of all files."""
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder, f"f{k}.c") for k in range(len(programs))]
         ffi = FFI()
-        for f, file in zip(programs, files):
-            f.to_c(file, file.stem)
+        for f, file, batch in zip(programs, files, batches or [False] * len(programs)):
+            f.to_c(file, file.stem, batch)
             ffi.cdef("\n".join(re.findall(r"^enum [^;]*;|^void [^;{]*;", file.read_text(), re.MULTILINE)))
         library, source = Path(folder, "all.so"), Path(folder, "all.c")
         source.write_text("".join(f'#include "{file.name}"\n' for file in files))
-        subprocess.run([CC, *STRICT, "-shared", "-fPIC", "-o", library, source, "-lm"], check=True, timeout=120)
+        command = [*LANGUAGES[language], "-shared", "-fPIC", "-o", library, source, "-lm"]
+        subprocess.run(command, check=True, timeout=120)
         opened = ffi.dlopen(str(library))
     return [Exported(ffi, opened, file.stem) for file in files]
 
@@ -101,30 +128,43 @@ cases = st.tuples(
     programs(RECORDED),
     st.lists(st.floats(-2, 2), min_size=1, max_size=4),
     st.lists(st.floats(-2, 2), max_size=3),
+    st.lists(st.booleans(), min_size=4, max_size=4),
+    st.sampled_from([1, 7, 63, 64, 65, 130]),
     st.sampled_from(WITHOUT),
 )
 
 
 @on_cpython("PyPy computes x ** 2 as x * x")
-@settings(max_examples=15, deadline=None)
-@given(st.lists(cases, min_size=1, max_size=20), st.integers(0, 1 << 32))
-def test_a_file_gives_the_reference_s_value_and_gradients(cases, seed):
-    random.seed(seed)
-    fns, made, held = [], [], []
-    for steps, numbers, parameters, without in cases:
+@settings(max_examples=12, deadline=None)
+@given(st.lists(cases, min_size=1, max_size=12), st.sampled_from(list(LANGUAGES)), st.integers(0, 1 << 32))
+def test_a_file_gives_the_reference_s_values_and_gradients(cases, language, seed):
+    rng = np.random.default_rng(seed)
+    fns, made, used, batches = [], [], [], []
+    for steps, numbers, parameters, shared, _, without in cases:
         leaves = [Value(x) for x in parameters]
         fns.append(function(possible(steps, numbers + parameters)))
         with disabled(without):
             made.append(pygrad.compile(lambda *args, fn=fns[-1], leaves=leaves: fn(Value, [*args, *leaves]), *numbers))
-        held.append([leaves.index(made[-1].parameters[k]) for k in range(made[-1].parameters.size)])
-    for fn, f, used, (_, numbers, parameters, _) in zip(fns, exported(*made), held, cases):
-        cotangent = random.uniform(-2, 2)
-        truth = expected(fn, [*numbers, *parameters], cotangent)
-        if truth is not None:
-            order = [0, *range(1, 1 + len(numbers)), *(1 + len(numbers) + k for k in used)]
-            exact, tolerance = (part[order] for part in truth)
-            agree(f.gradient(numbers, cotangent), exact, tolerance)
-            agree(f.value(numbers), exact[0], tolerance[0])
+        used.append([leaves.index(made[-1].parameters[k]) for k in range(made[-1].parameters.size)])
+        batches.append([not s for s in shared[1 : len(numbers)]] + [True])
+    for case, fn, c, order, batched in zip(
+        cases, fns, exported(*made, language=language, batches=batches), used, batches
+    ):
+        _, numbers, parameters, _, batch, _ = case
+        cotangent = rng.uniform(-2, 2)
+        value, *found = c.gradient(numbers, cotangent)
+        gradients = np.zeros(len(numbers) + len(parameters))  # a parameter that is not used has none
+        gradients[[*range(len(numbers)), *(len(numbers) + k for k in order)]] = found
+        check_results(fn, numbers, parameters, cotangent, value, c.value(numbers)[0], gradients)
+
+        args = [some(x, batch, rng) if b else x for x, b in zip(numbers, batched)]
+        cotangent = rng.uniform(-2, 2, batch) if rng.random() < 0.5 else None
+        values, by_arguments, by_parameters = c.gradient_batch(batch, args, cotangent)
+        gradients = [x if x.ndim else x.item() for x in by_arguments] + [0.0] * len(parameters)
+        for k, gradient in zip(order, by_parameters):
+            gradients[len(numbers) + k] = gradient
+        weights = 1.0 if cotangent is None else cotangent
+        check_results(fn, args, parameters, weights, values, c.value_batch(batch, args)[:, 0], gradients)
 
 
 def test_an_op_gives_the_program_s_value_and_gradients_at_the_edges():
@@ -167,7 +207,7 @@ def test_a_graph_of_57_000_nodes_is_a_small_file_and_compiles_in_seconds(tmp_pat
     np.testing.assert_allclose(c.gradient(None), of_program(f), rtol=1e-12, atol=1e-15)
     f.to_c(tmp_path / "gpt.c", "gpt")
     code = re.sub(r"= \{[^}]*\}", "", (tmp_path / "gpt.c").read_text())  # without its tables of numbers
-    assert len(code.splitlines()) < 4000
+    assert len(code.splitlines()) < 20_000
 
 
 def test_indices_are_numbers_among_the_inputs():
@@ -209,8 +249,139 @@ def test_a_long_program_is_split_into_functions(tmp_path):
     f = pygrad.compile(long, 1.0, 1.0)
     (c,) = exported(f)
     np.testing.assert_allclose(c.gradient([0.3, -0.4]), of_program(f, 0.3, -0.4), rtol=1e-10, atol=1e-15)
-    f.to_c(tmp_path / "long.c")
-    assert (tmp_path / "long.c").read_text().count("static void long_gradient_part_") > 2
+    f.to_c(tmp_path / "long.c", batch=True)
+    text = (tmp_path / "long.c").read_text()
+    assert text.count("static void long_gradient_part_") > 2
+    assert text.count("static void long_gradient_batch_part_") > 2
+    assert longest_function(text) < 1000
+
+
+def longest_function(text):
+    """How many lines the longest function of a file has."""
+    return max(
+        len(lines.splitlines()) for lines in re.findall(r"^[^/\n].*\) \{\n((?:(?!}$).*\n)*?)}$", text, re.MULTILINE)
+    )
+
+
+def test_numbers_that_are_far_apart_are_copied_by_tables(tmp_path):
+    order = np.random.default_rng(0).permutation(3000)
+    f = pygrad.compile(lambda x, y: [x[k] * y for k in order.tolist()], np.zeros(3000), 0.0)
+    (c,) = exported(f, batches=[[False, True]])
+    x = np.arange(3000.0)
+    assert c.value([*x, 2.0]).tolist() == (2 * x[order]).tolist()
+    assert c.value_batch(70, [x, np.arange(70.0)]).tolist() == (np.arange(70.0)[:, None] * x[order]).tolist()
+    f.to_c(tmp_path / "f.c", batch=True)
+    assert longest_function((tmp_path / "f.c").read_text()) < 1000
+
+
+# Functions of a vector and of an index, by name: the paths through the code that emit_c.c has for batches. Each row
+# makes it anew, since it has parameters.
+def matrix(rows, columns):
+    w = pygrad.array(np.random.default_rng(1).normal(size=(rows, columns)))
+    return lambda x: (w @ x).tanh().sum()
+
+
+def rows_of_a_table():
+    table = pygrad.array(np.random.default_rng(0).normal(size=(9, 4)))
+    return lambda x, i: (table[i] * x).sum().tanh() * table[i][0]
+
+
+def small_layer():
+    f = matrix(40, 4)
+    return lambda x, i: f(x)
+
+
+def large_layer():
+    f = matrix(130, 160)
+    return lambda x, i: f(pygrad.concatenate([x * k for k in range(40)]))
+
+
+def parameter():
+    w = Value(2.0)
+    return lambda x, i: w * w
+
+
+BATCHED = {
+    "statements": lambda: lambda x, i: (x[0] * x[1] + x[2].exp()).log() * x[3] ** 2,
+    "rows of dot products": small_layer,
+    "a large layer": large_layer,
+    "a table of parameters": rows_of_a_table,
+    "a table of arguments": lambda: lambda x, i: x[i] ** 3 * x[0],
+    "a table of both": lambda: lambda x, i: pygrad.concatenate([x, pygrad.array([5.0] * 5)])[i] ** 2 * 3,
+    "an argument that nothing reads": lambda: lambda x, i: x[1] * 3,
+    "a result that is an argument": lambda: lambda x, i: x[2] + 0,
+    "a result that is the same for all": parameter,
+}
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_a_batch_gives_the_program_s_value_and_gradients(name):
+    rng = np.random.default_rng(0)
+    f = pygrad.compile(BATCHED[name](), np.full(4, 0.5), pygrad.index(0), backend="kernels")
+    kinds = [(True, True), (True, False), (False, True)]
+    for batched, c in zip(kinds, exported(*[f] * 3, batches=kinds)):
+        for batch in (1, 63, 64, 65, 130):
+            x = rng.uniform(0.1, 1, (batch, 4) if batched[0] else 4)
+            i = rng.integers(4, size=batch if batched[1] else None)
+            cotangent = rng.normal(size=batch)
+            f.parameters.grad = 0.0
+            values, (by_x, _) = f.value_and_grad(x, i, cotangent=cotangent)
+            ours, gradients, by_parameters = c.gradient_batch(batch, [x, i], cotangent)
+            for a, b in [(ours, values), (gradients[0], by_x), (by_parameters, f.parameters.grad)]:
+                np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-10)
+            assert not gradients[1].any()
+            np.testing.assert_allclose(c.value_batch(batch, [x, i])[:, 0], f(x, i) + np.zeros(batch), rtol=1e-11)
+
+
+def test_an_index_out_of_range_makes_its_sample_nan():
+    f = pygrad.compile(rows_of_a_table(), np.ones(4), pygrad.index(0))
+    (c,) = exported(f, batches=[True])
+    values, gradients, _ = c.gradient_batch(4, [np.ones((4, 4)), [0.0, -1.0, 9.0, 8.0]])
+    assert np.isnan(values).tolist() == [False, True, True, False]
+    assert np.isnan(gradients[0]).any(axis=1).tolist() == [False, True, True, False]
+
+
+def test_a_batch_of_no_samples_gives_gradients_of_zero():
+    w = Value(3.0)
+    f = pygrad.compile(lambda x, y: x * w * y, 1.0, 1.0)
+    (c,) = exported(f, batches=[[True, False]])
+    values, gradients, by_parameters = c.gradient_batch(0, [[], 2.0])
+    assert values.size == 0
+    assert gradients[1] == 0
+    assert by_parameters.tolist() == [0]
+
+
+def test_threads_may_call_a_function_at_the_same_time(tmp_path):
+    random.seed(0)
+    model = nn.MLP(3, [8, 1])
+    f = pygrad.compile(lambda x: model(x).tanh(), np.zeros(3))
+    (c,) = exported(f, batches=[True])
+    x = np.random.default_rng(0).normal(size=(40, 300, 3))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda part: c.value_batch(300, [part]), x))
+    np.testing.assert_array_equal(found, [c.value_batch(300, [part]) for part in x])
+
+
+@pytest.mark.parametrize("batch", [[], [True], [True, False, True], [False, False], 3 * [True]])
+def test_a_batch_that_does_not_fit_the_arguments_is_refused(tmp_path, batch):
+    f = pygrad.compile(lambda x, y: x + y, 1.0, 1.0)
+    with pytest.raises(ValueError, match=r"takes 2 arguments, got \["):
+        f.to_c(tmp_path / "f.c", batch=batch)
+    with pytest.raises(ValueError, match="takes 0 arguments, got True"):
+        pygrad.compile(lambda: 1.0).to_c(tmp_path / "f.c", batch=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_comment_says_which_arguments_are_batches(tmp_path):
+    f = pygrad.compile(lambda a, b: a[0] + b[0][0] + b[1][1], [1.0, 2.0], ([1.0], (2.0, 3.0)))
+    f.to_c(tmp_path / "f.c", batch=[True, False])
+    lines = (tmp_path / "f.c").read_text().splitlines()
+    assert [line for line in lines if line.startswith(" *   arguments[")] == [
+        " *   arguments[0]: argument 0, a batch",
+        " *   arguments[1]: argument 1[0][0], shared",
+        " *   arguments[2]: argument 1[1][0], shared",
+        " *   arguments[3]: argument 1[1][1], shared",
+    ]
 
 
 def test_results_are_stored_one_after_the_other():
@@ -259,7 +430,7 @@ def test_the_program_in_the_docstring_prints_what_it_shows(tmp_path):
     factor = Value(3.0)
     pygrad.compile(lambda x: factor * x**2, 1.0).to_c(tmp_path / "slope.c", "slope")
     (tmp_path / "main.c").write_text(textwrap.dedent(doc[doc.index("    #include") :]))
-    subprocess.run([CC, *STRICT, "main.c", "-o", "main", "-lm"], check=True, cwd=tmp_path)
+    subprocess.run([CC, "-std=c99", *STRICT, "main.c", "-o", "main", "-lm"], check=True, cwd=tmp_path)
     printed = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True).stdout
     assert tuple(printed.splitlines()) == says == ("12", "12, 4")
 
@@ -269,7 +440,7 @@ def test_the_file_compiles_alone_under_any_standard(tmp_path):
     model = nn.MLP(2, [4, 1])
     pygrad.compile(lambda x, i: model(x).sigmoid() * x[i], np.zeros(2), pygrad.index(0)).to_c(tmp_path / "f.c")
     for standard in ["c99", "c11", "gnu99", "gnu17"]:
-        options = [*STRICT, "-Wconversion", "-Wshadow", f"-std={standard}"]
+        options = [*STRICT, f"-std={standard}"]
         subprocess.run([CC, *options, "-c", "f.c", "-o", "f.o"], check=True, cwd=tmp_path)
 
 
@@ -277,7 +448,7 @@ def test_the_comment_says_which_inputs_are_which_argument(tmp_path):
     f = pygrad.compile(lambda a, b, c, d: a + b.sum() + c[1][0], 1.0, np.zeros((2, 3)), ([1.0], (2.0, 3.0)), 0.0)
     f.to_c(tmp_path / "f.c")
     lines = (tmp_path / "f.c").read_text().splitlines()
-    assert lines[0] == f"/* Written by pygrad {pygrad.__version__}. C99; link with -lm."
+    assert lines[0] == f"/* Written by pygrad {pygrad.__version__}. C99 and C++11; link with -lm."
     assert [line for line in lines if "argument " in line] == [
         " *   inputs[0]: argument 0, a number",
         " *   inputs[1 to 6]: argument 1, an array of shape (2, 3)",
@@ -295,7 +466,7 @@ def test_names_begin_with_the_given_name_or_the_function_s(tmp_path):
     path = tmp_path / "code.c"
     for fn, name, prefix in [(exp, None, "exp"), (lambda x: x.relu(), None, "f"), (exp, "double", "double")]:
         pygrad.compile(fn, 1.0).to_c(str(path), name)
-        subprocess.run([CC, *STRICT, "-c", path, "-o", tmp_path / "code.o"], check=True)
+        subprocess.run([CC, "-std=c99", *STRICT, "-c", path, "-o", tmp_path / "code.o"], check=True)
         text = path.read_text()
         assert f"\nvoid {prefix}_value(" in text
         assert "pg_" not in text

@@ -21,19 +21,23 @@ def check(fn, numbers, parameters, shared, batch, rng, **options):
     f = pygrad.compile(lambda *args: fn(Value, [*args, *leaves]), *numbers, **options)
     args = [x if batch is None or s else some(x, batch, rng) for x, s in zip(numbers, shared)]
     cotangent = 1.0 if batch is None or rng.random() < 0.5 else rng.uniform(-2, 2, batch)
-    shape = np.broadcast_shapes(*(np.shape(x) for x in [*args, cotangent]))
-    samples = np.array([np.broadcast_to(x, shape).ravel() for x in [*args, *parameters, cotangent]]).T.tolist()
-    truths = [expected(fn, sample, weight) for *sample, weight in samples]
     for v in leaves:
         v.grad = 2.0
     values, grads = f.value_and_grad(*args, cotangent=cotangent)
-    results = np.broadcast_to(f(*args), shape)
+    check_results(fn, args, parameters, cotangent, values, f(*args), [*grads, *(v.grad - 2.0 for v in leaves)])
+
+
+def check_results(fn, args, parameters, cotangent, values, results, gradients):
+    """Check the values, found twice, and the gradients by arguments and parameters, against the reference."""
+    shape = np.broadcast_shapes(*(np.shape(x) for x in [*args, cotangent]))
+    samples = np.array([np.broadcast_to(x, shape).ravel() for x in [*args, *parameters, cotangent]]).T.tolist()
+    truths = [expected(fn, sample, weight) for *sample, weight in samples]
+    results = np.broadcast_to(results, shape)
     assert np.shape(values) == shape
     for i, truth in enumerate(truths):
         if truth is not None:
             agree([np.ravel(values)[i], np.ravel(results)[i]], truth[0][0], truth[1][0])
-    found = [*grads, *(v.grad - 2.0 for v in leaves)]
-    for k, gradient in enumerate(found, 1):
+    for k, gradient in enumerate(gradients, 1):
         if np.ndim(gradient):
             for ours, truth in zip(gradient, truths):
                 if truth is not None:

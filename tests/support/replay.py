@@ -608,7 +608,7 @@ class Replay:
             status = self.call("pg_run", r, batch, numbers, threads)
             self.must(status == lib.PG_OK or (self.may_fail and status == lib.PG_NO_MEMORY), f"a run: {status}")
             lib.pg_text_free(lib.pg_routine_text(r))
-            if not batched and wanted <= lib.PG_GRADIENT:
+            if wanted <= lib.PG_GRADIENT:
                 lib.pg_text_free(lib.pg_emit_c(1, [r], slopes, b"f"))
             if status == lib.PG_OK and wanted <= lib.PG_TANGENTS:
                 for s in range(batch):

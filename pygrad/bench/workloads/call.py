@@ -38,7 +38,7 @@ def compiled(problem: chain.Chain) -> Work:
     links, numbers = problem
     f = pygrad.compile(lambda *leaves: chain.chain_of(links)(None, *leaves), *numbers)
     inputs, results = len(numbers), 1 + len(numbers)
-    routine = f._executor.portable_routine(((False,) * (inputs + 1), lib.PG_GRADIENT))
+    routine = f._executor.new_routine(((False,) * (inputs + 1), lib.PG_GRADIENT), False)
     arrays = [np.array(x) for x in [*numbers, 1.0]] + [np.empty(1) for _ in range(results)] + [np.empty(0)]
     pointers = ffi.new("double*[]", [c_doubles(x) for x in arrays])
     calls = (

@@ -1,0 +1,344 @@
+/* emit.c: the statements of native code and of C for other machines: see emit.h. */
+#include "routine/emit.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { BLOCK = 256 };
+
+/* Entries ------------------------------------------------------------------------------------------------ */
+
+static bool is_statement(const pg_emitter *e, const pg_loop *l) {
+  return (l->op < PG_KERNELS || pg_is_sum(l)) &&
+         (uint64_t)l->n * l->rows * pg_terms(l) <= e->dialect->statements;
+}
+
+static void add_entry(pg_emitter *e, pg_entry x) {
+  if (pg_grow((void **)&e->entries, &e->room, e->count, 1, sizeof x)) {
+    e->entries[e->count++] = x;
+  } else {
+    e->failed = true;
+  }
+}
+
+static void add_entries(pg_emitter *e) {
+  for (int phase = 0; phase < PG_PHASES; phase++) {
+    const pg_loops *loops = &e->r->phases[phase];
+    for (uint32_t k = 0; k < loops->count && !e->failed; k++) {
+      const pg_loop *l = &loops->at[k];
+      if (!is_statement(e, l)) {
+        add_entry(e, (pg_entry){.loop = l, .index = k, .is_block = true});
+        continue;
+      }
+      for (uint32_t at = 0; at < l->n * l->rows; at++) {
+        add_entry(e, (pg_entry){.loop = l, .index = k, .i = at % l->n, .j = at / l->n});
+      }
+    }
+    e->ends[phase] = e->count;
+  }
+}
+
+uint32_t pg_end_of_block(const pg_emitter *e, uint32_t begin, uint32_t end) {
+  uint32_t at = begin, statements = 0;
+  if (e->entries[at].is_block) {
+    return at + 1;
+  }
+  for (; at < end && !e->entries[at].is_block && statements < BLOCK; at++) {
+    statements += pg_terms(e->entries[at].loop);
+  }
+  return at;
+}
+
+/* Slots -------------------------------------------------------------------------------------------------- */
+
+/* The slot of an operand for one i, j and t. */
+static pg_slot at(const pg_strided *x, uint32_t i, uint32_t j, uint32_t t) {
+  return x->slot == PG_NO_SLOT
+             ? PG_NO_SLOT
+             : pg_moved(x->slot, (int64_t)x->i_step * i + (int64_t)x->j_step * j + (int64_t)x->t_step * t);
+}
+
+static pg_slot result_of(const pg_entry *x) {
+  return pg_moved(x->loop->dst, (int64_t)x->j * x->loop->n + x->i);
+}
+
+pg_slots pg_operand_slots(const pg_loop *l, const pg_strided *x) {
+  if (x->slot == PG_NO_SLOT) {
+    return (pg_slots){PG_NO_SLOT, 0};
+  }
+  const int64_t ways[3] = {((int64_t)l->n - 1) * x->i_step, ((int64_t)l->rows - 1) * x->j_step,
+                           ((int64_t)pg_terms(l) - 1) * x->t_step};
+  int64_t first = 0, last = 0;
+  for (int k = 0; k < 3; k++) {
+    first += ways[k] < 0 ? ways[k] : 0;
+    last += ways[k] > 0 ? ways[k] : 0;
+  }
+  return (pg_slots){pg_moved(x->slot, first), (uint32_t)(last - first + 1)};
+}
+
+int pg_read_operands(const pg_loop *l, const pg_strided *found[3]) {
+  if (pg_is_sum(l)) {
+    found[0] = &l->sum.a, found[1] = &l->sum.b, found[2] = &l->sum.init;
+    return l->op == PG_DOT ? 3 : 2;
+  }
+  found[0] = &l->map.a, found[1] = &l->map.b;
+  return pg_is_binary(l->op) ? 2 : 1;
+}
+
+typedef void visitor(pg_emitter *e, pg_slots x);
+
+static void visit_list(pg_emitter *e, visitor *f, int64_t first, uint32_t count) {
+  for (uint32_t k = 0; k < count; k++) {
+    if (e->r->lists[first + k] != PG_NO_SLOT) {
+      f(e, (pg_slots){e->r->lists[first + k], 1});
+    }
+  }
+}
+
+void pg_visit_lists(pg_emitter *e, visitor *f, const pg_loop *l) {
+  if (l->op == PG_SCATTER) {
+    visit_list(e, f, l->scatter.list, l->scatter.size + 2 * l->scatter.pairs);
+    return;
+  }
+  f(e, pg_operand_slots(l, &l->lookup.index));
+  for (uint32_t j = 0; j < l->rows; j++) {
+    for (uint32_t i = 0; i < l->n; i++) {
+      visit_list(e, f, pg_number_of(at(&l->lookup.list, i, j, 0)), l->lookup.size);
+    }
+  }
+}
+
+/* Liveness ----------------------------------------------------------------------------------------------- */
+
+static void set_live(pg_emitter *e, pg_slots x, bool live) {
+  for (uint32_t k = 0; x.first != PG_NO_SLOT && k < x.count; k++) {
+    e->live[pg_is_batched(x.first)][pg_number_of(x.first) + k] = live;
+  }
+}
+
+static void make_live(pg_emitter *e, pg_slots x) { set_live(e, x, true); }
+
+/* What is live before an entry, from what is live after it. */
+static void pass_backwards(pg_emitter *e, const pg_entry *x) {
+  const pg_loop *l = x->loop;
+  const pg_strided *operands[3];
+  if (pg_has_list(l)) {
+    pg_visit_lists(e, make_live, l);
+    return;
+  }
+  if (l->op != PG_DOT_TOTAL) {
+    set_live(e, x->is_block ? pg_result_slots(l) : (pg_slots){result_of(x), 1}, false);
+  }
+  for (int o = pg_read_operands(l, operands); o-- > 0;) {
+    for (uint32_t t = 0; t < pg_terms(l) && !x->is_block; t++) {
+      make_live(e, (pg_slots){at(operands[o], x->i, x->j, t), 1});
+    }
+    if (x->is_block) {
+      make_live(e, pg_operand_slots(l, operands[o]));
+    }
+  }
+}
+
+static void find_stored(pg_emitter *e, uint32_t begin, uint32_t end) {
+  uint32_t *starts = pg_room(end - begin, sizeof *starts), count = 0;
+  if (!starts) {
+    e->failed = true;
+    return;
+  }
+  for (uint32_t k = begin; k < end; k = pg_end_of_block(e, k, end)) {
+    starts[count++] = k;
+  }
+  for (uint32_t last = end; count-- > 0; last = starts[count]) {
+    for (uint32_t k = starts[count]; k < last; k++) {
+      pg_entry *x = &e->entries[k];
+      if (!x->is_block && x->loop->op != PG_DOT_TOTAL) {
+        const pg_slot slot = result_of(x);
+        x->is_stored = e->live[pg_is_batched(slot)][pg_number_of(slot)];
+      }
+    }
+    for (uint32_t k = last; k-- > starts[count];) {
+      pass_backwards(e, &e->entries[k]);
+    }
+  }
+  free(starts);
+}
+
+static void find_all_stored(pg_emitter *e) {
+  for (uint32_t k = 0; k < e->r->output_count; k++) {
+    make_live(e, (pg_slots){e->r->outputs[k].slot, 1});
+  }
+  for (int phase = PG_PHASES; phase-- > 0 && !e->failed;) {
+    find_stored(e, pg_begin_of(e, phase), e->ends[phase]);
+  }
+}
+
+/* Variables ---------------------------------------------------------------------------------------------- */
+
+bool pg_has_constant(const pg_routine *r, pg_slot slot) {
+  const uint32_t number = pg_number_of(slot);
+  return !pg_is_batched(slot) && number >= r->parameter_count && number < r->leaf_count &&
+         !isnan(r->constants[number]);
+}
+
+static bool is_one(const pg_emitter *e, pg_slot slot) {
+  return pg_has_constant(e->r, slot) && e->r->constants[pg_number_of(slot)] == 1;
+}
+
+static void set_name(pg_emitter *e, pg_slot slot, uint32_t name) {
+  e->blocks[pg_is_batched(slot)][pg_number_of(slot)] = e->block;
+  e->names[pg_is_batched(slot)][pg_number_of(slot)] = name;
+}
+
+static bool has_name(const pg_emitter *e, pg_slot slot) {
+  return e->blocks[pg_is_batched(slot)][pg_number_of(slot)] == e->block;
+}
+
+static uint32_t name_of(const pg_emitter *e, pg_slot slot) {
+  assert(has_name(e, slot));
+  return e->names[pg_is_batched(slot)][pg_number_of(slot)];
+}
+
+/* The variable for a slot; declares it if the block has not read or written the slot before. */
+static uint32_t load(pg_emitter *e, pg_slot slot, bool batch) {
+  if (!has_name(e, slot)) {
+    set_name(e, slot, e->next++);
+    pg_print(e->out, "const %s v%u = ", e->dialect->types[batch], name_of(e, slot));
+    e->dialect->write_slot(e, slot, batch);
+    pg_print(e->out, ";\n");
+  }
+  return name_of(e, slot);
+}
+
+/* Statements --------------------------------------------------------------------------------------------- */
+
+static void write_map(pg_emitter *e, const pg_entry *x, bool batch) {
+  const pg_loop *l = x->loop;
+  const uint32_t a = load(e, at(&l->map.a, x->i, x->j, 0), batch);
+  const uint32_t b = pg_is_binary(l->op) ? load(e, at(&l->map.b, x->i, x->j, 0), batch) : a;
+  set_name(e, result_of(x), e->next++);
+  pg_print(e->out, "const %s v%u = ", e->dialect->types[batch], name_of(e, result_of(x)));
+  e->dialect->write_op(e, l->op, a, b, batch);
+  pg_print(e->out, ";\n");
+}
+
+/* Adds the products of a sum to what the variable `sum` has. */
+static void write_products(pg_emitter *e, const pg_entry *x, bool batch, uint32_t sum) {
+  const pg_loop *l = x->loop;
+  for (uint32_t t = 0; t < l->sum.terms; t++) {
+    const pg_slot b = at(&l->sum.b, x->i, x->j, t);
+    const uint32_t of_a = load(e, at(&l->sum.a, x->i, x->j, t), batch);
+    if (is_one(e, b)) {
+      pg_print(e->out, "v%u += v%u;\n", sum, of_a);
+    } else {
+      e->dialect->write_product(e, sum, of_a, load(e, b, batch), batch);
+    }
+  }
+}
+
+static void write_dot(pg_emitter *e, const pg_entry *x, bool batch) {
+  const pg_slot init = at(&x->loop->sum.init, x->i, x->j, 0);
+  const uint32_t of_init = init == PG_NO_SLOT ? PG_NO_REF : load(e, init, batch), sum = e->next++;
+  if (init == PG_NO_SLOT) {
+    pg_print(e->out, "%s v%u = %s;\n", e->dialect->types[batch], sum, e->dialect->zeros[batch]);
+  } else {
+    pg_print(e->out, "%s v%u = v%u;\n", e->dialect->types[batch], sum, of_init);
+  }
+  write_products(e, x, batch, sum);
+  set_name(e, result_of(x), sum);
+}
+
+static uint32_t total_of(const pg_emitter *e, const pg_entry *x) {
+  return pg_number_of(result_of(x)) - pg_first_total(e->r);
+}
+
+static void write_total(pg_emitter *e, const pg_entry *x) {
+  const uint32_t sum = e->next++;
+  pg_print(e->out, "%s v%u = %s;\n", e->dialect->types[true], sum, e->dialect->zeros[true]);
+  write_products(e, x, true, sum);
+  e->dialect->write_addition(e, total_of(e, x), sum);
+}
+
+static void write_statement(pg_emitter *e, const pg_entry *x, bool batch) {
+  if (x->loop->op == PG_DOT) {
+    write_dot(e, x, batch);
+  } else if (x->loop->op == PG_DOT_TOTAL) {
+    write_total(e, x);
+  } else {
+    write_map(e, x, batch);
+  }
+}
+
+/* Stores those results that are read after the block: of each slot the last. */
+static void write_stores(pg_emitter *e, uint32_t begin, uint32_t end) {
+  for (uint32_t k = end; k-- > begin;) {
+    const pg_slot slot = result_of(&e->entries[k]);
+    if (e->entries[k].is_stored && has_name(e, slot)) {
+      e->dialect->write_store(e, slot, name_of(e, slot));
+      e->blocks[pg_is_batched(slot)][pg_number_of(slot)] = PG_NO_REF;
+    }
+  }
+}
+
+/* The sums of the totals in a block: declares them, or adds them to the totals. Returns how many. */
+static uint32_t write_totals(pg_emitter *e, uint32_t begin, uint32_t end, bool declare) {
+  uint32_t written = 0;
+  for (uint32_t k = begin; k < end; k++) {
+    const pg_entry *x = &e->entries[k];
+    const uint32_t slot = pg_number_of(result_of(x)), mark = PG_NO_REF - (declare ? 1 : 2);
+    if (x->loop->op != PG_DOT_TOTAL || e->blocks[false][slot] == mark) { /* once for each total */
+      continue;
+    }
+    e->blocks[false][slot] = mark;
+    if (declare) {
+      pg_print(e->out, "%s t%u = %s;\n", e->dialect->types[true], total_of(e, x), e->dialect->zeros[true]);
+    } else {
+      e->dialect->write_total(e, total_of(e, x));
+    }
+    written++;
+  }
+  return written;
+}
+
+void pg_write_statements(pg_emitter *e, int phase, uint32_t begin, uint32_t end) {
+  const bool batch = phase == PG_BATCH;
+  e->block++;
+  e->next = 0;
+  if (batch) {
+    const uint32_t totals = write_totals(e, begin, end, true);
+    pg_print(e->out, "%s {\n%s", e->dialect->loop, totals ? e->dialect->mask : "");
+  }
+  for (uint32_t k = begin; k < end; k++) {
+    write_statement(e, &e->entries[k], batch);
+  }
+  write_stores(e, begin, end);
+  if (batch) {
+    pg_print(e->out, "}\n");
+    write_totals(e, begin, end, false);
+  }
+}
+
+/* Emitters ----------------------------------------------------------------------------------------------- */
+
+void pg_emitter_begin(pg_emitter *e) {
+  const size_t sizes[2] = {e->r->shared, e->r->batched};
+  for (int k = 0; k < 2; k++) {
+    e->failed = !(e->live[k] = pg_zeros(sizes[k], sizeof *e->live[k])) || e->failed;
+    e->failed = !(e->names[k] = pg_no_refs(sizes[k])) || e->failed;
+    e->failed = !(e->blocks[k] = pg_no_refs(sizes[k])) || e->failed;
+  }
+  if (!e->failed) {
+    add_entries(e);
+  }
+  if (!e->failed) {
+    find_all_stored(e);
+  }
+}
+
+void pg_emitter_end(pg_emitter *e) {
+  for (int k = 0; k < 2; k++) {
+    free(e->live[k]);
+    free(e->names[k]);
+    free(e->blocks[k]);
+  }
+  free(e->entries);
+}
