@@ -161,10 +161,9 @@ int pg_fill(int field, size_t n, const pg_id *ids, double number);
 int pg_add_grads(size_t n, const pg_id *ids, const double *grads);
 
 /* Which of `count` parameters a gradient has reached since 0 was assigned to their grads by pg_set_grad() or
- * pg_fill(). Parameter k has the next sizes[k] of the ids, one if `sizes` is NULL. It is reached if a sweep or
- * pg_add_grads() came to one of its leaves, whatever that added, or if a grad is not 0. Returns how many are.
- */
-int64_t pg_reached(size_t count, const uint32_t *sizes, const pg_id *ids, bool *out);
+ * pg_fill(). Parameter k has the next sizes[k] of the ids. It is reached if a sweep or pg_add_grads() came to
+ * one of its leaves, whatever that added, or if a grad is not 0. */
+int pg_reached(size_t count, const uint32_t *sizes, const pg_id *ids, bool *out);
 
 /* The bulk builders -------------------------------------------------------------------------------------- */
 

@@ -1,4 +1,4 @@
-"""A warning where a program takes the number of a computed Value into a calculation, and so cuts off its gradient.
+"""Where programs take numbers of Values into a calculation, and so cut off the gradient: what warnings say of it.
 
 `float(v)` asks for the number, and is no mistake; but `math.exp(v)` and `array[0] = v` call the same `__float__`. The
 instruction at which the calling function is tells which it was.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dis
 import math
+import os
 import sys
 import warnings
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, Callable, NamedTuple
 
 from pygrad._lib import lib
 
@@ -113,3 +114,61 @@ def _resolve(frame: FrameType, path: tuple[str, ...]) -> Any:
     for attribute in attributes:
         found = getattr(found, attribute, None)
     return found
+
+
+# What a trace reads ------------------------------------------------------------------------------------------------
+
+_PACKAGE = os.path.dirname(__file__) + os.sep
+
+
+class Line(NamedTuple):
+    """A line of a program, as `warnings.warn_explicit` takes it."""
+
+    filename: str
+    lineno: int
+    module: str | None
+    registry: dict[Any, Any]
+
+
+class _FirstRead:
+    """The line outside the package that reads or sets a number first, while a function is traced."""
+
+    def __init__(self) -> None:
+        self.line: Line | None = None
+        self.readers: list[tuple[Any, str, Callable[..., Any], Callable[..., Any]]] = []
+
+    def add_reader(self, owner: Any, name: str, noting: Callable[..., Any] | None = None) -> None:
+        """Replace a function that reads by one that calls note() before, while a function is traced."""
+        read = getattr(owner, name)
+
+        def note_and_read(*args: Any) -> Any:
+            self.note()
+            return read(*args)
+
+        self.readers.append((owner, name, read, noting or note_and_read))
+
+    def watch(self) -> None:
+        for owner, name, _, noting in self.readers:
+            setattr(owner, name, noting)
+
+    def end(self) -> Line | None:
+        """Watch no longer; return the line."""
+        for owner, name, read, _ in self.readers:
+            setattr(owner, name, read)
+        line, self.line = self.line, None
+        return line
+
+    def note(self) -> None:
+        """Note the line from which this was called, if this thread is tracing."""
+        if self.line or not lib.pg_tracing():
+            return
+        frame: FrameType | None = sys._getframe(1)
+        while frame and frame.f_code.co_filename.startswith(_PACKAGE):
+            frame = frame.f_back
+        if frame:
+            names = frame.f_globals
+            registry = names.setdefault("__warningregistry__", {})
+            self.line = Line(frame.f_code.co_filename, frame.f_lineno, names.get("__name__"), registry)
+
+
+first_read = _FirstRead()

@@ -194,9 +194,9 @@ class _Plan:
         made = self._in_c(x) if fast else None
         if made is not None:
             return made
-        if not own_methods.are_there(_ADD, _RELU):
-            return None
         x = tuple(x)  # a list may change meanwhile
+        if len(x) != self.inputs[0] or not own_methods.are_there(_ADD, _RELU):
+            return None
         ids = [xi._id if type(xi) is Value else 0 for xi in x]
         numbers: Any = NULL
         integral: Any = NULL
@@ -205,8 +205,6 @@ class _Plan:
                 return None
             numbers = [0.0 if type(xi) is Value else to_number(xi) for xi in x]
             integral = [isinstance(number, int) for number in numbers]
-        if len(x) != self.inputs[0]:
-            return None
         if fast:
             return self._in_c([xi if type(xi) is Value else to_number(xi) for xi in x])
         out = ffi.new("pg_id[]", self.neurons)

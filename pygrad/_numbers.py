@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
@@ -19,9 +20,15 @@ def is_number(x: Any) -> TypeGuard[Number]:
     return (hasattr(x, "__float__") or hasattr(x, "__index__")) and not (
         getattr(x, "ndim", 0) != 0
         or _is_node(x)
-        or getattr(getattr(x, "dtype", None), "kind", "f") not in "biuf"
+        or not (getattr(getattr(x, "dtype", None), "kind", "f") in "biuf" or is_real(x.dtype))
         or isinstance(x, MaskedArray)
     )
+
+
+def is_real(dtype: Any) -> bool:
+    """Whether a NumPy dtype is one of real numbers. Those of ml_dtypes, such as bfloat16, have the kind of np.void."""
+    real: bool = dtype.kind in "biuf" or (dtype.kind == "V" and dtype.type is not np.void)
+    return real
 
 
 def _is_node(x: Any) -> bool:
@@ -43,29 +50,50 @@ def refuse_masked(x: Any) -> None:
 
 
 def to_ndarray(x: Any) -> npt.NDArray[Any]:
-    """np.asarray, which refuses masked arrays."""
+    """np.asarray, which refuses masked arrays, and takes numbers that NumPy cannot convert, such as those of a GPU."""
     refuse_masked(x)
-    return np.asarray(x)
+    try:
+        return np.asarray(x)
+    except Exception:
+        plain = _plain(x)
+        if plain is x:
+            raise
+    return np.asarray(plain)
+
+
+def _plain(x: Any) -> Any:
+    """x with Python's numbers in place of all others; x itself if it has none."""
+    if isinstance(x, (list, tuple)):
+        items = [_plain(item) for item in x]
+        return x if all(map(operator.is_, items, x)) else items
+    return to_python(x) if is_number(x) else x
 
 
 def to_python(x: Any) -> Number:
-    """Convert a scalar of NumPy or a tensor without axes: -np.uint8(1) is 255, and such integers have no inverse."""
+    """Convert a scalar of NumPy or a tensor without axes: -np.uint8(1) is 255, and such integers have no inverse.
+
+    An object that can only be converted is converted, too.
+    """
     number: Number = x
     if hasattr(x, "dtype") and getattr(x, "ndim", 0) == 0 and not _is_node(x):
         number = x.item() if hasattr(x, "item") else float(x)
+    if not hasattr(number, "__neg__"):
+        number = float(x) if hasattr(x, "__float__") else operator.index(x)
     return number
 
 
 def to_number(x: Any) -> Number:
-    """Convert what is assigned to a Value's data or grad: an int stays one, all else is what `float()` makes of it."""
+    """Convert what is assigned to a Value's data or grad: an int, or what `float()` takes, such as the text "1.5"."""
+    if type(x) is float:
+        return x
     refuse_masked(x)
     if _is_node(x):
         raise TypeError(
             f"data and grad must be real numbers, not a {type(x).__name__!r}, whose gradient would be lost: take its "
             "number, x.data, or x.detach()"
         )
-    number = to_python(x)
     try:
+        number = to_python(x) if hasattr(x, "__float__") or hasattr(x, "__index__") else x
         return int(number) if isinstance(number, int) else float(number)
     except TypeError:
         hint = "; pygrad.array makes Values of many numbers" if hasattr(x, "__iter__") else ""

@@ -27,11 +27,11 @@ except ImportError:  # NumPy 1
     from numpy.core import numeric as array_utils  # type: ignore[no-redef, attr-defined, unused-ignore]
 
 from pygrad import _bulk
-from pygrad._cut import note_number_taken
+from pygrad._cut import first_read, note_number_taken
 from pygrad._handles import formula, labels, value_of
 from pygrad._holders import as_holder, leaf_view, run_of, shown
 from pygrad._lib import OPS, Ids, Numbers, c_doubles, c_ids_of, check, error, lib
-from pygrad._numbers import Number, is_number, refuse_masked, to_ndarray, to_python
+from pygrad._numbers import Number, is_number, is_real, refuse_masked, to_ndarray, to_python
 from pygrad._ops import define_ops, op
 from pygrad._sweep import backward_from
 from pygrad.engine import Value
@@ -934,7 +934,7 @@ def _objects(x: Any) -> npt.NDArray[Any]:
 def as_elements(x: Any) -> npt.NDArray[Any]:
     """The elements of nested lists or of an array: as float64 if all are numbers, else as objects (see _element)."""
     elements = x if type(x) is np.ndarray else to_ndarray(x)
-    if elements.dtype.kind in "biuf":
+    if elements.dtype.kind in "biuf" or is_real(elements.dtype):
         return elements.astype(np.float64, copy=False)
     if elements.dtype.kind not in "OSU":
         raise TypeError(f"an Array takes real numbers and Values, not {elements.dtype}")
@@ -1087,4 +1087,15 @@ def _matmul_in_loop(x: Array, y: Array, bias: Any) -> Array:
     return array([[sum(map(operator.mul, row, column), b) for column, b in zip(y.T, bias)] for row in x])
 
 
+_read = Array._read
+
+
+def _note_and_read(x: Array, field: int) -> Numbers:
+    first_read.note()
+    if x._views and x.size:
+        x._number(0)  # a trace counts that; the views it does not see
+    return _read(x, field)
+
+
 define_ops(Array, _op)
+first_read.add_reader(Array, "_read", _note_and_read)

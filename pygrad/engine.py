@@ -11,11 +11,12 @@ After micrograd by Andrej Karpathy (MIT), https://github.com/karpathy/micrograd.
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Iterable
 from typing import Any, Callable
 
 from pygrad._bulk import own_methods
-from pygrad._cut import note_number_taken
+from pygrad._cut import first_read, note_number_taken
 from pygrad._handles import (
     Attributes,
     Handle,
@@ -207,7 +208,7 @@ class Value(Handle):
 
     def __bool__(self) -> bool:  # true like micrograd's, which has no such method; a trace notes the question
         if lib.pg_flags_of(self._id) & lib.PG_TRACED:
-            _get_data(self._id)
+            _ = self.data
         return True
 
     def __int__(self) -> int:
@@ -479,14 +480,22 @@ def _init_with_local_grads(out: Value, data: Number, children: tuple[Value, ...]
     if not children:
         check(init_leaf(out, data, isinstance(data, int)), "Value()")
         return
-
-    def _backward() -> None:
-        for child, slope in zip(children, slopes):
-            child.grad += slope * out.grad
-
-    _backward.children, _backward.local_grads = children, slopes  # type: ignore[attr-defined]
     init_custom(out, data, children, "")
-    set_closure(out, _backward)
+    set_closure(out, _LocalStep(out, children, slopes))
+
+
+class _LocalStep:
+    """The `_backward` of an op whose derivatives were given with it."""
+
+    __slots__ = ("children", "local_grads", "out")
+
+    def __init__(self, out: Value, children: tuple[Value, ...], local_grads: tuple[float, ...]) -> None:
+        self.out, self.children, self.local_grads = out, children, local_grads
+
+    def __call__(self) -> None:
+        grad = self.out.grad
+        for child, slope in zip(self.children, self.local_grads):
+            child.grad += slope * grad
 
 
 def _number_of(id: int) -> Number:
@@ -546,3 +555,7 @@ _METHODS: dict[str, str] = {
 own_methods.note(Value)
 if fast:
     fast.set_note_number_taken(note_number_taken)
+    fast.set_note_read(first_read.note)
+else:
+    for _name in ("_get_data", "_set_data", "_get_grad"):
+        first_read.add_reader(sys.modules[__name__], _name)

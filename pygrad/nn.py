@@ -24,7 +24,7 @@ from pygrad import functional
 from pygrad._holders import shown
 from pygrad._lib import Ids, Numbers
 from pygrad._mlp import PLAN, WatchedList, edited, inputs, one_call
-from pygrad._numbers import to_ndarray
+from pygrad._numbers import is_real, to_ndarray
 from pygrad._parameters import are_leaves, holds_only_numbers, is_leaf, node_ids, set_grads
 from pygrad.array import Array, Operand, array
 from pygrad.engine import Value
@@ -128,7 +128,7 @@ class Module:
         for name, leaves in own.items():
             if numbers[name].shape != leaves.shape:
                 raise ValueError(f"{name} has shape {leaves.shape}, but {numbers[name].shape} in the state")
-            if numbers[name].dtype.kind not in "biuf":
+            if not is_real(numbers[name].dtype):
                 raise TypeError(f"{name} must be real numbers in the state, not {numbers[name].dtype}")
         for name, leaves in own.items():
             leaves.data = numbers[name]

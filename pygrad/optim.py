@@ -81,7 +81,7 @@ def _cosine(lr: float, steps: int, end: float, step: int) -> float:
 
 def _positive(name: str, x: Any) -> Any:
     _refuse_unless_number(name, x)
-    if not x > 0:
+    if not float(x) > 0:
         raise ValueError(f"{name} must be positive, not {x!r}")
     return x
 
@@ -95,7 +95,7 @@ def _refuse_unless_number(name: str, x: Any) -> None:
 def _not_negative(**numbers: float) -> None:
     for name, x in numbers.items():
         _refuse_unless_number(name, x)
-        if not x >= 0:
+        if not float(x) >= 0:
             raise ValueError(f"{name} must not be negative, got {x!r}")
 
 

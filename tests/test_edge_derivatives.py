@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from pygrad import Value, array, compile, reference
+from pygrad import Value, array, compile, index, reference
+from pygrad.program import native
 
 INF = math.inf
 
@@ -22,17 +23,119 @@ COMPILED = {
     "x ** n": (lambda x, n: x**n, (3.0, 2.0), (6.0, 9 * math.log(3))),
     "x ** 0": (lambda x: x**0, (0.0,), (0.0,)),
     "x ** 0.5 at 0": (lambda x: x**0.5, (0.0,), (INF,)),
+    "a sum with a pole": (lambda x, y: x * 2 + y.sqrt(), (3.0, 0.0), (2.0, INF)),
+    "a pole in the smaller of two": (lambda x: x.sqrt().maximum(1.0), (0.0,), (0.0,)),
+    "a pole in the larger of two": (lambda x: (1 / x).minimum(1.0), (0.0,), (0.0,)),
+    "a pole in one of two ties": (lambda x: x.sqrt().maximum(0.0), (0.0,), (INF,)),
+    "a pole below a relu that is off": (lambda x: (x.sqrt() - 1).relu(), (0.0,), (0.0,)),
+    "a pole in an element that is not the largest": (lambda x: array([x.sqrt(), x + 1]).max(), (0.0,), (1.0,)),
+    "an overflow in the larger of two": (lambda x: x.exp().minimum(5.0), (1000.0,), (0.0,)),
+    "a product in the larger of two": (lambda x: (x * x * x).minimum(5.0), (1e200,), (0.0,)),
+    "a pole behind a detach": (lambda x: x * x.detach().sqrt(), (0.0,), (0.0,)),
+    "the base of a power of a negative": (lambda x: x ** array([2.0])[0], (-2.0,), (-4.0,)),
+    "two poles, one not taken": (lambda x, y: x.log().maximum(y.sqrt()), (0.0, 0.0), (0.0, INF)),
+}
+
+BACKENDS = ["kernels", pytest.param("native", marks=pytest.mark.skipif(not native.compiler(), reason="no compiler"))]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("function", "xs", "expected"), COMPILED.values(), ids=COMPILED)
+def test_a_program_gives_the_derivative_where_it_exists(function, xs, expected, backend):
+    f = compile(function, *[1.5] * len(xs), backend=backend)
+    n = len(xs)
+    assert f.value_and_grad(*xs)[1] == pytest.approx(expected, rel=1e-12)
+    assert f.value_and_grad(*xs, cotangent=0.0)[1] == (0,) * n
+    assert f.jacobian(*xs) == pytest.approx(expected, rel=1e-12)
+    for k in range(n):
+        assert f.jvp(xs, np.eye(n)[k].tolist())[1] == pytest.approx(expected[k], rel=1e-12)
+    assert f.jvp(xs, (0.0,) * n)[1] == 0
+    for size in (1, 2, 5, 70):  # vectors, and what is left
+        batch = [np.full(size, x) for x in xs]
+        for slopes in (f.value_and_grad(*batch)[1], f.jacobian(*batch)):
+            for slope, right in zip(slopes, expected):
+                np.testing.assert_allclose(slope, np.full(size, right), rtol=1e-12)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_element_that_is_not_looked_up_has_no_pole(backend):
+    f = compile(lambda i, x, y: array([x.sqrt(), x * y, x.log()])[i] * y, index(0), 1.0, 1.0, backend=backend)
+    assert f.value_and_grad(1, 0.0, 3.0)[1] == (None, 9, 0)
+    assert f.value_and_grad(0, 0.0, 3.0)[1] == (None, INF, 0)
+    _, (_, by_x, by_y) = f.value_and_grad(np.array([1, 0, 1]), np.zeros(3), 3.0)
+    assert by_x.tolist() == [9, INF, 9]
+    assert by_y == 0
+    assert f.value_and_grad(np.array([1, 1]), 0.0, np.array([3.0, 2.0]))[1][1] == 13
+    assert f.jvp((1, 0.0, 3.0), (None, 1.0, 0.0))[1] == 9
+    assert f.jacobian(1, 0.0, 3.0)[1:] == (9, 0)
+    assert np.array([row[1:] for row in f.hessian(1, 0.0, 3.0)[1:]]).tolist() == [[0, 6], [6, 0]]
+
+
+def test_a_zero_cotangent_hides_the_pole_of_its_sample_only():
+    f = compile(lambda x, w: x.sqrt() * w, 1.0, 1.0)
+    _, (by_x, by_w) = f.value_and_grad(np.array([0.0, 4.0, 0.0]), 3.0, cotangent=np.array([0.0, 1.0, 2.0]))
+    assert by_x.tolist() == [0, 0.75, INF]
+    assert by_w == 2
+    assert f.value_and_grad(np.array([0.0, 4.0]), 3.0, cotangent=np.array([0.0, 1.0]))[1][1] == 2
+
+
+def test_the_parameters_of_a_branch_that_is_not_taken_get_zero():
+    w, v = Value(0.0), Value(2.0)
+    f = compile(lambda x: (w * x).sqrt().maximum(v * x), 1.0)
+    f.value_and_grad(np.array([1.0, 4.0]))
+    assert (w.grad, v.grad) == (0, 5)
+
+
+# By name: a function, its arguments, and its second derivatives by row.
+SECOND = {
+    "a sum with a pole": (lambda x, y: x * 2 + y.sqrt(), (3.0, 0.0), [[0, 0], [0, -INF]]),
+    "a pole in the smaller of two": (lambda x: x.sqrt().maximum(1.0), (0.0,), [[0]]),
+    "a square beside a pole": (lambda x, y: x**2 + (1 / y).minimum(1.0), (3.0, 0.0), [[2, 0], [0, 0]]),
+    "the base of a power of a negative": (lambda x: x ** array([3.0])[0], (-2.0,), [[-12]]),
 }
 
 
-@pytest.mark.parametrize(("function", "xs", "expected"), COMPILED.values(), ids=COMPILED)
-def test_a_program_gives_the_derivative_where_it_exists(function, xs, expected):
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("function", "xs", "expected"), SECOND.values(), ids=SECOND)
+def test_a_program_gives_the_second_derivative_where_it_exists(function, xs, expected, backend):
+    f = compile(function, *[1.5] * len(xs), backend=backend)
+    assert np.array(f.hessian(*xs)).tolist() == expected
+    for k, row in enumerate(expected):
+        assert f.hvp(xs, np.eye(len(xs))[k].tolist()) == tuple(row)
+
+
+# Where zero is a number that was computed, 0 * inf is nan: the limit may be any number.
+NAN = {
+    "the square of a root": (lambda x: x.sqrt() ** 2, (0.0,)),  # the derivative is 1
+    "a root times 0": (lambda x, y: x.sqrt() * y, (0.0, 0.0)),  # 0
+    "the root of a square": (lambda x: (x**2).sqrt(), (0.0,)),  # -1 or 1
+    "the root of abs": (lambda x: abs(x).sqrt(), (0.0,)),  # -inf or inf
+}
+
+
+@pytest.mark.parametrize(("function", "xs"), NAN.values(), ids=NAN)
+def test_a_zero_that_was_computed_times_an_infinite_slope_is_nan(function, xs):
     f = compile(function, *[1.5] * len(xs))
-    assert f.value_and_grad(*xs)[1] == pytest.approx(expected, rel=1e-12)
-    for size in (1, 2, 5, 70):  # vectors, and what is left
-        _, slopes = f.value_and_grad(*[np.full(size, x) for x in xs])
-        for slope, right in zip(slopes, expected):
-            np.testing.assert_allclose(slope, np.full(size, right), rtol=1e-12)
+    assert math.isnan(f.value_and_grad(*xs)[1][0])
+    assert math.isnan(f.jacobian(*xs)[0])
+    assert math.isnan(f.jvp(xs, (1.0,) + (0.0,) * (len(xs) - 1))[1])
+    values = [reference.Value(x) for x in xs]
+    with pytest.raises(ZeroDivisionError):
+        function(*values).backward()
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_only_derivatives_that_are_nan_are_computed_again(which):
+    """A sample's bits do not depend on whether another one has a pole in a branch that is not taken."""
+    f = compile(lambda x, w: [(x * w).sin().sum() * 3 + x[0].sqrt().maximum(0.1)][0], np.zeros(9), np.zeros(9))
+    x, w = np.random.default_rng(which).uniform(0.1, 1, (2, 70, 9))
+    alone = f.value_and_grad(x, w)
+    x[3, 0] = 0
+    beside = f.value_and_grad(x, w)
+    rest = np.arange(70) != 3
+    for a, b in [(alone[0], beside[0]), *zip(alone[1], beside[1])]:
+        assert a[rest].tobytes() == b[rest].tobytes()
+        assert np.isfinite(b).all()
 
 
 # The same of Values, where a derivative that is infinite raises instead.

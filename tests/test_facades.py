@@ -818,6 +818,40 @@ def test_threads_share_values():
     assert [p.grad for p in shared] == [300.0 * 6] * 8
 
 
+def test_threads_share_attributes_walks_and_programs(no_leak):
+    shared, errors = Value(2.0), []
+    nodes = [shared]
+    for _ in range(20):
+        nodes.append((nodes[-1] * 1.5).relu())
+    f = pygrad.compile(lambda x: (x * x).tanh(), 0.5)
+    truth = f.value_and_grad(0.25)
+
+    def work(i):
+        try:
+            for step in range(100):
+                setattr(shared, f"_of_{i}", step)
+                setattr(Value(step), f"_new_{i}_{step % 7}", step)
+                assert getattr(shared, f"_of_{i}") == step
+                shared.data, shared.grad = 2.0, float(i)
+                walked = {v for node in nodes for v in node._prev}
+                assert len(walked | {v for node in walked for v in node._prev}) == 60
+                assert float(nodes[-1]) == nodes[-1].data == 2.0 * 1.5**20
+                assert weakref.ref(nodes[step % 20])() is nodes[step % 20]
+                assert f.value_and_grad(0.25) == truth
+                assert f(np.full(3, 0.25)).tolist() == [truth[0]] * 3
+                (shared * i).backward()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not errors
+    assert [getattr(shared, f"_of_{i}") for i in range(4)] == [99] * 4
+
+
 def test_a_child_of_a_fork_can_sweep_while_the_parent_s_thread_does():
     x = pygrad.array(np.ones(300_000))
     y = x

@@ -147,19 +147,13 @@ int pg_add_grads(size_t n, const pg_id *ids, const double *grads) {
   return live ? PG_OK : PG_STALE;
 }
 
-int64_t pg_reached(size_t count, const uint32_t *sizes, const pg_id *ids, bool *out) {
-  int64_t reached = 0;
+int pg_reached(size_t count, const uint32_t *sizes, const pg_id *ids, bool *out) {
+  bool live = true;
   pg_lock();
-  for (size_t k = 0; k < count && reached >= 0; k++) {
-    const size_t n = sizes ? sizes[k] : 1;
-    if (!pg_all_live(n, ids)) {
-      reached = PG_STALE;
-    } else {
-      out[k] = pg_any_reached(n, ids);
-      reached += out[k];
-    }
-    ids += n;
+  for (size_t k = 0; k < count && live; ids += sizes[k++]) {
+    live = pg_all_live(sizes[k], ids);
+    out[k] = live && pg_any_reached(sizes[k], ids);
   }
   pg_unlock();
-  return reached;
+  return live ? PG_OK : PG_STALE;
 }

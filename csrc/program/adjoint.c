@@ -8,6 +8,9 @@
  *   factor   - factor | ( sum ) | number | x | y | z | g | function ( sum {, sum} [, status] )
  *
  * A function is the op whose forward column is a call of it.
+ *
+ * For the number of paths the same text is read differently: g is that number, every other factor is 1, and
+ * only gates do what they say.
  */
 #include <string.h>
 
@@ -30,6 +33,7 @@ typedef struct {
   const char *at;
   pg_program *p;
   pg_ref x, y, z, g;
+  bool counts; /* the paths */
 } parser;
 
 static pg_ref parse_sum(parser *r);
@@ -61,6 +65,24 @@ static int op_called(const char *name, size_t length) {
   return op;
 }
 
+static pg_ref one(pg_program *p) { return pg_emit_constant(p, 1); }
+
+/* The op of two operands, of which either may have the paths. */
+static pg_ref emit_op(parser *r, int op, pg_ref a, pg_ref b) {
+  if (!r->counts || op == PG_GATE) {
+    return pg_emit(r->p, op, a, b);
+  }
+  return b == PG_NO_REF ? a : pg_emit(r->p, PG_MUL, a, b);
+}
+
+static pg_ref parse_operand(parser *r, bool counts) {
+  const bool outer = r->counts;
+  r->counts = counts;
+  const pg_ref operand = parse_sum(r);
+  r->counts = outer;
+  return operand;
+}
+
 static pg_ref parse_name(parser *r) {
   const char *name = r->at;
   while ((*r->at >= 'a' && *r->at <= 'z') || *r->at == '_') {
@@ -68,8 +90,9 @@ static pg_ref parse_name(parser *r) {
   }
   const size_t length = (size_t)(r->at - name);
   if (length == 1) {
-    return *name == 'x' ? r->x : *name == 'y' ? r->y : *name == 'z' ? r->z : r->g;
+    return *name == 'g' ? r->g : r->counts ? one(r->p) : *name == 'x' ? r->x : *name == 'y' ? r->y : r->z;
   }
+  int op = op_called(name, length);
   pg_ref operands[2] = {PG_NO_REF, PG_NO_REF};
   skip(r, '(');
   for (int i = 0; !skip(r, ')'); skip(r, ',')) {
@@ -77,14 +100,14 @@ static pg_ref parse_name(parser *r) {
     if (strncmp(r->at, "status", 6) == 0) {
       r->at += 6;
     } else {
-      operands[i++] = parse_sum(r);
+      operands[i] = parse_operand(r, r->counts && !(op == PG_GATE && i == 0));
+      i++;
     }
   }
-  int op = op_called(name, length);
   if (op == PG_POWER && r->p->instructions[operands[1]].op != PG_CONSTANT) {
     op = PG_POW;
   }
-  return pg_emit(r->p, op, operands[0], operands[1]);
+  return emit_op(r, op, operands[0], operands[1]);
 }
 
 /* strtod() would follow the locale, where the decimal point may be a comma. */
@@ -98,12 +121,12 @@ static pg_ref parse_number(parser *r) {
       number += (*r->at - '0') * (digit /= 10);
     }
   }
-  return pg_emit_constant(r->p, number);
+  return r->counts && number != 0 ? one(r->p) : pg_emit_constant(r->p, number);
 }
 
 static pg_ref parse_factor(parser *r) {
   if (skip(r, '-')) {
-    return pg_emit(r->p, PG_NEGATIVE, parse_factor(r), PG_NO_REF);
+    return emit_op(r, PG_NEGATIVE, parse_factor(r), PG_NO_REF);
   }
   if (skip(r, '(')) {
     pg_ref inner = parse_sum(r);
@@ -119,7 +142,7 @@ static pg_ref parse_factor(parser *r) {
 static pg_ref parse_product(parser *r) {
   pg_ref product = parse_factor(r);
   while (skip(r, '*')) {
-    product = pg_emit(r->p, PG_MUL, product, parse_factor(r));
+    product = emit_op(r, PG_MUL, product, parse_factor(r));
   }
   return product;
 }
@@ -128,20 +151,36 @@ static pg_ref parse_sum(parser *r) {
   pg_ref sum = parse_product(r);
   for (;;) {
     if (skip(r, '+')) {
-      sum = pg_emit(r->p, PG_ADD, sum, parse_product(r));
+      sum = emit_op(r, PG_ADD, sum, parse_product(r));
     } else if (skip(r, '-')) {
-      sum = pg_emit(r->p, PG_MINUS, sum, parse_product(r));
+      sum = emit_op(r, PG_MINUS, sum, parse_product(r));
     } else {
       return sum;
     }
   }
 }
 
-pg_ref pg_emit_adjoint(pg_program *p, pg_ref z, int operand, pg_ref g) {
+static pg_ref parse(pg_program *p, pg_ref z, int operand, pg_ref g, bool counts) {
   assert(p->failed || (z < p->count && g < p->count && operand < pg_adjoint_count(&p->instructions[z])));
   const pg_instruction i = p->instructions[z];
-  parser r = {OPS[i.op].adjoint[operand], p, i.a, i.b, z, g};
+  parser r = {OPS[i.op].adjoint[operand], p, i.a, i.b, z, g, counts};
   return parse_sum(&r);
+}
+
+pg_ref pg_emit_adjoint(pg_program *p, pg_ref z, int operand, pg_ref g) {
+  return parse(p, z, operand, g, false);
+}
+
+/* Paths -------------------------------------------------------------------------------------------------- */
+
+pg_ref pg_emit_paths(pg_program *p, pg_ref z, int operand, pg_ref g) { return parse(p, z, operand, g, true); }
+
+pg_ref pg_emit_seed(pg_program *p, pg_ref seed) {
+  return pg_emit(p, PG_MINUS, one(p), pg_emit(p, PG_EQUAL, seed, pg_emit_constant(p, 0)));
+}
+
+pg_ref pg_emit_masked(pg_program *p, pg_ref paths, pg_ref x) {
+  return pg_emit(p, PG_GATE, paths == PG_NO_REF ? pg_emit_constant(p, 0) : paths, x);
 }
 
 int pg_adjoint_count(const pg_instruction *i) {

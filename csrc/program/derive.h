@@ -30,6 +30,23 @@ int pg_adjoint_count(const pg_instruction *i);
  * operand it is the operand's contribution to the tangent of z: adjoints are linear in g. */
 pg_ref pg_emit_adjoint(pg_program *p, pg_ref z, int operand, pg_ref g);
 
+/* Paths. A derivative is a sum over the paths from the output to an input, of the product of the slopes along
+ * each. A gate that is off ends a path, as a seed of 0 does, the cotangent or the input's tangent. Where no
+ * path arrives, a derivative is 0; but a slope that is infinite makes it 0 * inf, which is nan. So a program
+ * that is `masked` also counts the paths, in the same way, and gates each contribution by their number. */
+
+/* The same for the number of paths, g: it stays, or is 0 where the adjoint has a gate that is off. */
+pg_ref pg_emit_paths(pg_program *p, pg_ref z, int operand, pg_ref g);
+
+/* One of the two. */
+typedef pg_ref pg_emitter(pg_program *p, pg_ref z, int operand, pg_ref g);
+
+/* The number of paths that begin at a seed: 1, or 0 where the seed is 0. */
+pg_ref pg_emit_seed(pg_program *p, pg_ref seed);
+
+/* Emits x where there are paths, else 0; PG_NO_REF is none at all. */
+pg_ref pg_emit_masked(pg_program *p, pg_ref paths, pg_ref x);
+
 /* Emits how many elements of row z equal its maximum or minimum: at least 1, also where that is nan. */
 pg_ref pg_emit_ties(pg_program *p, pg_ref z);
 

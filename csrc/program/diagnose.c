@@ -62,7 +62,7 @@ int pg_find_not_finite(const pg_program *p, const double *inputs, bool gradient,
   bool *batched = pg_zeros(p->inputs, sizeof *batched);
   pg_program plain = *p;
   plain.disabled = ~0U; /* each op as the user wrote it */
-  pg_program *q = batched ? pg_specialize(&plain, batched, gradient ? PG_GRADIENT : PG_VALUES) : NULL;
+  pg_program *q = batched ? pg_specialize(&plain, batched, gradient ? PG_GRADIENT : PG_VALUES, false) : NULL;
   double *values = q ? pg_room(q->count, sizeof *values) : NULL;
   int found = values ? 0 : PG_NO_MEMORY;
   for (pg_ref i = 0; values && i < q->count && found == 0; i++) {

@@ -125,6 +125,9 @@ static pg_ref cheaper(pg_program *p, int op, pg_ref a, pg_ref b) {
     }
     return is_op(p, a, PG_NEGATIVE) ? pg_emit(p, PG_MINUS, b, p->instructions[a].a) : PG_NO_REF;
   case PG_MUL:
+    if (a == b) {
+      return pg_emit(p, PG_SQUARE, a, PG_NO_REF);
+    }
     for (int i = 0; i < 2; i++) {
       const pg_ref x = i ? b : a, y = i ? a : b;
       if (pg_is_constant(p, x, 1)) {

@@ -11,12 +11,14 @@
 
 #include "program/derive.h"
 
-typedef struct {
-  pg_sum *sums;        /* an instruction: the contributions to its gradient */
-  pg_ref *previous;    /* a lookup: the one before it on its table's list; PG_NO_REF ends the list */
-  uint32_t *ends_here; /* an instruction: the first on the list of tables that end with it; or PG_NO_REF */
-  uint32_t *next;      /* a table: the next on that list */
-  pg_ref *waiting;     /* a table: the first on the list of lookups that wait */
+typedef struct gradient {
+  pg_emitter *emit;
+  struct gradient *paths; /* their numbers, which mask the contributions; or NULL */
+  pg_sum *sums;           /* an instruction: the contributions to its gradient */
+  pg_ref *previous;       /* a lookup: the one before it on its table's list; PG_NO_REF ends the list */
+  uint32_t *ends_here;    /* an instruction: the first on the list of tables that end with it; or PG_NO_REF */
+  uint32_t *next;         /* a table: the next on that list */
+  pg_ref *waiting;        /* a table: the first on the list of lookups that wait */
 } gradient;
 
 static void free_gradient(gradient *d) {
@@ -37,8 +39,10 @@ static pg_ref last_element(const pg_program *p, uint32_t table) {
   return last;
 }
 
-static bool begin_gradient(gradient *d, const pg_program *p) {
+static bool begin_gradient(gradient *d, const pg_program *p, pg_emitter *emit, gradient *paths) {
   *d = (gradient){
+      .emit = emit,
+      .paths = paths,
       .sums = (pg_sum *)(void *)pg_no_refs(2 * (size_t)p->count),
       .previous = pg_no_refs(p->count),
       .ends_here = pg_no_refs(p->count),
@@ -87,8 +91,24 @@ static void share_among_ties(pg_program *p, gradient *d, pg_ref z) {
   }
 }
 
+/* Emits the contribution of instruction z to the gradient of an operand. */
+static pg_ref contribution(pg_program *p, const gradient *d, pg_ref z, int operand, pg_ref g) {
+  const pg_ref x = d->emit(p, z, operand, g);
+  return d->paths ? pg_emit_masked(p, pg_finish_sum(p, &d->paths->sums[z], p->instructions[z].batched), x) : x;
+}
+
+/* Emits the scatters of the tables that end with an instruction. */
+static void scatter_ended(pg_program *p, gradient *d, pg_ref z) {
+  for (uint32_t table = d->ends_here[z]; table != PG_NO_REF; table = d->next[table]) {
+    if (d->waiting[table] != PG_NO_REF) {
+      scatter(p, d, table);
+    }
+  }
+}
+
 /* Emits the contributions of an instruction to the gradients of its operands. */
 static void visit(pg_program *p, gradient *d, pg_ref z) {
+  scatter_ended(p, d, z);
   const pg_instruction i = p->instructions[z];
   if (pg_is_empty(&d->sums[z])) {
     return;
@@ -108,32 +128,34 @@ static void visit(pg_program *p, gradient *d, pg_ref z) {
   for (int k = 0; k < count; k++) {
     assert(operands[k] < z);
     if (p->instructions[operands[k]].op != PG_CONSTANT) {
-      pg_contribute(p, &d->sums[operands[k]], pg_emit_adjoint(p, z, k, g));
+      pg_contribute(p, &d->sums[operands[k]], contribution(p, d, z, k, g));
     }
   }
 }
 
 static void visit_all(pg_program *p, gradient *d) {
   for (pg_ref z = p->gradient; z-- > 0 && !p->failed;) {
-    for (uint32_t table = d->ends_here[z]; table != PG_NO_REF; table = d->next[table]) {
-      if (d->waiting[table] != PG_NO_REF) {
-        scatter(p, d, table);
-      }
+    if (d->paths) {
+      visit(p, d->paths, z);
     }
     visit(p, d, z);
   }
 }
 
 void pg_add_gradients(pg_program *p, pg_ref output, pg_ref cotangent) {
-  gradient d;
+  gradient d = {0}, paths = {0};
   const uint32_t first_input = p->output_count, first_parameter = first_input + p->inputs;
   p->gradient = p->count;
   for (uint32_t i = 0; i < p->inputs + p->parameter_count; i++) {
     pg_add_output(p, PG_NO_REF); /* those that do not matter have the gradient 0 */
   }
-  if (!begin_gradient(&d, p)) {
+  if (!begin_gradient(&d, p, pg_emit_adjoint, p->masked ? &paths : NULL) ||
+      (p->masked && !begin_gradient(&paths, p, pg_emit_paths, NULL))) {
     p->failed = true;
   } else {
+    if (p->masked) {
+      pg_contribute(p, &paths.sums[output], pg_emit_seed(p, cotangent));
+    }
     pg_contribute(p, &d.sums[output], cotangent);
     visit_all(p, &d);
   }
@@ -145,4 +167,5 @@ void pg_add_gradients(pg_program *p, pg_ref output, pg_ref cotangent) {
     }
   }
   free_gradient(&d);
+  free_gradient(&paths);
 }

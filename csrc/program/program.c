@@ -78,8 +78,14 @@ pg_program *pg_new_program(unsigned disabled) {
   return p;
 }
 
+pg_program *pg_hold_program(const pg_program *p) {
+  pg_program *held = (pg_program *)p; /* of which only the count changes */
+  atomic_fetch_add(&held->holders, 1);
+  return held;
+}
+
 void pg_program_free(pg_program *p) {
-  if (p) {
+  if (p && atomic_fetch_sub(&p->holders, 1) == 0) {
     free(p->instructions);
     free(p->refs);
     free(p->tables);

@@ -91,7 +91,9 @@ struct pg_program {
                       * PG_NO_REF for no gradient */
   unsigned disabled; /* pg_optimization: see pg_test_disable() */
   bool verbatim;     /* emitting neither simplifies nor shares */
+  bool masked;       /* derivatives are masked by the numbers of paths: see derive.h */
   bool failed;       /* memory has run out: the contents are of no use */
+  atomic_uint holders; /* besides the one that made it */
 };
 
 /* program.c: memory, and the names of ops ---------------------------------------------------------------- */
@@ -146,6 +148,9 @@ static inline bool pg_is_constant(const pg_program *p, pg_ref i, double number) 
 /* The specialized program of what is wanted (see pg_compile()) of a recorded one; `batched` says of each input,
  * and for PG_TANGENTS of each input's tangent behind these, whether it is batched. The caller owns it. NULL if
  * there is no memory. */
-pg_program *pg_specialize(const pg_program *p, const bool *batched, int wanted);
+pg_program *pg_specialize(const pg_program *p, const bool *batched, int wanted, bool masked);
+
+/* Takes one more holder of a recorded program; pg_program_free() lets go of one. */
+pg_program *pg_hold_program(const pg_program *p);
 
 #endif

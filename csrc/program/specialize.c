@@ -66,13 +66,14 @@ static void derive(pg_program *q, const bool *batched, int wanted) {
   }
 }
 
-pg_program *pg_specialize(const pg_program *p, const bool *batched, int wanted) {
+pg_program *pg_specialize(const pg_program *p, const bool *batched, int wanted, bool masked) {
   assert(!(wanted & PG_GRADIENT) || p->output_count == 1);
   pg_program *q = pg_new_program(p->disabled);
   if (!q) {
     return NULL;
   }
   pg_ref *copies = pg_no_refs(p->count);
+  q->masked = masked;
   q->inputs = p->inputs;
   q->parameter_count = p->parameter_count;
   q->outputs = pg_no_refs(2 * ((size_t)p->output_count + p->inputs) + p->parameter_count);

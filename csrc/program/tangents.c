@@ -5,9 +5,11 @@
 
 /* What has been emitted. PG_NO_REF for a tangent is 0; for a table or a scatter, that it has none yet. */
 typedef struct {
-  pg_ref *of;         /* an instruction: its tangent */
-  uint32_t *tables;   /* a table: that of its elements' tangents */
-  uint32_t *scatters; /* a scatter: that of the same indices and the tangents of what belongs to them */
+  pg_emitter *emit;
+  const pg_ref *paths; /* an instruction: their number, which masks the contributions; or NULL */
+  pg_ref *of;          /* an instruction: its tangent */
+  uint32_t *tables;    /* a table: that of its elements' tangents */
+  uint32_t *scatters;  /* a scatter: that of the same indices and the tangents of what belongs to them */
 } tangents;
 
 /* A new span, of the tangents of a span's refs. In a scatter each other ref is an index, which stays. */
@@ -59,33 +61,55 @@ static pg_ref tangent_of(pg_program *p, const tangents *t, pg_ref z) {
   const pg_ref operands[2] = {i.a, i.b};
   for (int k = 0; k < pg_adjoint_count(&i); k++) {
     if (t->of[operands[k]] != PG_NO_REF) {
-      pg_contribute(p, &sum, pg_emit_adjoint(p, z, k, t->of[operands[k]]));
+      const pg_ref x = t->emit(p, z, k, t->of[operands[k]]);
+      pg_contribute(p, &sum, t->paths ? pg_emit_masked(p, t->paths[operands[k]], x) : x);
     }
   }
   return pg_finish_sum(p, &sum, true);
 }
 
+static bool begin_tangents(tangents *t, const pg_program *p, pg_emitter *emit, const pg_ref *paths) {
+  *t = (tangents){
+      .emit = emit,
+      .paths = paths,
+      .of = pg_no_refs(p->count),
+      .tables = pg_no_refs(p->table_count),
+      .scatters = pg_no_refs(p->scatter_count),
+  };
+  return t->of && t->tables && t->scatters;
+}
+
+static void free_tangents(tangents *t) {
+  free(t->of);
+  free(t->tables);
+  free(t->scatters);
+}
+
 void pg_add_tangents(pg_program *p, const bool *batched, uint32_t first, uint32_t last) {
   const uint32_t count = p->count;
-  tangents t = {pg_no_refs(count), pg_no_refs(p->table_count), pg_no_refs(p->scatter_count)};
-  if (!t.of || !t.tables || !t.scatters) {
-    p->failed = true;
-  }
+  tangents t = {0}, paths = {0};
+  p->failed = p->failed || (p->masked && !begin_tangents(&paths, p, pg_emit_paths, NULL)) ||
+              !begin_tangents(&t, p, pg_emit_adjoint, paths.of);
   for (pg_ref i = 0; i < count && !p->failed; i++) {
     const pg_instruction x = p->instructions[i];
     if (x.op == PG_INPUT) {
       t.of[i] = pg_emit_leaf(p, PG_INPUT, p->inputs + x.a, 0, batched[p->inputs + x.a]);
+      if (p->masked) {
+        paths.of[i] = pg_emit_seed(p, t.of[i]);
+      }
     }
   }
   for (pg_ref z = 0; z < count && !p->failed; z++) {
     if (t.of[z] == PG_NO_REF) {
       t.of[z] = tangent_of(p, &t, z);
+      if (p->masked) {
+        paths.of[z] = tangent_of(p, &paths, z);
+      }
     }
   }
   for (uint32_t k = first; k < last && !p->failed; k++) {
     pg_add_output(p, t.of[p->outputs[k]]);
   }
-  free(t.of);
-  free(t.tables);
-  free(t.scatters);
+  free_tangents(&t);
+  free_tangents(&paths);
 }

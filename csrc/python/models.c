@@ -18,21 +18,22 @@ enum { FEW = 64 };
 
 /* Takes the input. False if it is neither a Value nor a float or int, or one that is no float; no exception. */
 static bool take(inputs *to, size_t i, PyObject *input) {
-  to->x[i] = 0;
+  to->x[i] = pg_is_exact_value(input) ? pg_value_id(input) : 0;
   to->numbers[i] = 0;
-  if (pg_is_exact_value(input)) {
-    to->x[i] = pg_value_id(input);
-    return to->x[i] != 0;
+  if (to->x[i]) {
+    return true;
   }
   to->has_numbers = true;
-  to->integral[i] = !PyFloat_CheckExact(input);
-  if (PyFloat_CheckExact(input)) {
+  to->integral[i] = !PyFloat_Check(input);
+  if (!to->integral[i]) { /* np.float64 is a float, too */
     to->numbers[i] = PyFloat_AsDouble(input);
     return true;
   }
-  to->numbers[i] = PyLong_CheckExact(input) ? PyLong_AsDouble(input) : NAN;
-  const bool failed = PyErr_Occurred() != NULL;
-  PyErr_Clear();
+  to->numbers[i] = PyLong_CheckExact(input) ? PyLong_AsDouble(input) : -1;
+  const bool failed = to->numbers[i] == -1 && PyErr_Occurred();
+  if (failed) {
+    PyErr_Clear();
+  }
   return PyLong_CheckExact(input) && !failed;
 }
 

@@ -155,6 +155,7 @@ static PyMethodDef FUNCTIONS[] = {
     {"backward_from", pg_python_backward_from, METH_O, NULL},
     {"set_hooks", pg_python_set_hooks, METH_VARARGS, NULL},
     {"set_note_number_taken", pg_python_set_note_number_taken, METH_O, NULL},
+    {"set_note_read", pg_python_set_note_read, METH_O, NULL},
     {"attribute", pg_python_attribute, METH_VARARGS, NULL},
     {"set_declare_attribute", pg_python_set_declare_attribute, METH_O, NULL},
     {"after_fork", pg_python_after_fork, METH_NOARGS, NULL},

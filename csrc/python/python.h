@@ -87,6 +87,7 @@ typedef struct {
   unsigned long sweep_owner;                    /* the thread that has it */
   pg_sweep *sweep;                              /* the one that it runs */
   PyObject *late_closures, *drop_unused, *fail; /* see pg_python_set_hooks */
+  PyObject *note_read;                          /* see pg_python_set_note_read */
   PyObject *note_number_taken;                  /* see cut.c for these three */
   PyObject *last_instruction;                   /* a name */
   pg_place harmless_places[PG_PLACES];
@@ -153,6 +154,9 @@ int pg_value_tp_clear(PyObject *self);
 
 /* Makes the type, derived from the Python class. */
 PyObject *pg_value_derive(PyObject *module, PyObject *args);
+
+/* What reading and setting numbers calls while this thread traces: note_read() of pygrad/_cut.py. */
+PyObject *pg_python_set_note_read(PyObject *module, PyObject *function);
 
 /* Whether the method of Values for an op is ours, or for an operator, all operators: a program may have
  * assigned others to the type. */

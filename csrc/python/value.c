@@ -85,7 +85,7 @@ static inline bool is_number(PyObject *x, double *number) {
 }
 
 /* Whether such a number is an int. */
-static inline bool is_int(PyObject *x) { return !PyFloat_Check(x); }
+static inline bool is_int(PyObject *x) { return PyLong_CheckExact(x) || PyBool_Check(x); }
 
 /* Operators ---------------------------------------------------------------------------------------------- */
 
@@ -257,19 +257,26 @@ static PyObject *as_float(PyObject *a) {
   return y;
 }
 
-/* See pg_note_read: its numbers are used outside the graph. */
-static void note_read(pg_id id) {
-  if (pg_is_traced()) {
-    pg_note_read(pg_flags_of(id));
-  }
+static __attribute__((noinline)) bool note_read_in_trace(pg_id id) {
+  pg_note_read(pg_flags_of(id));
+  PyObject *none = pg_tracing() && P->note_read ? PyObject_CallNoArgs(P->note_read) : Py_NewRef(Py_None);
+  Py_XDECREF(none);
+  return none != NULL;
+}
+
+/* See pg_note_read: its numbers are used outside the graph. False with an exception set that a signal handler
+ * raised. */
+static inline bool note_read(pg_id id) { return !pg_is_traced() || note_read_in_trace(id); }
+
+PyObject *pg_python_set_note_read(PyObject *module, PyObject *function) {
+  (void)module;
+  return pg_python_set_hook(&P->note_read, function);
 }
 
 /* True like micrograd's; a trace notes the question. */
 static int truth(PyObject *self) {
-  if (pg_is_traced() && pg_flags_of(pg_value_id(self)) & PG_TRACED) {
-    note_read(pg_value_id(self));
-  }
-  return 1;
+  const bool asked = pg_is_traced() && pg_flags_of(pg_value_id(self)) & PG_TRACED;
+  return !asked || note_read(pg_value_id(self)) ? 1 : -1;
 }
 
 /* The methods of the op table ---------------------------------------------------------------------------- */
@@ -373,7 +380,9 @@ PG_RACES static PyObject *get_data(PyObject *self, void *unused) {
   if (__builtin_expect(!id, 0)) {
     return pg_value_no_attribute(self, "_id");
   }
-  note_read(id);
+  if (!note_read(id)) {
+    return NULL;
+  }
   const pg_node *n = pg_node_at(id);
   return number(n->data, pg_data_is_int(n));
 }
@@ -384,7 +393,9 @@ PG_RACES static PyObject *get_grad(PyObject *self, void *unused) {
   if (__builtin_expect(!id, 0)) {
     return pg_value_no_attribute(self, "_id");
   }
-  note_read(id);
+  if (!note_read(id)) {
+    return NULL;
+  }
   const pg_node *n = pg_node_at(id);
   return number(n->grad, pg_grad_is_int(n));
 }
@@ -406,10 +417,12 @@ static int set_data(PyObject *self, PyObject *to, void *unused) {
   if (!id || !to || !is_number(to, &y)) {
     return set_otherwise(self, "data", to);
   }
+  if (!note_read(id)) {
+    return -1;
+  }
   if (__builtin_expect((pg_node_at(id)->flags & PG_FLOAT) != pg_type_of(y, is_int(to)), 0)) {
     return pg_set_data(id, y, is_int(to)); /* under the lock, which guards the flags */
   }
-  note_read(id);
   pg_node_at(id)->data = y;
   return 0;
 }

@@ -19,6 +19,8 @@ void pg_routine_free(pg_routine *r) {
     free(r->constants);
     free(r->inputs);
     free(r->outputs);
+    pg_routine_free(r->masked);
+    pg_program_free(r->program);
     free(r);
   }
 }
@@ -99,6 +101,7 @@ static bool describe_arrays(pg_routine *r, const pg_program *p, size_t count, co
     *to++ = (pg_array){p->output_count, any};
   }
   r->result_count = (size_t)(to - r->arrays) - r->argument_count;
+  r->first_derivative = r->argument_count + !(gradient && tangents);
   return true;
 }
 
@@ -138,18 +141,49 @@ static bool finish(pg_routine *r, const pg_program *p, int wanted) {
   return true;
 }
 
-pg_routine *pg_compile(const pg_program *p, size_t count, const size_t *sizes, const bool *batched,
-                       int wanted) {
+static pg_routine *compile(const pg_program *p, size_t count, const size_t *sizes, const bool *batched,
+                           int wanted, bool masked) {
   const bool is_for_native = wanted & PG_NATIVE;
   wanted &= ~PG_NATIVE;
   bool *of_inputs = batched_inputs(p, count, sizes, batched, wanted);
-  pg_program *special = of_inputs ? pg_specialize(p, of_inputs, wanted) : NULL;
+  pg_program *special = of_inputs ? pg_specialize(p, of_inputs, wanted, masked) : NULL;
   pg_routine *r = special ? lower(special, is_for_native) : NULL;
   if (r && !(describe_arrays(r, p, count, sizes, batched, wanted) && finish(r, p, wanted))) {
     pg_routine_free(r);
     r = NULL;
   }
+  if (r) {
+    r->program = pg_hold_program(p);
+    r->wanted = wanted;
+  }
   pg_program_free(special);
   free(of_inputs);
   return r;
+}
+
+pg_routine *pg_compile(const pg_program *p, size_t count, const size_t *sizes, const bool *batched,
+                       int wanted) {
+  return compile(p, count, sizes, batched, wanted, false);
+}
+
+pg_routine *pg_masked(pg_routine *r) {
+  pg_routine *found = atomic_load(&r->masked), *none = NULL;
+  if (found) {
+    return found;
+  }
+  size_t *sizes = pg_room(r->argument_count, sizeof *sizes);
+  bool *batched = pg_room(r->argument_count, sizeof *batched);
+  for (size_t k = 0; k < r->argument_count && sizes && batched; k++) {
+    sizes[k] = r->arrays[k].size;
+    batched[k] = r->arrays[k].batched;
+  }
+  const size_t count = r->wanted & PG_TANGENTS ? r->argument_count / 2 : r->argument_count - 1;
+  found = sizes && batched ? compile(r->program, count, sizes, batched, r->wanted, true) : NULL;
+  free(sizes);
+  free(batched);
+  if (found && !atomic_compare_exchange_strong(&r->masked, &none, found)) { /* another thread was faster */
+    pg_routine_free(found);
+    found = none;
+  }
+  return found;
 }

@@ -1,7 +1,7 @@
 /* fuse.c: sums of products become dot products.
  *
  * A tree of additions whose inner nodes nothing else uses becomes one PG_DOT: its leaves are the terms. A
- * product that nothing else uses becomes a pair of factors, any other leaf a pair with the number 1; the first
+ * product or a square that nothing else uses becomes a pair of factors, any other leaf a pair with the number 1; the first
  * such leaf is what the sum begins with. In the same way, the sum over the batch of a product or of a dot
  * product becomes one PG_DOT_TOTAL.
  */
@@ -71,6 +71,15 @@ static bool is_fusible(const fusion *f, pg_ref i, int op, bool batched) {
   return x->op == op && f->uses[i] == 1 && x->batched == batched && f->l->lowered[i].op == op;
 }
 
+static bool is_product(const fusion *f, pg_ref i, bool batched) {
+  return is_fusible(f, i, PG_MUL, batched) || is_fusible(f, i, PG_SQUARE, batched);
+}
+
+static void add_product(fusion *f, pg_lowered *sum, pg_ref i) {
+  const pg_instruction *x = pg_instruction_of(f->l, i);
+  add_pair(f, sum, x->a, x->op == PG_SQUARE ? x->a : x->b);
+}
+
 static void push_operands(fusion *f, pg_ref i) {
   const pg_instruction *x = pg_instruction_of(f->l, i);
   f->stack[f->depth++] = x->b;
@@ -88,7 +97,7 @@ static void take_loops(fusion *f, pg_ref root, bool batched) {
       if (is_fusible(f, operand, PG_ADD, batched)) {
         f->stack[f->depth++] = operand;
         f->l->lowered[operand].op = PG_NO_LOOP;
-      } else if (is_fusible(f, operand, PG_MUL, batched)) {
+      } else if (is_product(f, operand, batched)) {
         f->l->lowered[operand].op = PG_NO_LOOP;
       }
     }
@@ -106,9 +115,9 @@ static void fuse_sum(fusion *f, pg_ref root) {
     if (is_fusible(f, i, PG_ADD, batched)) {
       fuses = true;
       push_operands(f, i);
-    } else if (is_fusible(f, i, PG_MUL, batched)) {
+    } else if (is_product(f, i, batched)) {
       fuses = true;
-      add_pair(f, &sum, pg_instruction_of(f->l, i)->a, pg_instruction_of(f->l, i)->b);
+      add_product(f, &sum, i);
     } else if (sum.init == PG_NO_REF) {
       sum.init = i;
     } else {
@@ -127,8 +136,8 @@ static void fuse_total(fusion *f, pg_ref total) {
   const pg_ref i = pg_instruction_of(f->l, total)->a;
   pg_lowered sum = {.op = PG_DOT_TOTAL, .first_pair = f->l->pair_count, .init = PG_NO_REF};
   pg_lowered *operand = &f->l->lowered[i];
-  if (is_fusible(f, i, PG_MUL, true)) {
-    add_pair(f, &sum, pg_instruction_of(f->l, i)->a, pg_instruction_of(f->l, i)->b);
+  if (is_product(f, i, true)) {
+    add_product(f, &sum, i);
     operand->op = PG_NO_LOOP;
   } else if (operand->op == PG_DOT && f->uses[i] == 1) {
     for (uint32_t t = 0; t < operand->pair_count && !f->failed; t++) {

@@ -18,9 +18,10 @@ typedef struct {
   void (*run)(const pg_routine *r, int phase, double *shared, double *batched, double *totals, size_t samples,
               const bool *stop);
   /* Load or store n consecutive batched slots, from or to n numbers of each sample; these are `step` apart from
-   * sample to sample. */
+   * sample to sample. What is stored is also added up, in any order: the sum is nan if a number is. */
   void (*load_tile)(double *to, const double *from, size_t n, size_t step, size_t samples, size_t tile);
-  void (*store_tile)(double *to, const double *from, size_t n, size_t step, size_t samples, size_t tile);
+  double (*store_tile)(double *to, const double *from, size_t n, size_t step, size_t samples, size_t tile);
+  double (*sum)(const double *numbers, size_t n);
 } pg_kernels;
 
 extern const pg_kernels pg_kernels_baseline;

@@ -21,5 +21,5 @@ static bool is_supported(void) { return __builtin_cpu_supports("avx2") && __buil
 #pragma clang attribute pop
 #endif
 
-const pg_kernels pg_kernels_avx2 = {"avx2", is_supported, run_phase, load_tile, store_tile};
+const pg_kernels pg_kernels_avx2 = {"avx2", is_supported, run_phase, load_tile, store_tile, sum};
 #endif

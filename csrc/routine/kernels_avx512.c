@@ -23,5 +23,5 @@ static bool is_supported(void) {
 #pragma clang attribute pop
 #endif
 
-const pg_kernels pg_kernels_avx512 = {"avx512", is_supported, run_phase, load_tile, store_tile};
+const pg_kernels pg_kernels_avx512 = {"avx512", is_supported, run_phase, load_tile, store_tile, sum};
 #endif

@@ -10,4 +10,4 @@
 
 static bool is_supported(void) { return true; }
 
-const pg_kernels pg_kernels_baseline = {"baseline", is_supported, run_phase, load_tile, store_tile};
+const pg_kernels pg_kernels_baseline = {"baseline", is_supported, run_phase, load_tile, store_tile, sum};

@@ -22,8 +22,8 @@
  * The rows are run one after the other, and a row may read what an earlier one wrote; within a row nothing is
  * read that is written in it.
  *
- * Who writes what: compile.c, and the passes it calls, make a routine; then only run.c changes it, and only
- * `spare`. So any number of threads may run one routine.
+ * Who writes what: compile.c, and the passes it calls, make a routine; then only `spare` and `masked` change.
+ * So any number of threads may run one routine.
  */
 #ifndef PYGRAD_ROUTINE_H
 #define PYGRAD_ROUTINE_H
@@ -141,6 +141,7 @@ struct pg_routine {
   uint32_t input_count, output_count;
   pg_array *arrays; /* the arguments, then the results */
   size_t argument_count, result_count;
+  size_t first_derivative; /* of the arrays: from there on they are derivatives */
   pg_id *parameters;
   uint32_t parameter_count;
   uint32_t cotangent; /* which input it is; PG_NO_REF where there is none */
@@ -148,7 +149,15 @@ struct pg_routine {
   pg_native_code *native;
   void *library;           /* which has it, loaded */
   _Atomic(double *) spare; /* the memory of an earlier run, for the next one; or NULL */
+  pg_program *program;     /* the recorded one, which it holds; and what it computes of that, a pg_wanted */
+  int wanted;
+  _Atomic(pg_routine *) masked; /* see pg_masked(); or NULL */
 };
+
+/* The routine that does the same with masked derivatives, which are 0 where no path leads, though a slope may
+ * be infinite: compiled when it is first asked for, because it takes more time than `r`, and matters only where
+ * a derivative is nan. It belongs to `r`. NULL if there is no memory. */
+pg_routine *pg_masked(pg_routine *r);
 
 static inline uint32_t pg_first_total(const pg_routine *r) { return r->leaf_count; }
 

@@ -4,7 +4,10 @@
  * chunk after chunk. Each chunk has totals of its own, added up in the order of its tiles; in the end the
  * chunks' are added in their order. So the results do not depend on the number of threads, or on which of them
  * did what.
+ *
+ * If a derivative is nan, the masked routine runs, too: its numbers replace those that are nan, and no others.
  */
+#include <math.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -16,6 +19,7 @@ enum {
   PAD = PG_ALIGNED,    /* numbers between the parts of a run's memory, which aligning them may take */
   MAX_HELPERS = 63,    /* threads besides the caller's */
   NS_A_THREAD = 50000, /* what starting one may take */
+  FOUND_NAN = 1,       /* besides the statuses: a derivative is nan */
 };
 
 /* A run, which all of its threads share. */
@@ -28,6 +32,8 @@ typedef struct {
   double *totals;        /* of each chunk: r->total_count */
   atomic_size_t next;    /* the next chunk to be taken */
   const bool *stop;      /* NULL, or set by the caller to stop the run */
+  bool replaces_nan;     /* results are stored only where there is nan */
+  atomic_bool found_nan; /* in a sum of derivatives */
 } job;
 
 /* Loading and storing ------------------------------------------------------------------------------------ */
@@ -68,31 +74,71 @@ static void add_cotangents(const pg_routine *r, size_t batch, const double *cota
   }
 }
 
+/* Stores n numbers where there is nan. Those that are stored are `apart`. */
+static void replace_nan(double *to, const double *from, size_t n, size_t apart) {
+  for (size_t k = 0; k < n; k++) {
+    to[k * apart] = isnan(to[k * apart]) ? from[k] : to[k * apart];
+  }
+}
+
+/* Stores n batched slots into n numbers of each sample of a tile, which are `step` apart. Returns a sum that is
+ * nan if one of them is. */
+static double store_batched(const job *j, double *to, const double *from, size_t n, size_t step,
+                            size_t samples) {
+  if (!j->replaces_nan) {
+    return j->kernels->store_tile(to, from, n, step, samples, j->r->tile);
+  }
+  for (size_t k = 0; k < n; k++) {
+    replace_nan(to + k, from + k * j->r->tile, samples, step);
+  }
+  return 0;
+}
+
+/* Stores n numbers that are the same for all samples into those of so many, which are `step` apart. */
+static void store_shared(const job *j, double *to, const double *from, size_t n, size_t step, size_t samples) {
+  for (size_t s = 0; s < samples; s++, to += step) {
+    if (__builtin_expect(j->replaces_nan, 0)) {
+      replace_nan(to, from, n, 1);
+    } else {
+      memcpy(to, from, n * sizeof *to);
+    }
+  }
+}
+
+/* A sum that is nan if one of these numbers is. */
+static double sum_of(const job *j, const double *numbers, size_t n) {
+  return n == 1 ? *numbers : j->kernels->sum(numbers, n);
+}
+
 /* Stores the outputs that are batched, for a tile's samples; or those that are shared, once for each sample if
- * the result is batched. */
-static void store_outputs(const job *j, bool of_batch, size_t first, size_t samples, const double *batched) {
+ * the result is batched. Returns a sum that is nan if a derivative among them is. */
+static double store_outputs(const job *j, bool of_batch, size_t first, size_t samples, const double *batched) {
   const pg_routine *r = j->r;
   uint32_t k = 0, run;
+  double sum = 0;
   for (size_t a = r->argument_count; a < r->argument_count + r->result_count; a++) {
     const pg_array array = r->arrays[a];
     const size_t step = array.batched ? array.size : 0;
     const uint32_t begin = k, end = k + (uint32_t)array.size;
     for (; k < end; k += run) {
       const pg_slot slot = r->outputs[k].slot;
-      double *to = j->arrays[a] + (k - begin) + first * step;
+      const bool is_there = r->native && !array.batched; /* native code has stored it */
+      double *to = j->arrays[a] + (k - begin) + first * step, of_run;
       run = pg_run_of(r->outputs, k, end);
-      if (pg_is_batched(slot) != of_batch || (r->native && !array.batched)) {
+      if (of_batch ? is_there || !pg_is_batched(slot) : !is_there && pg_is_batched(slot)) {
         continue;
       }
       if (of_batch) {
-        j->kernels->store_tile(to, batched + (size_t)pg_number_of(slot) * r->tile, run, step, samples, r->tile);
-        continue;
+        of_run = store_batched(j, to, batched + (size_t)pg_number_of(slot) * r->tile, run, step, samples);
+      } else {
+        const double *from = is_there ? to : j->shared + pg_number_of(slot);
+        of_run = sum_of(j, from, run);
+        store_shared(j, to, from, run, step, is_there ? 0 : array.batched ? samples : 1);
       }
-      for (size_t s = 0; s < (array.batched ? samples : 1); s++, to += step) {
-        memcpy(to, j->shared + pg_number_of(slot), run * sizeof *to);
-      }
+      sum += a < r->first_derivative ? 0 : of_run;
     }
   }
+  return sum;
 }
 
 /* Time --------------------------------------------------------------------------------------------------- */
@@ -147,16 +193,24 @@ static void run_phase(const job *j, int phase, double *batched, double *totals, 
   }
 }
 
+static void note_nan(job *j, double sum) {
+  if (isnan(sum)) {
+    atomic_store(&j->found_nan, true);
+  }
+}
+
 static void run_chunk(job *j, size_t chunk, double *batched) {
   assert(chunk < j->chunks && j->chunks <= PG_MAX_CHUNKS);
   double *totals = j->totals + chunk * j->r->total_count;
   const size_t end = (chunk + 1) * j->tiles / j->chunks, most = j->r->tile;
+  double sum = 0;
   for (size_t tile = chunk * j->tiles / j->chunks; tile < end && !pg_is_stopped(j->stop); tile++) {
     const size_t first = tile * most, left = j->batch - first, samples = left < most ? left : most;
     load_inputs(j, first, samples, batched);
     run_phase(j, PG_BATCH, batched, totals, samples);
-    store_outputs(j, true, first, samples, batched);
+    sum += store_outputs(j, true, first, samples, batched);
   }
+  note_nan(j, sum);
 }
 
 static void run_chunks(job *j, double *batched) {
@@ -234,16 +288,20 @@ static void run_phases(job *j, int threads, double *batched) {
     }
   }
   run_phase(j, PG_EPILOGUE, NULL, NULL, 1);
-  store_outputs(j, false, 0, j->batch, NULL);
+  note_nan(j, store_outputs(j, false, 0, j->batch, NULL));
 }
 
-int pg_run_until(pg_routine *r, size_t batch, double *const *arrays, int threads, const bool *stop) {
+/* Runs a routine, or replaces by its results what is nan. Returns FOUND_NAN if a derivative may be nan
+ * then, else a status. */
+static int run_once(pg_routine *r, size_t batch, double *const *arrays, int threads, const bool *stop,
+                    bool replaces_nan) {
   job j = {.r = r,
            .kernels = pg_best_kernels(),
            .batch = batch,
            .arrays = arrays,
            .tiles = (batch + r->tile - 1) / r->tile,
-           .stop = stop};
+           .stop = stop,
+           .replaces_nan = replaces_nan};
   j.chunks = j.tiles < PG_MAX_CHUNKS ? j.tiles : PG_MAX_CHUNKS;
   const size_t shared = (size_t)r->shared + PAD, totals = PG_MAX_CHUNKS * (size_t)r->total_count + PAD;
   double *memory = atomic_exchange(&r->spare, NULL);
@@ -262,7 +320,19 @@ int pg_run_until(pg_routine *r, size_t batch, double *const *arrays, int threads
     run_phases(&j, threads, aligned(j.totals + totals));
   }
   free(atomic_exchange(&r->spare, memory));
-  return !live ? PG_STALE : pg_is_stopped(stop) ? PG_STOPPED : PG_OK;
+  if (!live || pg_is_stopped(stop)) {
+    return live ? PG_STOPPED : PG_STALE;
+  }
+  return atomic_load(&j.found_nan) ? FOUND_NAN : PG_OK;
+}
+
+int pg_run_until(pg_routine *r, size_t batch, double *const *arrays, int threads, const bool *stop) {
+  int status = run_once(r, batch, arrays, threads, stop, false);
+  if (__builtin_expect(status == FOUND_NAN, 0)) {
+    pg_routine *masked = pg_masked(r);
+    status = masked ? run_once(masked, batch, arrays, threads, stop, true) : PG_NO_MEMORY;
+  }
+  return status == FOUND_NAN ? PG_OK : status;
 }
 
 bool pg_use_native(pg_routine *r, const char *path) {

@@ -84,7 +84,7 @@ def compile(
     -----
     TraceWarning
         if the function reads the `data` or `grad` of Values, compares Values, sets their `data`, or asks whether one
-        that it made is true
+        that it made is true; at the line that does so first
 
     Examples
     --------
@@ -100,15 +100,17 @@ def compile(
     backend = backend_name(backend)
     if backend == "native":
         required_compiler()
-    recorded, reads = trace(fn, example_args)
+    recorded, reads, line = trace(fn, example_args)
     program = Program(recorded, threads, check_finite, backend)
     if reads:
-        warnings.warn(
+        message = (
             f"{recorded.name}() read or set numbers of Values {reads:,} times, or asked whether a Value is true; in "
-            "the Program, the numbers that it read are constants, and it sets none",
-            TraceWarning,
-            stacklevel=2,
+            "the Program, the numbers that it read are constants, and it sets none"
         )
+        if line:  # that did so first
+            warnings.warn_explicit(message, TraceWarning, *line)
+        else:
+            warnings.warn(message, TraceWarning, stacklevel=2)
     return program
 
 

@@ -8,8 +8,9 @@ from typing import Any, Callable
 
 import numpy as np
 
+from pygrad._cut import Line, first_read
 from pygrad._lib import Ids, c_ids, c_ids_of, check, ffi, lib, traced_functions
-from pygrad._numbers import is_number, refuse_masked
+from pygrad._numbers import is_number, is_real, refuse_masked
 from pygrad.array import Array, array, make_leaves
 from pygrad.engine import Value
 from pygrad.index import Index, Lookups
@@ -59,8 +60,8 @@ def _begin(trace: Any, name: str) -> None:
 # Tracing ----------------------------------------------------------------------------------------------------------
 
 
-def trace(fn: Callable[..., Any], examples: Sequence[Any]) -> tuple[Recorded, int]:
-    """Record a function, and count how often it read the data or grad of traced Values, or set their data."""
+def trace(fn: Callable[..., Any], examples: Sequence[Any]) -> tuple[Recorded, int, Line | None]:
+    """Record a function, and count how often it read or set numbers of Values; with the line that did so first."""
     name = _name_of(fn)
     shapes = [_shape_of(example) for example in examples]  # raises for wrong examples before anything is traced
     traced: list[_TracedArgument] = []
@@ -72,16 +73,18 @@ def trace(fn: Callable[..., Any], examples: Sequence[Any]) -> tuple[Recorded, in
         for position, (example, shape) in enumerate(zip(examples, shapes)):
             start = traced[-1].argument.stop if traced else 0
             traced.append(_TracedArgument(position, example, shape, start, lookups))
+        first_read.watch()
         returned = fn(*[argument.passed for argument in traced])
         result = map_structure(outputs.add, returned)
         lookups.ended = True
         inputs = _in_a_row([argument.end_trace(lookups) for argument in traced])
         pg_program = _record(name, inputs, outputs.ids(), lookups)
     finally:
+        line = first_read.end()
         lib.pg_trace_end(pg_trace)
     # The parameters are held before the traced graph goes, since nothing else may hold them.
     arguments = tuple(argument.argument for argument in traced)
-    return Recorded(name, arguments, result, pg_program, parameters_of(pg_program)), pg_trace.reads
+    return Recorded(name, arguments, result, pg_program, parameters_of(pg_program)), pg_trace.reads, line
 
 
 def _name_of(fn: Callable[..., Any]) -> str:
@@ -97,7 +100,7 @@ def _shape_of(example: Any) -> Shape | None:
             return None
         return (len(example), *(shapes.pop() or ())) if shapes else (0,)
     refuse_masked(example)
-    if isinstance(example, Index) or (isinstance(example, np.ndarray) and example.dtype.kind in "biuf"):
+    if isinstance(example, Index) or (isinstance(example, np.ndarray) and is_real(example.dtype)):
         return tuple(example.shape)
     if isinstance(example, np.ndarray) or not is_number(example):
         given = f"an array of {example.dtype}" if isinstance(example, np.ndarray) else repr(type(example).__name__)

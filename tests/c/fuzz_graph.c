@@ -143,7 +143,8 @@ static void map(void) {
   any_of(3, b);
   if (op >= COUNT(MAKERS)) {
     const int two = PG_SUBTRACT + (int)(op - COUNT(MAKERS));
-    put_all(two < PG_SUBTRACT_FROM ? pg_map_binary(two, 3, a, b, out) : pg_map_number(two, 3, a, y, is_int(y), out),
+    put_all(two < PG_SUBTRACT_FROM ? pg_map_binary(two, 3, a, b, out)
+                                   : pg_map_number(two, 3, a, y, is_int(y), out),
             3, out);
     return;
   }

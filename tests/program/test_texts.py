@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 import subprocess
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -51,6 +52,63 @@ def test_reading_or_setting_a_number_raises_a_warning(fn):
     assert len(caught) == 1
     assert caught[0].filename == __file__
     f(1.0, [5.0, 5.0])
+
+
+READ = Value(1.0)
+READ_BEFORE = pygrad.array([1.0, 2.0])
+assert READ_BEFORE.data.size == 2  # an Array keeps the view
+
+
+def reads_in_a_helper(x):
+    return READ.data
+
+
+READERS = {
+    "data": (lambda x: x * READ.data, 1),
+    "the second line": (lambda x: (
+        x *
+        READ.data), 3),
+    "grad": (lambda x: x * READ.grad, 1),
+    "a comparison": (lambda x: x if x > 0 else -x, 1),
+    "float": (lambda x: x * float(READ), 1),
+    "truth": (lambda x: x if x else -x, 1),
+    "setting": (lambda x: setattr(READ, "data", 1.0) or x, 1),
+    "an Array": (lambda x: x * pygrad.array([x]).data[0], 1),
+    "a view": (lambda x: x * READ_BEFORE.data[0], 1),
+    "the grad of a view": (lambda x: x * READ_BEFORE.grad[0], 1),
+    "NumPy": (lambda x: x if np.any(pygrad.array([x])) else -x, 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_the_warning_is_of_the_line_that_reads(name):
+    fn, line = READERS[name]
+    with pytest.warns(TraceWarning) as caught:
+        pygrad.compile(fn, 2.0)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert caught[0].lineno == fn.__code__.co_firstlineno + line - 1
+
+
+def test_the_line_is_that_of_a_helper_if_that_reads_first():
+    with pytest.warns(TraceWarning) as caught:
+        pygrad.compile(lambda x: x * reads_in_a_helper(x) * READ.data, 2.0)
+    assert caught[0].lineno == reads_in_a_helper.__code__.co_firstlineno + 1
+
+
+def test_each_line_is_named_once_by_default():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            pygrad.compile(lambda x: x * READ.data, 2.0)
+            pygrad.compile(lambda x: x * READ.grad, 2.0)
+    assert len({w.lineno for w in caught}) == len(caught) == 2
+
+
+def test_a_read_of_another_thread_has_the_line_of_compile():
+    with pytest.warns(TraceWarning) as caught:
+        pygrad.compile(lambda x: x * in_a_thread(lambda: x.data), 2.0)
+    assert caught[0].filename == __file__
 
 
 def test_what_reads_no_number_raises_no_warning():

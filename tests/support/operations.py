@@ -46,6 +46,9 @@ class World:
     def compile_vector(self):
         return pygrad.compile(lambda i, x: self.table[i] * x, pygrad.index(1), X[0])
 
+    def compile_pole(self):
+        return pygrad.compile(lambda x: x.sqrt().maximum(self.v), 0.5)
+
     def loss(self, x, y):
         h = (self.x @ x).tanh() + self.v * y
         return (h * h).sum() / 2 + functional.log_softmax(h)[0] ** 2 + self.table[1].sum().sigmoid()
@@ -204,6 +207,7 @@ OPERATIONS = {
     "Program.__call__ for the first time": lambda w: w.compile()(X[0], BATCH),
     "Program.value_and_grad": lambda w: w.program.value_and_grad(X[0], BATCH, cotangent=BATCH),
     "Program.value_and_grad for the first time": lambda w: w.compile().value_and_grad(X[0], BATCH),
+    "Program.value_and_grad at a pole for the first time": lambda w: w.compile_pole().value_and_grad(BATCH - 0.1),
     "Program.jvp": lambda w: w.compile().jvp((X[0], BATCH), (X[1], 1.0)),
     "Program.jacobian": lambda w: (w.vector.jacobian(1, X[0]), w.compile_vector().jacobian([1, 2], X[0])),
     "Program.hvp": lambda w: w.compile().hvp((X[0], BATCH), (X[1], 1.0)),
