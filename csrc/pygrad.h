@@ -37,17 +37,18 @@ enum pg_status {
 typedef uint32_t pg_id;
 
 enum pg_flags {
-  PG_FLOAT = 1,     /* its data is a float; else it is an int */
-  PG_CLOSURE = 2,   /* the sweep stops here: the caller runs the adjoint, not the op table */
-  PG_PINNED = 4,    /* a closure is at or below this node: its handle must hold its operands, too */
-  PG_HELD = 8,      /* held by a handle outside the arena, not only by its parents */
-  PG_LABELLED = 16, /* the caller keeps a label for this node */
-  PG_INTERIOR = 32, /* the sweep processes this node: it passes gradient on, or has a closure */
-  PG_KEPT = 64,     /* its handle's hold was handed to a keeper: see pg_keep() */
-  PG_OPAQUE = 128,  /* a custom node, or a cell of its list: the core does not compute what it adds to grads */
-  PG_LINK = 256,    /* an inner node of a reduction: the maximum or minimum of a row's first elements */
+  PG_FLOAT = 1,        /* its data is a float; else it is an int */
+  PG_CLOSURE = 2,      /* the sweep stops here: the caller runs the adjoint, not the op table */
+  PG_PINNED = 4,       /* a closure is at or below this node: its handle must hold its operands, too */
+  PG_HELD = 8,         /* held by a handle outside the arena, not only by its parents */
+  PG_LABELLED = 16,    /* the caller keeps a label for this node */
+  PG_INTERIOR = 32,    /* the sweep processes this node: it passes gradient on, or has a closure */
+  PG_KEPT = 64,        /* its handle's hold was handed to a keeper: see pg_keep() */
+  PG_OPAQUE = 128,     /* a custom node, or a cell of its list: the core does not compute what it adds */
+  PG_LINK = 256,       /* an inner node of a reduction: the maximum or minimum of a row's first elements */
   PG_AFTER_LINK = 512, /* one whose first operand is such a node of the same row */
-  PG_TRACED = 1024     /* made during a trace */
+  PG_ON_PATH = 1024,   /* the newest search for paths has found one to this node */
+  PG_TRACED = 2048     /* made during a trace */
 };
 
 /* What a maker returns. Positive: the id of the new node. At or below -PG_FIRST_ID: the negated id of a new
@@ -111,9 +112,11 @@ int pg_op_arity(int op); /* operands that a user sees: an op's constant is not o
 /* A sweep, which can stop and go on. The caller holds the root from begin to end. One sweep must end, be paused
  * or be given up before the next begins. Zeros are a sweep that has ended. */
 typedef struct {
+  pg_id root;
   pg_id at;         /* the node processed last */
   uint32_t pending; /* nodes marked and not yet processed */
   uint32_t number;  /* see sweep.c */
+  bool has_paths;   /* the search for paths was this sweep's */
 } pg_sweep;
 
 enum { PG_DONE = 0, PG_MORE = 1 };
@@ -385,9 +388,12 @@ void pg_routine_free(pg_routine *routine);
 
 /* Runs a routine for `batch` samples (1 where nothing is batched), on at most so many threads. arrays[] has the
  * arguments and then the results, in C order, sample by sample where they are batched. The results do not
- * depend on the number of threads. The data of the parameters is read when the run begins. Returns PG_OK or a
- * status below 0. */
+ * depend on the number of threads. The data of the parameters is read when the run begins; that of elements of
+ * tables, when they are looked up. Returns PG_OK or a status below 0. */
 int pg_run(pg_routine *routine, size_t batch, double *const *arrays, int threads);
+/* The same for PG_GRADIENT, and adds the gradient by the parameters to their grads when the run has ended. Of
+ * tables, it adds to those elements that were looked up. The last array is undefined afterwards. */
+int pg_run_and_add_grads(pg_routine *routine, size_t batch, double *const *arrays, int threads);
 
 /* The same, but another thread can stop it: soon after it sets *stop, this returns PG_STOPPED, and the results
  * are undefined. */

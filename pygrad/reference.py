@@ -40,6 +40,7 @@ class Value:
         "_local_grads",
         "_op",
         "_prev",
+        "_taken",
         "data",
         "grad",
         "label",
@@ -54,6 +55,7 @@ class Value:
         self._backward: Callable[[], object] = _nothing
         self._children = tuple(_children)
         self._prev = set(self._children)
+        self._taken: Callable[[], Iterable[bool]] | None = None  # which children matter, if not all do
         self._op = _op
         if not isinstance(_op, str):  # microgpt's local gradients
             self._op, self._local_grads = "", tuple(map(_number, _op))
@@ -89,9 +91,10 @@ class Value:
         out = Value(_power(self.data, other), (self,), f"**{other}")
 
         def _backward() -> None:
-            self._add(_slope_by_base(self.data, other) * out.grad)
+            self._add(_slope_by_base(self.data, other) * out.grad if other else 0.0)
 
         out._backward = _backward
+        out._taken = lambda: [other != 0]
         return out
 
     def relu(self) -> Value:
@@ -101,6 +104,7 @@ class Value:
             self._add(out.grad if out.data > 0 else type(out.grad)(0))  # and not 0 * out.grad, which may be nan
 
         out._backward = _backward
+        out._taken = lambda: [out.data > 0]
         return out
 
     def _add(self, share: Number) -> None:
@@ -118,7 +122,24 @@ class Value:
                     found.append(child)
         self.grad = 1
         for v in sorted(graph, key=lambda v: v._created, reverse=True):
-            v._backward()
+            try:
+                v._backward()
+            except (ArithmeticError, ValueError):
+                if v.grad or v._backward.__module__ != __name__ or v in self._on_paths():
+                    raise
+
+    def _on_paths(self) -> set[Value]:
+        """Return what this depends on: a path ends where an operand is not taken."""
+        reached = {self}
+        found = [self]
+        while found:
+            v = found.pop()
+            taken = v._taken() if v._taken else (v._op != "detach",) * len(v._children)
+            for child in itertools.compress(v._children, taken):
+                if child not in reached:
+                    reached.add(child)
+                    found.append(child)
+        return reached
 
     def _backward_of_local_grads(self) -> None:
         for child, local_grad in zip(self._children, self._local_grads):
@@ -208,7 +229,7 @@ class Value:
 
         def _backward() -> None:
             x, y, z, g = self.data, other.data, out.data, out.grad
-            self._add(_slope_by_base(x, y) * g)
+            self._add(_slope_by_base(x, y) * g if y else 0.0)
             passes_on = other._backward is not _nothing or (other._prev and other._op != "detach")
             if x < 0 and not passes_on:  # an undefined slope, which a leaf shows
                 other.grad = math.nan
@@ -216,6 +237,7 @@ class Value:
                 other._add(_slope_by_exponent(x, z) * g)
 
         out._backward = _backward
+        out._taken = lambda: [other.data != 0, True]
         return out
 
     def _unary(self, op: str, data: float, slope: Callable[[float, float], float]) -> Value:
@@ -243,6 +265,7 @@ class Value:
                 operand._add(part * out.grad if part else 0.0)  # and not 0 * out.grad, which may be nan
 
         out._backward = _backward
+        out._taken = lambda: [share(self.data, other.data) > 0, share(other.data, self.data) > 0]
         return out
 
     def __float__(self) -> float:
@@ -291,7 +314,7 @@ def _power(x: Number, y: Number) -> Number:
 
 
 def _slope_by_base(x: Number, y: Number) -> Number:
-    return 0.0 if y == 0 else y * _power(x, y - 1)  # also where there is no x**-1
+    return y * _power(x, y - 1)
 
 
 def _slope_by_exponent(x: float, z: float) -> float:

@@ -145,7 +145,57 @@ EAGER = {
     "x ** n at n = 0": (lambda x, n: x**n, (0.0, 0.0), (0.0, 0.0)),
     "an overflow below a relu that is off": (lambda x: x.relu() * 1e308 * 1e308, (-1.0,), (0.0,)),
     "an overflow below the smaller of two": (lambda x, y: x.maximum(y) * 1e308 * 1e308, (-1.0, 0.0), (0.0, INF)),
+    "a pole in the smaller of two": (lambda x: x.sqrt().maximum(1.0), (0.0,), (0.0,)),
+    "a pole in the larger of two": (lambda x: x.sqrt().minimum(-1.0), (0.0,), (0.0,)),
+    "a pole below a relu that is off": (lambda x: (x.sqrt() - 1).relu(), (0.0,), (0.0,)),
+    "two poles below": (lambda x, y: ((x**0.5 + y).sqrt() - 1).relu() + y * 2, (0.0, 0.0), (0.0, 2.0)),
+    "a pole beside what follows": (lambda x, y: (x.sqrt() * y).maximum(y * y), (0.0, 3.0), (0.0, 6.0)),
+    "a pole below a power of 0": (lambda x: x.sqrt() ** 0, (0.0,), (0.0,)),
+    "a pole below a power of a variable 0": (lambda x, n: x.sqrt() ** n, (0.0, 0.0), (0.0, 0.0)),
+    "a slope by an exponent that is not defined": (lambda x, n: (x ** (n * 1)).minimum(1.0), (-2.0, 2.0), (0.0, 0.0)),
 }
+
+
+def test_an_element_that_is_not_the_largest_has_no_pole():
+    x, y = Value(0.0), Value(3.0)
+    array([x.sqrt(), y, y.log(), x.sqrt() * 2, y * 0]).max().backward()
+    assert (x.grad, y.grad) == (0, 1)
+
+
+def test_a_pole_of_a_batch_ends_no_pass():
+    x = array(np.arange(4000.0) % 2)
+    x.sqrt().maximum(0.5).sum().backward()
+    assert x.grad.tolist() == [0, 0.5] * 2000
+
+
+@pytest.mark.parametrize("V", [Value, reference.Value])
+def test_a_pole_with_a_gradient_raises_whatever_a_pass_before_has_found(V):
+    x = V(0.0)
+    root = x.sqrt()
+    off, on = root.maximum(1.0), root.maximum(0.0)
+    off.backward()
+    assert x.grad == 0
+    with pytest.raises(ZeroDivisionError):
+        on.backward()
+    with pytest.raises(ZeroDivisionError):
+        (x.sqrt() * 0.0).backward()  # a zero that was computed
+
+
+@pytest.mark.parametrize("V", [Value, reference.Value])
+def test_a_pass_within_a_pass_has_paths_of_its_own(V):
+    x, seen = V(0.0), []
+    other = x.sqrt()
+
+    def within():
+        other.maximum(1.0).backward()
+        seen.append(x.grad)
+
+    hook = V(2.0, (x,), "hook")
+    hook._backward = within
+    low, lower = x.sqrt(), (x + 0.0).sqrt()
+    (lower.maximum(1.0) + hook + low.maximum(1.0)).backward()
+    assert seen == [0]
+    assert x.grad == 0
 
 
 @pytest.mark.parametrize(("function", "xs", "expected"), EAGER.values(), ids=EAGER)

@@ -155,6 +155,11 @@ static inline void pg_reach(pg_node *n, int type) {
   n->mark |= (uint8_t)type;
 }
 
+static inline void pg_add_grad(pg_node *n, double share) {
+  n->grad += share;
+  pg_reach(n, PG_FLOAT);
+}
+
 /* Whether a number is an int. NumPy may write floats to it through a view, and these are not. */
 static inline bool pg_is_whole(double y) { return y == floor(y) && fabs(y) < PG_INTS; }
 PG_RACES static inline bool pg_data_is_int(const pg_node *n) {

@@ -139,9 +139,7 @@ int pg_add_grads(size_t n, const pg_id *ids, const double *grads) {
   pg_lock();
   const bool live = pg_all_live(n, ids);
   for (size_t i = 0; i < n && live; i++) {
-    pg_node *node = pg_node_at(ids[i]);
-    node->grad += grads[i];
-    pg_reach(node, PG_FLOAT);
+    pg_add_grad(pg_node_at(ids[i]), grads[i]);
   }
   pg_unlock();
   return live ? PG_OK : PG_STALE;

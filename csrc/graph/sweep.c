@@ -49,20 +49,22 @@ PG_INLINE int adjoint_of(int op, const pg_node *n, pg_node *a, pg_node *b) {
   return PG_OK;
 }
 
-/* Adds a share to the grad of each element of a row that equals its maximum or minimum. Returns how many these
- * are, and the first of them. n is the last node of the row, whose first nodes are links. */
-static size_t add_to_ties(const pg_node *n, double share, pg_node **first) {
+/* Adds a share to the grad of each element of a row that equals its maximum or minimum, and adds flags. Returns
+ * how many these are, and the first of them. n is the last node of the row, whose first nodes are links. */
+static size_t add_to_ties(const pg_node *n, double share, int flags, pg_node **first) {
   size_t ties = 0;
   for (const pg_node *link = n; link->data == n->data;) {
     pg_node *const a = pg_node_at(link->a), *const b = pg_node_at(link->b);
     const bool is_first = !(link->flags & PG_AFTER_LINK);
     if (b->data == n->data) {
       b->grad += share;
+      b->flags |= (uint16_t)flags;
       *first = b;
       ties++;
     }
     if (is_first && a->data == n->data) {
       a->grad += share;
+      a->flags |= (uint16_t)flags;
       *first = a;
       ties++;
     }
@@ -77,11 +79,11 @@ static size_t add_to_ties(const pg_node *n, double share, pg_node **first) {
 /* The ties of a row get equal shares, whatever their places. Its links get nothing, and so pass nothing on. */
 static void share_among_ties(const pg_node *n) {
   pg_node *first = NULL;
-  const size_t ties = n->grad == 0 ? 0 : add_to_ties(n, 0, &first);
+  const size_t ties = n->grad == 0 ? 0 : add_to_ties(n, 0, 0, &first);
   if (ties == 1) {
     first->grad += n->grad;
   } else if (ties) {
-    add_to_ties(n, n->grad / (double)ties, &first);
+    add_to_ties(n, n->grad / (double)ties, 0, &first);
   }
 }
 
@@ -265,6 +267,71 @@ int pg_backward_one(pg_id id) {
   return status;
 }
 
+/* Paths ---------------------------------------------------------------------------------------------------- */
+
+/* Where the root does not depend on a node, the node's grad is 0, and so is what it adds to its operands',
+ * though its slope may be infinite. A path from the root ends at a gate of an adjoint that is off: there the
+ * adjoint is 0 even for a grad of nan. These paths are searched for when an adjoint fails, at most once a
+ * sweep. */
+
+static void pass_path(const pg_node *n, pg_node *a, pg_node *b) {
+  const double x = a->data, y = b->data, z = n->data, g = NAN;
+  double to_a = NAN, to_b = NAN;
+  int code = PG_OK, *const status = &code;
+  switch (n->op) {
+#define PG_UNARY(name, symbol, result, adjoint_x)                                                              \
+  case PG_##name:                                                                                              \
+    to_a = (adjoint_x);                                                                                        \
+    break;
+#define PG_BINARY(name, symbol, result, adjoint_x, adjoint_y)                                                  \
+  case PG_##name:                                                                                              \
+    to_a = (adjoint_x);                                                                                        \
+    to_b = (adjoint_y);                                                                                        \
+    break;
+#include "ops.def"
+  default:
+    break;
+  }
+  (void)z, (void)y, (void)x, (void)status;
+  a->flags |= isnan(to_a) ? PG_ON_PATH : 0;
+  b->flags |= isnan(to_b) ? PG_ON_PATH : 0;
+}
+
+/* The nodes of the root's block that are newer than the root are not on a path. */
+static void find_paths(pg_id root) {
+  pg_node *const nodes = pg_the_arena.nodes, *first;
+  const pg_block *const blocks = pg_the_arena.blocks;
+  for (pg_block_id block = pg_block_of(root); block; block = blocks[block].older) {
+    for (pg_id id = pg_first_of(block); id < pg_first_of(block + 1); id++) {
+      nodes[id].flags &= (uint16_t)~PG_ON_PATH;
+    }
+  }
+  nodes[root].flags |= PG_ON_PATH;
+  for (pg_block_id block = pg_block_of(root); block; block = blocks[block].older) {
+    for (const pg_node *n = nodes + pg_first_of(block + 1); n-- != nodes + pg_first_of(block);) {
+      if (!(n->flags & PG_ON_PATH)) {
+        continue;
+      }
+      if (n->flags & PG_AFTER_LINK) {
+        add_to_ties(n, 0, PG_ON_PATH, &first);
+      } else {
+        pass_path(n, nodes + n->a, nodes + n->b);
+      }
+    }
+  }
+  nodes->flags = 0; /* "no node", which leaves have as operands */
+}
+
+/* Whether there is a path to the node processed last. */
+static bool has_path(pg_sweep *sweep) {
+  const pg_node *n = pg_node_at(sweep->at);
+  if (n->grad == 0 && !sweep->has_paths) {
+    find_paths(sweep->root);
+    sweep->has_paths = true;
+  }
+  return n->grad != 0 || n->flags & PG_ON_PATH;
+}
+
 /* The sweep ------------------------------------------------------------------------------------------------ */
 
 int pg_sweep_begin(pg_sweep *sweep, pg_id root) {
@@ -274,7 +341,7 @@ int pg_sweep_begin(pg_sweep *sweep, pg_id root) {
     pg_node *n = pg_node_at(root);
     n->grad = 1;
     n->mark &= (uint8_t)~PG_FLOAT;
-    *sweep = (pg_sweep){.at = root, .number = new_sweep()};
+    *sweep = (pg_sweep){.root = root, .at = root, .number = new_sweep()};
     pg_the_arena.floats = 0;
     sweep->pending = mark(pg_the_arena.blocks, n, root, sweep->number, 0);
   }
@@ -428,6 +495,10 @@ int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
     const pg_block *block = &blocks[pg_block_of(s.at)];
     if (block->swept == pg_the_arena.sweep) {
       stop = sweep_block(&s, &budget);
+      if (stop < 0 && !has_path(&s)) {
+        stop = PG_DONE; /* with this node; others of the block may follow */
+        continue;
+      }
       if (stop) {
         break;
       }
@@ -472,6 +543,7 @@ void pg_sweep_resume(pg_sweep *sweep, const pg_id *pending) {
   pg_lock();
   sweep->number = new_sweep();
   pg_the_arena.floats = 0;
+  sweep->has_paths = false;
   uint32_t marked = 0;
   for (uint32_t i = 0; i < sweep->pending; i++) {
     marked += pg_is_live(pending[i]) &&

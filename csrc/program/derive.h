@@ -54,8 +54,9 @@ pg_ref pg_emit_ties(pg_program *p, pg_ref z);
 pg_ref pg_emit_for_tie(pg_program *p, pg_ref z, pg_ref element, pg_ref x);
 
 /* Appends to the outputs, which have room for them: the gradients of an output by the inputs and by the
- * parameters, times the cotangent. */
-void pg_add_gradients(pg_program *p, pg_ref output, pg_ref cotangent);
+ * parameters, times the cotangent. With `adds`, unless the program is masked, the gradients of lookups in
+ * tables of these are added to the outputs by PG_SCATTER_ADD, else each element has an instruction. */
+void pg_add_gradients(pg_program *p, pg_ref output, pg_ref cotangent, bool adds);
 
 /* Appends to the outputs, which have room for them: the tangents of outputs `first` to `last` - 1, given those
  * of the inputs, which are inputs, too, behind all others. `batched` is pg_specialize()'s. These outputs must

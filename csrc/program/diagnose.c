@@ -25,6 +25,8 @@ static double value_of(const pg_program *p, const pg_id *parameters, const doubl
   }
   case PG_ROW:
     return values[x.a];
+  case PG_SCATTER_ADD:
+    return 0;
   case PG_SCATTER: {
     double sum = 0;
     const pg_span pairs = p->scatters[x.a];

@@ -223,13 +223,21 @@ pg_ref pg_emit_row(pg_program *p, pg_ref extremum, uint32_t table) {
   return append(p, (pg_instruction){0, extremum, table, PG_ROW, p->instructions[extremum].batched});
 }
 
-pg_ref pg_emit_scatter(pg_program *p, uint32_t scatter, uint32_t element) {
+pg_ref pg_emit_scatter(pg_program *p, uint32_t scatter, uint32_t element, bool total) {
   if (p->failed) {
     return 0;
   }
   assert(scatter < p->scatter_count);
-  const bool batched = any_batched(p, p->scatters[scatter]);
-  return append(p, (pg_instruction){0, scatter, element, PG_SCATTER, batched});
+  const bool batched = !total && any_batched(p, p->scatters[scatter]);
+  return append(p, (pg_instruction){0, scatter, element, total ? PG_SCATTER_TOTAL : PG_SCATTER, batched});
+}
+
+void pg_emit_scatter_add(pg_program *p, uint32_t scatter, uint32_t targets) {
+  if (!p->failed) {
+    assert(scatter < p->scatter_count && targets < p->target_count);
+    const bool batched = any_batched(p, p->scatters[scatter]);
+    append(p, (pg_instruction){0, scatter, targets, PG_SCATTER_ADD, batched});
+  }
 }
 
 /* Spans -------------------------------------------------------------------------------------------------- */
@@ -259,4 +267,8 @@ uint32_t pg_add_table(pg_program *p, pg_span span) {
 
 uint32_t pg_add_scatter(pg_program *p, pg_span span) {
   return add_span(p, &p->scatters, &p->scatter_count, &p->scatter_room, span);
+}
+
+uint32_t pg_add_targets(pg_program *p, pg_span span) {
+  return add_span(p, &p->targets, &p->target_count, &p->target_room, span);
 }

@@ -5,7 +5,8 @@
  *
  * A lookup contributes to one element of its table, which the index chooses at run time. So lookups wait until
  * the instructions behind the last element of their table are done; then one scatter serves all lookups in the
- * table.
+ * table. To the gradients of inputs and parameters, which are outputs, it adds what is looked up: so its cost
+ * does not depend on the size of the table.
  */
 #include <stdlib.h>
 
@@ -14,6 +15,8 @@
 typedef struct gradient {
   pg_emitter *emit;
   struct gradient *paths; /* their numbers, which mask the contributions; or NULL */
+  bool adds;              /* see pg_add_gradients() */
+  uint32_t first_output;  /* the gradient by the first input; those by the other inputs and parameters follow */
   pg_sum *sums;           /* an instruction: the contributions to its gradient */
   pg_ref *previous;       /* a lookup: the one before it on its table's list; PG_NO_REF ends the list */
   uint32_t *ends_here;    /* an instruction: the first on the list of tables that end with it; or PG_NO_REF */
@@ -60,21 +63,63 @@ static bool begin_gradient(gradient *d, const pg_program *p, pg_emitter *emit, g
   return true;
 }
 
-/* Emits the scatter of the lookups in a table, and adds it to the gradients of the table's elements. */
-static void scatter(pg_program *p, gradient *d, uint32_t table) {
+/* Whether the gradient of an element is an output, to which PG_SCATTER_ADD may add. */
+static bool is_target(const pg_program *p, const gradient *d, pg_ref element) {
+  const pg_instruction *x = &p->instructions[element];
+  return d->adds && (x->op == PG_INPUT || x->op == PG_PARAMETER) && !x->batched;
+}
+
+/* The number of the output that is the gradient of an input or a parameter. */
+static uint32_t output_of(const pg_program *p, const gradient *d, pg_ref leaf) {
+  const pg_instruction *x = &p->instructions[leaf];
+  return d->first_output + (x->op == PG_INPUT ? 0 : p->inputs) + x->a;
+}
+
+/* Adds the pairs to the outputs that are gradients of the table's elements. */
+static void add_to_outputs(pg_program *p, const gradient *d, uint32_t table, pg_span pairs) {
+  pg_span targets = {.first = p->ref_count};
+  bool any = false;
+  for (uint32_t k = 0; k < p->tables[table].count && !p->failed; k++) {
+    const pg_ref element = p->refs[p->tables[table].first + k];
+    const bool is_one = is_target(p, d, element);
+    pg_add_ref(p, &targets, is_one ? output_of(p, d, element) : PG_NO_REF);
+    if (is_one) {
+      p->outputs[output_of(p, d, element)] = PG_NO_REF;
+    }
+    any = any || is_one;
+  }
+  if (any) {
+    pg_emit_scatter_add(p, pg_add_scatter(p, pairs), pg_add_targets(p, targets));
+  }
+}
+
+/* Adds the pairs to the gradients of the other elements. */
+static void add_to_elements(pg_program *p, gradient *d, uint32_t table, pg_span pairs, bool batched) {
+  const uint32_t scatters[2] = {pg_add_scatter(p, pairs), pg_add_scatter(p, pairs)}; /* for totals the second */
+  for (uint32_t k = 0; k < p->tables[table].count && !p->failed; k++) {
+    const pg_ref element = p->refs[p->tables[table].first + k];
+    const bool total = batched && !p->instructions[element].batched;
+    if (p->instructions[element].op != PG_CONSTANT && !is_target(p, d, element)) {
+      pg_contribute(p, &d->sums[element], pg_emit_scatter(p, scatters[total], k, total));
+    }
+  }
+}
+
+/* Scatters the lookups in a table that are batched, or those that are not: the gradient of one of the latter is
+ * a sum over the batch, which must not be added once for each sample. */
+static void scatter(pg_program *p, gradient *d, uint32_t table, bool batched) {
   pg_span pairs = {.first = p->ref_count};
   for (pg_ref i = d->waiting[table]; i != PG_NO_REF && !p->failed; i = d->previous[i]) {
     const pg_instruction lookup = p->instructions[i];
     assert(lookup.op == PG_LOOKUP && lookup.b == table);
-    pg_add_ref(p, &pairs, lookup.a);
-    pg_add_ref(p, &pairs, pg_finish_sum(p, &d->sums[i], lookup.batched));
-  }
-  const uint32_t number = pg_add_scatter(p, pairs);
-  for (uint32_t k = 0; k < p->tables[table].count && !p->failed; k++) {
-    const pg_ref element = p->refs[p->tables[table].first + k];
-    if (p->instructions[element].op != PG_CONSTANT) {
-      pg_contribute(p, &d->sums[element], pg_emit_scatter(p, number, k));
+    if (lookup.batched == batched) {
+      pg_add_ref(p, &pairs, lookup.a);
+      pg_add_ref(p, &pairs, pg_finish_sum(p, &d->sums[i], batched));
     }
+  }
+  if (pairs.count) {
+    add_to_outputs(p, d, table, pairs);
+    add_to_elements(p, d, table, pairs, batched);
   }
 }
 
@@ -101,7 +146,8 @@ static pg_ref contribution(pg_program *p, const gradient *d, pg_ref z, int opera
 static void scatter_ended(pg_program *p, gradient *d, pg_ref z) {
   for (uint32_t table = d->ends_here[z]; table != PG_NO_REF; table = d->next[table]) {
     if (d->waiting[table] != PG_NO_REF) {
-      scatter(p, d, table);
+      scatter(p, d, table, true);
+      scatter(p, d, table, false);
     }
   }
 }
@@ -142,9 +188,9 @@ static void visit_all(pg_program *p, gradient *d) {
   }
 }
 
-void pg_add_gradients(pg_program *p, pg_ref output, pg_ref cotangent) {
+void pg_add_gradients(pg_program *p, pg_ref output, pg_ref cotangent, bool adds) {
   gradient d = {0}, paths = {0};
-  const uint32_t first_input = p->output_count, first_parameter = first_input + p->inputs;
+  const uint32_t first_output = p->output_count;
   p->gradient = p->count;
   for (uint32_t i = 0; i < p->inputs + p->parameter_count; i++) {
     pg_add_output(p, PG_NO_REF); /* those that do not matter have the gradient 0 */
@@ -153,6 +199,8 @@ void pg_add_gradients(pg_program *p, pg_ref output, pg_ref cotangent) {
       (p->masked && !begin_gradient(&paths, p, pg_emit_paths, NULL))) {
     p->failed = true;
   } else {
+    d.adds = adds && !p->masked;
+    d.first_output = first_output;
     if (p->masked) {
       pg_contribute(p, &paths.sums[output], pg_emit_seed(p, cotangent));
     }
@@ -162,8 +210,7 @@ void pg_add_gradients(pg_program *p, pg_ref output, pg_ref cotangent) {
   for (pg_ref i = 0; i < p->gradient && !p->failed; i++) {
     const pg_instruction x = p->instructions[i];
     if ((x.op == PG_INPUT || x.op == PG_PARAMETER) && !pg_is_empty(&d.sums[i]) && i != cotangent) {
-      p->outputs[(x.op == PG_INPUT ? first_input : first_parameter) + x.a] =
-          pg_finish_sum(p, &d.sums[i], x.batched);
+      p->outputs[output_of(p, &d, i)] = pg_finish_sum(p, &d.sums[i], x.batched);
     }
   }
   free_gradient(&d);

@@ -14,10 +14,15 @@ static const struct {
 #define PG_CONSTANT(name, symbol, forward, adjoint_x) [PG_##name] = {symbol, 2},
 #define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) [PG_##name] = {symbol, 2},
 #include "program/all_ops.def"
-    [PG_INPUT] = {.symbol = "input"},       [PG_PARAMETER] = {.symbol = "parameter"},
-    [PG_CONSTANT] = {.symbol = "constant"}, [PG_TOTAL] = {.symbol = "total"},
-    [PG_LOOKUP] = {.symbol = "lookup"},     [PG_SCATTER] = {.symbol = "scatter"},
+    [PG_INPUT] = {.symbol = "input"},
+    [PG_PARAMETER] = {.symbol = "parameter"},
+    [PG_CONSTANT] = {.symbol = "constant"},
+    [PG_TOTAL] = {.symbol = "total"},
+    [PG_LOOKUP] = {.symbol = "lookup"},
+    [PG_SCATTER] = {.symbol = "scatter"},
     [PG_ROW] = {.symbol = "row"},
+    [PG_SCATTER_ADD] = {.symbol = "scatter"},
+    [PG_SCATTER_TOTAL] = {.symbol = "scatter"},
 };
 
 const char *pg_symbol(int op) { return op < PG_INSTRUCTIONS ? OPS[op].symbol : ""; }
@@ -90,6 +95,7 @@ void pg_program_free(pg_program *p) {
     free(p->refs);
     free(p->tables);
     free(p->scatters);
+    free(p->targets);
     free(p->buckets);
     free(p->parameters);
     free(p->outputs);

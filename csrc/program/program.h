@@ -20,10 +20,13 @@
  *   PG_LOOKUP                 instruction    table          the element of table b at the index a
  *   PG_ROW                    instruction    table          a, which is the maximum or minimum of table b
  *   PG_SCATTER                scatter        element        the sum of those pairs of scatter a with index b
+ *   PG_SCATTER_TOTAL          scatter        element        the same, added up over the samples of the batch
+ *   PG_SCATTER_ADD            scatter        targets        none: it adds each pair of scatter a to an output
  *
  * The op tables are ops.def and program.def. A table is a span of refs, its elements. A scatter is the
- * transpose of all lookups in one table, and a span of pairs of refs: an index, and what belongs to the element
- * there.
+ * transpose of the lookups in one table, and a span of pairs of refs: an index, and what belongs to the element
+ * there. Targets are a span of numbers of outputs, one for each element; PG_NO_REF for those without. Where
+ * only PG_SCATTER_ADD adds to an output, the output is PG_NO_REF.
  *
  * Threads: whoever emits into a program must be the only one to use it. Any number of threads may read a
  * program that nobody changes.
@@ -54,6 +57,8 @@ enum {
   PG_TOTAL,
   PG_LOOKUP,
   PG_SCATTER,
+  PG_SCATTER_TOTAL,
+  PG_SCATTER_ADD, /* batched: adds the pairs of all samples */
   PG_ROW, /* its gradient goes to the ties in equal shares, where that of a chain of maxima goes by place */
   PG_INSTRUCTIONS
 };
@@ -78,8 +83,8 @@ struct pg_program {
   uint32_t count, room;
   pg_ref *refs; /* what the spans are made of */
   uint32_t ref_count, ref_room;
-  pg_span *tables, *scatters;
-  uint32_t table_count, table_room, scatter_count, scatter_room;
+  pg_span *tables, *scatters, *targets;
+  uint32_t table_count, table_room, scatter_count, scatter_room, target_count, target_room;
   uint32_t *buckets; /* a hash table of instructions: their number + 1, or 0 */
   uint32_t bucket_count;
   pg_ref *outputs;
@@ -131,13 +136,16 @@ pg_ref pg_emit_constant(pg_program *p, double number);
 pg_ref pg_emit_total(pg_program *p, pg_ref a);
 pg_ref pg_emit_lookup(pg_program *p, pg_ref index, uint32_t table);
 pg_ref pg_emit_row(pg_program *p, pg_ref extremum, uint32_t table);
-pg_ref pg_emit_scatter(pg_program *p, uint32_t scatter, uint32_t element);
+/* A PG_SCATTER, or where the pairs are batched, and the element is not, a PG_SCATTER_TOTAL. */
+pg_ref pg_emit_scatter(pg_program *p, uint32_t scatter, uint32_t element, bool batched);
+void pg_emit_scatter_add(pg_program *p, uint32_t scatter, uint32_t targets);
 
 /* Appends a ref to a span that ends where the program's refs end. */
 void pg_add_ref(pg_program *p, pg_span *span, pg_ref ref);
-/* Returns the number of the new table or scatter. */
+/* Returns the number of the new table, scatter or targets. */
 uint32_t pg_add_table(pg_program *p, pg_span span);
 uint32_t pg_add_scatter(pg_program *p, pg_span span);
+uint32_t pg_add_targets(pg_program *p, pg_span span);
 
 static inline bool pg_is_constant(const pg_program *p, pg_ref i, double number) {
   return i != PG_NO_REF && p->instructions[i].op == PG_CONSTANT && p->instructions[i].number == number;

@@ -51,14 +51,15 @@ static void derive(pg_program *q, const bool *batched, int wanted) {
   const uint32_t values = q->output_count;
   if (wanted == PG_GRADIENT) { /* the cotangent is one more input, and batched if the output is */
     const pg_ref output = q->outputs[0];
-    pg_add_gradients(q, output, pg_emit_leaf(q, PG_INPUT, q->inputs, 0, q->instructions[output].batched));
+    const bool any = q->instructions[output].batched;
+    pg_add_gradients(q, output, pg_emit_leaf(q, PG_INPUT, q->inputs, 0, any), true);
     q->inputs++;
   } else if (wanted == PG_TANGENTS) {
     pg_add_tangents(q, batched, 0, values);
     q->inputs *= 2;
   } else if (wanted ==
              (PG_GRADIENT | PG_TANGENTS)) { /* the tangents of the gradient by the inputs, and no more */
-    pg_add_gradients(q, q->outputs[0], pg_emit_constant(q, 1));
+    pg_add_gradients(q, q->outputs[0], pg_emit_constant(q, 1), false);
     pg_add_tangents(q, batched, 1, 1 + q->inputs);
     q->output_count = q->inputs;
     memmove(q->outputs, q->outputs + 1 + q->inputs + q->parameter_count, q->inputs * sizeof *q->outputs);

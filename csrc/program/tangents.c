@@ -24,6 +24,14 @@ static pg_span tangent_span(pg_program *p, pg_span of, bool is_scatter, const pg
   return span;
 }
 
+static bool has_tangents(const pg_program *p, pg_span of, const pg_ref *tangents) {
+  bool any = false;
+  for (uint32_t k = 0; k < of.count && !any; k++) {
+    any = tangents[p->refs[of.first + k]] != PG_NO_REF;
+  }
+  return any;
+}
+
 /* The mean of the tangents of the elements that equal the row's maximum or minimum. */
 static pg_ref tangent_of_row(pg_program *p, const tangents *t, pg_ref z) {
   const pg_span row = p->tables[p->instructions[z].b];
@@ -42,6 +50,9 @@ static pg_ref tangent_of_row(pg_program *p, const tangents *t, pg_ref z) {
  * parameters. */
 static pg_ref tangent_of(pg_program *p, const tangents *t, pg_ref z) {
   const pg_instruction i = p->instructions[z];
+  if (i.op == PG_LOOKUP && !has_tangents(p, p->tables[i.b], t->of)) {
+    return PG_NO_REF;
+  }
   if (i.op == PG_LOOKUP) {
     if (t->tables[i.b] == PG_NO_REF) {
       t->tables[i.b] = pg_add_table(p, tangent_span(p, p->tables[i.b], false, t->of));
@@ -55,7 +66,7 @@ static pg_ref tangent_of(pg_program *p, const tangents *t, pg_ref z) {
     if (t->scatters[i.a] == PG_NO_REF) {
       t->scatters[i.a] = pg_add_scatter(p, tangent_span(p, p->scatters[i.a], true, t->of));
     }
-    return pg_emit_scatter(p, t->scatters[i.a], i.b);
+    return pg_emit_scatter(p, t->scatters[i.a], i.b, false);
   }
   pg_sum sum = {PG_NO_REF, PG_NO_REF};
   const pg_ref operands[2] = {i.a, i.b};

@@ -456,7 +456,7 @@ static PyObject *as_structure(PyObject *outline, const double *numbers) {
 
 /* Those below return NULL without an exception for what is left to the inherited method. */
 
-static bool run(pg_call *c, int wanted) {
+static bool run(pg_call *c, int wanted, int f(pg_routine *, size_t, double *const *, int)) {
   const pg_kind *found = kind_of(c->plan, c->batched, wanted);
   if (!found) {
     return false;
@@ -468,10 +468,10 @@ static bool run(pg_call *c, int wanted) {
     return false;
   }
   if ((double)batch < kind.brief_below) {
-    return pg_run(kind.routine, batch, c->arrays, threads) == PG_OK;
+    return f(kind.routine, batch, c->arrays, threads) == PG_OK;
   }
   int status;
-  Py_BEGIN_ALLOW_THREADS status = pg_run(kind.routine, batch, c->arrays, threads);
+  Py_BEGIN_ALLOW_THREADS status = f(kind.routine, batch, c->arrays, threads);
   Py_END_ALLOW_THREADS return status == PG_OK;
 }
 
@@ -481,8 +481,9 @@ static bool values_are_finite(const pg_call *c, const double *numbers) {
 
 static PyObject *structure(pg_call *c) {
   c->arrays[c->plan->count] = c->numbers;
-  return run(c, PG_VALUES) && values_are_finite(c, c->numbers) ? as_structure(c->plan->outline, c->numbers)
-                                                               : NULL;
+  return run(c, PG_VALUES, pg_run) && values_are_finite(c, c->numbers)
+             ? as_structure(c->plan->outline, c->numbers)
+             : NULL;
 }
 
 static PyObject *values(pg_call *c) {
@@ -493,7 +494,7 @@ static PyObject *values(pg_call *c) {
   }
   double *numbers = new_numbers(&result->array, &result->number, &plan->result, c->batch);
   c->arrays[plan->count] = numbers;
-  if (!numbers || !run(c, PG_VALUES) || !values_are_finite(c, numbers)) {
+  if (!numbers || !run(c, PG_VALUES, pg_run) || !values_are_finite(c, numbers)) {
     return NULL;
   }
   return plan->outline ? PyObject_CallFunctionObjArgs(plan->build, result->array, NULL)
@@ -543,20 +544,23 @@ static PyObject *value_and_gradients(const pg_call *c) {
   }
   Py_XDECREF(value);
   Py_XDECREF(gradients);
-  if (!both) {
-    PyErr_Clear();
-  }
   return both;
 }
 
+/* The grads of the parameters are the last to change, unless the run changes them. */
 static PyObject *gradient(pg_call *c) {
   const pg_plan *plan = c->plan;
-  if (!make_gradients(c) || !run(c, PG_GRADIENT) || (plan->check_finite && !gradients_are_finite(c))) {
+  if (!make_gradients(c)) {
     return NULL;
   }
-  PyObject *both = value_and_gradients(c);
-  if (both && plan->parameter_count &&
-      pg_add_grads(plan->parameter_count, plan->parameters, c->numbers) != PG_OK) {
+  if (!plan->check_finite) {
+    return run(c, PG_GRADIENT, pg_run_and_add_grads) ? value_and_gradients(c) : NULL;
+  }
+  PyObject *both = run(c, PG_GRADIENT, pg_run) && gradients_are_finite(c) ? value_and_gradients(c) : NULL;
+  if (!both) {
+    PyErr_Clear();
+  } else if (plan->parameter_count &&
+             pg_add_grads(plan->parameter_count, plan->parameters, c->numbers) != PG_OK) {
     Py_CLEAR(both);
   }
   return both;

@@ -187,7 +187,7 @@ pg_rare *pg_value_make_rare(pg_value *v) {
 }
 
 /* It is gone before its objects are: they may run Python code. */
-static void drop_rare(pg_value *v) {
+static __attribute__((noinline)) void drop_rare(pg_value *v) {
   const uint32_t index = index_of(v);
   pg_rare *rare = P->rares[index];
   const pg_rare had = *rare;

@@ -16,6 +16,8 @@ void pg_routine_free(pg_routine *r) {
     free(r->arrays);
     free(r->parameters);
     free(r->lists);
+    free(r->targets);
+    free(r->loaded);
     free(r->constants);
     free(r->inputs);
     free(r->outputs);
@@ -124,8 +126,110 @@ static bool *batched_inputs(const pg_program *p, size_t count, const size_t *siz
 static void find_runs(pg_port *ports, uint32_t count) {
   for (uint32_t k = count; k-- > 0;) {
     const pg_slot slot = ports[k].slot;
-    const bool goes_on = k + 1 < count && slot != PG_NO_SLOT && ports[k + 1].slot == slot + 2;
+    const bool goes_on = k + 1 < count && ports[k + 1].slot == (slot == PG_NO_SLOT ? slot : slot + 2);
     ports[k].run = goes_on ? ports[k + 1].run + 1 : 1;
+  }
+}
+
+/* Finds the places of the targets in the results, which have the outputs one after the other. */
+static void place_targets(pg_routine *r) {
+  for (uint32_t k = 0; k < r->target_count; k++) {
+    pg_target *t = &r->targets[k];
+    if (t->array < PG_IN_SLOT) {
+      for (t->array = (uint32_t)r->argument_count; t->at >= r->arrays[t->array].size; t->array++) {
+        t->at -= (uint32_t)r->arrays[t->array].size;
+      }
+    }
+  }
+}
+
+static bool are_even_targets(const pg_target *t, uint32_t size) {
+  bool even = size > 1 && t[0].array != PG_NO_REF;
+  for (uint32_t k = 1; k < size && even; k++) {
+    even = t[k].array == t[0].array && t[k].at - t[k - 1].at == t[1].at - t[0].at;
+  }
+  return even;
+}
+
+/* Whether the elements of a list are evenly spaced: of parameters, the nodes. */
+static bool is_even_list(const pg_routine *r, const pg_slot *list, uint32_t size) {
+  const bool nodes = pg_is_parameter(r, list[0]);
+  bool even = size > 1;
+  for (uint32_t k = 1; k < size && even; k++) {
+    even = pg_is_parameter(r, list[k]) == nodes && pg_is_batched(list[k]) == pg_is_batched(list[0]) &&
+           pg_place_of(r, list[k]) - pg_place_of(r, list[k - 1]) ==
+               pg_place_of(r, list[1]) - pg_place_of(r, list[0]);
+  }
+  return even;
+}
+
+static bool are_even_lists(const pg_routine *r, const pg_loop *l) {
+  const pg_strided *x = &l->lookup.list;
+  bool even = true;
+  for (int64_t j = 0; j < l->rows && even; j++) {
+    for (int64_t i = 0; i < l->n && even; i++) {
+      even = is_even_list(r, r->lists + pg_number_of(x->slot) + i * x->i_step + j * x->j_step, l->lookup.size);
+    }
+  }
+  return even;
+}
+
+/* The loop of a, and of b as its next i, if these are even steps. */
+static pg_loop joined_with(const pg_routine *r, const pg_loop *a, const pg_loop *b) {
+  const int64_t lists = (int64_t)b->scatter.list - a->scatter.list;
+  const int64_t places = (int64_t)r->targets[b->scatter.list].at - r->targets[a->scatter.list].at;
+  pg_loop joined = *a;
+  joined.scatter.list_step = (int32_t)(lists / a->n);
+  joined.scatter.i_step = (int32_t)(places / a->n);
+  joined.n++;
+  return joined;
+}
+
+/* Whether b scatters the next numbers by the same indices as a does. */
+static bool goes_on(const pg_routine *r, const pg_loop *a, const pg_loop *b) {
+  const pg_slot *x = r->lists + a->scatter.first, *y = r->lists + b->scatter.first;
+  const pg_target *to = r->targets + a->scatter.list, *next = r->targets + b->scatter.list;
+  const pg_loop joined = joined_with(r, a, b);
+  bool alike = a->scatter.is_even && b->scatter.is_even && a->scatter.pairs == b->scatter.pairs &&
+               a->scatter.size == b->scatter.size && a->scatter.batched == b->scatter.batched &&
+               next->array == to->array && next[1].at - next->at == to[1].at - to->at &&
+               (a->n == 1 || (joined.scatter.i_step == a->scatter.i_step &&
+                              joined.scatter.list_step == a->scatter.list_step)) &&
+               b->scatter.list == a->scatter.list + a->n * (uint32_t)joined.scatter.list_step &&
+               next->at == to->at + a->n * (uint32_t)joined.scatter.i_step;
+  for (uint32_t t = 0; alike && t < a->scatter.pairs; t++) {
+    alike = x[2 * t] == y[2 * t] && y[2 * t + 1] == x[2 * t + 1] + 2 * a->n;
+  }
+  return alike;
+}
+
+/* Makes one loop of those that scatter a row each: so that rows are added whole. */
+static void merge_scatters(const pg_routine *r, pg_loops *loops) {
+  uint32_t kept = 0;
+  for (uint32_t k = 0; k < loops->count; k++) {
+    const pg_loop next = loops->at[k];
+    pg_loop *last = kept ? &loops->at[kept - 1] : NULL;
+    if (last && last->op == PG_SCATTER_ADD && next.op == PG_SCATTER_ADD && goes_on(r, last, &next)) {
+      *last = joined_with(r, last, &next);
+    } else {
+      loops->at[kept++] = next;
+    }
+  }
+  loops->count = kept;
+}
+
+/* Finds the lists that need not be read. */
+static void find_even(pg_routine *r) {
+  for (int phase = 0; phase < PG_PHASES; phase++) {
+    for (uint32_t k = 0; k < r->phases[phase].count; k++) {
+      pg_loop *l = &r->phases[phase].at[k];
+      if (l->op == PG_LOOKUP) {
+        l->lookup.is_even = are_even_lists(r, l);
+      } else if (l->op == PG_SCATTER_ADD) {
+        l->scatter.is_even = are_even_targets(r->targets + l->scatter.list, l->scatter.size);
+      }
+    }
+    merge_scatters(r, &r->phases[phase]);
   }
 }
 
@@ -136,6 +240,8 @@ static bool finish(pg_routine *r, const pg_program *p, int wanted) {
   }
   pg_program_parameters(p, r->parameters);
   r->cotangent = wanted == PG_GRADIENT ? p->inputs : PG_NO_REF;
+  place_targets(r);
+  find_even(r);
   find_runs(r->inputs, r->input_count);
   find_runs(r->outputs, r->output_count);
   return true;

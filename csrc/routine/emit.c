@@ -96,8 +96,13 @@ static void visit_list(pg_emitter *e, visitor *f, int64_t first, uint32_t count)
 }
 
 void pg_visit_lists(pg_emitter *e, visitor *f, const pg_loop *l) {
-  if (l->op == PG_SCATTER) {
-    visit_list(e, f, l->scatter.list, l->scatter.size + 2 * l->scatter.pairs);
+  if (pg_is_scatter(l->op)) {
+    visit_list(e, f, l->scatter.list, l->op == PG_SCATTER ? l->scatter.size : 0);
+    for (uint32_t t = 0; t < l->scatter.pairs; t++) {
+      const pg_slot *pair = e->r->lists + l->scatter.first + 2 * (size_t)t;
+      f(e, (pg_slots){pair[0], 1});
+      f(e, (pg_slots){pair[1], l->n});
+    }
     return;
   }
   f(e, pg_operand_slots(l, &l->lookup.index));

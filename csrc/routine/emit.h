@@ -65,7 +65,7 @@ uint32_t pg_end_of_block(const pg_emitter *e, uint32_t begin, uint32_t end);
 /* Writes the statements of a block that is no loop. */
 void pg_write_statements(pg_emitter *e, int phase, uint32_t begin, uint32_t end);
 
-static inline bool pg_has_list(const pg_loop *l) { return l->op == PG_LOOKUP || l->op == PG_SCATTER; }
+static inline bool pg_has_list(const pg_loop *l) { return l->op == PG_LOOKUP || pg_is_scatter(l->op); }
 
 /* Whether a shared slot has a constant. */
 bool pg_has_constant(const pg_routine *r, pg_slot slot);

@@ -6,6 +6,7 @@
  *   the shared slots
  *   a place for what nothing reads: a number, or in the batch a tile's
  *   the batched slots, with a tile of numbers each
+ *   if there are targets, what is added to each output
  *
  * and which calls functions of bounded size, the blocks. All global names begin with the caller's name.
  */
@@ -64,12 +65,29 @@ static writer writer_of(const pg_routine *r, const char *name) {
 /* Where the batched slots begin. */
 static size_t shared_size(const pg_routine *r) { return (size_t)r->shared + (r->batched ? r->tile : 1); }
 
-static size_t work_size(const pg_routine *r) { return shared_size(r) + (size_t)r->batched * r->tile; }
+/* Where the numbers are that are added to the outputs. */
+static size_t added_place(const pg_routine *r) { return shared_size(r) + (size_t)r->batched * r->tile; }
+
+static size_t work_size(const pg_routine *r) {
+  return added_place(r) + (r->target_count ? r->output_count : 0);
+}
 
 static size_t place_of(const pg_routine *r, pg_slot slot) {
   return slot == PG_NO_SLOT    ? r->shared
          : pg_is_batched(slot) ? shared_size(r) + (size_t)pg_number_of(slot) * r->tile
                                : pg_number_of(slot);
+}
+
+/* A result's place in its array is that of an output among all. */
+static size_t place_of_target(const pg_routine *r, pg_target t) {
+  size_t place = t.array == PG_NO_REF ? r->shared : t.at;
+  if (t.array < PG_IN_SLOT) {
+    place += added_place(r);
+    for (size_t a = r->argument_count; a < t.array; a++) {
+      place += r->arrays[a].size;
+    }
+  }
+  return place;
 }
 
 static void write_place(const pg_emitter *e, pg_slot slot) {
@@ -263,6 +281,24 @@ static void write_scatter(const pg_emitter *e, const pg_loop *l) {
            size, w->name, q, w->name, q);
 }
 
+static void write_scatter_add(const pg_emitter *e, const pg_loop *l) {
+  const writer *w = e->own;
+  const char *q = l->scatter.batched ? "q" : "0";
+  pg_print(e->out, "{\nconst ptrdiff_t *to = %s_%s_targets + %u", w->name, w->suffix, l->scatter.list);
+  if (l->n > 1) {
+    pg_print(e->out, " + i * %d", l->scatter.list_step);
+  }
+  pg_print(e->out, ", *pair = %s_%s_places + %u;\n", w->name, w->suffix, l->scatter.first);
+  pg_print(e->out, "for (ptrdiff_t k = 0; k < %u; k++, pair += 2) {\n", l->scatter.pairs);
+  pg_print(e->out, "const double index = *%s_slot(w, pair[0], %s);\n", w->name, q);
+  pg_print(e->out, "if (index >= 0 && index < %u) w[to[(ptrdiff_t)index]] += *%s_slot(w, pair[1]",
+           l->scatter.size, w->name);
+  if (l->n > 1) {
+    pg_print(e->out, " + i * (pair[1] %% 2 ? %u : 2)", 2 * e->r->tile);
+  }
+  pg_print(e->out, ", %s);\n}\n}\n", q);
+}
+
 static void write_loop(const pg_emitter *e, const pg_loop *l) {
   const bool is_sum = pg_is_sum(l), of_samples = l->op != PG_DOT_TOTAL && pg_is_of_batch(l);
   write_for(e, 'j', l->op == PG_SCATTER ? 1 : l->rows);
@@ -274,6 +310,8 @@ static void write_loop(const pg_emitter *e, const pg_loop *l) {
     write_lookup(e, l);
   } else if (l->op == PG_SCATTER) {
     write_scatter(e, l);
+  } else if (l->op == PG_SCATTER_ADD) {
+    write_scatter_add(e, l);
   } else {
     write_map(e, l);
   }
@@ -326,7 +364,8 @@ static void write_numbers(pg_text *out, uint32_t count, const double *numbers) {
   pg_print(out, "\n};\n");
 }
 
-/* The constants; and for each element of a list its place times 2, and 1 more if it is batched. */
+/* The constants; for each element of a list its place times 2, and 1 more if it is batched; and the places of
+ * the targets. */
 static void write_tables(const pg_emitter *e) {
   const pg_routine *r = e->r;
   const writer *w = e->own;
@@ -338,6 +377,13 @@ static void write_tables(const pg_emitter *e) {
       const pg_slot slot = r->lists[k];
       pg_print(e->out, "%s%zu", separator(k),
                2 * place_of(r, slot) + (slot != PG_NO_SLOT && pg_is_batched(slot)));
+    }
+    pg_print(e->out, "\n};\n");
+  }
+  if (r->target_count) {
+    pg_print(e->out, "\nstatic const ptrdiff_t %s_%s_targets[] = {\n", w->name, w->suffix);
+    for (uint32_t k = 0; k < r->target_count; k++) {
+      pg_print(e->out, "%s%zu", separator(k), place_of_target(r, r->targets[k]));
     }
     pg_print(e->out, "\n};\n");
   }
@@ -377,7 +423,7 @@ typedef struct {
   caller_array at;
   uint32_t first, end, runs;
   bool loads, batched;
-  bool is_used; /* there is a slot */
+  bool is_used; /* there is something to load or store */
 } stretch;
 
 /* Whether the places of the numbers are in a table: always in the batch; else if there are many runs, each of
@@ -385,16 +431,17 @@ typedef struct {
 static bool has_table(const stretch *x) { return x->batched || x->runs > 16; }
 
 /* The first stretch of an array's ports from `first` up to `end`. */
-static stretch stretch_of(const pg_port *ports, uint32_t first, uint32_t end) {
-  stretch x = {.first = first, .end = first};
+static stretch stretch_of(const pg_port *ports, uint32_t first, uint32_t end, bool loads) {
+  stretch x = {.first = first, .end = first, .loads = loads};
   for (; x.end < end; x.end += pg_run_of(ports, x.end, end), x.runs++) {
     const pg_slot slot = ports[x.end].slot;
-    if (slot != PG_NO_SLOT && x.is_used && pg_is_batched(slot) != x.batched) {
+    const bool is_used = slot != PG_NO_SLOT || !loads, batched = slot != PG_NO_SLOT && pg_is_batched(slot);
+    if (is_used && x.is_used && batched != x.batched) {
       break;
     }
-    if (slot != PG_NO_SLOT) {
+    if (is_used) {
       x.is_used = true;
-      x.batched = pg_is_batched(slot);
+      x.batched = batched;
     }
   }
   return x;
@@ -410,10 +457,9 @@ static void visit_stretches(const pg_emitter *e, bool loads, void (*f)(const pg_
   for (size_t a = begin; a < end; a++) {
     const caller_array at = array_of(w, a, k);
     for (const uint32_t last = k + (uint32_t)r->arrays[a].size; k < last;) {
-      stretch x = stretch_of(loads ? r->inputs : r->outputs, k, last);
+      stretch x = stretch_of(loads ? r->inputs : r->outputs, k, last, loads);
       x.array = a;
       x.at = at;
-      x.loads = loads;
       if (x.is_used) {
         f(e, &x);
       }
@@ -424,6 +470,12 @@ static void visit_stretches(const pg_emitter *e, bool loads, void (*f)(const pg_
 
 static const pg_port *ports_of(const pg_emitter *e, const stretch *x) {
   return x->loads ? e->r->inputs : e->r->outputs;
+}
+
+/* Where a port's number is. To an output without a slot, it is added. */
+static size_t port_place(const pg_emitter *e, const stretch *x, uint32_t port) {
+  const pg_slot slot = ports_of(e, x)[port].slot;
+  return slot == PG_NO_SLOT && !x->loads ? added_place(e->r) + port : place_of(e->r, slot);
 }
 
 static void write_table_name(const pg_emitter *e, const stretch *x) {
@@ -439,7 +491,7 @@ static void write_table(const pg_emitter *e, const stretch *x) {
   write_table_name(e, x);
   pg_print(e->out, "[] = {\n");
   for (uint32_t k = x->first; k < x->end; k++) {
-    pg_print(e->out, "%s%zu", separator(k - x->first), place_of(e->r, ports_of(e, x)[k].slot));
+    pg_print(e->out, "%s%zu", separator(k - x->first), port_place(e, x, k));
   }
   pg_print(e->out, "\n};\n");
 }
@@ -484,8 +536,8 @@ static void write_copy_by_runs(const pg_emitter *e, const stretch *x, const char
   const pg_port *ports = ports_of(e, x);
   for (uint32_t k = x->first, run; k < x->end; k += run) {
     run = pg_run_of(ports, k, x->end);
-    const size_t place = place_of(e->r, ports[k].slot);
-    if (ports[k].slot == PG_NO_SLOT) {
+    const size_t place = port_place(e, x, k);
+    if (ports[k].slot == PG_NO_SLOT && x->loads) {
       continue;
     }
     pg_print(e->out, "memcpy(");
@@ -518,6 +570,20 @@ static void write_shared_copy(const pg_emitter *e, const stretch *x) {
   (has_table(x) ? write_copy_by_table : write_copy_by_runs)(e, x, "sample");
   if (repeats) {
     pg_print(e->out, "}\n");
+  }
+}
+
+/* Adds to outputs that have slots, too. */
+static void write_additions(const pg_emitter *e, const stretch *x) {
+  const pg_port *ports = ports_of(e, x);
+  for (uint32_t k = x->first, run; k < x->end && e->r->target_count && !e->r->arrays[x->array].batched;
+       k += run) {
+    run = pg_run_of(ports, k, x->end);
+    if (ports[k].slot != PG_NO_SLOT) {
+      pg_print(e->out, "for (ptrdiff_t k = 0; k < %u; k++) (", run);
+      write_address(e, x, k, "");
+      pg_print(e->out, ")[k] += work[%zu + k];\n", added_place(e->r) + k);
+    }
   }
 }
 
@@ -590,8 +656,12 @@ static void write_function(const pg_emitter *e) {
   }
   pg_print(e->out, "memcpy(work + %u, %s_%s_constants, sizeof %s_%s_constants);\n", r->first_constant, w->name,
            w->suffix, w->name, w->suffix);
-  if (r->total_count) {
-    pg_print(e->out, "memset(work + %u, 0, %u * sizeof *work);\n", pg_first_total(r), r->total_count);
+  if (r->total_count + r->scattered_count) {
+    pg_print(e->out, "memset(work + %u, 0, %u * sizeof *work);\n", pg_first_total(r),
+             r->total_count + r->scattered_count);
+  }
+  if (r->target_count) {
+    pg_print(e->out, "memset(work + %zu, 0, %u * sizeof *work);\n", added_place(r), r->output_count);
   }
   visit_stretches(e, true, write_shared_copy);
   write_cotangent(e, false);
@@ -601,6 +671,7 @@ static void write_function(const pg_emitter *e) {
   }
   write_calls(e, PG_EPILOGUE);
   visit_stretches(e, false, write_shared_copy);
+  visit_stretches(e, false, write_additions);
   pg_print(e->out, "}\n");
 }
 

@@ -56,7 +56,7 @@ static void add_run(pg_emitter *e, run x) {
 /* The runs of the shared arguments, then those of the results that are one for all samples. */
 static void find_runs(pg_emitter *e) {
   const pg_routine *r = e->r;
-  const uint32_t leaves = r->leaf_count + r->total_count;
+  const uint32_t fixed = pg_fixed_slots(r);
   uint32_t k = 0, length;
   for (uint32_t a = 0; a < r->argument_count; a++) {
     for (uint32_t begin = k, end = k + (uint32_t)r->arrays[a].size; k < end && !e->failed; k += length) {
@@ -72,8 +72,8 @@ static void find_runs(pg_emitter *e) {
     for (uint32_t begin = k, end = k + (uint32_t)r->arrays[a].size; k < end && !e->failed; k += length) {
       const pg_slot slot = r->outputs[k].slot;
       length = pg_run_of(r->outputs, k, end);
-      if (!r->arrays[a].batched) {
-        add_run(e, (run){slot, length, a, k - begin, pg_number_of(slot) >= leaves, true});
+      if (slot != PG_NO_SLOT && !r->arrays[a].batched) {
+        add_run(e, (run){slot, length, a, k - begin, pg_number_of(slot) >= fixed, true});
       }
     }
   }
@@ -303,7 +303,7 @@ static void write_total_loop(pg_emitter *e, const pg_loop *l) {
 static void write_loop(pg_emitter *e, int phase, const pg_entry *x) {
   const pg_loop *l = x->loop;
   if (pg_has_list(l)) {
-    pg_print(e->out, "c->run_list(c->routine, %d, %u, s, b);\n", phase, x->index);
+    pg_print(e->out, "c->run_list(c, %d, %u);\n", phase, x->index);
   } else if (l->op == PG_DOT_TOTAL) {
     write_total_loop(e, l);
   } else if (l->op == PG_DOT) {

@@ -26,20 +26,31 @@ static void use_list(fusion *f, const pg_instruction *x) {
   pg_list *list = pg_list_of(f->l, x);
   const pg_span span = pg_span_of(f->l, x);
   for (uint32_t k = 0; !list->is_used && k < span.count; k++) {
-    use_slot(f, f->l->p->refs[span.first + k]);
+    const pg_ref ref = f->l->p->refs[span.first + k];
+    if (x->op != PG_LOOKUP ||
+        pg_instruction_of(f->l, ref)->op != PG_PARAMETER) { /* of which it reads the node */
+      use_slot(f, ref);
+    }
   }
   list->is_used = true;
-  list->size = x->op == PG_LOOKUP ? span.count : x->b + 1 > list->size ? x->b + 1 : list->size;
+  list->has_targets = pg_is_scatter(x->op) && x->op != PG_SCATTER;
+  const uint32_t size = x->op == PG_LOOKUP        ? span.count
+                        : x->op == PG_SCATTER_ADD ? f->l->p->targets[x->b].count
+                                                  : x->b + 1;
+  list->size = size > list->size ? size : list->size;
 }
 
 /* From last to first, so that only instructions that something uses use others. */
 static void count_uses(fusion *f) {
   const pg_program *p = f->l->p;
   for (uint32_t i = 0; i < p->output_count; i++) {
-    use_slot(f, p->outputs[i]);
+    if (p->outputs[i] != PG_NO_REF) {
+      use_slot(f, p->outputs[i]);
+    }
   }
   for (pg_ref i = p->count; i-- > 0;) {
     const pg_instruction *x = pg_instruction_of(f->l, i);
+    f->uses[i] += x->op == PG_SCATTER_ADD;
     if (!f->uses[i]) {
       continue;
     }

@@ -39,29 +39,58 @@ static double *slot_at(const pg_routine *r, pg_slot slot, double *shared, double
   return pg_is_batched(slot) ? batched + number * r->tile + sample : shared + number;
 }
 
-static double look_up(const pg_routine *r, const pg_slot *list, uint32_t size, double index, double *shared,
-                      double *batched, size_t sample) {
-  return index >= 0 && index < size ? *slot_at(r, list[(size_t)index], shared, batched, sample) : NAN;
+/* Where an element of a table is. Parameters are read from their nodes. */
+static const double *element_at(const pg_routine *r, pg_slot slot, double *shared, double *batched) {
+  const bool is_node = pg_is_parameter(r, slot);
+  return is_node ? &pg_node_at(r->parameters[pg_number_of(slot)])->data : slot_at(r, slot, shared, batched, 0);
 }
 
-static void run_lookup(const pg_routine *r, const pg_loop *l, uint32_t j, double *shared, double *batched) {
+/* A parameter may be set meanwhile, by another thread. */
+static inline double read(const double *at) {
+  double x;
+  __atomic_load(at, &x, __ATOMIC_RELAXED);
+  return x;
+}
+
+/* One result of a lookup, for each sample if it is batched. */
+static void look_up(const pg_routine *r, const pg_loop *l, const pg_slot *list, pg_slot from, pg_slot to,
+                    double *shared, double *batched) {
+  const double *index = slot_at(r, from, shared, batched, 0);
+  double *result = slot_at(r, to, shared, batched, 0);
+  const size_t size = l->lookup.size, step = pg_is_batched(from), samples = pg_is_batched(to) ? r->tile : 1;
+  if (l->lookup.is_even) {
+    const double *first = element_at(r, list[0], shared, batched);
+    const ptrdiff_t apart = element_at(r, list[1], shared, batched) - first;
+    const size_t sample = pg_is_batched(list[0]);
+    for (size_t s = 0; s < samples; s++, index += step, first += sample) {
+      const bool within = *index >= 0 && *index < (double)size;
+      result[s] = within ? read(first + (ptrdiff_t)*index * apart) : NAN;
+    }
+    return;
+  }
+  for (size_t s = 0; s < samples; s++, index += step) {
+    const bool within = *index >= 0 && *index < (double)size;
+    const pg_slot slot = within ? list[(size_t)*index] : 0;
+    result[s] = within ? read(element_at(r, slot, shared, batched) + (pg_is_batched(slot) ? s : 0)) : NAN;
+  }
+}
+
+static void run_lookup(const pg_routine *r, const pg_loop *l, double *shared, double *batched) {
   const pg_strided *const index = &l->lookup.index, *const list = &l->lookup.list;
-  for (uint32_t i = 0; i < l->n; i++) {
-    const ptrdiff_t steps = (ptrdiff_t)i * list->i_step + (ptrdiff_t)j * list->j_step;
-    const pg_slot *at = r->lists + pg_number_of(list->slot) + steps;
-    const ptrdiff_t which = (ptrdiff_t)i * index->i_step + (ptrdiff_t)j * index->j_step;
-    const pg_slot from = pg_slot_of((uint32_t)(pg_number_of(index->slot) + which), pg_is_batched(index->slot));
-    const pg_slot to = pg_slot_of(pg_number_of(l->dst) + j * l->n + i, pg_is_batched(l->dst));
-    for (size_t sample = 0; sample < (pg_is_batched(to) ? r->tile : 1); sample++) {
-      const double x = *slot_at(r, from, shared, batched, sample);
-      *slot_at(r, to, shared, batched, sample) = look_up(r, at, l->lookup.size, x, shared, batched, sample);
+  for (ptrdiff_t j = 0; j < (ptrdiff_t)l->rows; j++) {
+    for (ptrdiff_t i = 0; i < (ptrdiff_t)l->n; i++) {
+      const pg_slot *at = r->lists + pg_number_of(list->slot) + i * list->i_step + j * list->j_step;
+      const ptrdiff_t which = pg_number_of(index->slot) + i * index->i_step + j * index->j_step;
+      const pg_slot from = pg_slot_of((uint32_t)which, pg_is_batched(index->slot));
+      const pg_slot to = pg_slot_of(pg_number_of(l->dst) + (uint32_t)(j * l->n + i), pg_is_batched(l->dst));
+      look_up(r, l, at, from, to, shared, batched);
     }
   }
 }
 
 static void scatter(const pg_routine *r, const pg_loop *l, double *shared, double *batched, size_t sample) {
   const uint32_t size = l->scatter.size;
-  const pg_slot *list = r->lists + l->scatter.list, *pair = list + size;
+  const pg_slot *list = r->lists + l->scatter.list, *pair = r->lists + l->scatter.first;
   for (uint32_t k = 0; k < size; k++) {
     if (list[k] != PG_NO_SLOT) {
       *slot_at(r, list[k], shared, batched, sample) = 0;
@@ -76,12 +105,51 @@ static void scatter(const pg_routine *r, const pg_loop *l, double *shared, doubl
   }
 }
 
-void pg_run_list(const pg_routine *r, const pg_loop *l, uint32_t j, double *shared, double *batched) {
+static void add(pg_additions *to, uint32_t place, pg_target target, double number) {
+  to->sum += number;
+  if (to->sums) {
+    to->sums[place] += number;
+  } else if (target.array != PG_NO_REF) {
+    to->at[to->count++] = (pg_addition){target, number};
+  }
+}
+
+/* Appends a pair, of each sample if it is batched, to the additions. */
+static void add_pair(const pg_routine *r, const pg_loop *l, const pg_slot *pair, size_t samples, double *shared,
+                     double *batched, pg_additions *to) {
+  const double *index = slot_at(r, pair[0], shared, batched, 0);
+  const double *number = slot_at(r, pair[1], shared, batched, 0);
+  const size_t index_step = pg_is_batched(pair[0]), step = pg_is_batched(pair[1]), apart = step ? r->tile : 1;
+  const pg_target *targets = r->targets + l->scatter.list;
+  for (size_t s = 0; s < samples; s++, index += index_step, number += step) {
+    if (!(*index >= 0 && *index < l->scatter.size)) {
+      continue;
+    }
+    const uint32_t which = (uint32_t)*index;
+    if (!l->scatter.is_even) {
+      add(to, l->scatter.list + which, targets[which], *number);
+      continue;
+    }
+    pg_target target = {targets[0].array, targets[0].at + which * (targets[1].at - targets[0].at)};
+    for (uint32_t i = 0; i < l->n; i++, target.at += (uint32_t)l->scatter.i_step) {
+      add(to, l->scatter.list + which + i * (uint32_t)l->scatter.list_step, target, number[i * apart]);
+    }
+  }
+}
+
+void pg_run_list(const pg_routine *r, const pg_loop *l, double *shared, double *batched, size_t samples,
+                 pg_additions *additions) {
   if (l->op == PG_LOOKUP) {
-    run_lookup(r, l, j, shared, batched);
+    run_lookup(r, l, shared, batched);
     return;
   }
-  assert(l->op == PG_SCATTER && j == 0);
+  if (l->op == PG_SCATTER_ADD) {
+    const pg_slot *pair = r->lists + l->scatter.first;
+    for (uint32_t t = 0; t < l->scatter.pairs; t++, pair += 2) {
+      add_pair(r, l, pair, l->scatter.batched ? samples : 1, shared, batched, additions);
+    }
+    return;
+  }
   for (size_t sample = 0; sample < (l->scatter.batched ? r->tile : 1); sample++) {
     scatter(r, l, shared, batched, sample);
   }

@@ -100,21 +100,39 @@ static void print_list(pg_text *out, const pg_slot *list, uint32_t size) {
   pg_print(out, size > MAX_LISTED ? " ... }" : " }");
 }
 
-/* Loops -------------------------------------------------------------------------------------------------- */
-
-static void print_scatter(pg_text *out, const pg_routine *r, const pg_loop *l) {
-  const pg_slot *list = r->lists + l->scatter.list;
-  pg_print(out, " ");
-  print_list(out, list, l->scatter.size);
-  pg_print(out, " = scatter");
-  print_list(out, list + l->scatter.size, 2 * l->scatter.pairs);
-  pg_print(out, "\n");
+/* Of results, the array and the place there. */
+static void print_targets(pg_text *out, const pg_target *targets, uint32_t size) {
+  pg_print(out, " {");
+  for (uint32_t k = 0; k < size && k < MAX_LISTED; k++) {
+    if (targets[k].array == PG_IN_SLOT) {
+      print_slot(out, pg_slot_of(targets[k].at, false));
+    } else {
+      pg_print(out, targets[k].array == PG_NO_REF ? " -" : " %u[%u]", targets[k].array, targets[k].at);
+    }
+  }
+  pg_print(out, size > MAX_LISTED ? " ... }" : " }");
 }
+
+/* Loops -------------------------------------------------------------------------------------------------- */
 
 static void print_limit(pg_text *out, char index, uint32_t limit) {
   if (limit > 1) {
     pg_print(out, ", %c < %u", index, limit);
   }
+}
+
+static void print_scatter(pg_text *out, const pg_routine *r, const pg_loop *l) {
+  pg_print(out, " ");
+  if (l->op == PG_SCATTER_ADD) {
+    print_targets(out, r->targets + l->scatter.list, l->scatter.size);
+    pg_print(out, " += scatter");
+  } else {
+    print_list(out, r->lists + l->scatter.list, l->scatter.size);
+    pg_print(out, " = scatter");
+  }
+  print_list(out, r->lists + l->scatter.first, 2 * l->scatter.pairs);
+  print_limit(out, 'i', l->n);
+  pg_print(out, "\n");
 }
 
 /* The results, the op, and how often it is done. */
@@ -129,7 +147,7 @@ static void print_head(pg_text *out, const pg_loop *l) {
 }
 
 static void print_loop(pg_text *out, const pg_routine *r, const pg_loop *l) {
-  if (l->op == PG_SCATTER) {
+  if (pg_is_scatter(l->op)) {
     print_scatter(out, r, l);
     return;
   }

@@ -44,15 +44,18 @@ static pg_span span_at(const pg_lowering *l, uint32_t k) {
   return k < l->p->table_count ? l->p->tables[k] : l->p->scatters[k - l->p->table_count];
 }
 
-/* Finds where each list begins. A scatter's has its elements first, then its pairs. False if they are too long.
- */
+/* How many of the routine's lists the elements take. */
+static uint32_t slots_of(const pg_list *list) { return list->has_targets ? 0 : list->size; }
+
+/* Finds where each list begins: a scatter's has its elements first, if there are any, then its pairs. False if
+ * they are too long. */
 static bool place_lists(pg_lowering *l, pg_routine *r) {
   uint64_t size = 0;
   for (uint32_t k = 0; k < list_count(l); k++) {
     pg_list *list = list_at(l, k);
     list->first = (uint32_t)size;
     if (list->is_used) {
-      size += list->size + (uint64_t)(k < l->p->table_count ? 0 : span_at(l, k).count);
+      size += slots_of(list) + (uint64_t)(k < l->p->table_count ? 0 : span_at(l, k).count);
     }
     if (size > PG_MAX_INSTRUCTIONS) {
       return false;
@@ -73,7 +76,7 @@ static bool fill_lists(pg_lowering *l, pg_routine *r) {
   for (uint32_t k = 0; k < list_count(l); k++) {
     const pg_list *list = list_at(l, k);
     const pg_span span = span_at(l, k);
-    pg_slot *to = r->lists + list->first + (k < l->p->table_count ? 0 : list->size);
+    pg_slot *to = r->lists + list->first + (k < l->p->table_count ? 0 : slots_of(list));
     for (uint32_t e = 0; list->is_used && e < span.count; e++) {
       to[e] = slot_of(l, l->p->refs[span.first + e]);
     }
@@ -83,6 +86,45 @@ static bool fill_lists(pg_lowering *l, pg_routine *r) {
     if (l->lowered[i].op == PG_SCATTER) {
       assert(x->b < l->scatters[x->a].size);
       r->lists[l->scatters[x->a].first + x->b] = slot_of(l, i);
+    }
+  }
+  return true;
+}
+
+/* Finds where the targets of each scatter begin. */
+static bool place_targets(pg_lowering *l, pg_routine *r) {
+  uint64_t count = 0;
+  for (uint32_t k = 0; k < l->p->scatter_count; k++) {
+    pg_list *list = &l->scatters[k];
+    list->target = (uint32_t)count;
+    count += list->has_targets ? list->size : 0;
+    if (count > PG_MAX_INSTRUCTIONS) {
+      return false;
+    }
+  }
+  r->target_count = (uint32_t)count;
+  r->targets = pg_room(count, sizeof *r->targets);
+  return r->targets;
+}
+
+/* Of outputs the numbers are set: pg_compile() finds their arrays. */
+static bool fill_targets(pg_lowering *l, pg_routine *r) {
+  if (!place_targets(l, r)) {
+    return false;
+  }
+  for (uint32_t t = 0; t < r->target_count; t++) {
+    r->targets[t] = (pg_target){.array = PG_NO_REF};
+  }
+  for (pg_ref i = 0; i < l->p->count; i++) {
+    const pg_instruction *x = pg_instruction_of(l, i);
+    if (l->lowered[i].op == PG_SCATTER_TOTAL) {
+      r->targets[l->scatters[x->a].target + x->b] = (pg_target){PG_IN_SLOT, pg_number_of(slot_of(l, i))};
+    } else if (l->lowered[i].op == PG_SCATTER_ADD) {
+      const pg_span outputs = l->p->targets[x->b];
+      for (uint32_t k = 0; k < outputs.count; k++) {
+        const uint32_t output = l->p->refs[outputs.first + k];
+        r->targets[l->scatters[x->a].target + k] = (pg_target){output == PG_NO_REF ? PG_NO_REF : 0, output};
+      }
     }
   }
   return true;
@@ -109,7 +151,7 @@ static bool are_alike(const pg_strided *a, const pg_strided *b) {
 /* Whether loops do the same with other slots. A scatter is like no other. */
 static bool alike(pg_loop *c, pg_loop *d) {
   pg_strided *of_c[3], *of_d[3];
-  if (c->op != d->op || c->op == PG_SCATTER || c->n != d->n || pg_terms(c) != pg_terms(d) ||
+  if (c->op != d->op || pg_is_scatter(c->op) || c->n != d->n || pg_terms(c) != pg_terms(d) ||
       pg_is_batched(c->dst) != pg_is_batched(d->dst) ||
       (c->op == PG_LOOKUP && c->lookup.size != d->lookup.size)) {
     return false;
@@ -239,15 +281,17 @@ static void emit_lookup(emitter *e, pg_ref i) {
 static void emit_scatter(emitter *e, pg_ref i) {
   const pg_instruction *x = pg_instruction_of(e->l, i);
   pg_list *list = pg_list_of(e->l, x);
-  if (!list->is_emitted) {
-    list->is_emitted = true;
-    pg_loop loop = {.op = PG_SCATTER, .n = 1, .rows = 1, .dst = PG_NO_SLOT};
-    loop.scatter.list = list->first;
-    loop.scatter.size = list->size;
-    loop.scatter.pairs = pg_span_of(e->l, x).count / 2;
-    loop.scatter.batched = x->batched;
-    add_loop(e, &e->next, loop);
+  if (list->is_emitted) {
+    return;
   }
+  list->is_emitted = true;
+  pg_loop loop = {.op = list->has_targets ? PG_SCATTER_ADD : PG_SCATTER, .n = 1, .rows = 1, .dst = PG_NO_SLOT};
+  loop.scatter.list = list->has_targets ? list->target : list->first;
+  loop.scatter.size = list->size;
+  loop.scatter.first = list->first + slots_of(list);
+  loop.scatter.pairs = pg_span_of(e->l, x).count / 2;
+  loop.scatter.batched = x->batched || x->op == PG_SCATTER_TOTAL;
+  add_loop(e, &e->next, loop);
 }
 
 static void emit_map(emitter *e, pg_ref i) {
@@ -270,7 +314,7 @@ static void emit_next(emitter *e, pg_ordered what) {
     emit_sum(e, i);
   } else if (op == PG_LOOKUP) {
     emit_lookup(e, i);
-  } else if (op == PG_SCATTER) {
+  } else if (pg_is_scatter(op)) {
     emit_scatter(e, i);
   } else {
     emit_map(e, i);
@@ -334,13 +378,38 @@ static bool fill_leaves(const pg_lowering *l, pg_routine *r) {
     }
   }
   for (uint32_t k = 0; k < r->output_count; k++) {
-    r->outputs[k].slot = slot_of(l, l->p->outputs[k]);
+    r->outputs[k].slot = l->p->outputs[k] == PG_NO_REF ? PG_NO_SLOT : slot_of(l, l->p->outputs[k]);
   }
   return true;
 }
 
+/* Finds the parameters that are read from slots: runs of consecutive ones. */
+static bool find_loaded(const pg_lowering *l, pg_routine *r) {
+  bool *is_loaded = pg_zeros(r->parameter_count, sizeof *is_loaded);
+  uint32_t room = 0;
+  bool found = is_loaded;
+  for (pg_ref i = 0; found && i < l->p->count; i++) {
+    if (l->lowered[i].op == PG_PARAMETER) {
+      is_loaded[pg_instruction_of(l, i)->a] = true;
+    }
+  }
+  for (uint32_t k = 0; found && k < r->parameter_count; k++) {
+    if (is_loaded[k] && k && is_loaded[k - 1]) {
+      r->loaded[r->loaded_count - 1].count++;
+    } else if (is_loaded[k]) {
+      found = pg_grow((void **)&r->loaded, &room, r->loaded_count, 1, sizeof *r->loaded);
+      if (found) {
+        r->loaded[r->loaded_count++] = (pg_span){k, 1};
+      }
+    }
+  }
+  free(is_loaded);
+  return found;
+}
+
 bool pg_lower(pg_lowering *l, pg_routine *r) {
-  emitter e = {.l = l, .failed = !fill_lists(l, r) || !fill_leaves(l, r)};
+  emitter e = {.l = l};
+  e.failed = !fill_lists(l, r) || !fill_targets(l, r) || !fill_leaves(l, r) || !find_loaded(l, r);
   if (!e.failed) {
     emit_loops(&e, r);
   }

@@ -40,7 +40,7 @@ typedef struct {
 /* What becomes of a table or a scatter: a list of slots. */
 typedef struct {
   uint32_t first;    /* where it begins in the routine's lists */
-  uint32_t size;     /* the elements of a table; those elements of a scatter that may be used */
+  uint32_t size;     /* the elements of a table; those of a PG_SCATTER that may be used */
   uint32_t level;    /* that of the highest ref in its span */
   uint32_t time;     /* the latest of the refs in its span */
   bool after_totals; /* something in its span is made of totals */
@@ -48,6 +48,8 @@ typedef struct {
   bool is_levelled;  /* level and after_totals are known */
   bool is_timed;     /* time is known */
   bool is_emitted;   /* a scatter: its loop is there */
+  bool has_targets;  /* a scatter: it adds to targets, not to slots of a list */
+  uint32_t target;   /* where these begin in the routine's */
 } pg_list;
 
 /* An instruction, or one pair of a PG_DOT_TOTAL. */
@@ -92,15 +94,18 @@ static inline int pg_operand_count(const pg_instruction *x) {
   return takes_one ? 1 : x->op >= PG_KERNELS ? 0 : x->b == PG_NO_REF ? 1 : 2;
 }
 
+/* Whether it is added up over the batch. */
+static inline bool pg_is_total(int op) { return op == PG_DOT_TOTAL || op == PG_SCATTER_TOTAL; }
+
 static inline pg_ref pg_operand_of(const pg_instruction *x, int which) { return which ? x->b : x->a; }
 
 /* The list that a lookup or a scatter reads, and its span; NULL, and an empty span, for other instructions. */
 static inline pg_list *pg_list_of(const pg_lowering *l, const pg_instruction *x) {
-  return x->op == PG_LOOKUP ? &l->tables[x->b] : x->op == PG_SCATTER ? &l->scatters[x->a] : NULL;
+  return x->op == PG_LOOKUP ? &l->tables[x->b] : pg_is_scatter(x->op) ? &l->scatters[x->a] : NULL;
 }
 
 static inline pg_span pg_span_of(const pg_lowering *l, const pg_instruction *x) {
-  return x->op == PG_LOOKUP ? l->p->tables[x->b] : x->op == PG_SCATTER ? l->p->scatters[x->a] : (pg_span){0};
+  return x->op == PG_LOOKUP ? l->p->tables[x->b] : pg_is_scatter(x->op) ? l->p->scatters[x->a] : (pg_span){0};
 }
 
 /* The operands of a loop that move in steps; init may have PG_NO_SLOT. Returns how many. */
@@ -114,6 +119,7 @@ static inline int pg_strided_operands(pg_loop *l, pg_strided *found[3]) {
     found[0] = &l->lookup.index, found[1] = &l->lookup.list;
     return 2;
   case PG_SCATTER:
+  case PG_SCATTER_ADD:
     return 0;
   default:
     found[0] = &l->map.a, found[1] = &l->map.b;

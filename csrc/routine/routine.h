@@ -18,6 +18,10 @@
  *   PG_LOOKUP      lookup    dst = the slot that a list of slots has at `index`; nan if that is out of range
  *   PG_SCATTER     scatter   sets the slots of a list to 0; then, for each pair of an index and a number, adds
  *                            the number to the list's slot at that index (n and rows are 1; there is no dst)
+ *   PG_SCATTER_ADD scatter   adds each pair's number to the target at its index, when the run ends (there are
+ * no rows)
+ *
+ * A lookup reads parameters from their nodes. So those that nothing else reads are not loaded.
  *
  * The rows are run one after the other, and a row may read what an earlier one wrote; within a row nothing is
  * read that is written in it.
@@ -77,12 +81,18 @@ typedef struct {
       pg_strided index;
       pg_strided list; /* in place of a slot: where the list begins in the routine's lists */
       uint32_t size;   /* of the list */
+      bool is_even;    /* the elements of each list are evenly spaced in memory */
     } lookup;
     struct {
-      uint32_t list;  /* where it begins in the routine's lists; the pairs are behind it */
-      uint32_t size;  /* of the list */
+      uint32_t list;  /* where its slots begin in the routine's lists, or its targets in the routine's */
+      uint32_t size;  /* how many there are */
+      uint32_t first; /* where the pairs begin in the routine's lists */
       uint32_t pairs; /* how many */
       bool batched;   /* once for each sample */
+      bool is_even;   /* the targets are evenly spaced in one array */
+      /* For the next i, if n > 1, and then the targets are even: how much further `list` is, and the target in
+       * its array. The number is in the next slot, and the index is the same. */
+      int32_t list_step, i_step;
     } scatter;
   };
 } pg_loop;
@@ -95,16 +105,20 @@ typedef struct {
 static inline bool pg_is_sum(const pg_loop *l) { return l->op == PG_DOT || l->op == PG_DOT_TOTAL; }
 static inline uint32_t pg_terms(const pg_loop *l) { return pg_is_sum(l) ? l->sum.terms : 1; }
 
+static inline bool pg_is_scatter(int op) {
+  return op == PG_SCATTER || op == PG_SCATTER_TOTAL || op == PG_SCATTER_ADD;
+}
+
 /* Whether a loop is run for each sample of a tile. */
 static inline bool pg_is_of_batch(const pg_loop *l) {
-  return l->op == PG_SCATTER ? l->scatter.batched : l->op == PG_DOT_TOTAL || pg_is_batched(l->dst);
+  return pg_is_scatter(l->op) ? l->scatter.batched : l->op == PG_DOT_TOTAL || pg_is_batched(l->dst);
 }
 
 /* Routines ----------------------------------------------------------------------------------------------- */
 
 /* Where an input or output is. */
 typedef struct {
-  pg_slot slot; /* PG_NO_SLOT for an input that nothing reads */
+  pg_slot slot; /* PG_NO_SLOT for an input that nothing reads, and an output to which targets alone add */
   uint32_t run; /* so many, from this one on, are in consecutive slots of one kind */
 } pg_port;
 
@@ -114,6 +128,28 @@ typedef struct {
   size_t size;
   bool batched;
 } pg_array;
+
+#define PG_IN_SLOT (PG_NO_REF - 1)
+
+/* Where PG_SCATTER_ADD adds: a number of a result that is one for all samples, or a slot. */
+typedef struct {
+  uint32_t array; /* PG_NO_REF: nowhere; PG_IN_SLOT: in a shared slot */
+  uint32_t at;
+} pg_target;
+
+/* What is to be added there. */
+typedef struct {
+  pg_target target;
+  double number;
+} pg_addition;
+
+/* Those of a part of a run: one after the other, or already added up for each target. */
+typedef struct {
+  pg_addition *at;
+  size_t count;
+  double *sums; /* NULL, or for each target; -0.0: nothing was added */
+  double sum;   /* of all: nan if one is */
+} pg_additions;
 
 enum {
   PG_PROLOGUE, /* once, before the batch: what does not depend on the sample */
@@ -127,6 +163,7 @@ enum {
  *   the parameters       parameter_count
  *   other leaves         up to leaf_count: inputs, constants, and the number 1
  *   the totals           total_count
+ *   what is scattered    scattered_count, of which each is the sum of the pairs of all samples
  */
 struct pg_routine {
   pg_loops phases[PG_PHASES];
@@ -134,8 +171,10 @@ struct pg_routine {
   uint32_t tile;            /* how many samples a batched slot has numbers for */
   pg_slot *lists;           /* of lookups and scatters; PG_NO_SLOT for an element that nothing reads */
   uint32_t list_size;       /* of all together */
-  double *constants;        /* what the first leaf_count shared slots have at first; nan for an input */
-  uint32_t leaf_count, total_count;
+  pg_target *targets;       /* of all PG_SCATTER_ADD */
+  uint32_t target_count;
+  double *constants; /* what the first leaf_count shared slots have at first; nan for an input */
+  uint32_t leaf_count, total_count, scattered_count;
   uint32_t first_constant; /* no leaf before it is a constant */
   pg_port *inputs, *outputs;
   uint32_t input_count, output_count;
@@ -144,6 +183,8 @@ struct pg_routine {
   size_t first_derivative; /* of the arrays: from there on they are derivatives */
   pg_id *parameters;
   uint32_t parameter_count;
+  pg_span *loaded; /* those that are read from slots */
+  uint32_t loaded_count;
   uint32_t cotangent; /* which input it is; PG_NO_REF where there is none */
   bool is_for_native; /* for native code; and that, once there is some: */
   pg_native_code *native;
@@ -160,6 +201,22 @@ struct pg_routine {
 pg_routine *pg_masked(pg_routine *r);
 
 static inline uint32_t pg_first_total(const pg_routine *r) { return r->leaf_count; }
+
+/* How many of the first shared slots keep their numbers during a run. */
+static inline uint32_t pg_fixed_slots(const pg_routine *r) {
+  return r->leaf_count + r->total_count + r->scattered_count;
+}
+
+/* Whether an element of a table is a parameter; and where an element is: that of a parameter's node, else its
+ * slot's number. */
+static inline bool pg_is_parameter(const pg_routine *r, pg_slot element) {
+  return !pg_is_batched(element) && pg_number_of(element) < r->parameter_count;
+}
+
+static inline uint32_t pg_place_of(const pg_routine *r, pg_slot element) {
+  const uint32_t number = pg_number_of(element);
+  return pg_is_parameter(r, element) ? r->parameters[number] : number;
+}
 
 /* The first of the runs of inputs or outputs from `k` up to `end`: how many ports it has. */
 static inline uint32_t pg_run_of(const pg_port *ports, uint32_t k, uint32_t end) {

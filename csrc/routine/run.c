@@ -5,6 +5,10 @@
  * chunks' are added in their order. So the results do not depend on the number of threads, or on which of them
  * did what.
  *
+ * Likewise for what PG_SCATTER_ADD adds: each chunk notes a list of additions, which are made in the end. So
+ * they cost what is looked up. Where the list would be longer than the tables, it has a sum for each target
+ * instead.
+ *
  * If a derivative is nan, the masked routine runs, too: its numbers replace those that are nan, and no others.
  */
 #include <math.h>
@@ -27,11 +31,14 @@ typedef struct {
   const pg_routine *r;
   const pg_kernels *kernels;
   size_t batch, tiles, chunks;
-  double *const *arrays; /* of the caller */
-  double *shared;        /* the shared slots */
-  double *totals;        /* of each chunk: r->total_count */
-  atomic_size_t next;    /* the next chunk to be taken */
-  const bool *stop;      /* NULL, or set by the caller to stop the run */
+  double *const *arrays;                     /* of the caller */
+  double *shared;                            /* the shared slots */
+  double *totals;                            /* of each chunk: r->total_count */
+  pg_additions additions[PG_MAX_CHUNKS + 2]; /* of the prologue, of each chunk, of the epilogue */
+  void *memory;                              /* of the additions */
+  atomic_size_t next;                        /* the next chunk to be taken */
+  const bool *stop;                          /* NULL, or set by the caller to stop the run */
+  bool to_grads;         /* the gradient by the parameters, the last result, is added to their grads */
   bool replaces_nan;     /* results are stored only where there is nan */
   atomic_bool found_nan; /* in a sum of derivatives */
 } job;
@@ -110,6 +117,11 @@ static double sum_of(const job *j, const double *numbers, size_t n) {
   return n == 1 ? *numbers : j->kernels->sum(numbers, n);
 }
 
+/* Whether a result is the gradient by the parameters, and to be added to their grads. */
+static bool is_of_grads(const job *j, size_t array) {
+  return j->to_grads && array + 1 == j->r->argument_count + j->r->result_count;
+}
+
 /* Stores the outputs that are batched, for a tile's samples; or those that are shared, once for each sample if
  * the result is batched. Returns a sum that is nan if a derivative among them is. */
 static double store_outputs(const job *j, bool of_batch, size_t first, size_t samples, const double *batched) {
@@ -125,6 +137,12 @@ static double store_outputs(const job *j, bool of_batch, size_t first, size_t sa
       const bool is_there = r->native && !array.batched; /* native code has stored it */
       double *to = j->arrays[a] + (k - begin) + first * step, of_run;
       run = pg_run_of(r->outputs, k, end);
+      if (slot == PG_NO_SLOT) {
+        if (!of_batch && !is_of_grads(j, a)) {
+          memset(to, 0, run * sizeof *to);
+        }
+        continue;
+      }
       if (of_batch ? is_there || !pg_is_batched(slot) : !is_there && pg_is_batched(slot)) {
         continue;
       }
@@ -151,6 +169,8 @@ static double most_ns(const pg_loop *l) {
   case PG_DOT:
   case PG_DOT_TOTAL:
     return calls + 0.5 * numbers * l->sum.terms;
+  case PG_SCATTER_ADD:
+    return calls + 8.0 * l->n * l->scatter.pairs;
   case PG_SCATTER:
     return calls + 4.0 * l->rows * ((double)l->scatter.size + l->scatter.pairs);
   case PG_POW:
@@ -174,22 +194,21 @@ static double most_ns_of(const pg_loops *loops) {
 
 /* Running -------------------------------------------------------------------------------------------------- */
 
-static void run_list(const void *routine, int phase, uint32_t loop, double *shared, double *batched) {
-  const pg_routine *r = routine;
-  const pg_loop *l = &r->phases[phase].at[loop];
-  for (uint32_t row = 0; row < l->rows; row++) {
-    pg_run_list(r, l, row, shared, batched);
-  }
+static void run_list(const pg_native_call *c, int phase, uint32_t loop) {
+  const pg_routine *r = c->routine;
+  pg_run_list(r, &r->phases[phase].at[loop], c->shared, c->batched, c->samples, c->additions);
 }
 
-/* Runs a phase: in the batch, for a tile. */
-static void run_phase(const job *j, int phase, double *batched, double *totals, size_t samples) {
+/* Runs a phase: in the batch, for a tile of chunk `part` - 1. */
+static void run_phase(job *j, int phase, double *batched, double *totals, size_t samples, size_t part) {
   const pg_routine *r = j->r;
+  pg_additions *additions = &j->additions[part];
   if (r->native) {
-    const pg_native_call call = {j->arrays, j->shared, batched, totals, samples, j->stop, r, run_list};
+    const pg_native_call call = {j->arrays, j->shared, batched, totals,   samples,
+                                 j->stop,   run_list,  r,       additions};
     r->native(&call, phase);
   } else {
-    j->kernels->run(r, phase, j->shared, batched, totals, samples, j->stop);
+    j->kernels->run(r, phase, j->shared, batched, totals, samples, additions, j->stop);
   }
 }
 
@@ -207,7 +226,7 @@ static void run_chunk(job *j, size_t chunk, double *batched) {
   for (size_t tile = chunk * j->tiles / j->chunks; tile < end && !pg_is_stopped(j->stop); tile++) {
     const size_t first = tile * most, left = j->batch - first, samples = left < most ? left : most;
     load_inputs(j, first, samples, batched);
-    run_phase(j, PG_BATCH, batched, totals, samples);
+    run_phase(j, PG_BATCH, batched, totals, samples, 1 + chunk);
     sum += store_outputs(j, true, first, samples, batched);
   }
   note_nan(j, sum);
@@ -255,22 +274,130 @@ static void run_batch(job *j, int threads, double *batched) {
   }
 }
 
-/* Loads the parameters, whose slots are the first. False if one is no live node. */
+/* Loads those parameters that are read from slots, the first ones. False if one is no live node. */
 static bool load_parameters(const pg_routine *r, double *shared) {
+  bool live = true;
   pg_lock();
-  const bool live = pg_all_live(r->parameter_count, r->parameters);
-  for (uint32_t i = 0; i < r->parameter_count && live; i++) {
-    shared[i] = pg_node_at(r->parameters[i])->data;
+  for (uint32_t k = 0; k < r->loaded_count && live; k++) {
+    const pg_span run = r->loaded[k];
+    live = pg_all_live(run.count, r->parameters + run.first);
+    for (uint32_t i = run.first; i < run.first + run.count && live; i++) {
+      shared[i] = pg_node_at(r->parameters[i])->data;
+    }
   }
   pg_unlock();
   return live;
+}
+
+/* Additions ---------------------------------------------------------------------------------------------- */
+
+/* How many pairs a phase adds for a sample. */
+static size_t pairs_of(const pg_loops *loops) {
+  size_t pairs = 0;
+  for (uint32_t k = 0; k < loops->count; k++) {
+    pairs += loops->at[k].op == PG_SCATTER_ADD ? (size_t)loops->at[k].n * loops->at[k].scatter.pairs : 0;
+  }
+  return pairs;
+}
+
+/* Makes room for all additions. False if there is no memory. */
+static bool begin_additions(job *j) {
+  const pg_routine *r = j->r;
+  if (!r->target_count) {
+    return true;
+  }
+  const size_t samples = (j->tiles + j->chunks - 1) / j->chunks * r->tile, parts = j->chunks + 2;
+  const size_t often = pairs_of(&r->phases[PG_BATCH]) * samples;
+  const size_t once = pairs_of(&r->phases[PG_PROLOGUE]) + pairs_of(&r->phases[PG_EPILOGUE]);
+  const bool sums = often > r->target_count;
+  const size_t size = sums ? r->target_count * sizeof(double) : often * sizeof(pg_addition);
+  char *at = j->memory = pg_resize(NULL, 2 * once * sizeof(pg_addition) + j->chunks * size + 1);
+  for (size_t k = 0; at && k < parts; k++) {
+    const bool is_chunk = k > 0 && k <= j->chunks;
+    j->additions[k] = (pg_additions){.at = (pg_addition *)(void *)at};
+    if (is_chunk && sums) {
+      j->additions[k].sums = (double *)(void *)at;
+      for (uint32_t t = 0; t < r->target_count; t++) {
+        j->additions[k].sums[t] = -0.0;
+      }
+    }
+    at += is_chunk ? size : once * sizeof(pg_addition);
+  }
+  return j->memory;
+}
+
+/* Adds a number to a target; PG_STALE if that is the grad of a node that is not live. */
+static int add_to_target(const job *j, const pg_target *t, double number) {
+  const pg_routine *r = j->r;
+  if (t->array == PG_IN_SLOT) {
+    j->shared[t->at] += number;
+  } else if (!is_of_grads(j, t->array)) {
+    j->arrays[t->array][t->at] += number;
+  } else if (!pg_is_live(r->parameters[t->at])) {
+    return PG_STALE;
+  } else {
+    pg_add_grad(pg_node_at(r->parameters[t->at]), number);
+  }
+  return PG_OK;
+}
+
+/* Makes the additions of a part of the run to slots, or those to results, in their order. */
+static int add_part(const job *j, const pg_additions *x, bool to_slots) {
+  int status = PG_OK;
+  for (size_t k = 0; k < x->count; k++) {
+    const pg_addition *now = &x->at[k];
+    if ((now->target.array == PG_IN_SLOT) == to_slots && add_to_target(j, &now->target, now->number)) {
+      status = PG_STALE;
+    }
+  }
+  for (size_t t = 0; x->sums && t < j->r->target_count; t++) {
+    const pg_target *target = &j->r->targets[t];
+    const bool none = target->array == PG_NO_REF || (x->sums[t] == 0 && signbit(x->sums[t]));
+    if (!none && (target->array == PG_IN_SLOT) == to_slots && add_to_target(j, target, x->sums[t])) {
+      status = PG_STALE;
+    }
+  }
+  return status;
+}
+
+static int add_all(const job *j, bool to_slots) {
+  int status = PG_OK;
+  for (size_t part = 0; j->r->target_count && part < j->chunks + 2; part++) {
+    status = add_part(j, &j->additions[part], to_slots) ? PG_STALE : status;
+  }
+  return status;
+}
+
+/* Adds the gradient by the parameters to their grads: what is in the last result, and the additions. */
+static int add_to_grads(const job *j) {
+  const pg_routine *r = j->r;
+  const double *gradient = j->arrays[r->argument_count + r->result_count - 1];
+  const pg_port *ports = r->outputs + (r->output_count - r->parameter_count);
+  int status = PG_OK;
+  pg_lock();
+  for (uint32_t k = 0, run; k < r->parameter_count; k += run) {
+    run = pg_run_of(ports, k, r->parameter_count);
+    if (ports[k].slot == PG_NO_SLOT) {
+      continue;
+    }
+    if (!pg_all_live(run, r->parameters + k)) {
+      status = PG_STALE;
+      break;
+    }
+    for (uint32_t i = k; i < k + run; i++) {
+      pg_add_grad(pg_node_at(r->parameters[i]), gradient[i]);
+    }
+  }
+  status = status ? status : add_all(j, false);
+  pg_unlock();
+  return status;
 }
 
 static void run_phases(job *j, int threads, double *batched) {
   const pg_routine *r = j->r;
   memcpy(j->shared + r->first_constant, r->constants + r->first_constant,
          (r->leaf_count - r->first_constant) * sizeof *j->shared);
-  memset(j->shared + pg_first_total(r), 0, r->total_count * sizeof *j->shared);
+  memset(j->shared + pg_first_total(r), 0, (r->total_count + r->scattered_count) * sizeof *j->shared);
   memset(j->totals, 0, j->chunks * r->total_count * sizeof *j->totals);
   if (!r->native) { /* which loads and stores what is shared itself */
     load_inputs(j, 0, 0, NULL);
@@ -278,8 +405,8 @@ static void run_phases(job *j, int threads, double *batched) {
   if (r->cotangent != PG_NO_REF) {
     add_cotangents(r, j->batch, j->arrays[r->argument_count - 1], j->shared);
   }
-  run_phase(j, PG_PROLOGUE, NULL, NULL, 1);
-  if (r->batched || r->total_count) {
+  run_phase(j, PG_PROLOGUE, NULL, NULL, 1, 0);
+  if (r->phases[PG_BATCH].count || r->batched) {
     run_batch(j, threads, batched);
   }
   for (size_t chunk = 0; chunk < j->chunks; chunk++) {
@@ -287,18 +414,41 @@ static void run_phases(job *j, int threads, double *batched) {
       j->shared[pg_first_total(r) + i] += j->totals[chunk * r->total_count + i];
     }
   }
-  run_phase(j, PG_EPILOGUE, NULL, NULL, 1);
+  if (r->scattered_count) {
+    add_all(j, true);
+  }
+  run_phase(j, PG_EPILOGUE, NULL, NULL, 1, 1 + j->chunks);
   note_nan(j, store_outputs(j, false, 0, j->batch, NULL));
+}
+
+/* Makes the additions to the results. Where a derivative is nan, none is made to grads: the results have all.
+ */
+static int finish(job *j) {
+  const pg_routine *r = j->r;
+  for (size_t part = 0; r->target_count && part < j->chunks + 2; part++) {
+    note_nan(j, j->additions[part].sum);
+  }
+  const bool nan = atomic_load(&j->found_nan);
+  if (j->to_grads && !nan) {
+    return add_to_grads(j);
+  }
+  if (j->to_grads) {
+    j->to_grads = false;
+    store_outputs(j, false, 0, j->batch, NULL);
+  }
+  add_all(j, false);
+  return nan ? FOUND_NAN : PG_OK;
 }
 
 /* Runs a routine, or replaces by its results what is nan. Returns FOUND_NAN if a derivative may be nan
  * then, else a status. */
 static int run_once(pg_routine *r, size_t batch, double *const *arrays, int threads, const bool *stop,
-                    bool replaces_nan) {
+                    bool to_grads, bool replaces_nan) {
   job j = {.r = r,
            .kernels = pg_best_kernels(),
            .batch = batch,
            .arrays = arrays,
+           .to_grads = to_grads,
            .tiles = (batch + r->tile - 1) / r->tile,
            .stop = stop,
            .replaces_nan = replaces_nan};
@@ -308,31 +458,36 @@ static int run_once(pg_routine *r, size_t batch, double *const *arrays, int thre
   if (!memory) {
     memory = pg_resize(NULL, (shared + totals + (size_t)r->batched * r->tile + 3 * PAD) * sizeof *memory);
   }
-  if (!memory) {
+  if (!memory || !begin_additions(&j)) {
+    free(memory);
     return PG_NO_MEMORY;
   }
-  assert(threads >= 1 && r->leaf_count + r->total_count <= r->shared &&
-         r->is_for_native == (r->native != NULL));
+  assert(threads >= 1 && pg_fixed_slots(r) <= r->shared && r->is_for_native == (r->native != NULL));
   j.shared = aligned(memory);
   j.totals = j.shared + shared;
-  const bool live = load_parameters(r, j.shared);
-  if (live) {
+  int status = load_parameters(r, j.shared) ? PG_OK : PG_STALE;
+  if (!status) {
     run_phases(&j, threads, aligned(j.totals + totals));
+    status = pg_is_stopped(stop) ? PG_STOPPED : finish(&j);
   }
+  free(j.memory);
   free(atomic_exchange(&r->spare, memory));
-  if (!live || pg_is_stopped(stop)) {
-    return live ? PG_STOPPED : PG_STALE;
-  }
-  return atomic_load(&j.found_nan) ? FOUND_NAN : PG_OK;
+  return status;
 }
 
-int pg_run_until(pg_routine *r, size_t batch, double *const *arrays, int threads, const bool *stop) {
-  int status = run_once(r, batch, arrays, threads, stop, false);
+static int run(pg_routine *r, size_t batch, double *const *arrays, int threads, const bool *stop,
+               bool to_grads) {
+  int status = run_once(r, batch, arrays, threads, stop, to_grads, false);
   if (__builtin_expect(status == FOUND_NAN, 0)) {
     pg_routine *masked = pg_masked(r);
-    status = masked ? run_once(masked, batch, arrays, threads, stop, true) : PG_NO_MEMORY;
+    status = masked ? run_once(masked, batch, arrays, threads, stop, false, true) : PG_NO_MEMORY;
+    status = status == FOUND_NAN ? PG_OK : status;
+    if (!status && to_grads) {
+      const double *gradient = arrays[r->argument_count + r->result_count - 1];
+      status = pg_add_grads(r->parameter_count, r->parameters, gradient);
+    }
   }
-  return status == FOUND_NAN ? PG_OK : status;
+  return status;
 }
 
 bool pg_use_native(pg_routine *r, const char *path) {
@@ -343,7 +498,15 @@ bool pg_use_native(pg_routine *r, const char *path) {
 }
 
 int pg_run(pg_routine *r, size_t batch, double *const *arrays, int threads) {
-  return pg_run_until(r, batch, arrays, threads, NULL);
+  return run(r, batch, arrays, threads, NULL, false);
+}
+
+int pg_run_until(pg_routine *r, size_t batch, double *const *arrays, int threads, const bool *stop) {
+  return run(r, batch, arrays, threads, stop, false);
+}
+
+int pg_run_and_add_grads(pg_routine *r, size_t batch, double *const *arrays, int threads) {
+  return run(r, batch, arrays, threads, NULL, true);
 }
 
 double pg_long_batch(const pg_routine *r, double ns) {

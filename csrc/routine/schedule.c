@@ -22,7 +22,7 @@ static void follow(const pg_lowering *l, pg_ref operand, uint32_t *level, bool *
   if (operand != PG_NO_REF) {
     const pg_lowered *y = &l->lowered[operand];
     const bool is_epilogue = y->phase == PG_EPILOGUE && !pg_instruction_of(l, operand)->batched;
-    *after_totals = *after_totals || y->op == PG_DOT_TOTAL || is_epilogue;
+    *after_totals = *after_totals || pg_is_total(y->op) || is_epilogue;
     *level = y->level > *level ? y->level : *level;
   }
 }
@@ -82,9 +82,7 @@ static void find_levels(pg_lowering *l) {
     }
     x->level = level + 1;
     x->signature = signature_of(l, x, instruction);
-    x->phase = instruction->batched || x->op == PG_DOT_TOTAL ? PG_BATCH
-               : after_totals                                ? PG_EPILOGUE
-                                                             : PG_PROLOGUE;
+    x->phase = instruction->batched || pg_is_total(x->op) ? PG_BATCH : after_totals ? PG_EPILOGUE : PG_PROLOGUE;
   }
 }
 
@@ -166,7 +164,7 @@ enum { LARGE = 1 << 14 }; /* a group of so many results times terms stays togeth
 
 static uint32_t time_of(const pg_lowering *l, pg_ref operand) {
   const pg_lowered *y = operand == PG_NO_REF ? NULL : &l->lowered[operand];
-  return y && y->phase == PG_BATCH && y->op != PG_DOT_TOTAL ? y->time : 0;
+  return y && y->phase == PG_BATCH && !pg_is_total(y->op) ? y->time : 0;
 }
 
 static uint32_t later(uint32_t a, uint32_t b) { return a > b ? a : b; }
@@ -225,7 +223,7 @@ static bool add_group(pg_lowering *l, const record *group, uint32_t count, recor
     last = later(last, x->time);
     work += x->pair_count ? x->pair_count : 1;
   }
-  const bool is_large = work >= LARGE || l->lowered[group->what.instruction].op == PG_SCATTER;
+  const bool is_large = work >= LARGE || pg_is_scatter(l->lowered[group->what.instruction].op);
   bool added = true;
   for (uint32_t k = 0; k < count && added; k++) {
     pg_lowered *x = &l->lowered[group[k].what.instruction];
@@ -287,24 +285,25 @@ static void turn_upwards(pg_lowering *l, const pg_lowered *x) {
   }
 }
 
-/* Leaves come first: the parameters, inputs and constants, the number 1. Then the totals. Then the results of
- * the loops in their order. */
+/* Leaves come first: the parameters, inputs and constants, the number 1. Then the totals, and what is
+ * scattered. Then the results of the loops in their order. */
 static void number_slots(pg_lowering *l, pg_routine *r) {
   uint32_t next[2] = {r->parameter_count, 0}; /* shared, batched */
   for (pg_ref i = 0; i < l->p->count; i++) {
     pg_lowered *x = &l->lowered[i];
     const pg_instruction *instruction = pg_instruction_of(l, i);
-    if (x->op == PG_PARAMETER) {
+    if (instruction->op == PG_PARAMETER) {
       x->slot = pg_slot_of(instruction->a, false);
     } else if (is_leaf(x)) {
       x->slot = pg_slot_of(next[instruction->batched]++, instruction->batched);
     }
     r->total_count += x->op == PG_DOT_TOTAL;
+    r->scattered_count += x->op == PG_SCATTER_TOTAL;
   }
   l->one = pg_slot_of(next[0]++, false);
   r->leaf_count = next[0];
-  uint32_t total = r->leaf_count;
-  next[0] += r->total_count;
+  uint32_t total = r->leaf_count, scattered = total + r->total_count;
+  next[0] += r->total_count + r->scattered_count;
   for (uint32_t k = 0; k < l->order_count; k++) {
     const pg_ordered what = l->order[k];
     pg_lowered *x = &l->lowered[what.instruction];
@@ -312,11 +311,14 @@ static void number_slots(pg_lowering *l, pg_routine *r) {
     if (what.pair == PG_NO_REF) {
       turn_upwards(l, x);
     }
-    if (what.pair == PG_NO_REF || what.pair == 0) {
-      x->slot = x->op == PG_DOT_TOTAL ? pg_slot_of(total++, false) : pg_slot_of(next[batched]++, batched);
+    if (x->op != PG_SCATTER_ADD && (what.pair == PG_NO_REF || what.pair == 0)) {
+      uint32_t *number = x->op == PG_DOT_TOTAL       ? &total
+                         : x->op == PG_SCATTER_TOTAL ? &scattered
+                                                     : &next[batched];
+      x->slot = pg_slot_of((*number)++, batched);
     }
   }
-  assert(total == r->leaf_count + r->total_count);
+  assert(total == r->leaf_count + r->total_count && scattered == pg_fixed_slots(r));
   r->shared = next[0];
   r->batched = next[1];
 }

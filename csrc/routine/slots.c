@@ -88,7 +88,7 @@ static void visit_operand(allocator *u, visitor *visit, const pg_loop *l, const 
 }
 
 static void visit_list(allocator *u, visitor *visit, int64_t first, uint32_t count) {
-  assert(first >= 0 && first + count <= u->r->list_size);
+  assert(first >= 0 && (!count || first + count <= u->r->list_size));
   for (uint32_t k = 0; k < count; k++) {
     const pg_slot slot = u->r->lists[first + k];
     if (slot != PG_NO_SLOT) {
@@ -109,8 +109,9 @@ static void visit_lookup_lists(allocator *u, visitor *visit, const pg_loop *l) {
 
 /* The result first, then the operands. */
 static void visit_loop(allocator *u, visitor *visit, const pg_loop *l) {
-  if (l->op == PG_SCATTER) {
-    visit_list(u, visit, l->scatter.list, l->scatter.size + 2 * l->scatter.pairs);
+  if (pg_is_scatter(l->op)) {
+    visit_list(u, visit, l->scatter.list, l->op == PG_SCATTER ? l->scatter.size : 0);
+    visit_list(u, visit, l->scatter.first, 2 * l->scatter.pairs);
     return;
   }
   if (l->op != PG_DOT_TOTAL) { /* totals do not move */
@@ -242,7 +243,7 @@ static void move_loop(const allocator *u, pg_loop *l) {
   }
   if (l->op == PG_LOOKUP) {
     l->lookup.index.slot = moved(u, l->lookup.index.slot);
-  } else if (l->op != PG_SCATTER) {
+  } else if (!pg_is_scatter(l->op)) {
     pg_strided *operands[3];
     const int count = pg_strided_operands(l, operands);
     for (int k = 0; k < count; k++) {
@@ -273,8 +274,8 @@ static void move_all(allocator *u) {
 
 bool pg_reuse_slots(pg_routine *r) {
   allocator u = {.r = r};
-  const bool made = make_space(&u.spaces[0], r->shared, r->leaf_count + r->total_count) &&
-                    make_space(&u.spaces[1], r->batched, 0);
+  const bool made =
+      make_space(&u.spaces[0], r->shared, pg_fixed_slots(r)) && make_space(&u.spaces[1], r->batched, 0);
   if (made) {
     visit_all(&u, join, NULL);
     find_buffers(&u.spaces[0]);

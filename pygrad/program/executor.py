@@ -29,6 +29,7 @@ _WORTHWHILE = range(1_000, 200_001)  # instructions of a graph that "auto" makes
 
 # These give up the GIL: see build_ffi.py.
 _pg_run = ffi.addressof(lib, "pg_run")
+_pg_run_and_add_grads = ffi.addressof(lib, "pg_run_and_add_grads")
 _pg_run_until = ffi.addressof(lib, "pg_run_until")
 
 _POINTERS = ffi.typeof("double*[]")
@@ -97,17 +98,26 @@ class Executor:
 
     # Running ----------------------------------------------------------------------------------------------------------
 
-    def run(self, kind: Kind, arguments: list[Numbers], batch: int | None, results: list[Numbers]) -> None:
-        """Compute the results in place. Arguments and results are those of pg_run for this kind of call."""
+    def run(
+        self, kind: Kind, arguments: list[Numbers], batch: int | None, results: list[Numbers], to_grads: bool = False
+    ) -> None:
+        """Compute the results in place. Arguments and results are those of pg_run for this kind of call.
+
+        With `to_grads`, the last result, the gradient by the parameters, is added to their grads. It is undefined then.
+        """
         if batch == 0:
             for result in results:
                 result.fill(0)
-            return
-        routine, long_from, _ = self._routines.get(kind) or self._compiled(kind)
-        numbers = ffi.new(_POINTERS, [c_doubles(x) for x in arguments + results])
-        short = (batch or 1) < long_from
-        run = _pg_run if short else functools.partial(_run_heeding_signals, arguments, results)
-        check(run(routine, batch or 1, numbers, self._threads), self._what)
+        else:
+            routine, long_from, _ = self._routines.get(kind) or self._compiled(kind)
+            numbers = ffi.new(_POINTERS, [c_doubles(x) for x in arguments + results])
+            short = (batch or 1) < long_from
+            add, to_grads = to_grads and short, to_grads and not short
+            run = _pg_run_and_add_grads if add else _pg_run
+            run = run if short else functools.partial(_run_heeding_signals, arguments, results)
+            check(run(routine, batch or 1, numbers, self._threads), self._what)
+        if to_grads:
+            self.add_to_parameters(results[-1])
 
     def _compiled(self, kind: Kind) -> tuple[Any, float, bool]:
         with _compiling:

@@ -313,7 +313,8 @@ class Program:
         gradients = [np.empty(x.shape) for x in numbers]
         by_parameters = np.empty(executor.parameter_count)
         kind = (*batched, weighted), GRADIENT
-        executor.run(kind, [*numbers, weight], batch, [values, *gradients, by_parameters])
+        results = [values, *gradients, by_parameters]
+        executor.run(kind, [*numbers, weight], batch, results, to_grads=not executor.check_finite)
         if executor.check_finite:
             where = functools.partial(place, recorded.result)
             executor.require_finite("a result", values, batch is not None, batch, numbers, where=where)
@@ -321,7 +322,6 @@ class Program:
                 what = f"the gradient by argument {leaf.name}"
                 executor.require_finite(what, gradient, is_batch, batch, numbers, weight)
             executor.require_finite("the gradient by a parameter", by_parameters, False, batch, numbers, weight)
-        if by_parameters.size:
             executor.add_to_parameters(by_parameters)
         return recorded.result.of(values), recorded.by_argument(gradients)
 

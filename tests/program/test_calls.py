@@ -76,7 +76,7 @@ def straight(monkeypatch):
     """A function that tells whether a call of a kind that is compiled goes the C way alone."""
     counted = []
     run = Executor.run
-    monkeypatch.setattr(Executor, "run", lambda *args: (counted.append(1), run(*args))[1])
+    monkeypatch.setattr(Executor, "run", lambda *args, **options: (counted.append(1), run(*args, **options))[1])
 
     def goes(way, *args, **kwargs):
         way(*args, **kwargs)

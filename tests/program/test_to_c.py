@@ -503,3 +503,32 @@ def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch):
         f.to_c(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+TABLES = {
+    "an argument": lambda i, table, x: ((table[i] * x) ** 2).sum(),
+    "read otherwise, too": lambda i, table, x: ((table[i] * x).sum() - table[0, 0]) ** 2,
+    "computed": lambda i, table, x: ((table * 2)[i].sin() * x).sum(),
+    "computed of the sample": lambda i, table, x: ((table * x)[i] * table[i]).sum(),
+}
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("fn", TABLES.values(), ids=TABLES)
+def test_a_batch_of_look_ups_gives_the_program_s_gradients(fn, shared):
+    rng = np.random.default_rng(0)
+    table, weights, i, x = (
+        rng.normal(size=(9, 3)),
+        pygrad.array(rng.normal(size=(9, 3))),
+        rng.integers(9, size=(70, 2)),
+        0.5,
+    )
+    args = (i, table, x if shared else rng.normal(size=70))
+    f = pygrad.compile(lambda i, table, x: fn(i, table, x) * fn(i, weights, x), pygrad.index(i[0]), table, 1.0)
+    (c,) = exported(f, batches=[[True, False, not shared]])
+    values, (_, *by_arguments), by_parameters = c.gradient_batch(70, [i.astype(float), *args[1:]], None)
+    expected, (_, *gradients) = f.value_and_grad(*args)
+    np.testing.assert_allclose(values, expected, 1e-11, 1e-13)
+    for found, true in zip(by_arguments, gradients):
+        np.testing.assert_allclose(found, true, 1e-11, 1e-12)
+    np.testing.assert_allclose(by_parameters, f.parameters.grad, 1e-11, 1e-12)

@@ -1,0 +1,170 @@
+"""Lookups in tables: they cost what is looked up, and give what the same keys give without compile."""
+
+import re
+
+import numpy as np
+import pytest
+
+import pygrad
+from pygrad import Value, array
+from pygrad._parameters import node_ids, reached
+from pygrad.program.native import compiler
+
+BACKENDS = ["kernels", pytest.param("native", marks=pytest.mark.skipif(not compiler(), reason="there is no compiler"))]
+ROWS, COLUMNS, LOOKED_UP = 40, 3, 2
+BATCHES = [1, 3, 64, 65, 700]  # the last ones add up more than the table has: each chunk has sums of its own
+
+
+def rows(i, table, other, x):
+    return ((table[i] * x).tanh() ** 2).sum()
+
+
+def rows_and_head(i, table, other, x):
+    """A tied embedding, which is read otherwise, too."""
+    return ((table[i].sum(0) - table[0] * x) ** 2).sum() + (table @ other[0]).sum()
+
+
+def overlapping(i, table, other, x):
+    return (table[i] * table[:ROWS][i[::-1]] * table[::-1][i]).sum() * x
+
+
+def computed(i, table, other, x):
+    return ((table * other)[i].sin() * x).sum()
+
+
+def computed_of_the_sample(i, table, other, x):
+    return ((table * x)[i] * other[i]).sum() + (x * x) * other[i[0], 1]
+
+
+def mixed(i, table, other, x):
+    """Parameters, arguments, constants and what is computed, in one table."""
+    return (array([table[0, 0], Value(5.0), x * x, other[0, 0], *table[1:ROWS, 1]])[i] * x).sum()
+
+
+def by_row(i, table, other, x):
+    return (table[i] * x).max(axis=1).sum()
+
+
+FUNCTIONS = [rows, rows_and_head, overlapping, computed, computed_of_the_sample, mixed, by_row]
+
+
+def graph(fn, i, table, other, x):
+    """The value of one sample, and the gradients by two arrays and a number, by backward()."""
+    arrays, number = (array(table), array(other)), Value(x)
+    out = fn(pygrad.index(i), *arrays, number)
+    out.backward()
+    return float(out), arrays[0].grad.copy(), arrays[1].grad.copy(), number.grad
+
+
+def of_batch(fn, i, table, other, x):
+    samples = [graph(fn, ik, table, other, xk) for ik, xk in zip(i, x)]
+    values, *gradients = ([sample[k] for sample in samples] for k in range(4))
+    return np.array(values), sum(gradients[0]), sum(gradients[1]), np.array(gradients[2])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("fn", FUNCTIONS)
+def test_the_gradient_of_a_lookup_is_that_of_the_graph(fn, backend):
+    rng = np.random.default_rng(0)
+    table, other = rng.normal(size=(2, ROWS, COLUMNS))
+    weights = array(table)
+    example = pygrad.index([0] * LOOKED_UP)
+    by_arguments = pygrad.compile(fn, example, table, other, 1.0, backend=backend)
+    by_parameters = pygrad.compile(lambda i, b, x: fn(i, weights, b, x), example, other, 1.0, backend=backend)
+    for batch in BATCHES:
+        i, x = rng.integers(0, ROWS, (batch, LOOKED_UP)), rng.normal(size=batch)
+        expected = of_batch(fn, i, table, other, x)
+        value, (_, *gradients) = by_arguments.value_and_grad(i, table, other, x)
+        for found, true in zip((value, *gradients), expected):
+            np.testing.assert_allclose(found, true, rtol=1e-10, atol=1e-11)
+        before = weights.grad = rng.normal(size=table.shape)
+        value, (_, by_other, by_x) = by_parameters.value_and_grad(i, other, x)
+        for found, true in zip((value, weights.grad - before, by_other, by_x), expected):
+            np.testing.assert_allclose(found, true, rtol=1e-10, atol=1e-11)
+        by_parameters.check_finite = True  # where the gradient is an array first
+        weights.grad = 0.0
+        by_parameters.value_and_grad(i, other, x)
+        np.testing.assert_allclose(weights.grad, expected[1], rtol=1e-10, atol=1e-11)
+        by_parameters.check_finite = False
+    value, (_, *gradients) = by_arguments.value_and_grad(i[0], table, other, x[0])
+    for found, true in zip((value, *gradients), graph(fn, i[0], table, other, x[0])):
+        np.testing.assert_allclose(found, true, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("batch", [100, 5000])
+@pytest.mark.parametrize("fn", FUNCTIONS)
+def test_any_number_of_threads_gives_the_same_bits(fn, batch, backend):
+    rng = np.random.default_rng(1)
+    table, other = rng.normal(size=(2, ROWS, COLUMNS))
+    weights = array(table)
+    i, x = rng.integers(0, ROWS, (batch, LOOKED_UP)), rng.normal(size=batch)
+    f = pygrad.compile(lambda i, b, x: fn(i, weights, b, x), pygrad.index(i[0]), other, 1.0, backend=backend)
+    results = []
+    for threads in (1, 2, 7):
+        f.threads = threads
+        weights.grad = 0.0
+        _, gradients = f.value_and_grad(i, other, x)
+        results.append([weights.grad.tobytes(), *(g.tobytes() for g in gradients[1:])])
+    assert results[0] == results[1] == results[2]
+
+
+def slots(f):
+    """How many slots of one number, and of one a sample, the code for the newest kind of call has."""
+    found = re.findall(r"(\d+) slots of one number \(s\), (\d+) of one a sample \(b\)", str(f))[-1]
+    return int(found[0]), int(found[1])
+
+
+@pytest.mark.parametrize("batched", [False, True])
+@pytest.mark.parametrize("fn", [rows, computed])
+def test_a_sample_has_no_slots_for_the_elements_of_a_table(fn, batched):
+    found = []
+    for size in (10, 1000):
+        table = np.ones((size, COLUMNS))
+        f = pygrad.compile(fn, pygrad.index([0, 1]), table, table, 1.0)
+        f.value_and_grad([[0, 1]] if batched else [0, 1], table, table, [1.0])
+        found.append(slots(f)[1])
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_a_gradient_reaches_those_parameters_that_are_looked_up(batch):
+    rng = np.random.default_rng(2)
+    values = [Value(x) for x in range(50)]
+    f = pygrad.compile(lambda i, x: array(values)[i] * x, pygrad.index(0), 1.0)
+    i = rng.choice([3, 7, 20], batch)
+    f.value_and_grad(i, 0.0)  # by a gradient of 0, too
+    assert set(np.flatnonzero(reached(node_ids(values), np.ones(50, np.uint32)))) == set(i)
+
+
+def test_tangents_go_through_the_tables_that_have_some():
+    rng = np.random.default_rng(3)
+    table, w = rng.normal(size=(6, 2)), array(rng.normal(size=(6, 2)))
+    f = pygrad.compile(lambda i, t, x: (t[i] * w[i]).sum() * x, pygrad.index([0, 0]), table, 1.0)
+    i, direction = [4, 1], rng.normal(size=(6, 2))
+    _, slope = f.jvp((i, table, 2.0), (None, direction, 0.5))
+    expected = 2 * (direction[i] * w.data[i]).sum() + 0.5 * (table[i] * w.data[i]).sum()
+    assert slope == pytest.approx(expected, rel=1e-12)
+    assert f.jvp((i, table, 2.0), (None, 0 * direction, 1.0))[1] == pytest.approx((table[i] * w.data[i]).sum())
+
+
+def test_a_lookup_reads_what_a_parameter_has_now():
+    w = array([[1.0, 2.0], [3.0, 4.0]])
+    f = pygrad.compile(lambda i: w[i].sum(), pygrad.index(0))
+    assert f(1) == 7.0
+    w.data = [[1.0, 2.0], [30.0, 4.0]]
+    assert f([0, 1]).tolist() == [3.0, 34.0]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("i", [0, 1, [0, 1, 0, 2], [0, 1, 2] * 100])
+def test_a_pole_in_a_branch_that_is_not_taken_has_the_gradient_0(i, backend):
+    table = np.array([0.0, 4.0, 0.25])
+    w = array(table)
+    expected = np.where(np.arange(3) == 1, 0.25, 0.0) * np.bincount(np.ravel(i), minlength=3)
+    f = pygrad.compile(lambda i: w[i].sqrt().maximum(1.0), pygrad.index(0), backend=backend)
+    w.grad = 1.0
+    f.value_and_grad(i)
+    assert w.grad.tolist() == (1 + expected).tolist()
+    g = pygrad.compile(lambda i, t: (t * 1.0)[i].sqrt().maximum(1.0), pygrad.index(0), table, backend=backend)
+    assert g.value_and_grad(i, table)[1][1].tolist() == expected.tolist()
