@@ -31,16 +31,15 @@ typedef struct {
   const pg_routine *r;
   const pg_kernels *kernels;
   size_t batch, tiles, chunks;
-  double *const *arrays;                     /* of the caller */
-  double *shared;                            /* the shared slots */
-  double *totals;                            /* of each chunk: r->total_count */
-  pg_additions additions[PG_MAX_CHUNKS + 2]; /* of the prologue, of each chunk, of the epilogue */
-  void *memory;                              /* of the additions */
-  atomic_size_t next;                        /* the next chunk to be taken */
-  const bool *stop;                          /* NULL, or set by the caller to stop the run */
-  bool to_grads;         /* the gradient by the parameters, the last result, is added to their grads */
-  bool replaces_nan;     /* results are stored only where there is nan */
-  atomic_bool found_nan; /* in a sum of derivatives */
+  double *const *arrays;   /* of the caller */
+  double *shared;          /* the shared slots */
+  double *totals;          /* of each chunk: r->total_count */
+  pg_additions *additions; /* of the prologue, of each chunk, of the epilogue; NULL without targets */
+  atomic_size_t next;      /* the next chunk to be taken */
+  const bool *stop;        /* NULL, or set by the caller to stop the run */
+  bool to_grads;           /* the gradient by the parameters, the last result, is added to their grads */
+  bool replaces_nan;       /* results are stored only where there is nan */
+  atomic_bool found_nan;   /* in a sum of derivatives */
 } job;
 
 /* Loading and storing ------------------------------------------------------------------------------------ */
@@ -202,7 +201,7 @@ static void run_list(const pg_native_call *c, int phase, uint32_t loop) {
 /* Runs a phase: in the batch, for a tile of chunk `part` - 1. */
 static void run_phase(job *j, int phase, double *batched, double *totals, size_t samples, size_t part) {
   const pg_routine *r = j->r;
-  pg_additions *additions = &j->additions[part];
+  pg_additions *additions = j->additions ? &j->additions[part] : NULL;
   if (r->native) {
     const pg_native_call call = {j->arrays, j->shared, batched, totals,   samples,
                                  j->stop,   run_list,  r,       additions};
@@ -311,8 +310,13 @@ static bool begin_additions(job *j) {
   const size_t once = pairs_of(&r->phases[PG_PROLOGUE]) + pairs_of(&r->phases[PG_EPILOGUE]);
   const bool sums = often > r->target_count;
   const size_t size = sums ? r->target_count * sizeof(double) : often * sizeof(pg_addition);
-  char *at = j->memory = pg_resize(NULL, 2 * once * sizeof(pg_addition) + j->chunks * size + 1);
-  for (size_t k = 0; at && k < parts; k++) {
+  const size_t own = parts * sizeof *j->additions;
+  j->additions = pg_resize(NULL, own + 2 * once * sizeof(pg_addition) + j->chunks * size);
+  if (!j->additions) {
+    return false;
+  }
+  char *at = (char *)j->additions + own;
+  for (size_t k = 0; k < parts; k++) {
     const bool is_chunk = k > 0 && k <= j->chunks;
     j->additions[k] = (pg_additions){.at = (pg_addition *)(void *)at};
     if (is_chunk && sums) {
@@ -323,7 +327,7 @@ static bool begin_additions(job *j) {
     }
     at += is_chunk ? size : once * sizeof(pg_addition);
   }
-  return j->memory;
+  return true;
 }
 
 /* Adds a number to a target; PG_STALE if that is the grad of a node that is not live. */
@@ -470,7 +474,7 @@ static int run_once(pg_routine *r, size_t batch, double *const *arrays, int thre
     run_phases(&j, threads, aligned(j.totals + totals));
     status = pg_is_stopped(stop) ? PG_STOPPED : finish(&j);
   }
-  free(j.memory);
+  free(j.additions);
   free(atomic_exchange(&r->spare, memory));
   return status;
 }
