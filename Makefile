@@ -17,8 +17,11 @@ test: $(VENV)/.test  ## run all tests
 	$(RUN) -m pytest
 	$(MAKE) -C tests/c unit
 
-test-native: $(VENV)/.test  ## run the tests of programs on native code
-	PYGRAD_BACKEND=native $(RUN) -m pytest tests/program tests/test_kernels.py
+# Those files whose tests do not compile thousands of programs, for which tests/program/test_native.py draws its own.
+NATIVE := arguments calls concurrency derivatives parameters refusals
+test-native: $(VENV)/.test  ## run tests of programs on native code
+	PYGRAD_BACKEND=native PYGRAD_CACHE_DIR=$(abspath build/native) $(RUN) -m pytest $(NATIVE:%=tests/program/test_%.py) \
+	  -k 'not test_any_program_gives_the_same and not test_programs_that_come_and_go'
 
 test-cffi: $(VENV)/.test  ## run all tests on the class of Value in Python
 	PYGRAD_FACADE=cffi $(RUN) -m pytest

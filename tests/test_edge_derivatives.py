@@ -4,9 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pygrad import Value, array, compile, index, reference
 from pygrad.program import native
+from support.programs import ERRORS, RECORDED, function, possible
 
 INF = math.inf
 
@@ -221,3 +224,53 @@ def test_the_power_of_a_negative_base_raises_where_a_computed_exponent_would_pas
     with pytest.raises(ValueError, match=r"not defined|domain"):
         y.backward()
     assert base.grad == -4
+
+
+edges = st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.0])
+
+
+def steps_of(names):
+    return st.lists(st.tuples(st.sampled_from(sorted(names)), st.integers(0, 8), st.integers(0, 8), edges), max_size=8)
+
+
+def gradients(f, xs):
+    """The gradient of a program at a point, computed in each way."""
+    n = len(xs)
+    batch = [np.full(3, x) for x in xs]
+    yield f.value_and_grad(*xs)[1]
+    yield [slope[2] for slope in f.value_and_grad(*batch)[1]]
+    yield f.jacobian(*xs)
+    yield [f.jvp(xs, np.eye(n)[k].tolist())[1] for k in range(n)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(steps_of(RECORDED), st.lists(edges, min_size=1, max_size=3))
+def test_at_edges_all_ways_to_differentiate_a_program_agree(steps, xs):
+    fn = function(possible(steps, xs))
+    f = compile(lambda *args: fn(Value, args), *xs)
+    first, *others = (np.array(slopes, float) for slopes in gradients(f, xs))
+    for other in others:
+        finite = np.isfinite(first)
+        assert (np.isfinite(other) == finite).all()
+        np.testing.assert_allclose(other[finite], first[finite], rtol=1e-9, atol=1e-9)
+
+
+EXACT = {"+", "-", "*", "neg", "relu", "+x", "x-", "*x", "**2", "sqrt", "maximum", "maximumx", "minimum", "minimumx"}
+
+
+@settings(max_examples=300, deadline=None)
+@given(steps_of(EXACT & set(RECORDED)), st.lists(edges, min_size=1, max_size=3))
+def test_at_edges_a_program_agrees_with_the_reference_and_values(steps, xs):
+    fn = function(possible(steps, xs))
+    found = []
+    for V in (reference.Value, Value):
+        leaves = [V(x) for x in xs]
+        try:
+            fn(V, leaves).backward()
+            found.append([v.grad for v in leaves])
+        except ERRORS as error:
+            found.append(type(error))
+    assert found[0] == found[1]
+    if isinstance(found[0], list):  # an infinite slope raises, also where a gate follows
+        slopes = compile(lambda *args: fn(Value, args), *xs).value_and_grad(*xs)[1]
+        np.testing.assert_allclose(np.array(slopes, float), np.array(found[0], float), rtol=1e-9, atol=1e-9)

@@ -39,7 +39,7 @@ pg_ref pg_emit_adjoint(pg_program *p, pg_ref z, int operand, pg_ref g);
 pg_ref pg_emit_paths(pg_program *p, pg_ref z, int operand, pg_ref g);
 
 /* One of the two. */
-typedef pg_ref pg_emitter(pg_program *p, pg_ref z, int operand, pg_ref g);
+typedef pg_ref pg_rule(pg_program *p, pg_ref z, int operand, pg_ref g);
 
 /* The number of paths that begin at a seed: 1, or 0 where the seed is 0. */
 pg_ref pg_emit_seed(pg_program *p, pg_ref seed);

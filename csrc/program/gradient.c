@@ -13,7 +13,7 @@
 #include "program/derive.h"
 
 typedef struct gradient {
-  pg_emitter *emit;
+  pg_rule *emit;
   struct gradient *paths; /* their numbers, which mask the contributions; or NULL */
   bool adds;              /* see pg_add_gradients() */
   uint32_t first_output;  /* the gradient by the first input; those by the other inputs and parameters follow */
@@ -42,7 +42,7 @@ static pg_ref last_element(const pg_program *p, uint32_t table) {
   return last;
 }
 
-static bool begin_gradient(gradient *d, const pg_program *p, pg_emitter *emit, gradient *paths) {
+static bool begin_gradient(gradient *d, const pg_program *p, pg_rule *emit, gradient *paths) {
   *d = (gradient){
       .emit = emit,
       .paths = paths,

@@ -5,7 +5,7 @@
 
 /* What has been emitted. PG_NO_REF for a tangent is 0; for a table or a scatter, that it has none yet. */
 typedef struct {
-  pg_emitter *emit;
+  pg_rule *emit;
   const pg_ref *paths; /* an instruction: their number, which masks the contributions; or NULL */
   pg_ref *of;          /* an instruction: its tangent */
   uint32_t *tables;    /* a table: that of its elements' tangents */
@@ -79,7 +79,7 @@ static pg_ref tangent_of(pg_program *p, const tangents *t, pg_ref z) {
   return pg_finish_sum(p, &sum, true);
 }
 
-static bool begin_tangents(tangents *t, const pg_program *p, pg_emitter *emit, const pg_ref *paths) {
+static bool begin_tangents(tangents *t, const pg_program *p, pg_rule *emit, const pg_ref *paths) {
   *t = (tangents){
       .emit = emit,
       .paths = paths,

@@ -1,9 +1,9 @@
 /* fuse.c: sums of products become dot products.
  *
  * A tree of additions whose inner nodes nothing else uses becomes one PG_DOT: its leaves are the terms. A
- * product or a square that nothing else uses becomes a pair of factors, any other leaf a pair with the number 1; the first
- * such leaf is what the sum begins with. In the same way, the sum over the batch of a product or of a dot
- * product becomes one PG_DOT_TOTAL.
+ * product or a square that nothing else uses becomes a pair of factors, any other leaf a pair with the number
+ * 1; the first such leaf is what the sum begins with. In the same way, the sum over the batch of a product or
+ * of a dot product becomes one PG_DOT_TOTAL.
  */
 #include <stdlib.h>
 

@@ -65,17 +65,25 @@ PG_INLINE vec v_fabs(vec x) { return (vec)((uvec)x & UINT64_MAX >> 1); }
 
 PG_INLINE vec v_copysign(vec x, vec sign) { return (vec)((uvec)v_fabs(x) | ((uvec)sign & ~(UINT64_MAX >> 1))); }
 
-/* With -fno-math-errno, compilers turn this loop, and that of v_fma, into one instruction. */
+/* With -fno-math-errno, compilers turn the loop, and that of v_fma, into one instruction; but GCC takes long to
+ * see that. */
 PG_INLINE vec v_sqrt(vec x) {
+#if !defined __clang__ && defined __AVX512F__ && PG_LANES == 8
+  return __builtin_ia32_sqrtpd512_mask(x, x, 0xFF, 4); /* in the current rounding mode */
+#elif !defined __clang__ && defined __AVX__ && PG_LANES == 4
+  return __builtin_ia32_sqrtpd256(x);
+#elif !defined __clang__ && defined __SSE2__ && PG_LANES == 2
+  return __builtin_ia32_sqrtpd(x);
+#else
   vec root;
   for (int i = 0; i < PG_LANES; i++) {
     root[i] = __builtin_sqrt(x[i]);
   }
   return root;
+#endif
 }
 
-/* a * b + c, rounded once where that is faster. GCC before 12 would do it lane by lane, which is not; and later
- * ones take long to see that the loop is one instruction. */
+/* a * b + c, rounded once where that is faster. GCC before 12 would do it lane by lane, which is not. */
 PG_INLINE vec v_fma(vec a, vec b, vec c) {
 #if defined PG_FMA && !defined __clang__ && PG_LANES == 8
   return __builtin_ia32_vfmaddpd512_mask(a, b, c, 0xFF, 4); /* in the current rounding mode */

@@ -602,6 +602,7 @@ def test_an_interrupt_between_calls_loses_nothing():
     f = pygrad.compile(lambda x: (x * v).sum(), np.ones(3))
     x = np.ones((50, 3))
     f.value_and_grad(x)
+    f(x)  # compiled before it may be interrupted
     before, live = signal.signal(signal.SIGALRM, interrupt), live_nodes()
     heard = 0
     try:

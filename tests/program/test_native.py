@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import io
 import os
 import pickle
 import random
@@ -376,6 +377,22 @@ def test_ctrl_c_while_compiling_leaves_nothing_behind(cache, tmp_path, monkeypat
     _, errors = process.communicate(timeout=60)
     assert "KeyboardInterrupt" in errors
     assert not list(cache.iterdir()) + list(temporary.iterdir())
+
+
+@pytest.mark.parametrize(("patience", "is_terminal"), [(0, True), (60, True), (0, False)])
+def test_a_bar_is_shown_where_compiling_takes_long_and_there_is_a_terminal(cache, monkeypatch, patience, is_terminal):
+    pytest.importorskip("rich")
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return is_terminal
+
+    shown = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(native, "PATIENCE", patience)
+    monkeypatch.setattr(sys, "stderr", shown)
+    square()(1.0)
+    assert ("compiling <lambda>" in shown.getvalue()) == (patience == 0 and is_terminal)
 
 
 def test_the_command_lists_and_clears_the_cache(cache, capsys):
