@@ -713,7 +713,8 @@ bool pg_value_is_original(int op) {
            IS_ORIGINAL(Py_nb_power, power) && IS_ORIGINAL(Py_nb_negative, negative) &&
            IS_ORIGINAL(Py_nb_subtract, subtract) && IS_ORIGINAL(Py_nb_true_divide, divide);
   }
-  return PyDict_GetItemWithError(P->type_dict, P->own_methods[op].name) == P->own_methods[op].function;
+  PyObject *found = PyDict_GetItemWithError(P->type_dict, P->own_methods[op].name);
+  return pg_value_behind_attribute(found) == P->own_methods[op].function;
 }
 
 /* Notes the methods of the op table, data and grad. */
