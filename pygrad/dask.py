@@ -174,17 +174,18 @@ class _Call:
     def run(self, method: Callable[..., list[Numbers]], parts: list[_Part]) -> Iterator[da.Array]:
         """The parts that a method returns for each chunk, put together."""
         stops = np.cumsum(self._sizes).tolist()
+        batched = [part.batched for part in parts]
         blocks = [
-            _run(method, self._program, f"chunk {k}, samples {stop - size} to {stop - 1}", *column)
+            _run(method, batched, self._program, f"chunk {k}, samples {stop - size} to {stop - 1}", *column)
             for k, (size, stop, *column) in enumerate(zip(self._sizes, stops, *self._columns))
         ]
+        totals: Any = None if all(batched) else _total([block[-1] for block in blocks])
         for i, part in enumerate(parts):
-            found = [block[i] for block in blocks]
             if part.batched:
-                arrays = [da.from_delayed(x, (n, *part.shape), float) for x, n in zip(found, self._sizes)]
+                arrays = [da.from_delayed(x[i], (n, *part.shape), float) for x, n in zip(blocks, self._sizes)]
                 yield da.concatenate(arrays)
             else:
-                yield da.from_delayed(_total(found), part.shape, float)
+                yield da.from_delayed(totals[batched[:i].count(False)], part.shape, float)
 
     def by_argument(self, parts: Iterator[da.Array]) -> tuple[Any, ...]:
         """Parts in the structures of the arguments, None for an index."""
@@ -241,27 +242,38 @@ def _common_chunks(passed: Sequence[_Passed]) -> list[int]:
     return sizes
 
 
-def _total(parts: list[Delayed]) -> Delayed:
-    """The sum of one or more, by pairs of neighbours: a tree whose depth is the logarithm of their number."""
-    while len(parts) > 1:
-        pairs = [_add(*pair) for pair in zip(parts[::2], parts[1::2])]
-        parts = pairs + parts[len(pairs) * 2 :]
-    return parts[0]
+def _total(chunks: list[Delayed]) -> Delayed:
+    """The sums of lists of arrays, by pairs of neighbours: a tree whose depth is the logarithm of their number."""
+    while len(chunks) > 1:
+        pairs = [_add(*pair) for pair in zip(chunks[::2], chunks[1::2])]
+        chunks = pairs + chunks[len(pairs) * 2 :]
+    return chunks[0]
 
 
 # Tasks ------------------------------------------------------------------------------------------------------------
 
 
-def _of_chunk(method: Callable[..., list[Numbers]], f: Program, place: str, *parts: Any) -> list[Numbers]:
-    """What a method returns for one chunk."""
+def _of_chunk(
+    method: Callable[..., list[Numbers]], batched: list[bool], f: Program, place: str, *parts: Any
+) -> list[Any]:
+    """What a method returns for one chunk: in the place of what is not batched None, and a list of that at the end.
+
+    The list is one task's result for all sums, and what is to be sent to other workers is small.
+    """
     try:
-        return method(f, *parts)
+        arrays = method(f, *parts)
     except Exception as error:
         error.add_note(f"in {place}")
         raise
+    summed = [x for x, is_batch in zip(arrays, batched) if not is_batch]
+    return [*(x if is_batch else None for x, is_batch in zip(arrays, batched)), summed]
 
 
-_run, _add = delayed(_of_chunk, pure=True), delayed(np.add, pure=True)
+def _sums(a: list[Numbers], b: list[Numbers]) -> list[Numbers]:
+    return [x + y for x, y in zip(a, b)]
+
+
+_run, _add = delayed(_of_chunk, pure=True), delayed(_sums, pure=True)
 
 
 def _values(f: Program, *parts: Any) -> list[Numbers]:
