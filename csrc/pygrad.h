@@ -37,17 +37,18 @@ enum pg_status {
 typedef uint32_t pg_id;
 
 enum pg_flags {
-  PG_INTERIOR = 1,     /* the sweep processes this node: it passes gradient on, or has a closure */
+  PG_FLOAT = 1,        /* its data is a float; else it is an int */
   PG_CLOSURE = 2,      /* the sweep stops here: the caller runs the adjoint, not the op table */
   PG_PINNED = 4,       /* a closure is at or below this node: its handle must hold its operands, too */
   PG_HELD = 8,         /* held by a handle outside the arena, not only by its parents */
   PG_LABELLED = 16,    /* the caller keeps a label for this node */
-  PG_INTEGRAL = 32,    /* an op's constant that was written as an int: x**2, not x**2.0 */
+  PG_INTERIOR = 32,    /* the sweep processes this node: it passes gradient on, or has a closure */
   PG_KEPT = 64,        /* its handle's hold was handed to a keeper: see pg_keep() */
-  PG_TRACED = 128,     /* made during a trace */
+  PG_OPAQUE = 128,     /* a custom node, or a cell of its list: the core does not compute what it adds */
   PG_LINK = 256,       /* an inner node of a reduction: the maximum or minimum of a row's first elements */
   PG_AFTER_LINK = 512, /* one whose first operand is such a node of the same row */
-  PG_ON_PATH = 1024    /* the newest search for paths has found one to this node */
+  PG_ON_PATH = 1024,   /* the newest search for paths has found one to this node */
+  PG_TRACED = 2048     /* made during a trace */
 };
 
 /* What a maker returns. Positive: the id of the new node. At or below -PG_FIRST_ID: the negated id of a new
@@ -55,20 +56,22 @@ enum pg_flags {
 typedef int64_t pg_made;
 enum { PG_FIRST_ID = 256 };
 
-pg_made pg_leaf(double data);
+/* Numbers are stored as doubles. Those that are ints in Python stay ints, and make ints, as they do there, but
+ * only below 2**53, to where doubles count. `integral` says that a number is an int. */
+pg_made pg_leaf(double data, bool integral);
 /* A node whose data and adjoint the caller computes. Any number of operands, also none. */
-pg_made pg_custom(double data, const pg_id *operands, size_t count);
+pg_made pg_custom(double data, bool integral, const pg_id *operands, size_t count);
 /* Moves the op and the operands of a node to a new one, whose id it returns, pinned or not. What is left is a
  * custom node without operands: no backward pass goes below it, and the caller runs its step, that of the new
  * node. */
 pg_made pg_cut(pg_id id);
 
-/* A maker for each row of the op table: pg_make_RELU(a); pg_make_ADD(a, b), and pg_make_ADD_number(a, y), whose
- * number becomes a leaf, as in micrograd; pg_make_POWER(a, y, integral). One function an op, because passing
- * the op as an argument costs 10 ns from Python. */
+/* A maker for each row of the op table: pg_make_RELU(a); pg_make_ADD(a, b), and pg_make_ADD_number(a, y,
+ * integral), whose number becomes a leaf, as in micrograd; pg_make_POWER(a, y, integral). One function an op,
+ * because passing the op as an argument costs 10 ns from Python. */
 // clang-format off
 #define PG_UNARY(name, ...) pg_made pg_make_##name(pg_id a);
-#define PG_BINARY(name, ...) pg_made pg_make_##name(pg_id a, pg_id b); pg_made pg_make_##name##_number(pg_id a, double y);
+#define PG_BINARY(name, ...) pg_made pg_make_##name(pg_id a, pg_id b); pg_made pg_make_##name##_number(pg_id a, double y, bool integral);
 #define PG_CONSTANT(name, ...) pg_made pg_make_##name(pg_id a, double y, bool integral);
 #include "ops.def"
 // clang-format on
@@ -88,8 +91,8 @@ int pg_release_kept(pg_id id);
 /* A dead id reads as nan, 0 or "no node". */
 double pg_data(pg_id id);
 double pg_grad(pg_id id);
-int pg_set_data(pg_id id, double data);
-int pg_set_grad(pg_id id, double grad);
+int pg_set_data(pg_id id, double data, bool integral);
+int pg_set_grad(pg_id id, double grad, bool integral);
 int pg_op(pg_id id);
 int pg_flags_of(pg_id id);
 int pg_set_flags(pg_id id, int flags); /* adds these to the node's flags */
@@ -153,8 +156,10 @@ int pg_release_all(size_t n, const pg_id *ids);
 bool pg_all_leaves(size_t n, const pg_id *ids);
 
 enum pg_field { PG_DATA, PG_GRAD };
+bool pg_is_int(int field, pg_id id);
 int pg_read(int field, size_t n, const pg_id *ids, double *to);
 int pg_write(int field, size_t n, const pg_id *ids, const double *from);
+/* Grads of 0 are ints, as when the nodes were made; all else that these write are floats. */
 int pg_fill(int field, size_t n, const pg_id *ids, double number);
 int pg_add_grads(size_t n, const pg_id *ids, const double *grads);
 
@@ -211,8 +216,9 @@ int pg_rms_norm(size_t rows, size_t n, const pg_id *x, const pg_id *weights, dou
 /* A multi-layer perceptron of micrograd's nn, for one sample x: layer by layer, neuron by neuron,
  *   act = sum((wi * xi for wi, xi in zip(w, x)), b), then act.relu() if the neuron has one
  * A neuron's w and b follow each other in `parameters`. Where x[i] is 0, the input is a new leaf of numbers[i];
- * if no x[i] is, `numbers` may be NULL. Each neuron has inputs. `out` has room for one id a neuron; the
- * results, those of the last layer, are at its end, and are PG_HELD. */
+ * if no x[i] is, `numbers` may be NULL. integral[i] says whether it is an int; NULL: none is. Each neuron has
+ * inputs. `out` has room for one id a neuron; the results, those of the last layer, are at its end, and are
+ * PG_HELD. */
 typedef struct {
   size_t layers;
   const uint32_t *widths; /* a layer: its neurons */
@@ -220,7 +226,8 @@ typedef struct {
   const bool *relu;       /* a neuron: whether it has a ReLU */
   const pg_id *parameters;
 } pg_mlp;
-int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *numbers, pg_id *out);
+int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *numbers, const bool *integral,
+                   pg_id *out);
 
 /* Optimizers --------------------------------------------------------------------------------------------- */
 

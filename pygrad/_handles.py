@@ -20,6 +20,7 @@ from typing import Any, Callable, TypeVar
 import numpy as np
 
 from pygrad._lib import check, error, fast, ffi, lib, text
+from pygrad._numbers import Number
 
 _handle_type: type[Any]  # engine.Value
 _new: Callable[[type[Any]], Any] = object.__new__  # makes a handle without calling __init__
@@ -145,8 +146,8 @@ if fast:
     fast.set_declare_attribute(_declare_attribute)
 
 
-def _init_leaf(value: Any, data: float) -> int:
-    made = lib.pg_leaf(data)
+def _init_leaf(value: Any, data: Number, integral: bool) -> int:
+    made = lib.pg_leaf(data, integral)
     if made > 0:
         _give(value, made)
     return made
@@ -166,7 +167,7 @@ def _give(value: Any, id: int) -> None:
 
 # Make a leaf, and give it to a new handle. Returns a status below 0 if it fails. In C no exception of a signal handler
 # can come in between.
-init_leaf: Callable[[Any, Any], int] = fast.init_leaf if fast else _init_leaf
+init_leaf: Callable[[Any, Number, bool], int] = fast.init_leaf if fast else _init_leaf
 
 
 # Nodes with a Python function as their backward step ---------------------------------------------------------------
@@ -176,10 +177,10 @@ init_leaf: Callable[[Any, Any], int] = fast.init_leaf if fast else _init_leaf
 # handles alive in `_pins`, as all of micrograd's Values do. Other handles need no pins: the arena holds the nodes.
 
 
-def init_custom(value: Any, data: float, children: tuple[Any, ...], op: str) -> None:
+def init_custom(value: Any, data: Number, children: tuple[Any, ...], op: str) -> None:
     """Make the node of an op written in Python, and give it to a handle, which may have another."""
     children = _distinct("_children", children)
-    made = _init_custom(value, data, [child._id for child in children], children, op)
+    made = _init_custom(value, data, isinstance(data, int), [child._id for child in children], children, op)
     if made > -lib.PG_FIRST_ID:
         raise error(made, f"Value(..., _op={op!r})")
 
@@ -193,8 +194,10 @@ def _distinct(name: str, values: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def _init_custom_in_python(value: Any, data: float, ids: list[int], children: tuple[Any, ...], op: str) -> int:
-    made = lib.pg_custom(data, ids, len(ids))
+def _init_custom_in_python(
+    value: Any, data: Number, integral: bool, ids: list[int], children: tuple[Any, ...], op: str
+) -> int:
+    made = lib.pg_custom(data, integral, ids, len(ids))
     if made <= -lib.PG_FIRST_ID:
         _give(value, -made)
         value._pins = children
@@ -432,7 +435,7 @@ def symbol_of(id: int) -> str:
     if lib.pg_op_arity(op) != 1 or not constant:
         return symbol
     y = lib.pg_data(constant)
-    return f"{symbol}{int(y) if lib.pg_flags_of(constant) & lib.PG_INTEGRAL else y}"
+    return f"{symbol}{y if lib.pg_flags_of(constant) & lib.PG_FLOAT else int(y)}"
 
 
 def formula(symbol: str, *operands: Any) -> str:

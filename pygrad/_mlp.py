@@ -16,7 +16,7 @@ import numpy as np
 from pygrad._bulk import own_methods
 from pygrad._handles import new_handles
 from pygrad._lib import NULL, OPS, check, error, fast, ffi, lib
-from pygrad._numbers import is_number
+from pygrad._numbers import is_number, to_number
 from pygrad.array import Array
 from pygrad.engine import Value
 
@@ -199,14 +199,16 @@ class _Plan:
             return None
         ids = [xi._id if type(xi) is Value else 0 for xi in x]
         numbers: Any = NULL
+        integral: Any = NULL
         if 0 in ids:
             if not all(xi._id if type(xi) is Value else is_number(xi) for xi in x):
                 return None
-            numbers = [0.0 if type(xi) is Value else float(xi) for xi in x]
+            numbers = [0.0 if type(xi) is Value else to_number(xi) for xi in x]
+            integral = [isinstance(number, int) for number in numbers]
         if fast:
-            return self._in_c([xi if type(xi) is Value else float(xi) for xi in x])
+            return self._in_c([xi if type(xi) is Value else to_number(xi) for xi in x])
         out = ffi.new("pg_id[]", self.neurons)
-        status = check(lib.pg_mlp_forward(self.mlp, len(ids), ids, numbers, out), "a model's call")
+        status = check(lib.pg_mlp_forward(self.mlp, len(ids), ids, numbers, integral, out), "a model's call")
         results = new_handles(out[self.neurons - self.width : self.neurons])
         if status:  # PG_SOME_PINNED: see _handles
             for result in results:

@@ -82,8 +82,8 @@ def to_python(x: Any) -> Number:
     return number
 
 
-def to_float(x: Any) -> float:
-    """Convert what is assigned to a Value's data or grad: a number, or text such as "1.5", as `float()` takes it."""
+def to_number(x: Any) -> Number:
+    """Convert what is assigned to a Value's data or grad: an int, or what `float()` takes, such as the text "1.5"."""
     if type(x) is float:
         return x
     refuse_masked(x)
@@ -93,7 +93,8 @@ def to_float(x: Any) -> float:
             "number, x.data, or x.detach()"
         )
     try:
-        return float(x)
+        number = to_python(x) if hasattr(x, "__float__") or hasattr(x, "__index__") else x
+        return int(number) if isinstance(number, int) else float(number)
     except TypeError:
         hint = "; pygrad.array makes Values of many numbers" if hasattr(x, "__iter__") else ""
         raise TypeError(f"data and grad must be real numbers, not {type(x).__name__!r}{hint}") from None

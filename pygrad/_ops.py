@@ -13,7 +13,7 @@ from typing import Any, Callable, TypeVar
 
 from pygrad._handles import formula, new_handle, pins
 from pygrad._lib import OPS, error, fast, lib, text
-from pygrad._numbers import Number, is_number, refuse_masked, to_python
+from pygrad._numbers import is_number, refuse_masked, to_python
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -81,7 +81,7 @@ def _binary(cls: type[Any], symbol: str, name: str) -> Any:
     """The method of an op of two operands; a plain number becomes a leaf, or the constant of `**`."""
     make, finish = _maker(symbol, 2), functools.partial(_finish, symbol)
     new: Callable[..., Any] = cls.__new__
-    make_with_number = _make_power if symbol == "**" else _maker(symbol, 2, "_number")
+    make_with_number = _maker(symbol, 1) if symbol == "**" else _maker(symbol, 2, "_number")
     is_plain, refuse = is_number, functools.partial(_refuse, symbol)
     in_c = vars(cls)[name] if fast else None
     taken_in_c = (float, int, bool)
@@ -90,10 +90,10 @@ def _binary(cls: type[Any], symbol: str, name: str) -> Any:
         if isinstance(other, cls):
             made = make(self._id, other._id)
         elif isinstance(other, (float, int)) or is_plain(other):
+            number = other if isinstance(other, (float, int)) else to_python(other)
             if in_c and type(other) not in taken_in_c:  # where no exception of a signal handler can leak the node
-                number = to_python(other)
                 return in_c(self, int(number) if isinstance(number, int) else float(number))
-            made = make_with_number(self._id, other)
+            made = make_with_number(self._id, number, isinstance(number, int))
         else:
             return refuse(other)
         if made > 0:
@@ -109,12 +109,6 @@ def _maker(symbol: str, arity: int, with_number: str = "") -> Callable[..., int]
     """The function of csrc/pygrad.h that makes a node of the op."""
     make: Callable[..., int] = getattr(lib, f"pg_make_{text(lib.pg_op_name(OPS[symbol, arity]))}{with_number}")
     return make
-
-
-def _make_power(base: int, exponent: Number) -> int:
-    if not isinstance(exponent, (float, int)):
-        exponent = to_python(exponent)
-    return lib.pg_make_POWER(base, exponent, isinstance(exponent, int))
 
 
 def _refuse(symbol: str, other: object) -> Any:

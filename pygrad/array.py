@@ -380,7 +380,7 @@ class Array:
             if isinstance(other, (Array, Value)):
                 return _map_binary(_POW, "**", self, array(other))
             if is_number(other):
-                return _map_number(_POWER, "**", self, other, integral=isinstance(other, int))
+                return _map_number(_POWER, "**", self, other)
         except _bulk.Replaced:
             return _loop("__pow__", self, array(other) if isinstance(other, Value) else other)
         return NotImplemented
@@ -392,7 +392,7 @@ class Array:
 
     def __neg__(self) -> Array:  # -self
         try:
-            return _map_number(_MUL, "*", self, -1.0)
+            return _map_number(_MUL, "*", self, -1)
         except _bulk.Replaced:
             return _loop("__neg__", self)
 
@@ -758,7 +758,7 @@ class Array:
         """Return the Values in nested lists; for an Array of shape `()` the Value itself.
 
         >>> array([1.0]).tolist()
-        [Value(data=1.0, grad=0.0)]
+        [Value(data=1.0, grad=0)]
         """
         return (
             [element.tolist() if isinstance(element, Array) else element for element in self] if self.ndim else self[()]
@@ -977,10 +977,10 @@ def _mapped(code: int, symbol: str) -> Callable[[Array, Any], Array]:
     return binary
 
 
-def _map_number(code: int, symbol: str, x: Array, y: Number, reverse: bool = False, integral: bool = False) -> Array:
+def _map_number(code: int, symbol: str, x: Array, y: Number, reverse: bool = False) -> Array:
     """[op(xi, y) for xi in x], or with y first."""
     out = _empty(x._ids.shape, _IDS)
-    status, holder = _bulk.map_number(code, x._ids, y, integral, out)
+    status, holder = _bulk.map_number(code, x._ids, y, isinstance(y, int), out)
     if not status:
         return _wrap(out, holder)
     order = -1 if reverse else 1

@@ -31,7 +31,7 @@ from pygrad._handles import (
     symbol_of,
 )
 from pygrad._lib import check, fast, lib, text
-from pygrad._numbers import Number, is_number, refuse_masked, to_float, to_python
+from pygrad._numbers import Number, is_number, refuse_masked, to_number, to_python
 from pygrad._ops import define_ops, op, value_op
 from pygrad._runs import place_of, value_at
 from pygrad._sweep import backward_from, backward_step
@@ -40,6 +40,7 @@ _NO_CHILDREN: tuple[Value, ...] = ()
 _PLAIN = (float, int)  # the types that C takes as they are; float() also accepts text
 _get_data, _set_data = lib.pg_data, lib.pg_set_data  # a look-up less for each call
 _get_grad, _set_grad = lib.pg_grad, lib.pg_set_grad
+_is_int, _DATA, _GRAD = lib.pg_is_int, lib.PG_DATA, lib.PG_GRAD
 
 
 @register
@@ -49,7 +50,8 @@ class Value(Handle):
     Parameters
     ----------
     data
-        The number: anything `float()` accepts but a Value. It is stored as a float.
+        The number: anything `float()` accepts but a Value. Below 2**53 in size an int stays an int, and so do sums,
+        products and powers of ints, as in Python; all else is a float.
     _children
         For an op written in Python, as in micrograd's lecture: the Values it was computed from. Then assign to
         `_backward` a function without arguments that adds to the `grad` of the children.
@@ -83,11 +85,12 @@ class Value(Handle):
     ) -> None:
         children = _children if _children is _NO_CHILDREN else tuple(_children)
         if not isinstance(_op, str):
-            _init_with_local_grads(self, to_float(data), children, _op)
+            _init_with_local_grads(self, to_number(data), children, _op)
         elif children or _op:
-            init_custom(self, to_float(data), children, _op)
+            init_custom(self, to_number(data), children, _op)
         else:
-            check(init_leaf(self, data if type(data) in _PLAIN else to_float(data)), "Value()")
+            number = data if type(data) in _PLAIN else to_number(data)
+            check(init_leaf(self, number, isinstance(number, int)), "Value()")
         if label != "":
             self.label = label
 
@@ -108,7 +111,7 @@ class Value(Handle):
         """Return the number, or 0 if it is negative.
 
         >>> Value(-2.0).relu().data, Value(2.0).relu().data
-        (0.0, 2.0)
+        (0, 2.0)
         """
 
     def backward(self) -> None:
@@ -136,7 +139,7 @@ class Value(Handle):
         backward_from(self._id)
 
     def __neg__(self) -> Value:  # -self
-        return self * -1.0
+        return self * -1
 
     def __radd__(self, other: Number) -> Value:  # other + self
         return self.__add__(other)
@@ -175,29 +178,33 @@ class Value(Handle):
     # Numbers: attributes in micrograd, stored in the node here.
 
     @property
-    def data(self) -> float:
+    def data(self) -> Number:
         """The number. Assigning another one does not recompute what was computed from it."""
-        return _get_data(self._id)
+        number = _get_data(self._id)
+        return int(number) if not number % 1 and _is_int(_DATA, self._id) else number
 
     @data.setter
     def data(self, data: Any) -> None:
-        _set_data(self._id, data if type(data) in _PLAIN else to_float(data))
+        number = data if type(data) in _PLAIN else to_number(data)
+        _set_data(self._id, number, isinstance(number, int))
 
     @property
-    def grad(self) -> float:
+    def grad(self) -> Number:
         """The derivative of the Value that `backward()` was called on, by this one; 0 before the first call.
 
         Assigning None, as in PyTorch, is assigning 0.
         """
-        return _get_grad(self._id)
+        number = _get_grad(self._id)
+        return int(number) if not number % 1 and _is_int(_GRAD, self._id) else number
 
     @grad.setter
     def grad(self, grad: Any) -> None:
-        _set_grad(self._id, grad if type(grad) in _PLAIN else 0.0 if grad is None else to_float(grad))
+        number = grad if type(grad) in _PLAIN else 0 if grad is None else to_number(grad)
+        _set_grad(self._id, number, isinstance(number, int))
 
     def __float__(self) -> float:
         note_number_taken(self, self._id, depth=1)
-        return self.data
+        return float(self.data)
 
     def __bool__(self) -> bool:  # true like micrograd's, which has no such method; a trace notes the question
         if lib.pg_flags_of(self._id) & lib.PG_TRACED:
@@ -355,7 +362,7 @@ class Value(Handle):
         return children
 
     @property
-    def _local_grads(self) -> tuple[float, ...]:
+    def _local_grads(self) -> tuple[Number, ...]:
         """The derivatives of this number by those of `_children`, as in microgpt."""
         local_grads = getattr(getattr(self, "_closure", None), "local_grads", None)
         return _slopes(self) if local_grads is None else local_grads
@@ -460,18 +467,18 @@ def _method_of(value: Value) -> str:
     return _METHODS.get(text(lib.pg_op_symbol(lib.pg_op(value._id))), "")
 
 
-def _init_with_local_grads(out: Value, data: float, children: tuple[Value, ...], local_grads: Any) -> None:
+def _init_with_local_grads(out: Value, data: Number, children: tuple[Value, ...], local_grads: Any) -> None:
     """Make an op whose derivatives are given with it."""
     if isinstance(local_grads, bytes) or not isinstance(local_grads, Iterable):
         raise TypeError(
             "the third argument of Value() is the symbol of an op, a str, or the local gradients, a number for each "
             f"child; not {type(local_grads).__name__!r}"
         )
-    slopes = tuple(map(to_float, local_grads))
+    slopes = tuple(map(to_number, local_grads))
     if len(slopes) != len(children):
         raise ValueError(f"Value() needs a local gradient for each of the {len(children)} children, not {len(slopes)}")
     if not children:
-        check(init_leaf(out, data), "Value()")
+        check(init_leaf(out, data, isinstance(data, int)), "Value()")
         return
     init_custom(out, data, children, "")
     set_closure(out, _LocalStep(out, children, slopes))
@@ -491,16 +498,21 @@ class _LocalStep:
             child.grad += slope * grad
 
 
-def _slopes(value: Value) -> tuple[float, ...]:
+def _number_of(id: int) -> Number:
+    number = _get_data(id)
+    return int(number) if _is_int(_DATA, id) else number
+
+
+def _slopes(value: Value) -> tuple[Number, ...]:
     """The derivatives of an op by its operands: those of the same op of leaves with their numbers."""
     leaves = [Value(child.data) for child in value._children]
     method, constant = _method_of(value), lib.pg_operand(value._id, 1)
     if leaves and (hasattr(value, "_closure") or not method):
         raise AttributeError("the local gradients of an op with a _backward in Python are not known")
     if leaves:
-        exponent = [lib.pg_data(constant)] if constant and len(leaves) == 1 else []
+        exponent = [_number_of(constant)] if constant and len(leaves) == 1 else []
         out = getattr(Value, method)(*leaves, *exponent)
-        out.grad = 1.0
+        out.grad = 1
         backward_step(out._id)
     return tuple(leaf.grad for leaf in leaves)
 

@@ -165,7 +165,7 @@ class Neuron(Module):
     >>> neuron = Neuron(2, nonlin=False)
     >>> neuron.w[0].data, neuron.w[1].data = 2.0, 3.0
     >>> neuron([10.0, 1.0])
-    Value(data=23.0, grad=0.0)
+    Value(data=23.0, grad=0)
     """
 
     def __init__(self, nin: int, nonlin: bool = True) -> None:

@@ -127,7 +127,7 @@ class Optimizer:
     --------
     >>> optimizer = SGD([Value(1.0)], lr=linear(0.5, 10))
     >>> optimizer.lr, optimizer.steps, optimizer.params
-    (0.5, 0, [Value(data=1.0, grad=0.0)])
+    (0.5, 0, [Value(data=1.0, grad=0)])
     """
 
     _RULE: str  # the struct of csrc/pygrad.h with the options

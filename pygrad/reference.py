@@ -1,8 +1,8 @@
 """pygrad in plain Python: a specification that runs, kept for differential testing.
 
 It has the same API as `pygrad.engine` and `pygrad.nn` and gives the same bits, at about micrograd's speed. It is
-micrograd made deterministic: numbers are floats, and the backward pass visits the nodes from the newest to the oldest,
-in a loop, where micrograd recurses through sets.
+micrograd made deterministic: ints of 2**53 and more are floats, and the backward pass visits the nodes from the newest
+to the oldest, in a loop, where micrograd recurses through sets.
 
 After micrograd by Andrej Karpathy (MIT), https://github.com/karpathy/micrograd.
 """
@@ -50,15 +50,15 @@ class Value:
     def __init__(self, data: Any, _children: Iterable[Value] = (), _op: Any = "", label: Any = "") -> None:
         if hasattr(data, "backward"):
             raise TypeError(f"data must be a real number, not a {type(data).__name__!r}: take x.data or x.detach()")
-        self.data = float(data)
-        self.grad = 0.0
+        self.data = _number(data)
+        self.grad: Number = 0
         self._backward: Callable[[], object] = _nothing
         self._children = tuple(_children)
         self._prev = set(self._children)
         self._taken: Callable[[], Iterable[bool]] | None = None  # which children matter, if not all do
         self._op = _op
         if not isinstance(_op, str):  # microgpt's local gradients
-            self._op, self._local_grads = "", tuple(map(float, _op))
+            self._op, self._local_grads = "", tuple(map(_number, _op))
             self._backward = self._backward_of_local_grads
         self.label = label
         self._created = next(_creation)
@@ -68,8 +68,8 @@ class Value:
         out = Value(self.data + other.data, (self, other), "+")
 
         def _backward() -> None:
-            self.grad += out.grad
-            other.grad += out.grad
+            self._add(out.grad)
+            other._add(out.grad)
 
         out._backward = _backward
         return out
@@ -79,8 +79,8 @@ class Value:
         out = Value(self.data * other.data, (self, other), "*")
 
         def _backward() -> None:
-            self.grad += other.data * out.grad
-            other.grad += self.data * out.grad
+            self._add(other.data * out.grad)
+            other._add(self.data * out.grad)
 
         out._backward = _backward
         return out
@@ -88,25 +88,27 @@ class Value:
     def __pow__(self, other: Value | Number) -> Value:
         if isinstance(other, Value):
             return self._pow(other)
-        exponent = float(other)
-        out = Value(_power(self.data, exponent), (self,), f"**{other}")
+        out = Value(_power(self.data, other), (self,), f"**{other}")
 
         def _backward() -> None:
-            self.grad += _slope_by_base(self.data, exponent) * out.grad if exponent else 0.0
+            self._add(_slope_by_base(self.data, other) * out.grad if other else 0.0)
 
         out._backward = _backward
-        out._taken = lambda: [exponent != 0]
+        out._taken = lambda: [other != 0]
         return out
 
     def relu(self) -> Value:
         out = Value(0 if self.data < 0 else self.data, (self,), "ReLU")
 
         def _backward() -> None:
-            self.grad += out.grad if out.data > 0 else 0.0  # and not 0 * out.grad, which may be nan
+            self._add(out.grad if out.data > 0 else type(out.grad)(0))  # and not 0 * out.grad, which may be nan
 
         out._backward = _backward
         out._taken = lambda: [out.data > 0]
         return out
+
+    def _add(self, share: Number) -> None:
+        self.grad = _number(self.grad + _number(share))
 
     def backward(self) -> None:
         graph = {self}
@@ -118,7 +120,7 @@ class Value:
                 if child not in graph:
                     graph.add(child)
                     found.append(child)
-        self.grad = 1.0
+        self.grad = 1
         for v in sorted(graph, key=lambda v: v._created, reverse=True):
             try:
                 v._backward()
@@ -141,7 +143,7 @@ class Value:
 
     def _backward_of_local_grads(self) -> None:
         for child, local_grad in zip(self._children, self._local_grads):
-            child.grad += local_grad * self.grad
+            child._add(local_grad * self.grad)
 
     def __neg__(self) -> Value:  # -self
         return self * -1
@@ -227,12 +229,12 @@ class Value:
 
         def _backward() -> None:
             x, y, z, g = self.data, other.data, out.data, out.grad
-            self.grad += _slope_by_base(x, y) * g if y else 0.0
+            self._add(_slope_by_base(x, y) * g if y else 0.0)
             passes_on = other._backward is not _nothing or (other._prev and other._op != "detach")
             if x < 0 and not passes_on:  # an undefined slope, which a leaf shows
                 other.grad = math.nan
             else:
-                other.grad += _slope_by_exponent(x, z) * g
+                other._add(_slope_by_exponent(x, z) * g)
 
         out._backward = _backward
         out._taken = lambda: [other.data != 0, True]
@@ -242,7 +244,7 @@ class Value:
         out = Value(data, (self,), op)
 
         def _backward() -> None:
-            self.grad += slope(self.data, out.data) * out.grad
+            self._add(slope(self.data, out.data) * out.grad)
 
         out._backward = _backward
         return out
@@ -260,14 +262,14 @@ class Value:
         def _backward() -> None:
             x, y = self.data, other.data
             for operand, part in [(self, share(x, y)), (other, share(y, x))]:
-                operand.grad += part * out.grad if part else 0.0  # and not 0 * out.grad, which may be nan
+                operand._add(part * out.grad if part else 0.0)  # and not 0 * out.grad, which may be nan
 
         out._backward = _backward
         out._taken = lambda: [share(self.data, other.data) > 0, share(other.data, self.data) > 0]
         return out
 
     def __float__(self) -> float:
-        return self.data
+        return float(self.data)
 
     def __int__(self) -> int:
         return int(self.data)
@@ -299,14 +301,19 @@ def _leaf_again(data: float, grad: float, op: str, label: Any) -> Value:
     return leaf
 
 
-def _power(x: float, y: float) -> float:
-    z = x**y
+def _number(x: Any) -> Number:
+    """An int, below 2**53 in size; or a float."""
+    return int(x) if isinstance(x, int) and abs(x) < 2**53 else float(x)
+
+
+def _power(x: Number, y: Number) -> Number:
+    z = float(x) ** y  # and not x**y, which may be an int of millions of digits
     if isinstance(z, complex):
         raise ValueError(f"{x} ** {y}: the result is complex, but a Value must be real")
-    return float(z)
+    return _number(int(z) if isinstance(x, int) and isinstance(y, int) and y >= 0 else z)
 
 
-def _slope_by_base(x: float, y: float) -> float:
+def _slope_by_base(x: Number, y: Number) -> Number:
     return y * _power(x, y - 1)
 
 
@@ -341,7 +348,7 @@ class Module:
 
     def zero_grad(self) -> None:
         for p in self.parameters():
-            p.grad = 0.0
+            p.grad = 0
 
     def parameters(self) -> list[Value]:
         return []

@@ -10,7 +10,7 @@ from pygrad.bench.engines import ENGINES, MissingError
 from pygrad.bench.measure import Entry
 from pygrad.bench.workloads import WORKLOADS, call, chain, gpt, memory
 
-SMALL = {"dots": 5, "moons": 6, "gpt": 1, "asian": 2, "basket": 2}  # the others: 20
+SMALL = {"dots": 5, "moons": 6, "gpt": 1, "asian": 2, "basket": 2, "cluster": 2}  # the others: 20
 PAIRS = [(name, engine) for name, workload in WORKLOADS.items() for engine in workload.engines]
 
 

@@ -30,6 +30,42 @@ def test_a_program_gives_the_reference_s_graph(program):
     assert [shape(v) for v in ours[-5:]] == [shape(v) for v in theirs[-5:]]
 
 
+# Ints and floats: with the large ones, results pass 2**53, from where on they are floats.
+WHOLE = [0, 1, -1, 2, 3, -4, 0.5, -0.0, 2.0]
+LARGE = [*WHOLE, 2**52, 1 - 2**53, 3**33]
+
+
+def number_of(x):
+    """A number as printed, but for its sign if it is 0, and for nan."""
+    return type(x), "nan" if x != x else x
+
+
+@settings(max_examples=500, deadline=None)
+@given(programs(STEPS, LARGE, LARGE))
+def test_ints_stay_ints_as_in_the_reference(program):
+    ours, raised = run(engine.Value, program)
+    theirs, expected = run(reference.Value, program)
+    assert raised == expected
+    assert [number_of(v.data) for v in ours] == [number_of(v.data) for v in theirs]
+    if not any(raised):  # what a step that fails would have added to is 0.0 perhaps, and not 0
+        assert [number_of(v.grad) for v in ours] == [number_of(v.grad) for v in theirs]
+    assert [bits(v.data) for v in ours] == [bits(v.data) for v in theirs]
+    assert [bits(v.grad) for v in ours] == [bits(v.grad) for v in theirs]
+
+
+@settings(max_examples=500, deadline=None)
+@given(programs(MICROGRAD_STEPS, (), WHOLE))
+def test_ints_stay_ints_as_in_micrograd(program):
+    ours, raised = run(engine.Value, program, MICROGRAD_STEPS)
+    theirs, expected = run(micrograd.engine.Value, program, MICROGRAD_STEPS)
+    assert raised == expected
+    large = any(not abs(v.data) < 2**53 for v in theirs)
+    assert large or [repr(v.data) for v in ours] == [repr(v.data) for v in theirs]
+    if fails(ours[-1].backward) is fails(theirs[-1].backward) is False and not large:
+        large = any(not abs(v.grad) < 2**50 for v in theirs)
+        assert large or [type(v.grad) for v in ours] == [type(v.grad) for v in theirs]
+
+
 def fails(backward):
     try:
         backward()

@@ -147,6 +147,23 @@ if __name__ == "__main__":
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as executor:
         print(executor.submit(work, 1).result())
 """,
+    "joblib": """
+import joblib
+def work(x):
+    from micrograd.engine import Value
+    return Value.__module__, (Value(x) * 2).data
+if __name__ == "__main__":
+    assert joblib.Parallel(2)(joblib.delayed(work)(x) for x in (1.0, 2.0)) == [("pygrad.engine", x) for x in (2.0, 4.0)]
+    print("pygrad.engine")
+""",
+    "dask": """
+import dask
+def work(x):
+    from micrograd.engine import Value
+    return Value.__module__
+if __name__ == "__main__":
+    print(dask.delayed(work)(1.0).compute(scheduler="processes"))
+""",
     "subprocess": """
 import subprocess, sys
 code = "import sys; assert 'pygrad' not in sys.modules; import micrograd.engine; print(micrograd.engine.__name__)"

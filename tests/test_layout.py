@@ -16,10 +16,10 @@ ORDER = """
     _numbers _replacing memory _cut _handles _holders _bulk _runs _ops _sweep engine
     index array functional checkpoint _parameters optim _mlp nn
     program.arguments program.recorded program.trace program.native program.executor program.derivatives
-    program.c_source program.files program.program program
+    program.c_source program.graph program.files program.pure program.objective program.program program
     dropin reference
     pygrad
-    viz bench _children __main__
+    viz dask bench _children __main__
 """
 MODULES = ORDER.split()
 

@@ -330,6 +330,7 @@ def test_a_call_is_one_c_call_and_holds_its_graph():
     random.seed(7)
     model = nn.MLP(3, [16, 16, 2])
     x = [Value(1.0), Value(2.0), Value(3.0)]
+    Value(0.0).relu = abs  # that of one Value, which is no other's
     before = live_nodes()
     with mock.patch.object(nn, "inputs", None):  # each Neuron's, where they are called one by one
         out = model(x)

@@ -290,7 +290,7 @@ pg_id pg_new_leaves(const double *data, size_t count) {
     return 0;
   }
   const pg_id first = A->next;
-  const uint16_t flags = pg_trace_flag();
+  const uint16_t flags = PG_FLOAT | pg_trace_flag();
   for (size_t i = 0; i < count; i++) {
     A->nodes[first + i] = (pg_node){.data = data[i], .refs = 1, .flags = flags, .op = PG_LEAF};
   }

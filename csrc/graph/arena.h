@@ -14,6 +14,7 @@
 #define PYGRAD_ARENA_H
 
 #include <assert.h>
+#include <math.h>
 #include <stdatomic.h>
 
 #include "os/os.h"
@@ -39,15 +40,21 @@ typedef struct {
   uint32_t refs;  /* holders: operands' results and outside handles; 0: dead */
   uint16_t flags; /* of enum pg_flags */
   uint8_t op;
-  uint8_t mark; /* 0: no gradient has reached this node; PG_REACHED; or that of the last sweep. See sweep.c. */
+  uint8_t mark; /* 0: as it was made; one of enum pg_mark; or that of the last sweep. See sweep.c. */
 } pg_node;
 
 _Static_assert(sizeof(pg_node) == 32, "a node is 32 bytes");
 
 enum { PG_BLOCK_NODES = 256 };
 
-/* A mark: a gradient has reached the node, and no sweep is to process it. */
-enum { PG_REACHED = UINT8_MAX };
+/* Ints are smaller than this: the results of ops on them are exact if they are smaller, too. */
+#define PG_INTS 0x1p53
+
+/* Marks are even, and odd by PG_FLOAT for a node whose grad is a float. These are no sweep's. */
+enum pg_mark {
+  PG_ASSIGNED = 252, /* no gradient has reached the node, but a number was assigned to its grad */
+  PG_REACHED = 254   /* a gradient has */
+};
 
 /* Whether the sweep processes nodes of an op: they pass gradient on. */
 static inline bool pg_is_swept(int op) { return op != PG_LEAF && op != PG_DETACH; }
@@ -75,7 +82,8 @@ typedef struct {
   uint32_t fresh;     /* the first block never used */
   uint32_t committed; /* the first block without memory behind it */
   uint32_t capacity;  /* blocks reserved */
-  uint32_t sweep;     /* the newest sweep; once there was one, its low byte is a mark: not 0, nor PG_REACHED */
+  uint32_t sweep;     /* the newest sweep; once there was one, its low byte is its even mark */
+  int64_t floats;     /* no more than the pending nodes of the newest sweep whose grads are floats */
   uint64_t live, peak_live;
   uint32_t open, peak_open;         /* blocks on the list */
   uint32_t trace;                   /* the newest trace */
@@ -115,21 +123,54 @@ bool pg_begin_traced_block(void);
 
 /* Editing ------------------------------------------------------------------------------------------------- */
 
-static inline void pg_add_grad(pg_node *n, double grad) {
-  n->grad += grad;
-  n->mark = n->mark ? n->mark : PG_REACHED;
+/* What follows may be called without the lock by who holds the node: csrc/python/value.c does so. */
+#define PG_RACES __attribute__((no_sanitize("thread")))
+
+/* The flag of a number that is stored as data. */
+static inline int pg_type_of(double y, bool integral) { return integral && fabs(y) < PG_INTS ? 0 : PG_FLOAT; }
+
+PG_RACES static inline void pg_assign_data(pg_node *n, double data, bool integral) {
+  n->data = data;
+  n->flags = (uint16_t)((n->flags & ~PG_FLOAT) | pg_type_of(data, integral));
 }
 
-/* A leaf to which 0 is assigned is as if no gradient had reached it. */
-static inline void pg_assign_grad(pg_node *n, double grad) {
+/* To a leaf to which a number is assigned no gradient has come; it is reached if that number is not 0. For
+ * other nodes the caller holds the lock, as a sweep that goes on may have marked them. */
+PG_RACES static inline void pg_assign_grad(pg_node *n, double grad, bool integral) {
+  const int type = pg_type_of(grad, integral);
   n->grad = grad;
   if (!(n->flags & PG_INTERIOR)) {
-    n->mark = 0;
+    n->mark = (uint8_t)(type || grad != 0 ? PG_ASSIGNED | type : 0);
+  } else {
+    pg_the_arena.floats -= n->mark & PG_FLOAT & ~type;
+    n->mark = (uint8_t)((n->mark ? n->mark & ~PG_FLOAT : PG_ASSIGNED) | type);
   }
 }
 
+/* A share of this type reaches its grad. */
+static inline void pg_reach(pg_node *n, int type) {
+  if (!n->mark || n->mark >= PG_ASSIGNED) {
+    n->mark |= PG_REACHED;
+  }
+  n->mark |= (uint8_t)type;
+}
+
+static inline void pg_add_grad(pg_node *n, double share) {
+  n->grad += share;
+  pg_reach(n, PG_FLOAT);
+}
+
+/* Whether a number is an int. NumPy may write floats to it through a view, and these are not. */
+static inline bool pg_is_whole(double y) { return y == floor(y) && fabs(y) < PG_INTS; }
+PG_RACES static inline bool pg_data_is_int(const pg_node *n) {
+  return !(n->flags & PG_FLOAT) && pg_is_whole(n->data);
+}
+PG_RACES static inline bool pg_grad_is_int(const pg_node *n) {
+  return n->mark ? !(n->mark & PG_FLOAT) && pg_is_whole(n->grad) : n->grad == 0;
+}
+
 /* Whether a gradient has reached a leaf: see pg_reached. Without a branch, as most loops read both anyway. */
-static inline bool pg_is_reached(const pg_node *leaf) { return (leaf->mark != 0) | (leaf->grad != 0); }
+static inline bool pg_is_reached(const pg_node *leaf) { return (leaf->mark >= PG_REACHED) | (leaf->grad != 0); }
 
 /* Whether one has reached one of n live leaves. */
 static inline bool pg_any_reached(size_t n, const pg_id *ids) {
@@ -175,7 +216,7 @@ void pg_build_end(pg_build build);
 
 /* A new node with one holder, the caller. It takes over one hold of each of its operands: an operand made for
  * this node alone is simply passed on; one that others hold, too, is held once more before. `flags`: PG_PINNED
- * if an operand has it. */
+ * if an operand has it; PG_FLOAT if it is a float. */
 PG_INLINE pg_id pg_build_add(pg_build *build, int op, double data, pg_id a, pg_id b, int flags) {
   if (__builtin_expect(build->next == build->end, 0)) {
     *build = pg_build_next_block(*build);

@@ -73,15 +73,16 @@ PG_INLINE pg_id hold_result(pg_build *build, pg_id id) {
 
 /* The functions from here to power() take over one hold of each operand, as pg_build_add() does. */
 
-PG_INLINE pg_id leaf(pg_build *build, double number) {
+PG_INLINE pg_id leaf(pg_build *build, double number, bool integral) {
   build->absent += 2;
-  return pg_build_add(build, PG_LEAF, number, 0, 0, 0);
+  return pg_build_add(build, PG_LEAF, number, 0, 0, pg_type_of(number, integral));
 }
 
 PG_INLINE pg_id node(pg_build *build, int op, double data, pg_id a, pg_id b) {
   assert(build->nodes[a].refs && build->nodes[b].refs);
   build->absent += b == 0;
-  return pg_build_add(build, op, data, a, b, pin_of(build, a) | pin_of(build, b));
+  const int type = pg_type_of_result(op, &build->nodes[a], &build->nodes[b], &data);
+  return pg_build_add(build, op, data, a, b, pin_of(build, a) | pin_of(build, b) | type);
 }
 
 PG_INLINE pg_id add(pg_build *build, pg_id a, pg_id b) {
@@ -92,7 +93,7 @@ PG_INLINE pg_id multiply(pg_build *build, pg_id a, pg_id b) {
   return node(build, PG_MUL, data_of(build, a) * data_of(build, b), a, b);
 }
 
-PG_INLINE pg_id negate(pg_build *build, pg_id a) { return multiply(build, a, leaf(build, -1)); }
+PG_INLINE pg_id negate(pg_build *build, pg_id a) { return multiply(build, a, leaf(build, -1, true)); }
 
 /* x ** y. If it fails, it sets the status and returns 0, and the caller keeps the hold of x. */
 PG_INLINE pg_id power(pg_build *build, pg_id x, double y, bool integral, int *status) {
@@ -100,8 +101,8 @@ PG_INLINE pg_id power(pg_build *build, pg_id x, double y, bool integral, int *st
   if (*status) {
     return 0;
   }
-  pg_id exponent = leaf(build, y);
-  build->nodes[exponent].flags |= integral ? PG_INTEGRAL : 0;
+  build->absent += 2;
+  pg_id exponent = pg_build_add(build, PG_LEAF, y, 0, 0, integral ? 0 : PG_FLOAT); /* of any size */
   return node(build, PG_POWER, z, x, exponent);
 }
 
@@ -131,10 +132,13 @@ PG_INLINE pg_id binary(pg_build *build, int op, pg_id x, pg_id y, int *status) {
   return *status ? 0 : node(build, op, z, hold(build, x), hold(build, y));
 }
 
-PG_INLINE pg_id with_number(pg_build *build, int op, pg_id x, double y, bool integral, int *status) {
+/* `number` is y as a node. */
+PG_INLINE pg_id with_number(pg_build *build, int op, pg_id x, const pg_node *number, bool integral,
+                            int *status) {
+  const double y = number->data;
   if (op == PG_SUBTRACT_FROM) {
     pg_id negative = negate(build, hold(build, x));
-    return add(build, negative, leaf(build, y));
+    return add(build, negative, leaf(build, y, integral));
   }
   if (op == PG_DIVIDE_INTO || op == PG_POWER) {
     pg_id raised = power(build, x, op == PG_POWER ? y : -1, integral || op == PG_DIVIDE_INTO, status);
@@ -142,10 +146,16 @@ PG_INLINE pg_id with_number(pg_build *build, int op, pg_id x, double y, bool int
       return 0;
     }
     hold(build, x);
-    return op == PG_POWER ? raised : multiply(build, raised, leaf(build, y));
+    return op == PG_POWER ? raised : multiply(build, raised, leaf(build, y, integral));
   }
   double z = pg_forward(op, data_of(build, x), y, status);
-  return *status ? 0 : node(build, op, z, hold(build, x), leaf(build, y));
+  if (*status) {
+    return 0;
+  }
+  const int flags = pin_of(build, x) | pg_type_of_result(op, &build->nodes[x], number, &z);
+  build->absent += 2;
+  const pg_id leaf_of_y = pg_build_add(build, PG_LEAF, y, 0, 0, number->flags);
+  return pg_build_add(build, op, z, hold(build, x), leaf_of_y, flags);
 }
 
 int pg_map_unary(int op, size_t n, const pg_id *a, pg_id *out) {
@@ -173,9 +183,10 @@ int pg_map_binary(int op, size_t n, const pg_id *a, const pg_id *b, pg_id *out) 
 int pg_map_number(int op, size_t n, const pg_id *a, double y, bool integral, pg_id *out) {
   pg_lock();
   pg_build build;
+  const pg_node number = {.data = y, .flags = (uint16_t)pg_type_of(y, integral)};
   int status = PG_OK, result = begin(&build, pg_all_usable(n, a), 4 * n);
   for (size_t i = 0; i < n && !result; i++) {
-    out[i] = with_number(&build, op, a[i], y, integral, &status);
+    out[i] = with_number(&build, op, a[i], &number, integral, &status);
     result = status ? fail(&build, status, out, i, 0) : PG_OK;
   }
   return end(&build, result);
@@ -185,23 +196,31 @@ int pg_map_number(int op, size_t n, const pg_id *a, double y, bool integral, pg_
 
 /* sum + x, or 0 + x for the first term, where `sum` is 0 ("no node"). */
 PG_INLINE pg_id plus(pg_build *build, pg_id sum, pg_id x) {
-  return sum ? add(build, sum, x) : add(build, x, leaf(build, 0));
+  return sum ? add(build, sum, x) : add(build, x, leaf(build, 0, true));
 }
 
-/* sum((xi * yi for xi, yi in zip(x, y)), sum), where a `sum` of 0 is the number 0. The running sum and its pin
- * are kept in registers: storing and loading them takes twice as long as making a node. */
+/* What a sum of products keeps of the flags of its operands. */
+enum { KEPT = PG_PINNED | PG_FLOAT };
+
+/* The flags of a sum or product of operands with these. */
+PG_INLINE int exact(double *z, int flags) {
+  return __builtin_expect(flags & PG_FLOAT, PG_FLOAT) ? flags : flags | pg_type_of_int(z);
+}
+
+/* sum((xi * yi for xi, yi in zip(x, y)), sum), where a `sum` of 0 is the number 0. The running sum and its
+ * flags are kept in registers: storing and loading them takes twice as long as making a node. */
 PG_INLINE pg_id dot(pg_build *build, size_t n, const pg_id *x, size_t x_step, const pg_id *y, size_t y_step,
                     pg_id sum) {
   double z = sum ? data_of(build, sum) : 0;
-  int pin = sum ? pin_of(build, sum) : 0;
+  int flags = sum ? build->nodes[sum].flags & KEPT : 0;
   for (size_t i = 0; i < n; i++, x += x_step, y += y_step) {
-    const double product = data_of(build, *x) * data_of(build, *y);
-    const int product_pin = pin_of(build, *x) | pin_of(build, *y);
-    pg_id term = pg_build_add(build, PG_MUL, product, hold(build, *x), hold(build, *y), product_pin);
+    double product = data_of(build, *x) * data_of(build, *y);
+    const int product_flags = exact(&product, (build->nodes[*x].flags | build->nodes[*y].flags) & KEPT);
+    pg_id term = pg_build_add(build, PG_MUL, product, hold(build, *x), hold(build, *y), product_flags);
     z = sum ? z + product : product + z;
-    pin |= product_pin;
-    sum = sum ? pg_build_add(build, PG_ADD, z, sum, term, pin)
-              : pg_build_add(build, PG_ADD, z, term, leaf(build, 0), pin);
+    flags = exact(&z, flags | product_flags);
+    sum = sum ? pg_build_add(build, PG_ADD, z, sum, term, flags)
+              : pg_build_add(build, PG_ADD, z, term, leaf(build, 0, true), flags);
   }
   return sum;
 }
@@ -214,7 +233,7 @@ PG_INLINE pg_id reduce(pg_build *build, int op, size_t n, const pg_id *x) {
     if (op == PG_ADD) {
       z = plus(build, z, xi);
     } else if (!z) {
-      z = op == PG_MUL ? multiply(build, xi, leaf(build, 1)) : xi;
+      z = op == PG_MUL ? multiply(build, xi, leaf(build, 1, true)) : xi;
     } else {
       int status = PG_OK;
       z = node(build, op, pg_forward(op, data_of(build, z), data_of(build, xi), &status), z, xi);
@@ -224,7 +243,7 @@ PG_INLINE pg_id reduce(pg_build *build, int op, size_t n, const pg_id *x) {
       assert(!status); /* callers reduce by ops that cannot fail */
     }
   }
-  return z ? z : leaf(build, op == PG_MUL);
+  return z ? z : leaf(build, op == PG_MUL, true);
 }
 
 int pg_reduce(int op, size_t rows, size_t n, const pg_id *x, pg_id *out) {
@@ -254,7 +273,7 @@ int pg_matmul(size_t rows, size_t n, size_t columns, const pg_id *a, size_t a_ro
     for (size_t j = 0; j < columns; j++) {
       pg_id sum = bias ? hold_result(&build, bias[j]) : 0;
       sum = dot(&build, n, a + i * a_row, a_column, b + j * b_column, b_row, sum);
-      out[i * columns + j] = sum ? sum : leaf(&build, 0);
+      out[i * columns + j] = sum ? sum : leaf(&build, 0, true);
     }
   }
   return end(&build, result);
@@ -289,7 +308,7 @@ int pg_softmax(size_t rows, size_t n, const pg_id *x, pg_id *out) {
   for (size_t row = 0; row < rows && n && !result; row++, x += n, out += n) {
     const double shift = -largest(&build, n, x);
     for (size_t i = 0; i < n; i++) {
-      out[i] = exponential(&build, add(&build, hold(&build, x[i]), leaf(&build, shift)));
+      out[i] = exponential(&build, add(&build, hold(&build, x[i]), leaf(&build, shift, false)));
     }
     int status = PG_OK;
     pg_id inverse = power(&build, reduce(&build, PG_ADD, n, out), -1, true, &status);
@@ -306,7 +325,7 @@ int pg_softmax(size_t rows, size_t n, const pg_id *x, pg_id *out) {
 PG_INLINE pg_id log_sum_exp(pg_build *build, size_t n, const pg_id *x, pg_id *shifted) {
   const double shift = -largest(build, n, x);
   for (size_t i = 0; i < n; i++) {
-    shifted[i] = add(build, hold(build, x[i]), leaf(build, shift));
+    shifted[i] = add(build, hold(build, x[i]), leaf(build, shift, false));
   }
   pg_id sum = 0;
   for (size_t i = 0; i < n; i++) {
@@ -355,9 +374,9 @@ int pg_rms_norm(size_t rows, size_t n, const pg_id *x, const pg_id *weights, dou
   for (size_t row = 0; row < rows && n && !result; row++, x += n) {
     pg_id sum = dot(&build, n, x, 1, x, 1, 0);
     int status = PG_OK;
-    pg_id mean = multiply(&build, sum, leaf(&build, pg_pow((double)n, -1, &status)));
+    pg_id mean = multiply(&build, sum, leaf(&build, pg_pow((double)n, -1, &status), false));
     assert(!status);
-    pg_id shifted = add(&build, mean, leaf(&build, eps));
+    pg_id shifted = add(&build, mean, leaf(&build, eps, false));
     pg_id scale = power(&build, shifted, -0.5, false, &status);
     if (!scale) {
       result = fail(&build, status, out, row * n, shifted);
@@ -375,13 +394,13 @@ int pg_rms_norm(size_t rows, size_t n, const pg_id *x, const pg_id *weights, dou
 /* micrograd's nn ----------------------------------------------------------------------------------------- */
 
 /* One neuron of n inputs: x[i], or where that is 0 ("no node"), a new leaf of numbers[i]. `numbers` may be NULL
- * if no x[i] is 0. */
+ * if no x[i] is 0, and `integral` if none of them is an int. */
 PG_INLINE pg_id neuron(pg_build *build, size_t n, const pg_id *w, const pg_id *x, const double *numbers,
-                       pg_id b, bool relu) {
+                       const bool *integral, pg_id b, bool relu) {
   pg_id act = hold(build, b);
   if (numbers) {
     for (size_t i = 0; i < n; i++) {
-      pg_id xi = x[i] ? hold(build, x[i]) : leaf(build, numbers[i]);
+      pg_id xi = x[i] ? hold(build, x[i]) : leaf(build, numbers[i], integral && integral[i]);
       act = add(build, act, multiply(build, hold(build, w[i]), xi));
     }
   } else {
@@ -395,7 +414,8 @@ PG_INLINE pg_id neuron(pg_build *build, size_t n, const pg_id *w, const pg_id *x
   return act;
 }
 
-int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *numbers, pg_id *out) {
+int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *numbers, const bool *integral,
+                   pg_id *out) {
   size_t neurons = 0, parameters = 0, nodes = 0;
   for (size_t layer = 0; layer < mlp->layers; layer++) {
     for (size_t i = 0; i < mlp->widths[layer]; i++, neurons++) {
@@ -418,7 +438,7 @@ int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *nu
       pg_id *const outputs = made;
       for (size_t i = 0; i < mlp->widths[layer]; i++, at++) {
         const size_t inputs = mlp->inputs[at];
-        *made++ = neuron(&build, inputs < n ? inputs : n, w, x, numbers, w[inputs], mlp->relu[at]);
+        *made++ = neuron(&build, inputs < n ? inputs : n, w, x, numbers, integral, w[inputs], mlp->relu[at]);
         w += inputs + 1;
       }
       x = outputs;

@@ -106,7 +106,7 @@ static const char *check_live_node(const findings *found, pg_id id) {
 static const char *check_nodes(findings *found, pg_block_id block, uint32_t live) {
   for (pg_id id = pg_first_of(block); id < pg_first_of(block + 1); id++) {
     const pg_node *n = pg_node_at(id);
-    if (n->mark > (uint8_t)pg_the_arena.blocks[block].swept && n->mark != PG_REACHED) {
+    if ((n->mark & ~PG_FLOAT) > (uint8_t)pg_the_arena.blocks[block].swept && n->mark < PG_ASSIGNED) {
       return "a node's mark is no newer than the last sweep that marked a node of its block";
     }
     if (n->refs) {
@@ -154,7 +154,7 @@ static const char *check_refs(const findings *found, pg_block_id block) {
 static const char *check_counts(const findings *found) {
   const pg_arena *arena = &pg_the_arena;
   const pg_node *none = arena->nodes;
-  const bool marked = none->mark && none->mark != PG_REACHED;
+  const bool marked = none->mark && none->mark < PG_REACHED;
   const bool filling = arena->next != arena->end;
   const pg_id end = pg_first_of(arena->youngest) + PG_BLOCK_NODES;
   const invariant invariants[] = {

@@ -106,9 +106,14 @@ int pg_write(int field, size_t n, const pg_id *ids, const double *from) {
   if (!begin_to_set(field, n, ids)) {
     return PG_STALE;
   }
-  double *const numbers = field_of(field);
   for (size_t i = 0; i < n; i++) {
-    numbers[ids[i] * NUMBERS] = from[i];
+    pg_node *node = pg_node_at(ids[i]);
+    if (field == PG_DATA) {
+      pg_assign_data(node, from[i], false);
+    } else {
+      node->grad = from[i];
+      node->mark = (uint8_t)((node->mark ? node->mark : PG_ASSIGNED) | PG_FLOAT);
+    }
   }
   pg_unlock();
   return PG_OK;
@@ -121,9 +126,9 @@ int pg_fill(int field, size_t n, const pg_id *ids, double number) {
   for (size_t i = 0; i < n; i++) {
     pg_node *node = pg_node_at(ids[i]);
     if (field == PG_DATA) {
-      node->data = number;
+      pg_assign_data(node, number, false);
     } else {
-      pg_assign_grad(node, number);
+      pg_assign_grad(node, number, number == 0);
     }
   }
   pg_unlock();

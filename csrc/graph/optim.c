@@ -27,6 +27,7 @@ PG_INLINE void store_data(pg_node *const *p, const lanes *data) {
 #pragma GCC unroll 4
   for (size_t i = 0; i < LANES; i++) {
     p[i]->data = (*data)[i];
+    p[i]->flags |= PG_FLOAT;
   }
 }
 

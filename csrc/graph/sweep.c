@@ -1,14 +1,15 @@
 /* sweep.c: the backward pass: one linear walk over the blocks, from the root towards older nodes.
  *
- * A node is processed if it bears the mark of this sweep; processing it marks its operands. Blocks without
+ * A node is processed if it bears a mark of this sweep; processing it marks its operands. Blocks without
  * marked nodes are skipped, and the sweep ends when no marked node is left. Leaves get the mark PG_REACHED
  * instead, which no sweep processes: it tells an optimizer that a grad of 0 is one that was computed.
  *
- * Sweeps are numbered. The mark of sweep s is its low byte, which is never 0 or PG_REACHED, and block->swept is
- * the newest sweep that has marked a node of the block. Marks stay behind, on live and on dead nodes. To tell
- * these from its own, a sweep wipes a block's marks before it marks the first node there, but only if all but
- * the low byte of block->swept differs: in 254 consecutive sweeps no mark occurs twice. So wiping costs each
- * block that is in use one pass in 254 sweeps, and other blocks nothing.
+ * Sweeps are numbered by even numbers. The marks of sweep s are its low byte, which is never 0 or one of enum
+ * pg_mark, and the odd one after it, for a node whose grad is a float; block->swept is the newest sweep that
+ * has marked a node of the block. Marks stay behind, on live and on dead nodes. To tell these from its own, a
+ * sweep wipes a block's marks before it marks the first node there, but only if all but the low byte of
+ * block->swept differs: in 125 consecutive sweeps no mark occurs twice. So wiping costs each block that is in
+ * use one pass in 125 sweeps, and other blocks nothing.
  */
 #include "graph/ops.h"
 #include "graph/trace.h"
@@ -105,28 +106,6 @@ static __attribute__((noinline)) int adjoint(const pg_node *n, pg_node *a, pg_no
   return __builtin_expect(status, 0) ? undefined(n, b, status) : PG_OK;
 }
 
-/* Notes that a gradient has reached the operands of a node. */
-static void reach_operands(const pg_node *n) {
-  for (int which = 0; which < 2; which++) {
-    pg_node *operand = pg_node_at(which ? n->b : n->a);
-    operand->mark = operand->mark ? operand->mark : PG_REACHED;
-  }
-}
-
-int pg_backward_one(pg_id id) {
-  int status = PG_STALE;
-  pg_lock();
-  if (pg_is_live(id)) {
-    const pg_node *n = pg_node_at(id);
-    status = adjoint(n, pg_node_at(n->a), pg_node_at(n->b));
-    if (n->op != PG_DETACH) {
-      reach_operands(n);
-    }
-  }
-  pg_unlock();
-  return status;
-}
-
 /* Marks --------------------------------------------------------------------------------------------------- */
 
 enum { MARKS = UINT8_MAX + 1 };
@@ -134,17 +113,19 @@ enum { MARKS = UINT8_MAX + 1 };
 static void wipe_marks(pg_block_id block) {
   for (pg_id id = pg_first_of(block); id < pg_first_of(block + 1); id++) {
     pg_node *n = pg_node_at(id);
-    n->mark = n->mark ? PG_REACHED : 0;
+    if (n->mark < PG_ASSIGNED) {
+      n->mark = (uint8_t)(n->mark ? PG_REACHED | (n->mark & PG_FLOAT) : 0);
+    }
   }
   pg_the_arena.blocks[block].swept = 0;
 }
 
-/* Numbers a new sweep, whose mark no node of a block that it has entered bears. */
+/* Numbers a new sweep, whose marks no node of a block that it has entered bears. */
 static uint32_t new_sweep(void) {
   do {
-    pg_the_arena.sweep++;
-  } while (pg_the_arena.sweep % MARKS == 0 || pg_the_arena.sweep % MARKS == PG_REACHED);
-  if (pg_the_arena.sweep == 1) { /* the first, or 2**32 sweeps on: numbers occur again */
+    pg_the_arena.sweep += 2;
+  } while (pg_the_arena.sweep % MARKS == 0 || pg_the_arena.sweep % MARKS >= PG_ASSIGNED);
+  if (pg_the_arena.sweep == 2) { /* the first, or 2**32 on: numbers occur again */
     for (pg_block_id block = 1; block < pg_the_arena.fresh; block++) {
       if (pg_the_arena.blocks[block].swept) {
         wipe_marks(block);
@@ -164,11 +145,38 @@ static __attribute__((noinline)) void enter_block(pg_block_id block, uint32_t sw
   pg_the_arena.blocks[block].swept = sweep;
 }
 
-/* Marks a node, which is to be processed by the newest sweep. Leaves are only reached. True if the node was not
- * marked before. (`blocks` is the arena's: as a local variable of the caller it stays in a register.) */
-PG_INLINE bool mark(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep) {
+/* Whether a mark is one of a sweep's two. */
+PG_INLINE bool is_mark_of(uint32_t sweep, int mark) { return (mark & ~PG_FLOAT) == (uint8_t)sweep; }
+
+/* Marks a node, which is to be processed by the newest sweep. Leaves are only reached. Its grad is a float if
+ * it was one, or if the share that it gets is of that type. True if the node was not marked before. (`blocks`
+ * is the arena's: as a local variable of the caller it stays in a register.) */
+PG_INLINE bool mark(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep, int type) {
+  const int was = n->mark, to_type = (was | type) & PG_FLOAT;
   if (!(n->flags & PG_INTERIOR)) {
-    n->mark = PG_REACHED;
+    n->mark = (uint8_t)(PG_REACHED | to_type);
+    return false;
+  }
+  if (__builtin_expect(blocks[pg_block_of(id)].swept != sweep, 0)) {
+    enter_block(pg_block_of(id), sweep);
+  }
+  const int to = (uint8_t)sweep | to_type;
+  if (was == to) {
+    return false;
+  }
+  n->mark = (uint8_t)to;
+  pg_the_arena.floats += to_type;
+  return !is_mark_of(sweep, was);
+}
+
+static __attribute__((noinline)) bool mark_again(pg_node *n, uint32_t sweep) {
+  return mark(pg_the_arena.blocks, n, (pg_id)(n - pg_the_arena.nodes), sweep, 0);
+}
+
+/* As mark(), for the share of an int. Most nodes are as they were made. */
+PG_INLINE bool mark_int(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep) {
+  if (!(n->flags & PG_INTERIOR)) {
+    n->mark = (uint8_t)(PG_REACHED | (n->mark & PG_FLOAT));
     return false;
   }
   if (__builtin_expect(blocks[pg_block_of(id)].swept != sweep, 0)) {
@@ -177,8 +185,86 @@ PG_INLINE bool mark(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep
   if (n->mark == (uint8_t)sweep) {
     return false;
   }
+  if (__builtin_expect(n->mark != 0, 0)) {
+    return mark_again(n, sweep);
+  }
   n->mark = (uint8_t)sweep;
   return true;
+}
+
+/* As mark(), for the share of a float. *ints counts the marked nodes whose grads are ints; where it is NULL,
+ * there are none. */
+PG_INLINE bool mark_float(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep, int64_t *ints) {
+  if (!(n->flags & PG_INTERIOR)) {
+    n->mark = PG_REACHED | PG_FLOAT;
+    return false;
+  }
+  if (__builtin_expect(blocks[pg_block_of(id)].swept != sweep, 0)) {
+    enter_block(pg_block_of(id), sweep);
+  }
+  const int was = n->mark;
+  if (was == (uint8_t)(sweep | PG_FLOAT)) {
+    return false;
+  }
+  n->mark = (uint8_t)(sweep | PG_FLOAT);
+  if (ints && __builtin_expect(was == (uint8_t)sweep, 0)) {
+    --*ints;
+    return false;
+  }
+  return true;
+}
+
+/* Types ---------------------------------------------------------------------------------------------------- */
+
+/* In Python a grad is an int until a float is added to it, and the root's is the int 1. Most grads are floats
+ * before long, and all that a float contributes to are. Types are those that Python would find if its ints were
+ * as small as ours: an int grad that has become too large reads as a float. */
+
+/* The type of what a node, as one of this op, adds to the grad of its operand 0 or 1. 0 also where only a
+ * closure knows. */
+static int type_of_share(int op, const pg_node *n, int which) {
+  const pg_node *x = pg_node_at(n->a), *y = pg_node_at(n->b);
+  const int type = n->mark & PG_FLOAT;
+  switch (op) {
+  case PG_CUSTOM:
+  case PG_LIST:
+    return 0;
+  case PG_ADD:
+  case PG_RELU: /* True or False times the grad */
+  case PG_ABS:
+    return type;
+  case PG_MUL:
+    return type | ((which ? x : y)->flags & PG_FLOAT);
+  case PG_POWER: /* y * x**(y - 1) */
+  case PG_POW:
+    return which == 0 && y->data >= 1 ? type | ((x->flags | y->flags) & PG_FLOAT) : PG_FLOAT;
+  default:
+    return PG_FLOAT;
+  }
+}
+
+/* Notes that a gradient has reached the operands of a node, as one of this op. */
+static void reach_operands(int op, const pg_node *n) {
+  const pg_id operands[] = {n->a, n->b};
+  for (int which = 0; which < 2; which++) {
+    if (operands[which]) {
+      pg_reach(pg_node_at(operands[which]), type_of_share(op, n, which));
+    }
+  }
+}
+
+int pg_backward_one(pg_id id) {
+  int status = PG_STALE;
+  pg_lock();
+  if (pg_is_live(id)) {
+    const pg_node *n = pg_node_at(id);
+    status = adjoint(n, pg_node_at(n->a), pg_node_at(n->b));
+    if (n->op != PG_DETACH) {
+      reach_operands(n->op, n);
+    }
+  }
+  pg_unlock();
+  return status;
 }
 
 /* Paths ---------------------------------------------------------------------------------------------------- */
@@ -252,51 +338,143 @@ int pg_sweep_begin(pg_sweep *sweep, pg_id root) {
   pg_lock();
   const int status = pg_all_usable(1, &root);
   if (!status) {
-    pg_node_at(root)->grad = 1;
+    pg_node *n = pg_node_at(root);
+    n->grad = 1;
+    n->mark &= (uint8_t)~PG_FLOAT;
     *sweep = (pg_sweep){.root = root, .at = root, .number = new_sweep()};
-    sweep->pending = mark(pg_the_arena.blocks, pg_node_at(root), root, sweep->number);
+    pg_the_arena.floats = 0;
+    sweep->pending = mark(pg_the_arena.blocks, n, root, sweep->number, 0);
   }
   pg_unlock();
   return status;
 }
 
-/* Processes the marked nodes of the block of state->at, from there to the block's first node. Returns what
- * stops the sweep, PG_DONE if nothing does; then state->at is the node processed last. */
-static int64_t sweep_block(pg_sweep *state, uint32_t *budget) {
+/* A walk through the nodes of a block, from the newest to the oldest. */
+typedef struct {
+  const pg_node *first; /* of the block */
+  pg_node *n;           /* the walk goes on with the node before */
+  pg_node *last;        /* processed last */
+  uint32_t pending;
+  int64_t stop;
+} walk;
+
+/* Processes the node w.last, of any op and type. */
+static __attribute__((noinline)) walk process(walk w) {
+  pg_node *const n = w.last, *const a = pg_node_at(n->a), *const b = pg_node_at(n->b);
+  const pg_block *const blocks = pg_the_arena.blocks;
+  const uint32_t sweep = pg_the_arena.sweep;
+  const int op = n->flags & PG_CLOSURE ? PG_CUSTOM : n->op;
+  pg_the_arena.floats -= n->mark & PG_FLOAT;
+  w.pending += (uint32_t)mark(blocks, a, n->a, sweep, type_of_share(op, n, 0)) +
+               mark(blocks, b, n->b, sweep, type_of_share(op, n, 1)) - 1;
+  w.stop = n->flags & PG_CLOSURE ? n - pg_the_arena.nodes : adjoint(n, a, b);
+  return w;
+}
+
+/* Sums and products are most of the nodes. Inlined, they take half the time, if their variables stay in
+ * registers: so rare nodes end a walk. */
+
+/* Whether both are leaves whose data are floats. */
+static bool are_float_leaves(const pg_node *a, const pg_node *b) {
+  return a->flags & b->flags & PG_FLOAT && !((a->flags | b->flags) & PG_INTERIOR);
+}
+
+/* Walks through nodes whose grads are ints. */
+static __attribute__((noinline)) walk walk_ints(walk w) {
   const uint32_t sweep = pg_the_arena.sweep;
   pg_node *const nodes = pg_the_arena.nodes;
   const pg_block *const blocks = pg_the_arena.blocks;
-  const pg_node *const first = nodes + pg_first_of(pg_block_of(state->at));
-  pg_node *n = nodes + state->at + 1, *last = NULL;
-  uint32_t pending = state->pending;
-  int64_t stop = PG_DONE;
-  while (n-- != first && pending && !stop) {
+  const pg_node *const first = w.first;
+  pg_node *n = w.n, *last = w.last;
+  uint32_t pending = w.pending;
+  while (n-- != first && pending) {
     if (n->mark != (uint8_t)sweep) {
+      if (n->mark == (uint8_t)(sweep | PG_FLOAT)) {
+        break;
+      }
       continue;
     }
     assert(n->flags & PG_INTERIOR);
     const pg_id a_id = n->a, b_id = n->b;
-    const int op = n->op, closure = n->flags & PG_CLOSURE;
-    last = n;
+    const int op = n->op;
     pg_node *a = nodes + a_id, *b = nodes + b_id;
-    pending += (uint32_t)mark(blocks, a, a_id, sweep) + mark(blocks, b, b_id, sweep) - 1;
-    /* Most nodes are of these two ops. Inlined, they take half the time. */
-    if (op == PG_ADD && !closure) {
+    if (n->flags & (PG_CLOSURE | PG_OPAQUE)) {
+      return process((walk){first, n, n, pending, PG_DONE});
+    }
+    last = n;
+    if (op == PG_ADD) {
+      pending += (uint32_t)mark_int(blocks, a, a_id, sweep) + mark_int(blocks, b, b_id, sweep) - 1;
       adjoint_of(PG_ADD, n, a, b);
-    } else if (op == PG_MUL && !closure) {
+    } else if (op == PG_MUL && are_float_leaves(a, b)) {
+      a->mark = b->mark = PG_REACHED | PG_FLOAT;
+      pending--;
       adjoint_of(PG_MUL, n, a, b);
     } else {
-      stop = closure ? n - nodes : adjoint(n, a, b);
+      return process((walk){first, n, n, pending, PG_DONE});
     }
   }
-  state->pending = pending;
-  if (last) {
-    last->mark = PG_REACHED; /* so that the sweep may go on from this node */
-    state->at = (pg_id)(last - nodes);
-    *budget = *budget > PG_BLOCK_NODES ? *budget - PG_BLOCK_NODES : 0;
-    stop = stop || *budget ? stop : PG_MORE;
+  return (walk){first, n + 1, last, pending, PG_DONE};
+}
+
+/* Walks through nodes whose grads are floats; where `all`, those of all marked nodes are. */
+PG_INLINE walk walk_floats(walk w, bool all) {
+  const uint32_t sweep = pg_the_arena.sweep;
+  pg_node *const nodes = pg_the_arena.nodes;
+  const pg_block *const blocks = pg_the_arena.blocks;
+  const pg_node *const first = w.first;
+  pg_node *n = w.n, *last = w.last;
+  uint32_t pending = w.pending;
+  int64_t ints_left = pending - pg_the_arena.floats, *const ints = all ? NULL : &ints_left, stop = PG_DONE;
+  while (n-- != first && pending && !stop) {
+    if (n->mark != (uint8_t)(sweep | PG_FLOAT)) {
+      if (!all && n->mark == (uint8_t)sweep) {
+        break;
+      }
+      continue;
+    }
+    assert(n->flags & PG_INTERIOR);
+    const pg_id a_id = n->a, b_id = n->b;
+    const int op = n->op;
+    pg_node *a = nodes + a_id, *b = nodes + b_id;
+    if (n->flags & (PG_CLOSURE | PG_OPAQUE)) {
+      pg_the_arena.floats = all ? pending : pending - ints_left;
+      return process((walk){first, n, n, pending, PG_DONE});
+    }
+    last = n;
+    pending +=
+        (uint32_t)mark_float(blocks, a, a_id, sweep, ints) + mark_float(blocks, b, b_id, sweep, ints) - 1;
+    if (op == PG_ADD) {
+      adjoint_of(PG_ADD, n, a, b);
+    } else if (op == PG_MUL) {
+      adjoint_of(PG_MUL, n, a, b);
+    } else {
+      stop = adjoint(n, a, b);
+    }
   }
-  return stop;
+  pg_the_arena.floats = all ? pending : pending - ints_left;
+  return (walk){first, n + 1, last, pending, stop};
+}
+
+/* Processes the marked nodes of the block of state->at, from there to the block's first node. Returns what
+ * stops the sweep, PG_DONE if nothing does; then state->at is the node processed last. */
+static int64_t sweep_block(pg_sweep *state, uint32_t *budget) {
+  const int float_mark = (uint8_t)pg_the_arena.sweep | PG_FLOAT;
+  walk w = {.n = pg_node_at(state->at) + 1, .pending = state->pending};
+  w.first = pg_node_at(pg_first_of(pg_block_of(state->at)));
+  while (w.n > w.first && w.pending && !w.stop) {
+    const bool all_floats = pg_the_arena.floats >= w.pending;
+    w = all_floats ? walk_floats(w, true) : w.n[-1].mark == float_mark ? walk_floats(w, false) : walk_ints(w);
+  }
+  assert(pg_the_arena.floats <= w.pending);
+  state->pending = w.pending;
+  if (w.last) {
+    w.last->mark =
+        (uint8_t)(PG_REACHED | (w.last->mark & PG_FLOAT)); /* so that the sweep may go on from here */
+    state->at = (pg_id)(w.last - pg_the_arena.nodes);
+    *budget = *budget > PG_BLOCK_NODES ? *budget - PG_BLOCK_NODES : 0;
+    w.stop = w.stop || *budget ? w.stop : PG_MORE;
+  }
+  return w.stop;
 }
 
 /* Between two calls sweep->at is a node of the root's graph, so its block stays on the list, where it is. */
@@ -310,7 +488,8 @@ int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
     s.pending = 0;
   }
   if (pg_is_live(s.at) && pg_node_at(s.at)->flags & PG_CLOSURE) {
-    reach_operands(pg_node_at(s.at)); /* the closure, which has run, may have assigned them a grad of 0 */
+    reach_operands(PG_CUSTOM,
+                   pg_node_at(s.at)); /* the closure, which has run, may have assigned them a grad of 0 */
   }
   while (s.pending && pg_block_of(s.at)) { /* block 0 ends the list, after all that is pending */
     const pg_block *block = &blocks[pg_block_of(s.at)];
@@ -327,16 +506,17 @@ int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
     budget -= budget > 0; /* skipping a block costs time, too */
     s.at = pg_first_of(block->older) + PG_BLOCK_NODES - 1;
   }
+  assert(stop || !s.pending);
   *sweep = s;
   pg_unlock();
   return stop;
 }
 
-/* Writes the nodes of a block, up to a node, that bear the mark of this sweep. Returns how many these are. */
+/* Writes the nodes of a block, up to a node, that bear a mark of this sweep. Returns how many these are. */
 static uint32_t marked_in_block(uint32_t sweep, pg_id last, pg_id *out) {
   uint32_t count = 0;
   for (pg_id id = last; id >= pg_first_of(pg_block_of(last)); id--) {
-    if (pg_node_at(id)->mark == (uint8_t)sweep) {
+    if (is_mark_of(sweep, pg_node_at(id)->mark)) {
       out[count++] = id;
     }
   }
@@ -362,11 +542,12 @@ void pg_sweep_pause(pg_sweep *sweep, pg_id *pending) {
 void pg_sweep_resume(pg_sweep *sweep, const pg_id *pending) {
   pg_lock();
   sweep->number = new_sweep();
+  pg_the_arena.floats = 0;
   sweep->has_paths = false;
   uint32_t marked = 0;
   for (uint32_t i = 0; i < sweep->pending; i++) {
-    marked +=
-        pg_is_live(pending[i]) && mark(pg_the_arena.blocks, pg_node_at(pending[i]), pending[i], sweep->number);
+    marked += pg_is_live(pending[i]) &&
+              mark(pg_the_arena.blocks, pg_node_at(pending[i]), pending[i], sweep->number, 0);
   }
   sweep->pending = marked;
   pg_unlock();

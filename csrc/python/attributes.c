@@ -126,6 +126,10 @@ PyObject *pg_python_attribute(PyObject *module, PyObject *args) {
   return (PyObject *)a;
 }
 
+PyObject *pg_value_behind_attribute(PyObject *found) {
+  return found && Py_TYPE(found) == P->attribute_type ? as_attribute(found)->otherwise : found;
+}
+
 PyObject *pg_python_set_declare_attribute(PyObject *module, PyObject *function) {
   (void)module;
   return pg_python_set_hook(&P->declare_attribute, function);

@@ -10,6 +10,7 @@ typedef struct {
   size_t count;
   pg_id *x;
   double *numbers;
+  bool *integral; /* whether it is an int */
   bool has_numbers;
 } inputs;
 
@@ -23,7 +24,8 @@ static bool take(inputs *to, size_t i, PyObject *input) {
     return true;
   }
   to->has_numbers = true;
-  if (PyFloat_Check(input)) { /* np.float64 is one, too */
+  to->integral[i] = !PyFloat_Check(input);
+  if (!to->integral[i]) { /* np.float64 is a float, too */
     to->numbers[i] = PyFloat_AsDouble(input);
     return true;
   }
@@ -56,7 +58,8 @@ static PyObject *all_pins(PyObject *x, PyObject *parameters) {
 /* Calls it, with room for the ids of the neurons. */
 static PyObject *call(const pg_mlp *mlp, const inputs *in, size_t neurons, size_t width, pg_id *ids,
                       PyObject *x, PyObject *parameters) {
-  const int status = pg_mlp_forward(mlp, in->count, in->x, in->has_numbers ? in->numbers : NULL, ids);
+  const int status =
+      pg_mlp_forward(mlp, in->count, in->x, in->has_numbers ? in->numbers : NULL, in->integral, ids);
   if (status < 0) {
     return PyLong_FromLong(status);
   }
@@ -87,13 +90,16 @@ PyObject *pg_python_call_mlp(PyObject *module, PyObject *const *args, Py_ssize_t
   const size_t n = (size_t)(PyList_CheckExact(x) ? PyList_Size(x) : PyTuple_Size(x));
   pg_id few_ids[3 * FEW];
   double few_numbers[FEW];
+  bool few_integral[FEW];
   const bool few = n <= FEW && neurons <= 2 * FEW;
-  void *memory = few ? NULL : PyMem_Malloc(n * sizeof(double) + (n + neurons) * sizeof(pg_id));
+  void *memory = few ? NULL : PyMem_Malloc(n * (sizeof(double) + sizeof(bool)) + (n + neurons) * sizeof(pg_id));
   if (PyErr_Occurred() || (!few && !memory)) {
     return memory || few ? NULL : PyErr_NoMemory();
   }
   double *numbers = few ? few_numbers : memory;
-  inputs in = {.count = n, .numbers = numbers, .x = few ? few_ids : (pg_id *)(void *)(numbers + n)};
+  pg_id *ids = few ? few_ids : (pg_id *)(void *)(numbers + n);
+  inputs in = {.count = n, .x = ids, .numbers = numbers};
+  in.integral = few ? few_integral : (bool *)(ids + n + neurons);
   bool plain = n == mlp->inputs[0] && pg_value_is_original(PG_RELU) && pg_value_is_original(PG_ADD);
   for (size_t i = 0; i < n && plain; i++) {
     const Py_ssize_t at = (Py_ssize_t)i;

@@ -90,15 +90,16 @@ static PyObject *value_for(PyObject *module, PyObject *args) {
 /* These two make a node and give it to a Value, all at once: between two calls from Python a signal handler may
  * raise an exception, and the node would leak. They return what the maker of the node did. */
 
-/* init_leaf(value, number) */
+/* init_leaf(value, number, whether it is an int) */
 static PyObject *init_leaf(PyObject *module, PyObject *args) {
   (void)module;
   PyObject *value;
   double number;
-  if (!PyArg_ParseTuple(args, "O!d", P->type, &value, &number)) {
+  int integral;
+  if (!PyArg_ParseTuple(args, "O!dp", P->type, &value, &number, &integral)) {
     return NULL;
   }
-  const pg_made made = pg_leaf(number);
+  const pg_made made = pg_leaf(number, integral);
   if (made > 0 && pg_value_set_id(pg_value_of(value), (pg_id)made)) {
     return NULL;
   }
@@ -106,7 +107,7 @@ static PyObject *init_leaf(PyObject *module, PyObject *args) {
 }
 
 /* Makes the node of an op written in Python. */
-static pg_made make_custom(double data, PyObject *ids) {
+static pg_made make_custom(double data, bool integral, PyObject *ids) {
   const Py_ssize_t count = PyList_Size(ids);
   pg_id *operands = pg_resize(NULL, ((size_t)count + 1) * sizeof *operands);
   pg_made made = operands ? PG_OK : PG_NO_MEMORY;
@@ -114,22 +115,23 @@ static pg_made make_custom(double data, PyObject *ids) {
     operands[i] = (pg_id)PyLong_AsUnsignedLong(PyList_GetItem(ids, i));
     made = PyErr_Occurred() ? PG_STALE : PG_OK;
   }
-  made = made == PG_OK ? pg_custom(data, operands, (size_t)count) : made;
+  made = made == PG_OK ? pg_custom(data, integral, operands, (size_t)count) : made;
   free(operands);
   return made;
 }
 
-/* init_custom(value, data, ids of the children, children, op) */
+/* init_custom(value, data, whether it is an int, ids of the children, children, op) */
 static PyObject *init_custom(PyObject *module, PyObject *args) {
   (void)module;
   PyObject *value, *ids, *children, *op;
   double data;
-  if (!PyArg_ParseTuple(args, "O!dO!O!O", P->type, &value, &data, &PyList_Type, &ids, &PyTuple_Type, &children,
-                        &op)) {
+  int integral;
+  if (!PyArg_ParseTuple(args, "O!dpO!O!O", P->type, &value, &data, &integral, &PyList_Type, &ids, &PyTuple_Type,
+                        &children, &op)) {
     return NULL;
   }
   pg_rare *rare = pg_value_make_rare(pg_value_of(value));
-  const pg_made made = rare ? make_custom(data, ids) : PG_NO_MEMORY;
+  const pg_made made = rare ? make_custom(data, integral, ids) : PG_NO_MEMORY;
   if (made <= -PG_FIRST_ID && !pg_value_set_id(pg_value_of(value), (pg_id)-made)) {
     PyObject *had_pins = rare->pins, *had_symbol = rare->symbol;
     rare->pins = Py_NewRef(children);

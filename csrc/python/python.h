@@ -203,6 +203,9 @@ PyObject *pg_python_set_note_number_taken(PyObject *module, PyObject *function);
 
 /* attributes.c: the attributes that programs add to Values ------------------------------------------------- */
 
+/* What the type has under a name, given what its dict has: the descriptor of an attribute may stand before it.
+ * Borrowed; NULL: nothing. */
+PyObject *pg_value_behind_attribute(PyObject *found);
 /* Sets an attribute for which PyObject_GenericSetAttr() has found no place, and raised AttributeError. */
 int pg_value_set_new_attribute(PyObject *self, PyObject *name, PyObject *to);
 /* attribute(name, default...): the descriptor of such an attribute. */

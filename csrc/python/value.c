@@ -84,6 +84,9 @@ static inline bool is_number(PyObject *x, double *number) {
   return true;
 }
 
+/* Whether such a number is an int. */
+static inline bool is_int(PyObject *x) { return PyLong_CheckExact(x) || PyBool_Check(x); }
+
 /* Operators ---------------------------------------------------------------------------------------------- */
 
 /* Whether a type has these operators of ours: a program may have assigned another function, or overridden it.
@@ -96,7 +99,7 @@ static bool is_original(PyTypeObject *type, int slot, const void *function) {
 
 typedef pg_made maker_1(pg_id a);
 typedef pg_made maker_2(pg_id a, pg_id b);
-typedef pg_made maker_number(pg_id a, double y);
+typedef pg_made maker_number(pg_id a, double y, bool integral);
 
 /* a op b, where one of them is a Value. An operator that does not care which of its operands comes first has
  * makers that take the Value first. */
@@ -109,14 +112,14 @@ static inline __attribute__((always_inline)) PyObject *binary(PyObject *a, PyObj
       return result(of_values(pg_value_id(a), pg_value_id(b)), method, a, b);
     }
     if (is_number(b, &y)) {
-      return result(with_number(pg_value_id(a), y), method, a, b);
+      return result(with_number(pg_value_id(a), y, is_int(b)), method, a, b);
     }
     if (pg_is_value(b)) {
       return result(of_values(pg_value_id(a), pg_value_id(b)), method, a, b);
     }
     return inherited(method, a, b);
   }
-  return is_number(a, &y) ? result(with_number(pg_value_id(b), y), reflected, b, a)
+  return is_number(a, &y) ? result(with_number(pg_value_id(b), y, is_int(a)), reflected, b, a)
                           : inherited(reflected, b, a);
 }
 
@@ -160,7 +163,7 @@ static PyObject *negative(PyObject *a) {
   if (!pg_is_exact_value(a) || !IS_ORIGINAL(Py_nb_multiply, multiply)) {
     return inherited("__neg__", a, NULL);
   }
-  return result(pg_make_MUL_number(pg_value_id(a), -1.0), "__neg__", a, NULL);
+  return result(pg_make_MUL_number(pg_value_id(a), -1, true), "__neg__", a, NULL);
 }
 
 /* -0 is 0, where it was an int. */
@@ -180,14 +183,14 @@ static pg_made of_values(maker_2 *make, pg_id a, pg_made step) {
   return made;
 }
 
-static pg_made with_number(maker_number *make, pg_made step, double y) {
+static pg_made with_number(maker_number *make, pg_made step, double y, bool integral) {
   if (step <= -PG_FIRST_ID) {
     pg_release((pg_id)-step);
   }
   if (step <= 0) {
     return PG_STALE;
   }
-  const pg_made made = make((pg_id)step, y);
+  const pg_made made = make((pg_id)step, y, integral);
   pg_release((pg_id)step);
   return made;
 }
@@ -208,15 +211,15 @@ static PyObject *subtract(PyObject *a, PyObject *b) {
   const bool plain = IS_ORIGINAL(Py_nb_add, add) && IS_ORIGINAL(Py_nb_multiply, multiply) &&
                      IS_ORIGINAL(Py_nb_negative, negative);
   if (plain && pg_is_exact_value(a) && pg_is_exact_value(b)) {
-    const pg_made minus_b = pg_make_MUL_number(pg_value_id(b), -1.0);
+    const pg_made minus_b = pg_make_MUL_number(pg_value_id(b), -1, true);
     return derived(of_values(pg_make_ADD, pg_value_id(a), minus_b), "__sub__", a, b);
   }
   if (plain && pg_is_exact_value(a) && plain_number(b, &y)) {
-    return derived(pg_make_ADD_number(pg_value_id(a), negated(b, y)), "__sub__", a, b);
+    return derived(pg_make_ADD_number(pg_value_id(a), negated(b, y), is_int(b)), "__sub__", a, b);
   }
   if (plain && pg_is_exact_value(b) && plain_number(a, &y)) {
-    const pg_made minus_b = pg_make_MUL_number(pg_value_id(b), -1.0);
-    return derived(with_number(pg_make_ADD_number, minus_b, y), "__rsub__", b, a);
+    const pg_made minus_b = pg_make_MUL_number(pg_value_id(b), -1, true);
+    return derived(with_number(pg_make_ADD_number, minus_b, y, is_int(a)), "__rsub__", b, a);
   }
   return pg_is_value(a) ? inherited("__sub__", a, b) : inherited("__rsub__", b, a);
 }
@@ -235,11 +238,11 @@ static PyObject *divide(PyObject *a, PyObject *b) {
     return derived(of_values(pg_make_MUL, pg_value_id(a), inverse_b), "__truediv__", a, b);
   }
   if (plain && pg_is_exact_value(a) && plain_number(b, &y) && has_inverse(y, &inverse)) {
-    return derived(pg_make_MUL_number(pg_value_id(a), inverse), "__truediv__", a, b);
+    return derived(pg_make_MUL_number(pg_value_id(a), inverse, false), "__truediv__", a, b);
   }
   if (plain && pg_is_exact_value(b) && plain_number(a, &y)) {
     const pg_made inverse_b = pg_make_POWER(pg_value_id(b), -1.0, true);
-    return derived(with_number(pg_make_MUL_number, inverse_b, y), "__rtruediv__", b, a);
+    return derived(with_number(pg_make_MUL_number, inverse_b, y, is_int(a)), "__rtruediv__", b, a);
   }
   return pg_is_value(a) ? inherited("__truediv__", a, b) : inherited("__rtruediv__", b, a);
 }
@@ -248,7 +251,10 @@ static PyObject *divide(PyObject *a, PyObject *b) {
 static PyObject *as_float(PyObject *a) {
   const pg_id id = pg_value_id(a);
   const bool computed = id && pg_node_at(id)->flags & PG_INTERIOR;
-  return !computed || pg_note_number_taken(a) ? PyObject_GetAttr(a, P->data) : NULL;
+  PyObject *data = !computed || pg_note_number_taken(a) ? PyObject_GetAttr(a, P->data) : NULL;
+  PyObject *y = data ? PyNumber_Float(data) : NULL;
+  Py_XDECREF(data);
+  return y;
 }
 
 static __attribute__((noinline)) bool note_read_in_trace(pg_id id) {
@@ -363,26 +369,13 @@ static int set_id(PyObject *self, PyObject *id, void *unused) {
 /* data and grad are read and written without the arena's lock, half of the time that takes. A Value holds its
  * node, so that is there. Where another thread's backward pass, which has no GIL, is at the same node in this
  * moment, what is read is the number before or after, and what is written may come before or after;
- * ThreadSanitizer knows no such race.
- */
-#define RACE __attribute__((no_sanitize("thread")))
-
-RACE static double read_number(const double *number) {
-  double y;
-  __atomic_load(number, &y, __ATOMIC_RELAXED);
-  return y;
+ * ThreadSanitizer is told not to look. */
+static PyObject *number(double y, bool integral) {
+  return integral ? PyLong_FromDouble(y) : PyFloat_FromDouble(y);
 }
 
-RACE static void write_number(double *number, double y) { __atomic_store(number, &y, __ATOMIC_RELAXED); }
-
-/* As pg_assign_grad(). */
-RACE static void note_assigned(pg_node *n) {
-  if (!(n->flags & PG_INTERIOR)) {
-    n->mark = 0;
-  }
-}
-
-static PyObject *get_number(PyObject *self, size_t offset) {
+PG_RACES static PyObject *get_data(PyObject *self, void *unused) {
+  (void)unused;
   const pg_id id = pg_value_id(self);
   if (__builtin_expect(!id, 0)) {
     return pg_value_no_attribute(self, "_id");
@@ -390,21 +383,21 @@ static PyObject *get_number(PyObject *self, size_t offset) {
   if (!note_read(id)) {
     return NULL;
   }
-  return PyFloat_FromDouble(read_number((const double *)((const char *)pg_node_at(id) + offset)));
+  const pg_node *n = pg_node_at(id);
+  return number(n->data, pg_data_is_int(n));
 }
 
-static PyObject *get_data(PyObject *self, void *unused) {
+PG_RACES static PyObject *get_grad(PyObject *self, void *unused) {
   (void)unused;
-  return get_number(self, offsetof(pg_node, data));
-}
-
-static PyObject *get_grad(PyObject *self, void *unused) {
-  (void)unused;
-  return get_number(self, offsetof(pg_node, grad));
-}
-
-static void write_field(pg_id id, size_t offset, double y) {
-  write_number((double *)((char *)pg_node_at(id) + offset), y);
+  const pg_id id = pg_value_id(self);
+  if (__builtin_expect(!id, 0)) {
+    return pg_value_no_attribute(self, "_id");
+  }
+  if (!note_read(id)) {
+    return NULL;
+  }
+  const pg_node *n = pg_node_at(id);
+  return number(n->grad, pg_grad_is_int(n));
 }
 
 /* Whatever else float() takes, and what it refuses, is for the setter of the Python class. */
@@ -427,7 +420,10 @@ static int set_data(PyObject *self, PyObject *to, void *unused) {
   if (!note_read(id)) {
     return -1;
   }
-  write_field(id, offsetof(pg_node, data), y);
+  if (__builtin_expect((pg_node_at(id)->flags & PG_FLOAT) != pg_type_of(y, is_int(to)), 0)) {
+    return pg_set_data(id, y, is_int(to)); /* under the lock, which guards the flags */
+  }
+  pg_node_at(id)->data = y;
   return 0;
 }
 
@@ -438,8 +434,10 @@ static int set_grad(PyObject *self, PyObject *to, void *unused) {
   if (!id || !to || !is_number(to, &y)) {
     return set_otherwise(self, "grad", to);
   }
-  write_field(id, offsetof(pg_node, grad), y);
-  note_assigned(pg_node_at(id));
+  if (pg_node_at(id)->flags & PG_INTERIOR) {
+    return pg_set_grad(id, y, is_int(to)); /* under the lock, which guards the marks of a sweep */
+  }
+  pg_assign_grad(pg_node_at(id), y, is_int(to));
   return 0;
 }
 
@@ -578,7 +576,7 @@ static PyMemberDef MEMBERS[] = {
 static int init(PyObject *self, PyObject *args, PyObject *kwargs) {
   double y;
   if (PyTuple_Size(args) == 1 && !(kwargs && PyDict_Size(kwargs)) && is_number(PyTuple_GetItem(args, 0), &y)) {
-    const pg_made made = pg_leaf(y);
+    const pg_made made = pg_leaf(y, is_int(PyTuple_GetItem(args, 0)));
     if (made > 0) {
       return pg_value_set_id(pg_value_of(self), (pg_id)made);
     }
@@ -715,7 +713,8 @@ bool pg_value_is_original(int op) {
            IS_ORIGINAL(Py_nb_power, power) && IS_ORIGINAL(Py_nb_negative, negative) &&
            IS_ORIGINAL(Py_nb_subtract, subtract) && IS_ORIGINAL(Py_nb_true_divide, divide);
   }
-  return PyDict_GetItemWithError(P->type_dict, P->own_methods[op].name) == P->own_methods[op].function;
+  PyObject *found = PyDict_GetItemWithError(P->type_dict, P->own_methods[op].name);
+  return pg_value_behind_attribute(found) == P->own_methods[op].function;
 }
 
 /* Notes the methods of the op table, data and grad. */

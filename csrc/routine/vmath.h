@@ -69,7 +69,7 @@ PG_INLINE vec v_copysign(vec x, vec sign) { return (vec)((uvec)v_fabs(x) | ((uve
  * see that. */
 PG_INLINE vec v_sqrt(vec x) {
 #if !defined __clang__ && defined __AVX512F__ && PG_LANES == 8
-  return __builtin_ia32_sqrtpd512_mask(x, x, 0xFF, 4); /* in the current rounding mode */
+  return __builtin_ia32_sqrtpd512_mask(x, x, (char)-1, 4); /* in the current rounding mode */
 #elif !defined __clang__ && defined __AVX__ && PG_LANES == 4
   return __builtin_ia32_sqrtpd256(x);
 #elif !defined __clang__ && defined __SSE2__ && PG_LANES == 2

@@ -107,6 +107,8 @@ ENGINES = {
         Engine("array", "pygrad Array", family="pygrad"),
         Engine("compile", "pygrad compile", family="pygrad"),
         Engine("native", "pygrad native", family="pygrad"),
+        Engine("pure", "pygrad compile, pure()", family="pygrad"),
+        Engine("dask", "pygrad.dask, 2 processes", "distributed", family="pygrad"),
         Engine("compile-threads", f"pygrad compile, {cpus()} threads", family="pygrad"),
         Engine("micrograd", "micrograd", "micrograd", makes_garbage=True, family="yardstick"),
         Engine("micrograd-rust", "micrograd-rust", "micrograd_rust", remark="builds it with Rust's cargo"),

@@ -28,35 +28,24 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pygrad._lib import VERSION, Ids, c_ids_of, ffi, lib, text
+from pygrad._lib import VERSION, Ids
 from pygrad._replacing import PathLike
 from pygrad.array import Array, make_leaves
 from pygrad.checkpoint import Arrays, pack, refused_as_damaged, unpack, write
+from pygrad.program import graph
 from pygrad.program.arguments import Argument, IndexSegment, Segment, segments_of
 from pygrad.program.executor import BACKENDS
 from pygrad.program.recorded import Recorded, parameters_of
 
 FORMAT = 1
 
-# The arrays of pg_serialized: the type in C, the type in NumPy, and the member of pg_serialized that has the size.
-_SERIALIZED = {
-    "ops": ("uint8_t[]", np.uint8, "instruction_count"),
-    "a": ("uint32_t[]", np.uint32, "instruction_count"),
-    "b": ("uint32_t[]", np.uint32, "instruction_count"),
-    "constants": ("double[]", np.float64, "constant_count"),
-    "outputs": ("uint32_t[]", np.uint32, "output_count"),
-    "rows": ("uint32_t[]", np.uint32, "table_count"),
-    "elements": ("uint32_t[]", np.uint32, "element_count"),
-}
 # All arrays of a file. "limits" has for each input the limit of an index, and 0 for other inputs.
 _TYPES = {
-    **{name: dtype for name, (_, dtype, _) in _SERIALIZED.items()},
+    **graph.TYPES,
     "parameters": np.float64,
     "limits": np.uint32,
     "description": np.uint8,
 }
-_OP_NAMES = {op: text(name) for op in range(256) if (name := lib.pg_recorded_name(op))}
-_OP_CODES = {name: op for op, name in _OP_NAMES.items()}
 _EXPECTED = "a Program that pygrad saved"
 
 
@@ -96,19 +85,13 @@ def loads(data: bytes, parameters: Array | None) -> Saved:
 
 def _arrays_of(program: Saved) -> Arrays:
     f = program.recorded
-    serialized = ffi.new("pg_serialized *")
-    lib.pg_program_serialize(f.pg_program, serialized)  # sets the counts
-    arrays: Arrays = {
-        name: np.empty(getattr(serialized, count), dtype) for name, (_, dtype, count) in _SERIALIZED.items()
-    }
-    _point(serialized, arrays)
-    lib.pg_program_serialize(f.pg_program, serialized)
+    arrays = graph.arrays_of(f.pg_program)
     used, numbers = np.unique(arrays["ops"], return_inverse=True)
     description = {
         "format": FORMAT,
         "pygrad": VERSION,
         "name": f.name,
-        "ops": [_OP_NAMES[op] for op in used.tolist()],
+        "ops": [graph.OP_NAMES[op] for op in used.tolist()],
         "arguments": [_described(argument.structure) for argument in f.arguments],
         "result": _described(f.result),
         "threads": operator.index(program.threads),
@@ -127,12 +110,6 @@ def _arrays_of(program: Saved) -> Arrays:
         "limits": np.concatenate([[], *limits]).astype(np.uint32),
         "description": np.frombuffer(json.dumps(description).encode(), dtype=np.uint8),
     }
-
-
-def _point(serialized: Any, arrays: Arrays) -> None:
-    """Set the pointers of a pg_serialized to the arrays."""
-    for name, (ctype, _, _) in _SERIALIZED.items():
-        setattr(serialized, name, ffi.from_buffer(ctype, arrays[name]))
 
 
 def _described(tree: Any) -> dict[str, Any]:
@@ -164,7 +141,7 @@ def _saved(data: bytes, what: str, parameters: Array | None = None) -> Saved:
     if is_newer:
         raise ValueError(f"{what} was written by {theirs}, which {ours} cannot read: upgrade pygrad")
     with refused_as_damaged(what, _EXPECTED):
-        unknown = set(map(str, _entry(description, "ops", list))) - set(_OP_CODES)
+        unknown = set(map(str, _entry(description, "ops", list))) - set(graph.OP_CODES)
     if unknown:
         raise ValueError(
             f"{what} was written by {theirs} with the op {min(unknown)!r}, which {ours} does not have: upgrade pygrad"
@@ -231,7 +208,7 @@ def _op_codes(names: list[str], numbers: npt.NDArray[Any]) -> npt.NDArray[np.uin
     """The ops as this version numbers them."""
     if numbers.size and numbers.max() >= len(names):
         raise ValueError("it has an op without a name")
-    codes: npt.NDArray[np.uint8] = np.array([_OP_CODES[name] for name in names], dtype=np.uint8)[numbers]
+    codes: npt.NDArray[np.uint8] = np.array([graph.OP_CODES[name] for name in names], dtype=np.uint8)[numbers]
     return codes
 
 
@@ -291,21 +268,8 @@ class _StructureReader:
 
 def _graph(arrays: Arrays, parameters: Ids) -> Any:
     """The pg_program of the arrays and the parameters' nodes."""
-    counts = {"input_count": arrays["limits"].size, "parameter_count": parameters.size}
-    for name, (_, _, count) in _SERIALIZED.items():
-        if counts.setdefault(count, arrays[name].size) != arrays[name].size:
-            raise ValueError(f"its array {name!r} must have {counts[count]} numbers, got {arrays[name].size}")
-    serialized = ffi.new("pg_serialized *", counts)
-    _point(serialized, arrays)
-    serialized.parameters = c_ids_of(parameters)
-    fault = ffi.new("const char **")
-    pg_program = lib.pg_program_deserialize(serialized, fault)
-    if not pg_program:
-        if fault[0]:
-            raise ValueError(text(fault[0]))
-        raise MemoryError("there is not enough memory for another Program")
-    pg_program = ffi.gc(pg_program, lib.pg_program_free)
-    lookups = arrays["ops"] == _OP_CODES["LOOKUP"]
+    pg_program = graph.program_of(arrays, arrays["limits"].size, parameters)
+    lookups = arrays["ops"] == graph.OP_CODES["LOOKUP"]
     index = arrays["a"][arrays["a"][lookups]]
     limits, rows = arrays["limits"][index], arrays["rows"][arrays["b"][lookups]]
     if ((limits == 0) | (limits > rows)).any():

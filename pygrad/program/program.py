@@ -20,6 +20,8 @@ from pygrad.program.arguments import place, structured
 from pygrad.program.c_source import write_c
 from pygrad.program.executor import GRADIENT, VALUES, Executor, backend_name, new_rows, thread_count
 from pygrad.program.native import required_compiler
+from pygrad.program.objective import Objective
+from pygrad.program.pure import pure
 from pygrad.program.recorded import Recorded
 from pygrad.program.trace import TraceWarning, trace
 
@@ -445,6 +447,69 @@ class Program:
         ((8.0, 6.0), (6.0, 0.0))
         """
         return derivatives.hessian(self._executor, args)
+
+    def pure(self) -> Program:
+        """Return the same function with its parameters as the first argument, an array of shape (P,).
+
+        It reads no Value and changes no `grad`, so it can be sent to other processes, and the gradient by the
+        parameters is a result like any other. A batch of parameters gives a gradient for each sample, and ensembles.
+        The order is that of `parameters`, whose data are the first argument for the same results. A Program without
+        parameters is pure, and returns itself.
+
+        Examples
+        --------
+        >>> from pygrad import Value, compile
+        >>> w = Value(3.0)
+        >>> f = compile(lambda x: w * x, 1.0)
+        >>> f.pure().value_and_grad(f.parameters.data, 2.0), w.grad
+        ((6.0, (array([2.]), 3.0)), 0.0)
+        >>> f.pure()([[1.0], [10.0]], 2.0)
+        array([ 2., 20.])
+        """
+        if not self.parameters.size:
+            return self
+        return Program(pure(self._recorded), self.threads, self.check_finite, self.backend)
+
+    def objective(self, *args: Any, cotangent: npt.ArrayLike = 1.0) -> Objective:
+        """Return a function of one vector, for the optimizers and samplers of other libraries, such as SciPy's.
+
+        It returns the value and the gradient: `scipy.optimize.minimize(objective, objective.pack(...), jac=True)`.
+
+        Parameters
+        ----------
+        args
+            as for a call, with None for each argument that is in the vector. By default all are. Others may be
+            batches: the value is the sum over the samples.
+        cotangent
+            a number, or an array of shape (B,), with which values are multiplied: 1 / B for the mean of a batch
+
+        Raises
+        ------
+        TypeError
+            if the Program has parameters: those of `pure` are an argument; if the function does not return one Value,
+            if an index is to vary, or as a call does
+        ValueError
+            if nothing is to vary, or as a call does
+
+        Examples
+        --------
+        >>> from pygrad import Value, compile
+        >>> f = compile(lambda w, b, x, y: (w @ x + b - y) ** 2, np.zeros(2), 0.0, np.zeros(2), 0.0)
+        >>> objective = f.objective(None, None, [[1.0, 0.0], [0.0, 1.0]], [3.0, 4.0], cotangent=0.5)
+        >>> objective(objective.pack([1.0, 1.0], 0.0))
+        (6.5, array([-2., -3., -5.]))
+        >>> slope = Value(1.0)
+        >>> g = compile(lambda x, y: (slope * x - y) ** 2, 0.0, 0.0)
+        >>> g.pure().objective(None, [1.0, 2.0], [3.0, 6.0])(g.parameters.data)
+        (20.0, array([-20.]))
+        """
+        recorded = self._recorded
+        if self.parameters.size:
+            raise TypeError(
+                f"{recorded.name} has {self.parameters.size} parameters: call pure().objective(...), to which they are "
+                "the first argument (None if they are to vary, else their data)"
+            )
+        return Objective(self.value_and_grad, recorded, args or [None] * len(recorded.arguments), cotangent)
 
     def save(self, path: PathLike) -> None:
         """Write the Program, with the data that its parameters have now, to a file for `Program.load`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -66,11 +66,8 @@ class Recorded:
 
     def numbers(self, args: Sequence[Any], what: str = "argument") -> BatchedNumbers:
         """The numbers of the leaves of the arguments of a call, or with what="tangent" of their tangents."""
-        if len(args) != len(self.arguments):
-            raise TypeError(self._refusal(len(args), what))
         numbers, batched, batch = [], [], None
-        parts = itertools.chain.from_iterable([a.parts(x, what) for a, x in zip(self.arguments, args)])
-        for leaf, part in zip(self.leaves, parts):
+        for leaf, part in self.parts(args, what):
             found = leaf.numbers(part, what)
             numbers.append(found)
             batched.append(found.shape != leaf.shape)
@@ -82,6 +79,13 @@ class Recorded:
                     f"{what} {leaf.name} is a batch of {len(found)}"
                 )
         return numbers, tuple(batched), batch
+
+    def parts(self, args: Sequence[Any], what: str = "argument") -> Iterator[tuple[Leaf, Any]]:
+        """The leaves of the arguments of a call, or of their tangents, and what is passed for each."""
+        if len(args) != len(self.arguments):
+            raise TypeError(self._refusal(len(args), what))
+        parts = itertools.chain.from_iterable([a.parts(x, what) for a, x in zip(self.arguments, args)])
+        return zip(self.leaves, parts)
 
     def by_argument(self, numbers: Sequence[Numbers]) -> tuple[Any, ...]:
         """Arrays, one for each leaf, in the structures of the arguments: floats and arrays, None for an index."""

@@ -17,12 +17,12 @@ def test_ids_of_dead_nodes_are_refused():
     for id in [0, 1, 255, gone, 2**31 - 1, 2**32 - 1]:
         assert lib.pg_make_RELU(id) == lib.PG_STALE
         assert lib.pg_make_ADD(v._id, id) == lib.pg_make_ADD(id, v._id) == lib.PG_STALE
-        assert lib.pg_make_ADD_number(id, 2.0) == lib.PG_STALE
+        assert lib.pg_make_ADD_number(id, 2.0, False) == lib.PG_STALE
         assert lib.pg_make_POWER(id, 2.0, True) == lib.PG_STALE
-        assert lib.pg_custom(0.0, [v._id, id], 2) == lib.PG_STALE
-        assert lib.pg_hold(id) == lib.pg_release(id) == lib.pg_set_data(id, 1.0) == lib.PG_STALE
+        assert lib.pg_custom(0.0, False, [v._id, id], 2) == lib.PG_STALE
+        assert lib.pg_hold(id) == lib.pg_release(id) == lib.pg_set_data(id, 1.0, False) == lib.PG_STALE
         assert lib.pg_keep(id) == lib.pg_release_kept(id) == lib.PG_STALE
-        assert lib.pg_set_grad(id, 1.0) == lib.pg_set_flags(id, 1) == lib.pg_backward_one(id) == lib.PG_STALE
+        assert lib.pg_set_grad(id, 1.0, False) == lib.pg_set_flags(id, 1) == lib.pg_backward_one(id) == lib.PG_STALE
         assert lib.pg_sweep_begin(sweep, id) == lib.PG_STALE
         assert lib.pg_data(id) != lib.pg_data(id)  # nan
         assert lib.pg_refs(id) == lib.pg_op(id) == lib.pg_flags_of(id) == lib.pg_operand(id, 0) == 0

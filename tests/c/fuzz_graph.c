@@ -23,6 +23,9 @@ static const double NUMBERS[] = {0,      -0.0,  1,   -1,   0.5,      2,         
 
 static double number(void) { return NUMBERS[byte() % COUNT(NUMBERS)]; }
 
+/* Some of the numbers are ints. */
+static bool is_int(double x) { return x == 1 || x == 3 || x == -2; }
+
 static void numbers_into(size_t n, double *numbers) {
   for (size_t i = 0; i < n; i++) {
     numbers[i] = number();
@@ -91,15 +94,18 @@ static void any_of(size_t n, pg_id *ids) {
 
 /* Steps ---------------------------------------------------------------------------------------------------- */
 
-static void make_leaf(void) { put_made(pg_leaf(number())); }
+static void make_leaf(void) {
+  const double x = number();
+  put_made(pg_leaf(x, is_int(x)));
+}
 
 static void make_op(void) {
   const maker *m = &MAKERS[byte() % COUNT(MAKERS)];
   const bool with_number = byte() % 2;
   const pg_id a = any(), b = any();
   const double y = number();
-  put_made(m->number && with_number ? m->number(a, y)
-           : m->constant            ? m->constant(a, y, with_number)
+  put_made(m->number && with_number ? m->number(a, y, is_int(y))
+           : m->constant            ? m->constant(a, y, is_int(y))
                                     : make_with(m, a, b, y));
 }
 
@@ -108,7 +114,7 @@ static void make_custom(void) {
   const size_t n = byte() % 6;
   const double x = number();
   any_of(n, operands);
-  put_made(pg_custom(x, operands, n));
+  put_made(pg_custom(x, is_int(x), operands, n));
 }
 
 static void make_leaves(void) {
@@ -137,14 +143,15 @@ static void map(void) {
   any_of(3, b);
   if (op >= COUNT(MAKERS)) {
     const int two = PG_SUBTRACT + (int)(op - COUNT(MAKERS));
-    put_all(two < PG_SUBTRACT_FROM ? pg_map_binary(two, 3, a, b, out) : pg_map_number(two, 3, a, y, false, out),
+    put_all(two < PG_SUBTRACT_FROM ? pg_map_binary(two, 3, a, b, out)
+                                   : pg_map_number(two, 3, a, y, is_int(y), out),
             3, out);
     return;
   }
   const int of_table = PG_LEAF + 1 + (int)op;
   put_all(MAKERS[op].unary    ? pg_map_unary(of_table, 3, a, out)
           : MAKERS[op].binary ? pg_map_binary(of_table, 3, a, b, out)
-                              : pg_map_number(of_table, 3, a, y, false, out),
+                              : pg_map_number(of_table, 3, a, y, is_int(y), out),
           3, out);
 }
 
@@ -196,7 +203,8 @@ static void mlp(void) {
   numbers_into(2, numbers);
   const pg_mlp two_layers = {2, (uint32_t[]){2, 1}, (uint32_t[]){2, 2, 2}, (bool[]){true, false, false},
                              parameters};
-  const int result = pg_mlp_forward(&two_layers, 2, x, byte() % 2 ? numbers : NULL, out);
+  const bool are_ints[] = {is_int(numbers[0]), is_int(numbers[1])};
+  const int result = pg_mlp_forward(&two_layers, 2, x, byte() % 2 ? numbers : NULL, are_ints, out);
   put_all(result, 1, out + 2);
 }
 
@@ -252,7 +260,7 @@ static void set(void) {
   const bool is_data = byte() % 2;
   const pg_id id = any();
   const double x = number();
-  is_data ? pg_set_data(id, x) : pg_set_grad(id, x);
+  is_data ? pg_set_data(id, x, is_int(x)) : pg_set_grad(id, x, is_int(x));
 }
 
 static void write(void) {

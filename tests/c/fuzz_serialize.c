@@ -149,7 +149,7 @@ static void run(const pg_program *p, const pg_serialized *s, int wanted, bool ba
 void fuzz(void) {
   static pg_id leaves[2];
   if (!leaves[0]) {
-    leaves[0] = (pg_id)pg_leaf(0.5), leaves[1] = (pg_id)pg_leaf(2);
+    leaves[0] = (pg_id)pg_leaf(0.5, false), leaves[1] = (pg_id)pg_leaf(2, false);
   }
   pg_test_disable(byte() % 64);
   const pg_serialized s = read_arrays(leaves);

@@ -8,7 +8,7 @@ typedef struct {
   const char *name;
   pg_made (*unary)(pg_id a);
   pg_made (*binary)(pg_id a, pg_id b);
-  pg_made (*number)(pg_id a, double y);
+  pg_made (*number)(pg_id a, double y, bool integral);
   pg_made (*constant)(pg_id a, double y, bool integral);
 } maker;
 

@@ -86,7 +86,7 @@ pg_id id_of(pg_made made) {
   return (pg_id)(made < 0 ? -made : made);
 }
 
-pg_id leaf(double number) { return id_of(pg_leaf(number)); }
+pg_id leaf(double number) { return id_of(pg_leaf(number, false)); }
 
 void release(pg_id id) { REQUIRE(pg_release(id) == PG_OK); }
 

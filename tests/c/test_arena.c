@@ -48,7 +48,7 @@ TEST(nodes_in_blocks_used_again_are_younger_than_those_before) {
   for (int step = 0; step < 30000; step++) {
     const uint32_t a = random_below(&seed, COUNT(held)), b = random_below(&seed, COUNT(held));
     const pg_id sum = id_of(pg_make_ADD(held[a], held[b]));
-    const pg_id half = id_of(pg_make_MUL_number(sum, 0.5));
+    const pg_id half = id_of(pg_make_MUL_number(sum, 0.5, false));
     release(held[a]);
     release(sum);
     held[a] = half;
@@ -171,7 +171,7 @@ TEST(a_chain_of_a_million_nodes_is_freed_and_its_memory_given_back) {
 /* Sweeps y = x * x so often, and checks each gradient. */
 static void sweep_often(pg_id x, pg_id y, int times) {
   for (int i = 0; i < times; i++) {
-    pg_set_grad(x, 0);
+    pg_set_grad(x, 0, false);
     REQUIRE(backward(y) == PG_OK && pg_grad(x) == 6);
   }
   CHECK(times == 0 || pg_grad(x) == 6);
@@ -223,9 +223,9 @@ TEST(the_numbers_of_sweeps_start_again_after_the_last) {
   for (uint32_t left = 0; left < 3; left++) {
     pg_sweep given_up;
     CHECK(pg_sweep_begin(&given_up, root) == PG_OK);
-    pg_the_arena.sweep = UINT32_MAX - left;
+    pg_the_arena.sweep = UINT32_MAX - 1 - 2 * left; /* even, as all are */
     sweep_often(x, y, 300);
-    CHECK(pg_the_arena.sweep > 0 && pg_the_arena.sweep < 400);
+    CHECK(pg_the_arena.sweep > 0 && pg_the_arena.sweep < 800);
   }
   pg_release_all(3, (pg_id[]){root, y, x});
 }
@@ -235,10 +235,10 @@ TEST(the_numbers_of_sweeps_start_again_after_the_last) {
 TEST(the_first_allocations_of_all_may_fail) {
   for (int successes = 0; successes < 2; successes++) {
     pg_test_fail_allocations(successes);
-    CHECK(pg_leaf(1) == PG_NO_MEMORY);
+    CHECK(pg_leaf(1, false) == PG_NO_MEMORY);
     CHECK(pg_leaves(1000, NULL) == PG_NO_MEMORY);
     const pg_id none = 0;
-    CHECK(pg_custom(1, &none, 0) == PG_NO_MEMORY);
+    CHECK(pg_custom(1, false, &none, 0) == PG_NO_MEMORY);
   }
   pg_test_fail_allocations(2);
   release(leaf(1));
@@ -259,7 +259,7 @@ static pg_id fill(size_t count) {
   const pg_id first = leaf(0);
   pg_test_fail_allocations(0);
   for (size_t i = 1; i < count; i++) {
-    REQUIRE(pg_leaf(0) > 0);
+    REQUIRE(pg_leaf(0, false) > 0);
   }
   return first;
 }
@@ -276,7 +276,7 @@ TEST(nodes_that_fit_into_committed_blocks_need_no_memory) {
   for (size_t room = FREE; room >= 2 * PG_BLOCK_NODES; room -= 7) {
     CHECK(pg_map_unary(PG_RELU, room + 1, operands, results) == PG_NO_MEMORY);
     CHECK(pg_map_unary(PG_RELU, room, operands, results) == PG_OK);
-    CHECK(pg_leaf(0) == PG_NO_MEMORY);
+    CHECK(pg_leaf(0, false) == PG_NO_MEMORY);
     CHECK(pg_release_all(room, results) == PG_OK);
   }
   release_run(first, FIRST_NODES - FREE);
@@ -303,8 +303,8 @@ TEST(a_custom_node_is_made_with_all_its_operands_or_not_at_all) {
   for (size_t i = 0; i < COUNT(operands); i++) {
     operands[i] = first;
   }
-  CHECK(pg_custom(1, operands, COUNT(operands)) == PG_NO_MEMORY);
-  release(id_of(pg_custom(1, operands, COUNT(operands) - 2)));
+  CHECK(pg_custom(1, false, operands, COUNT(operands)) == PG_NO_MEMORY);
+  release(id_of(pg_custom(1, false, operands, COUNT(operands) - 2)));
   release_run(first, FIRST_NODES - PG_BLOCK_NODES);
 }
 
@@ -355,7 +355,7 @@ TEST(no_address_space_is_out_of_memory_until_there_is_some) {
     if (!limit_address_space(bytes)) {
       return;
     }
-    const pg_made refused = pg_leaf(1), again = pg_leaf(1);
+    const pg_made refused = pg_leaf(1, false), again = pg_leaf(1, false);
     setrlimit(RLIMIT_AS, &before);
     CHECK(refused == PG_NO_MEMORY && again == PG_NO_MEMORY);
   }
@@ -369,7 +369,7 @@ TEST(memory_that_is_refused_is_out_of_memory_until_there_is_some) {
   if (getenv("PYGRAD_SANITIZED") || setrlimit(RLIMIT_DATA, &none)) {
     return;
   }
-  const pg_made refused = pg_leaf(1);
+  const pg_made refused = pg_leaf(1, false);
   setrlimit(RLIMIT_DATA, &before);
   CHECK(refused == PG_NO_MEMORY);
   const pg_id x = leaf(1);
@@ -455,7 +455,7 @@ TEST(pg_check_finds_what_is_broken) {
   BREAKS(n[x].refs, 0);
   BREAKS(n[x].refs, 1);
   BREAKS(n[x].a, y);
-  BREAKS(n[x].mark, (uint8_t)A->sweep + 1);
+  BREAKS(n[x].mark, (uint8_t)A->sweep + 2);
   BREAKS(n[y].op, PG_ADD);
   BREAKS(n[z].op, PG_OP_COUNT);
   BREAKS(n[z].op, PG_LEAF);
@@ -465,8 +465,8 @@ TEST(pg_check_finds_what_is_broken) {
   BREAKS(n[z].b, 0);
   BREAKS(n[z].b, pg_first_of(spare));
   BREAKS(n[z].b, UINT32_MAX);
-  BREAKS(n[z].mark, (uint8_t)A->blocks[1].swept + 1);
-  BREAKS(n[pg_first_of(spare)].mark, PG_REACHED - 1);
+  BREAKS(n[z].mark, (uint8_t)A->blocks[1].swept + 2);
+  BREAKS(n[pg_first_of(spare)].mark, PG_ASSIGNED - 1);
   BREAKS(n[many[0]].refs, 1);
 #undef BREAKS
   pg_release_all(88, many + 512);

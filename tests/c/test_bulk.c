@@ -43,7 +43,7 @@ static void clear_grads(const operands *o) {
 static double backward_through(size_t n, const pg_id *results) {
   pg_id total = leaf(0);
   for (size_t i = 0; i < n; i++) {
-    const pg_id part = id_of(pg_make_MUL_number(results[i], 1 + (double)i / 8)),
+    const pg_id part = id_of(pg_make_MUL_number(results[i], 1 + (double)i / 8, false)),
                 sum = id_of(pg_make_ADD(total, part));
     release(total);
     release(part);
@@ -75,7 +75,7 @@ static pg_id and_drop(pg_made made, pg_id x, pg_id y) {
   return id;
 }
 
-static pg_id minus(pg_id a) { return id_of(pg_make_MUL_number(a, -1)); }
+static pg_id minus(pg_id a) { return id_of(pg_make_MUL_number(a, -1, false)); }
 
 static pg_id subtract(pg_id a, pg_id b) {
   const pg_id negative = minus(b);
@@ -85,7 +85,7 @@ static pg_id subtract(pg_id a, pg_id b) {
 static pg_id inverse(pg_id a) { return id_of(pg_make_POWER(a, -1, true)); }
 
 static pg_id sum_of(size_t n, const pg_id *x) {
-  pg_id sum = n ? id_of(pg_make_ADD_number(x[0], 0)) : leaf(0);
+  pg_id sum = n ? id_of(pg_make_ADD_number(x[0], 0, false)) : leaf(0);
   for (size_t i = 1; i < n; i++) {
     sum = and_drop(pg_make_ADD(sum, x[i]), sum, 0);
   }
@@ -130,7 +130,7 @@ TEST(maps_of_the_op_table_build_the_loops_graph) {
     if (m->number) {
       CHECK(pg_map_number(op, SIZE, o.a, 1.25, false, ours) == PG_OK);
       for (int i = 0; i < SIZE; i++) {
-        loops[i] = id_of(m->number(o.a[i], 1.25));
+        loops[i] = id_of(m->number(o.a[i], 1.25, false));
       }
       compare(&o, SIZE, ours, loops);
     }
@@ -155,13 +155,13 @@ TEST(maps_made_of_two_ops_build_the_loops_graph) {
   CHECK(pg_map_number(PG_SUBTRACT_FROM, SIZE, o.a, 3, false, ours) == PG_OK);
   for (int i = 0; i < SIZE; i++) {
     const pg_id negative = minus(o.a[i]);
-    loops[i] = and_drop(pg_make_ADD_number(negative, 3), negative, 0);
+    loops[i] = and_drop(pg_make_ADD_number(negative, 3, false), negative, 0);
   }
   compare(&o, SIZE, ours, loops);
   CHECK(pg_map_number(PG_DIVIDE_INTO, SIZE, o.a, 3, false, ours) == PG_OK);
   for (int i = 0; i < SIZE; i++) {
     const pg_id over = inverse(o.a[i]);
-    loops[i] = and_drop(pg_make_MUL_number(over, 3), over, 0);
+    loops[i] = and_drop(pg_make_MUL_number(over, 3, false), over, 0);
   }
   compare(&o, SIZE, ours, loops);
   drop_operands(&o);
@@ -175,7 +175,9 @@ TEST(reductions_build_the_loops_graph) {
     CHECK(pg_reduce(ops[k], ROWS, N, o.a, ours) == PG_OK);
     for (int row = 0; row < ROWS; row++) {
       const pg_id *x = o.a + (ptrdiff_t)row * N;
-      pg_id z = ops[k] == PG_ADD ? sum_of(1, x) : ops[k] == PG_MUL ? id_of(pg_make_MUL_number(x[0], 1)) : x[0];
+      pg_id z = ops[k] == PG_ADD   ? sum_of(1, x)
+                : ops[k] == PG_MUL ? id_of(pg_make_MUL_number(x[0], 1, false))
+                                   : x[0];
       REQUIRE(z != x[0] || pg_hold(z) == PG_OK);
       for (int i = 1; i < N; i++) {
         const maker *m = &MAKERS[ops[k] - PG_LEAF - 1];
@@ -210,7 +212,7 @@ TEST(matmul_builds_the_loops_graph) {
           for (size_t k = 0; k < n; k++) {
             const pg_id term = id_of(pg_make_MUL(o.a[i * N + k], o.b[j * N + k]));
             sum = sum ? and_drop(pg_make_ADD(sum, term), sum, term)
-                      : and_drop(pg_make_ADD_number(term, 0), term, 0);
+                      : and_drop(pg_make_ADD_number(term, 0, false), term, 0);
           }
           loops[i * ROWS + j] = sum ? sum : leaf(0);
         }
@@ -228,7 +230,7 @@ static pg_id shift_row(const pg_id *x, pg_id *shifted, pg_id *exps) {
     most = pg_data(x[i]) > most ? pg_data(x[i]) : most;
   }
   for (int i = 0; i < N; i++) {
-    shifted[i] = id_of(pg_make_ADD_number(x[i], -most));
+    shifted[i] = id_of(pg_make_ADD_number(x[i], -most, false));
     exps[i] = op1("EXP", shifted[i]);
   }
   return sum_of(N, exps);
@@ -283,8 +285,8 @@ TEST(rows_of_probabilities_build_the_loops_graph) {
         shifted[i] = id_of(pg_make_MUL(x[i], x[i]));
       }
       pg_id scale = sum_of(N, shifted);
-      scale = and_drop(pg_make_MUL_number(scale, 1.0 / N), scale, 0);
-      scale = and_drop(pg_make_ADD_number(scale, 1e-3), scale, 0);
+      scale = and_drop(pg_make_MUL_number(scale, 1.0 / N, false), scale, 0);
+      scale = and_drop(pg_make_ADD_number(scale, 1e-3, false), scale, 0);
       scale = and_drop(pg_make_POWER(scale, -0.5, false), scale, 0);
       for (int i = 0; i < N; i++) {
         release(shifted[i]);
@@ -326,7 +328,7 @@ TEST(an_mlp_builds_the_loops_graph) {
     const double numbers[2] = {0.5, -0.25};
     const pg_id some[3] = {p[0], p[3], p[PARAMETERS - 6]};
     CHECK(pg_fill(PG_GRAD, PARAMETERS, p, 0) == PG_OK);
-    CHECK(pg_mlp_forward(&mlp, 2, x, pass ? numbers : NULL, out) == PG_OK);
+    CHECK(pg_mlp_forward(&mlp, 2, x, pass ? numbers : NULL, NULL, out) == PG_OK);
     CHECK(pg_flags_of(out[5]) & PG_HELD);
     CHECK(backward(out[5]) == PG_OK);
     double now[3];
@@ -337,13 +339,13 @@ TEST(an_mlp_builds_the_loops_graph) {
     release(out[5]);
   }
   const pg_id zero_and_node[2] = {0, given[1]};
-  CHECK(pg_mlp_forward(&mlp, 2, zero_and_node, NULL, out) == PG_STALE); /* no number is given for it */
+  CHECK(pg_mlp_forward(&mlp, 2, zero_and_node, NULL, NULL, out) == PG_STALE); /* no number is given for it */
   pg_release_all(PARAMETERS, p);
   pg_release_all(2, given);
 }
 
 TEST(a_closure_below_the_operands_pins_what_is_made_of_them) {
-  const pg_id x = leaf(2), custom = id_of(pg_custom(1, &x, 1)), weight = leaf(1);
+  const pg_id x = leaf(2), custom = id_of(pg_custom(1, false, &x, 1)), weight = leaf(1);
   const pg_id a[2] = {x, custom};
   pg_id out[4], scratch[2];
   CHECK(pg_hold_all(2, a) == PG_SOME_PINNED && pg_release_all(2, a) == PG_OK);
@@ -365,7 +367,7 @@ TEST(a_closure_below_the_operands_pins_what_is_made_of_them) {
   PINS(pg_rms_norm(1, 2, a, NULL, 0, out), 2);
 #undef PINS
   const pg_mlp mlp = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){false}, (pg_id[]){weight, custom}};
-  CHECK(pg_mlp_forward(&mlp, 1, &x, NULL, out) == PG_SOME_PINNED);
+  CHECK(pg_mlp_forward(&mlp, 1, &x, NULL, NULL, out) == PG_SOME_PINNED);
   release(out[0]);
   release(custom);
   pg_release_all(2, (pg_id[]){x, weight});
@@ -436,8 +438,8 @@ TEST(any_node_may_be_the_first_of_a_block) {
   AT_EACH(30, pg_log_softmax(1, 4, o.a, out), 4)
   AT_EACH(30, pg_cross_entropy(1, 4, o.a, (uint32_t[]){1}, scratch, out), 1)
   AT_EACH(30, pg_rms_norm(1, 4, o.a, o.b, 1e-5, out), 4)
-  AT_EACH(20, pg_mlp_forward(&mlp, 2, given, (double[]){2, 0}, out), 2)
-  AT_EACH(20, pg_mlp_forward(&mlp, 2, o.b, NULL, out), 2)
+  AT_EACH(20, pg_mlp_forward(&mlp, 2, given, (double[]){2, 0}, NULL, out), 2)
+  AT_EACH(20, pg_mlp_forward(&mlp, 2, o.b, NULL, NULL, out), 2)
 #undef AT_EACH
   drop_operands(&o);
 }

@@ -21,7 +21,7 @@ static pg_id build(net *n, size_t inputs) {
   pg_id layer[WIDTH];
   n->inputs = inputs, n->made = 0;
   for (size_t i = 0; i < inputs; i++) {
-    layer[i] = n->x[i] = keep(n, pg_leaf(0.5));
+    layer[i] = n->x[i] = keep(n, pg_leaf(0.5, false));
   }
   for (int depth = 0; depth < LAYERS; depth++) {
     pg_id next[WIDTH];
@@ -83,7 +83,7 @@ static void *record_compile_and_run(void *argument) {
     pg_program_free(p);
     drop(&n);
     /* What others may do to the nodes that all graphs have in common. */
-    REQUIRE(pg_hold(weights[0]) == PG_OK && pg_set_data(weights[0], 0.25) == PG_OK);
+    REQUIRE(pg_hold(weights[0]) == PG_OK && pg_set_data(weights[0], 0.25, false) == PG_OK);
     REQUIRE(pg_release(weights[0]) == PG_OK);
   }
   return NULL;

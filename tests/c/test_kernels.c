@@ -50,7 +50,7 @@ typedef struct {
 
 static pg_id make_negative(pg_id x, pg_id y) {
   (void)y;
-  return id_of(pg_make_MUL_number(x, -1));
+  return id_of(pg_make_MUL_number(x, -1, false));
 }
 
 static pg_id make_square(pg_id x, pg_id y) {

@@ -47,13 +47,13 @@ static int all_dropped(int result, size_t n) {
   static int make_##op(void) { return dropped(pg_make_##op(x)); }
 #define PG_BINARY(op, ...)                                                                                     \
   static int make_##op(void) { return dropped(pg_make_##op(x, y)); }                                           \
-  static int make_##op##_number(void) { return dropped(pg_make_##op##_number(x, 2)); }
+  static int make_##op##_number(void) { return dropped(pg_make_##op##_number(x, 2, false)); }
 #define PG_CONSTANT(op, ...)                                                                                   \
   static int make_##op(void) { return dropped(pg_make_##op(x, 2, true)); }
 #include "ops.def"
 
-static int make_leaf(void) { return dropped(pg_leaf(1)); }
-static int make_nothing(void) { return dropped(pg_custom(1, NULL, 0)); }
+static int make_leaf(void) { return dropped(pg_leaf(1, false)); }
+static int make_nothing(void) { return dropped(pg_custom(1, false, NULL, 0)); }
 static int make_cut(void) {
   const pg_made node = pg_make_RELU(x), moved = node > 0 ? pg_cut((pg_id)node) : node;
   if (node > 0) {
@@ -61,7 +61,7 @@ static int make_cut(void) {
   }
   return dropped(moved);
 }
-static int make_custom(void) { return dropped(pg_custom(1, row, 5)); }
+static int make_custom(void) { return dropped(pg_custom(1, false, row, 5)); }
 
 static int make_leaves(void) {
   const pg_made first = pg_leaves(8, (double[8]){0});
@@ -87,7 +87,7 @@ static int cross_entropy(void) {
 
 static int mlp_forward(void) {
   const pg_mlp mlp = {2, (uint32_t[]){2, 1}, (uint32_t[]){1, 1, 2}, (bool[]){true, true, false}, row};
-  const int result = pg_mlp_forward(&mlp, 1, (pg_id[]){0}, (double[]){0.5}, out);
+  const int result = pg_mlp_forward(&mlp, 1, (pg_id[]){0}, (double[]){0.5}, NULL, out);
   return result < 0 ? result : dropped((pg_made)out[2]);
 }
 
@@ -102,7 +102,7 @@ static operation *const MAKING[] = {
 /* Makes leaves until there is no room for more, or `most` of them. Returns how many. */
 static size_t fill(pg_id *ids, size_t most) {
   size_t count = 0;
-  for (pg_made made; count < most && (made = pg_leaf(0)) > 0;) {
+  for (pg_made made; count < most && (made = pg_leaf(0, false)) > 0;) {
     ids[count++] = (pg_id)made;
   }
   return count;
@@ -115,7 +115,7 @@ TEST(a_maker_that_runs_out_of_room_makes_no_node) {
   CHECK(pg_release_all(fill(ballast, COUNT(ballast)), ballast) ==
         PG_OK); /* so the block of the operands has room */
   const size_t room = fill(ballast, COUNT(ballast));
-  CHECK(room < COUNT(ballast) && pg_leaf(1) == PG_NO_MEMORY);
+  CHECK(room < COUNT(ballast) && pg_leaf(1, false) == PG_NO_MEMORY);
   CHECK(pg_release_all(room, ballast) == PG_OK);
   for (size_t k = 0; k < COUNT(MAKING); k++) {
     int status = PG_NO_MEMORY;
@@ -156,7 +156,7 @@ static pg_id add_traced(pg_made made) { return traced.nodes[traced.count++] = id
 static void make_traced(void) {
   static const uint32_t index[] = {1}, table[] = {0}, rows[] = {4};
   pg_trace_begin(&traced.trace);
-  const pg_id in = add_traced(pg_leaf(0.5)), node = add_traced(pg_make_DETACH(row[0]));
+  const pg_id in = add_traced(pg_leaf(0.5, false)), node = add_traced(pg_make_DETACH(row[0]));
   pg_id z = in;
   for (int i = 0; i < 90; i++) {
     z = add_traced(pg_make_MUL(i % 2 ? row[2] : x, z));

@@ -6,7 +6,7 @@ enum { N = 150 }; /* two full slices and one that is not */
 static void make_parameters(uint64_t seed, pg_id *ids, double *data, double *grads) {
   for (int i = 0; i < N; i++) {
     ids[i] = leaf(data[i] = random_number(&seed));
-    pg_set_grad(ids[i], grads[i] = random_number(&seed));
+    pg_set_grad(ids[i], grads[i] = random_number(&seed), false);
   }
 }
 

@@ -33,7 +33,7 @@ static pg_id bounded(graph *g, pg_id x) { return keep(g, pg_make_TANH(x)); }
 
 /* x^2 + 0.5, which all functions are made for. */
 static pg_id positive(graph *g, pg_id x) {
-  return keep(g, pg_make_ADD_number(keep(g, pg_make_POWER(x, 2, true)), 0.5));
+  return keep(g, pg_make_ADD_number(keep(g, pg_make_POWER(x, 2, true)), 0.5, false));
 }
 
 static pg_id random_op(graph *g, uint64_t *seed, pg_id x, pg_id y) {
@@ -44,9 +44,9 @@ static pg_id random_op(graph *g, uint64_t *seed, pg_id x, pg_id y) {
   case 1:
     return keep(g, pg_make_MUL(x, y));
   case 2:
-    return keep(g, pg_make_MUL_number(x, -1));
+    return keep(g, pg_make_MUL_number(x, -1, false));
   case 3:
-    return keep(g, pg_make_ADD(x, keep(g, pg_make_MUL_number(y, -1))));
+    return keep(g, pg_make_ADD(x, keep(g, pg_make_MUL_number(y, -1, false))));
   case 4:
     return keep(g, pg_make_MUL(x, keep(g, pg_make_POWER(positive(g, y), -1, true))));
   case 5:
@@ -96,7 +96,7 @@ static void layer(graph *g, size_t n, const pg_id *x, size_t neurons, const pg_i
 static pg_id look_up(graph *g, int table, const pg_id *elements) {
   memcpy(g->elements + (ptrdiff_t)table * TABLE, elements, TABLE * sizeof *elements);
   g->nodes[table] =
-      keep(g, g->traced ? pg_make_DETACH(elements[0]) : pg_make_ADD_number(elements[(int)g->index], 0));
+      keep(g, g->traced ? pg_make_DETACH(elements[0]) : pg_make_ADD_number(elements[(int)g->index], 0, false));
   return g->nodes[table];
 }
 
@@ -107,12 +107,12 @@ static void build(graph *g, const double *x, pg_id *out) {
   size_t count = 0;
   g->count = 0;
   for (int i = 0; i < INPUTS; i++) {
-    pool[count++] = g->inputs[i] = keep(g, pg_leaf(x[i]));
+    pool[count++] = g->inputs[i] = keep(g, pg_leaf(x[i], false));
   }
   g->index = x[INPUTS];
   layer(g, INPUTS, g->inputs, 4, g->parameters, pool + count);
   count += 4;
-  pool[count++] = keep(g, pg_leaf(0.75));
+  pool[count++] = keep(g, pg_leaf(0.75, false));
   pool[count++] = g->parameters[0];
   pool[count++] = g->parameters[20];
   if (g->with_lookups) { /* one table of parameters, one of what is computed, with a constant among it */
@@ -204,7 +204,7 @@ static void gradient_at(graph *g, const double *x, double cotangent, size_t outp
   pg_id out[MOST_OUTPUTS];
   build(g, x, out);
   REQUIRE(pg_read(PG_DATA, g->outputs, out, values) == PG_OK);
-  const pg_id scaled = id_of(pg_make_MUL_number(out[output], cotangent));
+  const pg_id scaled = id_of(pg_make_MUL_number(out[output], cotangent, false));
   REQUIRE(backward(scaled) == PG_OK);
   REQUIRE(pg_read(PG_GRAD, INPUTS, g->inputs, gradient) == PG_OK);
   gradient[INPUTS] = 0;
@@ -533,7 +533,7 @@ TEST(the_op_that_makes_inf_or_nan_is_found) {
   CHECK(strcmp(symbol, "log") == 0 && numbers_found[1] == -INFINITY);
   CHECK(pg_find_not_finite(p, (double[]){5e-324, 1}, true, &symbol, numbers_found) == 3);
   CHECK(strcmp(symbol, "/") == 0 && numbers_found[2] == INFINITY);
-  pg_set_data(w, NAN);
+  pg_set_data(w, NAN, false);
   CHECK(pg_find_not_finite(p, (double[]){2}, false, &symbol, numbers_found) == 1);
   CHECK(strcmp(symbol, "parameter") == 0);
   pg_program_free(p);

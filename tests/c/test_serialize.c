@@ -17,7 +17,7 @@ static recorded record(void) {
   recorded r = {.leaves = {leaf(1.5), leaf(0.5), leaf(2), leaf(NAN)}};
   pg_trace trace;
   pg_trace_begin(&trace);
-  const pg_id x = keep(&r, pg_leaf(1.25)), c = keep(&r, pg_leaf(0.1));
+  const pg_id x = keep(&r, pg_leaf(1.25, false)), c = keep(&r, pg_leaf(0.1, false));
   const pg_id nodes[] = {keep(&r, pg_make_DETACH(r.leaves[1])), keep(&r, pg_make_DETACH(r.leaves[2]))};
   const pg_id found = keep(&r, pg_make_ADD(nodes[0], nodes[1]));
   pg_id z = keep(&r, pg_make_ADD(keep(&r, pg_make_MUL(x, r.leaves[0])), keep(&r, pg_make_MUL(found, c))));

@@ -12,7 +12,7 @@ static void refuse_one(pg_id bad) {
   CHECK(isnan(pg_data(bad)) && isnan(pg_grad(bad)) && pg_data_at(bad) == NULL);
   CHECK(pg_op(bad) == 0 && pg_flags_of(bad) == 0 && pg_refs(bad) == 0);
   CHECK(pg_operand(bad, 0) == 0 && pg_operand(bad, 1) == 0);
-  CHECK(pg_set_data(bad, 1) == PG_STALE && pg_set_grad(bad, 1) == PG_STALE &&
+  CHECK(pg_set_data(bad, 1, false) == PG_STALE && pg_set_grad(bad, 1, false) == PG_STALE &&
         pg_set_flags(bad, 255) == PG_STALE);
   CHECK(pg_backward_one(bad) == PG_STALE && pg_cut(bad) == PG_STALE);
   pg_sweep sweep = {.at = bad};
@@ -39,9 +39,9 @@ static void refuse_as_operand(pg_id bad, int status) {
     const maker *m = &MAKERS[i];
     CHECK(make_with(m, bad, good, 2) == status);
     CHECK(!m->binary || m->binary(good, bad) == status);
-    CHECK(!m->number || m->number(bad, 2) == status);
+    CHECK(!m->number || m->number(bad, 2, false) == status);
   }
-  CHECK(pg_custom(0, (pg_id[]){good, bad, good}, 3) == status && pg_custom(0, &bad, 1) == status);
+  CHECK(pg_custom(0, false, (pg_id[]){good, bad, good}, 3) == status && pg_custom(0, false, &bad, 1) == status);
 }
 
 static void refuse_among_operands(pg_id bad, int status) {
@@ -62,9 +62,9 @@ static void refuse_among_operands(pg_id bad, int status) {
   CHECK(pg_rms_norm(1, 2, fine, some, 1, out) == status);
   const pg_mlp mlp = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, some};
   const pg_mlp sound = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, fine};
-  CHECK(pg_mlp_forward(&mlp, 1, &good, NULL, out) == status);
-  CHECK(pg_mlp_forward(&sound, 1, &bad, NULL, out) == status);
-  CHECK(!bad || pg_mlp_forward(&sound, 1, &bad, numbers, out) == status);
+  CHECK(pg_mlp_forward(&mlp, 1, &good, NULL, NULL, out) == status);
+  CHECK(pg_mlp_forward(&sound, 1, &bad, NULL, NULL, out) == status);
+  CHECK(!bad || pg_mlp_forward(&sound, 1, &bad, numbers, NULL, out) == status);
   CHECK(pg_sgd_step(&(pg_sgd){.lr = 1}, 2, some, NULL) == status);
   CHECK(pg_adam_step(&(pg_adam){.lr = 1}, 1, 2, some, numbers, numbers + 2) == status);
 }

@@ -20,7 +20,7 @@ static void *make_and_sweep(void *argument) {
     pg_id z = leaf(0), out[4];
     for (int i = 0; i < 30; i++) {
       const pg_id w = shared[random_below(&seed, 4)];
-      const pg_id product = id_of(pg_make_MUL_number(w, 2)), sum = id_of(pg_make_ADD(z, product));
+      const pg_id product = id_of(pg_make_MUL_number(w, 2, false)), sum = id_of(pg_make_ADD(z, product));
       release(product);
       release(z);
       z = sum;
@@ -58,10 +58,10 @@ static void make_each(void) {
   for (size_t i = 0; i < COUNT(MAKERS); i++) {
     release(id_of(make_with(&MAKERS[i], shared[0], shared[1], 2)));
     if (MAKERS[i].number) {
-      release(id_of(MAKERS[i].number(shared[0], 2)));
+      release(id_of(MAKERS[i].number(shared[0], 2, false)));
     }
   }
-  release(id_of(pg_custom(0, shared, 4)));
+  release(id_of(pg_custom(0, false, shared, 4)));
 }
 
 static void make_many(void) {
@@ -78,7 +78,7 @@ static void make_many(void) {
   MAKES(4, pg_rms_norm(2, 2, shared, NULL, 1e-5, out));
 #undef MAKES
   const pg_mlp mlp = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, shared};
-  REQUIRE(pg_mlp_forward(&mlp, 1, &shared[2], NULL, out) == PG_OK);
+  REQUIRE(pg_mlp_forward(&mlp, 1, &shared[2], NULL, NULL, out) == PG_OK);
   release(out[0]);
 }
 
@@ -86,7 +86,7 @@ static void read_and_write(void) {
   double numbers[4], zeros[4] = {0}, means[4] = {0}, squares[4] = {0};
   REQUIRE(pg_read(PG_DATA, 4, shared, numbers) == PG_OK && numbers[3] == 1.5);
   REQUIRE(pg_write(PG_DATA, 4, shared, numbers) == PG_OK && pg_fill(PG_GRAD, 4, shared, 0) == PG_OK);
-  REQUIRE(pg_set_data(shared[0], 1.5) == PG_OK && pg_set_grad(shared[0], 0) == PG_OK);
+  REQUIRE(pg_set_data(shared[0], 1.5, false) == PG_OK && pg_set_grad(shared[0], 0, false) == PG_OK);
   REQUIRE(pg_data(shared[0]) == 1.5 && pg_data_at(shared[0]) && pg_all_leaves(4, shared));
   REQUIRE(pg_set_flags(shared[0], PG_LABELLED) == PG_OK && pg_flags_of(shared[0]) & PG_LABELLED);
   REQUIRE(pg_sgd_step(&(pg_sgd){.lr = 0}, 4, shared, NULL) == PG_OK);
@@ -132,7 +132,7 @@ static void *run_and_change(void *argument) {
     for (int i = 0; i < BATCH; i++) { /* two parameters add up to 3 whatever the others do to the third */
       REQUIRE(y[i] >= 3.0 * i && by_x[i] >= 3);
     }
-    REQUIRE(pg_set_data(shared[2], (double)(uintptr_t)argument) == PG_OK);
+    REQUIRE(pg_set_data(shared[2], (double)(uintptr_t)argument, false) == PG_OK);
     REQUIRE(pg_add_grads(1, shared, by_parameters) == PG_OK);
     REQUIRE(pg_sgd_step(&(pg_sgd){.lr = 0}, 4, shared, NULL) == PG_OK);
   }

@@ -200,7 +200,7 @@ def test_a_label_is_text(no_leak):
     v = Value(1, label=3)
     assert v.label == "3"
     v.label = [v]
-    assert v.label == "[Value(data=1.0, grad=0.0)]"
+    assert v.label == "[Value(data=1, grad=0)]"
 
 
 def test_a_label_is_freed_with_its_node():

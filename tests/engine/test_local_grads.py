@@ -35,6 +35,32 @@ def test_microgpt_s_fields_are_shown(V):
     assert (a.grad, b.grad) == (4, 2)
 
 
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda a, b: a + b, (1, 1)),
+        (lambda a, b: a * b, (2, 3)),
+        (lambda a, b: a * 2.0, (2.0, 3)),
+        (lambda a, b: a**3, (27,)),
+        (lambda a, b: a**2.0, (6.0,)),
+        (lambda a, b: a**-1, (-1 / 9,)),
+        (lambda a, b: (-a).relu(), (0,)),
+        (lambda a, b: a.exp(), (math.exp(3),)),
+    ],
+)
+def test_the_local_gradients_of_ints_are_ints_where_the_gradients_are(make, expected):
+    slopes = make(Value(3), Value(2))._local_grads
+    assert list(map(repr, slopes)) == list(map(repr, expected))
+
+
+def test_local_gradients_that_are_ints_stay_ints():
+    for V in Value, reference.Value:
+        a, b = V(3), V(2.0)
+        out = V(6, (a, b), (2, 1.5))
+        (out * 2).backward()
+        assert list(map(repr, (*out._local_grads, out.grad, a.grad, b.grad))) == ["2", "1.5", "2", "4", "3.0"]
+
+
 def test_microgpt_s_leaf_is_a_leaf():
     leaf = Value(2.0, (), ())
     assert (leaf._children, leaf._local_grads, leaf._op, leaf._prev) == ((), (), "", set())

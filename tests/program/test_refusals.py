@@ -250,7 +250,7 @@ def test_a_value_that_outlives_its_trace_can_be_shown_and_let_go(no_leak):
     kept = []
     f = pygrad.compile(cell_that_keeps(kept, lambda x, y: [x * 3, y]), 1.0, np.ones(2))
     x, y = kept[0]
-    assert [repr(x), repr(y)] == ["Value(data=3.0, grad=0.0)", "Array([1., 1.])"]
+    assert [repr(x), repr(y)] == ["Value(data=3.0, grad=0)", "Array([1., 1.])"]
     assert (x.data, x._op, len(x._prev), y.shape, y[0].data, y.T.data.tolist()) == (3, "*", 2, (2,), 1, [1, 1])
     assert {x: f(2.0, [1.0, 2.0])} == {x: 7}
 

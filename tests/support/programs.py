@@ -38,13 +38,18 @@ MICROGRAD_STEPS = {
 }
 
 
+def _add_to_grad(a, share):
+    """Add to a grad, and store the sum as pygrad does: the reference stores an int of any size as it is."""
+    a.grad = reference._number(a.grad + share)
+
+
 def _custom(V, a, b, x):
     """Add an op as in micrograd's lecture."""
     out = V(a.data * x + b.data, (a, b), "custom")
 
     def _backward():
-        a.grad += x * out.grad
-        b.grad += out.grad
+        _add_to_grad(a, x * out.grad)
+        _add_to_grad(b, out.grad)
 
     out._backward = _backward
     return out
@@ -56,7 +61,7 @@ def _hook(V, a, b, x):
 
     def _backward():
         step()
-        b.grad += x
+        _add_to_grad(b, x)
 
     a._backward = _backward
 
@@ -93,16 +98,22 @@ STEPS = {
 EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, 5e-324, 1e-308, 1e154, 1.7976931348623157e308, math.inf, -math.inf, math.nan]
 
 
-def programs(steps, edges=()):
-    """Short programs, which shrink well, and programs of hundreds of steps; with moderate numbers and edges."""
+def programs(steps, edges=(), only=()):
+    """Short programs, which shrink well, and programs of hundreds of steps; with moderate numbers and edges.
+
+    `only`: the numbers to draw from instead.
+    """
     names = sorted(steps)
     positions = st.integers(0, 1 << 30)
     numbers = st.floats(-2, 2) | st.sampled_from(edges) if edges else st.floats(-2, 2)
+    numbers = st.sampled_from(only) if only else numbers
 
     def long_program(seed, length):
         rng = random.Random(seed)
 
         def number():
+            if only:
+                return rng.choice(only)
             return rng.choice(edges) if edges and rng.random() < 0.05 else rng.uniform(-2, 2)
 
         return [(rng.choice(names), rng.randrange(1 << 30), rng.randrange(1 << 30), number()) for _ in range(length)]

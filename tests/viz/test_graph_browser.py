@@ -341,7 +341,7 @@ class TestInABrowser:
     def test_nan_and_infinities_are_shown_as_python_writes_them(self, show):
         page = show(Value(float("inf"), label="a") * Value(float("nan"), label="b"))
         page.click("a")
-        assert (page.text("#data"), page.text("#grad")) == ("inf", "0.0")
+        assert (page.text("#data"), page.text("#grad")) == ("inf", "0")
         page.click("b")
         assert page.text("#data") == "nan"
 

@@ -32,11 +32,15 @@ class Option(NamedTuple):
     normals: Any
 
 
+def curve() -> Any:
+    """A year's volatilities: calm, with one turbulent season."""
+    return 0.2 + 0.1 * np.exp(-(((np.arange(DAYS) - 90) / 30) ** 2))
+
+
 def problem(rng: np.random.Generator, paths: int) -> Option:
-    vols = 0.2 + 0.1 * np.exp(-(((np.arange(DAYS) - 90) / 30) ** 2))
     normals = rng.standard_normal((paths, DAYS))
     normals[0] = np.abs(normals[0])  # this path pays, so that the gradient of the first paths is not zero
-    return Option(vols, normals)
+    return Option(curve(), normals)
 
 
 def payoff(ops: Any, spot: Any, rate: Any, vols: Any, normals: Any) -> Any:

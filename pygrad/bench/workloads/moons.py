@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
@@ -130,18 +130,23 @@ def on_nn(moons: Moons) -> Work:
     return Work(step, lambda loss: [loss, grads_of(model)])
 
 
+def loss_of(model: pygrad.MLP) -> Callable[[Any, Any], Any]:
+    """The loss of one point."""
+
+    def loss(x: Any, y: Any) -> Any:
+        return (1 + -y * model([x[0], x[1]])).relu() + DECAY * sum(p * p for p in model.parameters())
+
+    return loss
+
+
 def compiled(threads: int, backend: str = "kernels") -> Factory:
     """A Program of one point's loss, run on the whole batch."""
 
     def factory(moons: Moons) -> Work:
         model = model_of(moons)
         optimizer = RULE.in_pygrad(model.parameters())
-
-        def loss(x: Any, y: Any) -> Any:
-            return (1 + -y * model([x[0], x[1]])).relu() + DECAY * sum(p * p for p in model.parameters())
-
         points, labels, _ = moons
-        program = pygrad.compile(loss, points[0], labels[0], threads=threads, backend=backend)
+        program = pygrad.compile(loss_of(model), points[0], labels[0], threads=threads, backend=backend)
 
         def step() -> Any:
             optimizer.zero_grad()
@@ -152,6 +157,26 @@ def compiled(threads: int, backend: str = "kernels") -> Factory:
         return Work(step, lambda loss: [loss, grads_of(model)])
 
     return factory
+
+
+def pure(moons: Moons) -> Work:
+    """The same with the parameters in one array of NumPy's, which is an argument of the Program."""
+    model = model_of(moons)
+    points, labels, _ = moons
+    program = pygrad.compile(loss_of(model), points[0], labels[0])
+    parameters, f = np.array(program.parameters.data), program.pure()
+    update = RULE.on_numbers(parameters)
+
+    def step() -> Any:
+        losses, (gradient, *_) = f.value_and_grad(parameters, points, labels, cotangent=1 / len(points))
+        update(gradient)
+        return losses.mean(), gradient
+
+    def read(found: Any) -> list[Any]:
+        loss, program.parameters.grad = found
+        return [loss, grads_of(model)]
+
+    return Work(step, read)
 
 
 def in_c(moons: Moons) -> Work:
@@ -180,6 +205,7 @@ WORKLOAD = Workload(
         "array": on_nn,
         "compile": compiled(1),
         "native": compiled(1, "native"),
+        "pure": pure,
         **({"compile-threads": compiled(cpus())} if cpus() > 1 else {}),
         **each(["torch", "jax", "autograd"], on_arrays),
         "casadi": on_casadi,

@@ -1,0 +1,112 @@
+"""Times the Asian option on a Dask cluster of two processes on this machine, against two threads of one process.
+
+The random numbers are part of the work: each chunk of paths draws them from a seed of its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import pygrad
+from pygrad.bench.arrays import PygradArray
+from pygrad.bench.work import Work, Workload, each
+from pygrad.bench.workloads import asian
+
+PATHS, CHUNK = 100_000, 10_000
+PROCESSES = 2
+
+
+class Chunks(NamedTuple):
+    """A curve of volatilities, and for each chunk the seed of its normals and the number of its paths."""
+
+    vols: Any
+    seeds: list[int]
+    sizes: list[int]
+
+
+def problem(rng: np.random.Generator, paths: int) -> Chunks:
+    sizes = [min(CHUNK, paths - start) for start in range(0, paths, CHUNK)]
+    return Chunks(asian.curve(), rng.integers(1 << 32, size=len(sizes)).tolist(), sizes)
+
+
+def normals(seed: int, paths: int) -> Any:
+    """The random numbers of a chunk."""
+    return np.random.default_rng(seed).standard_normal((paths, asian.DAYS))
+
+
+def program(chunks: Chunks, threads: int) -> pygrad.program.Program:
+    ops, example = PygradArray(), np.zeros(asian.DAYS)
+    return pygrad.compile(
+        lambda *arguments: asian.payoff(ops, *arguments),
+        *(asian.SPOT, asian.RATE, chunks.vols, example),
+        threads=threads,
+    )
+
+
+def in_threads(chunks: Chunks) -> Work:
+    f, paths = program(chunks, PROCESSES), sum(chunks.sizes)
+
+    def run() -> list[Any]:
+        totals: list[Any] = [0.0] * 4
+        for seed, size in zip(chunks.seeds, chunks.sizes):
+            z = normals(seed, size)
+            values, (*greeks, _) = f.value_and_grad(asian.SPOT, asian.RATE, chunks.vols, z, cotangent=1 / paths)
+            totals = [total + part for total, part in zip(totals, [values.sum() / paths, *greeks])]
+        return totals
+
+    return Work(run, units=paths)
+
+
+@functools.lru_cache(None)
+def client() -> Any:
+    """A client of a cluster that lives as long as this process."""
+    from distributed import Client, LocalCluster
+
+    cluster = LocalCluster(n_workers=PROCESSES, threads_per_worker=1, dashboard_address=None, silence_logs=50)
+    found = Client(cluster)
+    atexit.register(lambda: (found.close(), cluster.close()))
+    return found
+
+
+def on_cluster(chunks: Chunks) -> Work:
+    import dask
+    import dask.array as da
+    from dask.delayed import delayed
+
+    import pygrad.dask
+
+    f, paths = program(chunks, 1), sum(chunks.sizes)
+    draw = delayed(normals, pure=False)  # else a second run would take the results of the first
+
+    def run() -> Any:
+        parts = [
+            da.from_delayed(draw(seed, size), (size, asian.DAYS), float)
+            for seed, size in zip(chunks.seeds, chunks.sizes)
+        ]
+        z = da.concatenate(parts)
+        lazy = pygrad.dask.value_and_grad(f, asian.SPOT, asian.RATE, chunks.vols, z, cotangent=1 / paths)
+        values, (*greeks, _) = lazy
+        (found,) = dask.compute([values.mean(), *greeks], scheduler=client().get)
+        return found
+
+    return Work(run, units=paths)
+
+
+def on_scalars(engine: str, chunks: Chunks) -> Work:
+    z = np.concatenate([normals(seed, size) for seed, size in zip(chunks.seeds, chunks.sizes)])
+    return asian.on_scalars(engine, asian.Option(chunks.vols, z))
+
+
+WORKLOAD = Workload(
+    "cluster",
+    f"an Asian option, random numbers included, {PATHS:,} paths: two threads, or two processes of Dask",
+    "a path",
+    problem,
+    PATHS,
+    {**each(["reference"], on_scalars), "compile-threads": in_threads, "dask": on_cluster},
+    check_size=asian.FEW,
+)

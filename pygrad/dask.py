@@ -1,0 +1,295 @@
+"""Compiled functions over Dask arrays: larger than memory, or on many machines. It needs the extra `dask`.
+
+A Dask array with one more leading axis than the example of an argument is a batch. Dask runs its chunks along that axis
+one by one, on whatever scheduler it uses. Everything is lazy: what comes back are Dask arrays. The chunks determine the
+bits of the results; the number of workers, and the order in which they finish, do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Callable, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+try:
+    import dask.array as da
+    from dask.base import normalize_token
+    from dask.delayed import Delayed, delayed
+except ImportError as error:
+    raise ImportError("pygrad.dask needs `pip install 'pygrad[dask]'`") from error
+
+from pygrad._lib import Numbers
+from pygrad.program import Program
+from pygrad.program.arguments import IndexSegment, Leaf, Segment, Shape, map_structure, segments_of
+
+
+def value(f: Program, *args: Any) -> Any:
+    """Return the results of a compiled function, for batches that are Dask arrays.
+
+    Parameters
+    ----------
+    f
+        without parameters: `f.pure()` has them as its first argument
+    args
+        as for a call of f, but at least one is a batch and a Dask array. The chunks of all batches are aligned. All
+        chunks share numbers, and arrays of the shape of the example.
+
+    Returns
+    -------
+    Any
+        Dask arrays of shape (B, *shape of the result), in the structure of what a call returns
+
+    Raises
+    ------
+    TypeError
+        if f has parameters, or as a call does
+    ValueError
+        if no Dask array is a batch, the sizes of its chunks are unknown, or as a call does
+
+    Examples
+    --------
+    >>> import dask.array as da, numpy as np, pygrad.dask
+    >>> f = pygrad.compile(lambda w, x: (w @ x).exp(), np.zeros(2), np.zeros(2))
+    >>> x = da.ones((1000, 2), chunks=(100, 2))
+    >>> float(pygrad.dask.value(f, np.zeros(2), x).mean())
+    1.0
+    """
+    call = _Call(f, args)
+    parts = [_Part(segment.shape, True) for segment in segments_of(call.recorded.result)]
+    results = call.run(_values, parts)
+    return map_structure(lambda _: next(results), call.recorded.result)
+
+
+def value_and_grad(f: Program, *args: Any, cotangent: npt.ArrayLike | da.Array = 1.0) -> tuple[Any, tuple[Any, ...]]:
+    """Return the one result of a compiled function, and its gradient times the cotangent, for Dask arrays.
+
+    Parameters
+    ----------
+    f, args
+        as for `value`
+    cotangent
+        a number, or a NumPy or Dask array of shape (B,) with one for each sample
+
+    Returns
+    -------
+    value
+        a Dask array of shape (B,)
+    gradients
+        as `Program.value_and_grad` returns them, but Dask arrays. What is not a batch has the sum over all samples:
+        over those of each chunk, and then over pairs of neighbouring chunks, pairs of these pairs, and so on.
+
+    Raises
+    ------
+    TypeError, ValueError
+        as `value` does, or if the function does not return one Value
+
+    Examples
+    --------
+    >>> import dask, dask.array as da, numpy as np, pygrad.dask
+    >>> f = pygrad.compile(lambda w, x: w @ x, np.zeros(2), np.zeros(2))
+    >>> x = da.ones((1000, 2), chunks=(100, 2))
+    >>> values, (by_w, by_x) = pygrad.dask.value_and_grad(f, np.zeros(2), x, cotangent=1 / 1000)
+    >>> by_w.compute()
+    array([1., 1.])
+    """
+    call = _Call(f, args, cotangent)
+    call.recorded.require_scalar("value_and_grad")
+    gradients = [_Part(leaf.shape, batched) for leaf, batched in call.differentiable]
+    results = call.run(_value_and_gradients, [_Part((), True), *gradients])
+    return next(results), call.by_argument(results)
+
+
+def jacobian(f: Program, *args: Any) -> Any:
+    """Return the derivatives of all results with respect to all arguments, for each sample of Dask arrays.
+
+    Parameters
+    ----------
+    f, args
+        as for `value`
+
+    Returns
+    -------
+    Any
+        as `Program.jacobian` returns it, but Dask arrays
+
+    Raises
+    ------
+    TypeError, ValueError
+        as `value` does
+
+    Examples
+    --------
+    >>> import dask.array as da, numpy as np, pygrad.dask
+    >>> f = pygrad.compile(lambda x: x * x, np.zeros(2))
+    >>> (by_x,) = pygrad.dask.jacobian(f, da.ones((1000, 2), chunks=(100, 2)))
+    >>> by_x.shape, by_x[0].compute().tolist()
+    ((1000, 2, 2), [[2.0, 0.0], [0.0, 2.0]])
+    """
+    call = _Call(f, args)
+    result = call.recorded.result
+    leaves = [leaf for leaf, _ in call.differentiable]
+    results = call.run(_jacobian, [_Part(s.shape + leaf.shape, True) for s in segments_of(result) for leaf in leaves])
+    return map_structure(lambda _: call.by_argument(results), result)
+
+
+# Graphs -----------------------------------------------------------------------------------------------------------
+
+
+class _Part(NamedTuple):
+    """One of the arrays that the task of a chunk returns."""
+
+    shape: Shape  # of one sample
+    batched: bool  # else it is to be summed over the chunks
+
+
+class _Call:
+    """A call of a compiled function, as one task for each chunk of the batches.
+
+    Attributes
+    ----------
+    recorded
+        the function
+    differentiable
+        the leaves of the arguments that are no indices, and whether each is a batch
+    """
+
+    def __init__(self, f: Program, args: Sequence[Any], cotangent: Any = 1.0) -> None:
+        if not isinstance(f, Program):
+            raise TypeError(f"pygrad.dask takes what pygrad.compile returns, got {type(f).__name__!r}")
+        self.recorded = f._recorded
+        if f.parameters.size:
+            raise TypeError(
+                f"{self.recorded.name} has {f.parameters.size} parameters, which are Values of this process: pass "
+                "f.pure(), and f.parameters.data as its first argument"
+            )
+        passed = [_Passed.of(leaf, x) for leaf, x in self.recorded.parts(args)]
+        self.differentiable = [(p.leaf, p.batched) for p in passed if not isinstance(p.leaf.segment, IndexSegment)]
+        cotangent = _Passed.of(Leaf("cotangent", Segment((), 0), 0), cotangent)
+        self._sizes = _common_chunks([*passed, cotangent])
+        self._program = delayed(f, pure=True, traverse=False)  # one object, of which each worker gets a copy
+        self._columns = [p.blocks(self._sizes) for p in [*passed, cotangent]]
+
+    def run(self, method: Callable[..., list[Numbers]], parts: list[_Part]) -> Iterator[da.Array]:
+        """The parts that a method returns for each chunk, put together."""
+        stops = np.cumsum(self._sizes).tolist()
+        blocks = [
+            _run(method, self._program, f"chunk {k}, samples {stop - size} to {stop - 1}", *column)
+            for k, (size, stop, *column) in enumerate(zip(self._sizes, stops, *self._columns))
+        ]
+        for i, part in enumerate(parts):
+            found = [block[i] for block in blocks]
+            if part.batched:
+                arrays = [da.from_delayed(x, (n, *part.shape), float) for x, n in zip(found, self._sizes)]
+                yield da.concatenate(arrays)
+            else:
+                yield da.from_delayed(_total(found), part.shape, float)
+
+    def by_argument(self, parts: Iterator[da.Array]) -> tuple[Any, ...]:
+        """Parts in the structures of the arguments, None for an index."""
+
+        def of(segment: Segment) -> da.Array | None:
+            return None if isinstance(segment, IndexSegment) else next(parts)
+
+        return tuple([map_structure(of, argument.structure) for argument in self.recorded.arguments])
+
+
+class _Passed(NamedTuple):
+    """What is passed for one leaf of the arguments."""
+
+    leaf: Leaf
+    x: Any  # a Dask array, or a NumPy array
+    batched: bool
+
+    @classmethod
+    def of(cls, leaf: Leaf, x: Any) -> _Passed:
+        """Check it as a call of a Program does, but for the values of indices."""
+        if not isinstance(x, da.Array):
+            numbers = leaf.numbers(x)
+            return cls(leaf, numbers, numbers.shape != leaf.shape)
+        batched = x.ndim == len(leaf.shape) + 1
+        if batched and np.isnan(x.chunks[0]).any():
+            raise ValueError(f"argument {leaf.name} has chunks of unknown sizes: call compute_chunk_sizes() of it")
+        leaf.numbers(np.zeros((1,) * batched + x.shape[batched:], x.dtype))  # raises what a call would
+        return cls(leaf, x, batched)
+
+    def blocks(self, sizes: Sequence[int]) -> list[Any]:
+        """What is passed for each chunk."""
+        if not self.batched:
+            whole = self.x.rechunk(-1) if isinstance(self.x, da.Array) else self.x
+            return [delayed(whole, pure=True)] * len(sizes)
+        chunks = (tuple(sizes), *self.leaf.shape)
+        x = self.x.rechunk(chunks) if isinstance(self.x, da.Array) else da.from_array(self.x, chunks)
+        return list(x.to_delayed().ravel())
+
+
+def _common_chunks(passed: Sequence[_Passed]) -> list[int]:
+    """The sizes of the chunks of the batches, where each chunk ends wherever one of any batch does."""
+    batches = [p for p in passed if p.batched]
+    chunked = [p for p in batches if isinstance(p.x, da.Array)]
+    if not chunked:
+        raise ValueError("pygrad.dask needs a batch: a Dask array with one more leading axis than the example")
+    for p in batches:
+        if len(p.x) != len(chunked[0].x):
+            raise ValueError(
+                f"all batches must have the same size: argument {chunked[0].leaf.name} is a batch of "
+                f"{len(chunked[0].x)}, argument {p.leaf.name} is a batch of {len(p.x)}"
+            )
+    ends = sorted({end for p in chunked for end in np.cumsum(p.x.chunks[0]).tolist()})
+    sizes: list[int] = np.diff(ends, prepend=0).tolist()
+    return sizes
+
+
+def _total(parts: list[Delayed]) -> Delayed:
+    """The sum of one or more, by pairs of neighbours: a tree whose depth is the logarithm of their number."""
+    while len(parts) > 1:
+        pairs = [_add(*pair) for pair in zip(parts[::2], parts[1::2])]
+        parts = pairs + parts[len(pairs) * 2 :]
+    return parts[0]
+
+
+# Tasks ------------------------------------------------------------------------------------------------------------
+
+
+def _of_chunk(method: Callable[..., list[Numbers]], f: Program, place: str, *parts: Any) -> list[Numbers]:
+    """What a method returns for one chunk."""
+    try:
+        return method(f, *parts)
+    except Exception as error:
+        error.add_note(f"in {place}")
+        raise
+
+
+_run, _add = delayed(_of_chunk, pure=True), delayed(np.add, pure=True)
+
+
+def _values(f: Program, *parts: Any) -> list[Numbers]:
+    return _arrays_in(f(*_structured(f, parts)))
+
+
+def _value_and_gradients(f: Program, *parts: Any) -> list[Numbers]:
+    *args, cotangent = parts
+    value, gradients = f.value_and_grad(*_structured(f, args), cotangent=cotangent)
+    return _arrays_in([value, gradients])
+
+
+def _jacobian(f: Program, *parts: Any) -> list[Numbers]:
+    return _arrays_in(f.jacobian(*_structured(f, parts)))
+
+
+def _structured(f: Program, parts: Sequence[Any]) -> list[Any]:
+    """The arguments of a call, from what is passed for each leaf."""
+    found = iter(parts)
+    return [map_structure(lambda _: next(found), argument.structure) for argument in f._recorded.arguments]
+
+
+def _arrays_in(tree: Any) -> list[Numbers]:
+    """The arrays of a structure in order, without the None of indices."""
+    if isinstance(tree, (list, tuple, dict)):
+        return [x for item in (tree.values() if isinstance(tree, dict) else tree) for x in _arrays_in(item)]
+    return [] if tree is None else [np.asarray(tree)]
+
+
+# Equal Programs without parameters have equal names in graphs.
+normalize_token.register(Program, lambda f: f.__reduce__()[1][1])
