@@ -25,6 +25,9 @@ interfaces (Value, Array, compile), other libraries, and hand-written C, which i
   collected outside the timing, so that no other engine pays for it.
 - *Memory* is measured in a separate process.
 
+`--sweep` times compiled functions over a range of sizes, batches, numbers of arguments, and so on, by the same method
+(grid.py). There the eager graph is what each engine is compared with.
+
 A workload is a file in `workloads/`; an engine is a row in `engines.py`. Shared code is in `scalars.py` (engines used
 scalar by scalar) and in `arrays.py` (engines that take whole arrays).
 """

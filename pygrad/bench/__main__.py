@@ -7,17 +7,17 @@ import difflib
 import importlib.util
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 try:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.markup import escape
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 except ImportError as error:
     raise SystemExit(f"{error}; pygrad bench needs `pip install 'pygrad[bench]'`") from error
 
-from pygrad.bench import chart, compare, measure, report
+from pygrad.bench import chart, compare, grid, measure, report
 from pygrad.bench.engines import ENGINES
 from pygrad.bench.machine import machine
 from pygrad.bench.results import Results, Table
@@ -35,8 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     console = report.console()
     if options.list:
-        for grid in report.lists(WORKLOADS):
-            console.print(grid)
+        for listed in [*report.lists(WORKLOADS), grid.list_of_axes()]:
+            console.print(listed)
         return 0
     return _run(options, console)
 
@@ -47,8 +47,15 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         description="Compare the speed of pygrad, of other libraries and of hand-written C on the same work.",
         epilog="`pygrad bench compare A.json B.json` shows what changed between two runs.",
     )
-    parser.add_argument("--list", action="store_true", help="list the workloads and the engines, and exit")
-    parser.add_argument("--only", type=_names, action="extend", metavar="NAME,...", help="run only these workloads")
+    parser.add_argument("--list", action="store_true", help="list the workloads, engines and axes, and exit")
+    parser.add_argument(
+        "--sweep",
+        action="store_true",
+        help="vary size, batch, arguments and so on, and find where compiling does not pay",
+    )
+    parser.add_argument(
+        "--only", type=_names, action="extend", metavar="NAME,...", help="run only these workloads, or axes of --sweep"
+    )
     parser.add_argument("--engines", type=_names, action="extend", metavar="NAME,...", help="run only these engines")
     effort = parser.add_mutually_exclusive_group()
     effort.add_argument(
@@ -64,7 +71,10 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--chart", metavar="FILE", help="draw the results to this PNG or SVG file")
     parser.add_argument("--seed", type=int, default=0, help="the seed of numbers and order of turns (default 0)")
     options = parser.parse_args(arguments)
-    options.only = _known(parser, "workload", options.only, WORKLOADS)
+    if options.sweep:
+        options.only = _known(parser, "axis", options.only, grid.AXES)
+    else:
+        options.only = _known(parser, "workload", options.only, WORKLOADS)
     options.engines = _known(parser, "engine", options.engines, ENGINES)
     if options.seed < 0:
         parser.error(f"--seed must be 0 or more, got {options.seed}")
@@ -113,13 +123,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     except KeyboardInterrupt:
         console.print("[yellow]Interrupted. These are the results so far.")
         status = INTERRUPTED
-    for table in results.tables.values():
-        console.print(f"\n[bold]{escape(table.title)}")
-        console.print(report.table(table))
-        for failure in report.failures(table):
-            console.print(failure)
-    console.print("\n[bold]Targets")
-    console.print(report.targets(results))
+    for part in (_cliffs if options.sweep else _tables)(results):
+        console.print(part)
     for note in (report.noise(results), report.missing(results)):
         if note:
             console.print(note)
@@ -127,18 +132,36 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     if options.json:
         Path(options.json).write_text(results.to_json() + "\n", encoding="utf-8")
     if options.chart and any(table.best_first() for table in results.tables.values()):
-        chart.draw(results, options.chart)
+        draw = chart.draw_sweep if options.sweep else chart.draw
+        draw(results, options.chart)
     return status
+
+
+def _tables(results: Results) -> Iterator[RenderableType]:
+    for table in results.tables.values():
+        yield f"\n[bold]{escape(table.title)}"
+        yield report.table(table)
+        yield from report.failures(table)
+    yield "\n[bold]Targets"
+    yield report.targets(results)
+
+
+def _cliffs(results: Results) -> Iterator[RenderableType]:
+    for axis, points in grid.measured(results):
+        yield f"\n[bold]{escape(axis.title)}; a call"
+        yield grid.table(axis, points)
+        yield from (failure for _, point in points for failure in report.failures(point))
+    yield f"\n{grid.summary(results)}"
 
 
 def _measure(options: argparse.Namespace, console: Console, results: Results) -> None:
     effort = measure.QUICK if options.effort == "quick" else measure.FULL
+    workloads = grid.workloads(options.only) if options.sweep else [WORKLOADS[name] for name in options.only]
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} of {task.total} workloads")
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
-        task = progress.add_task("", total=len(options.only))
-        for name in options.only:
-            workload = WORKLOADS[name]
-            table = results.tables[name] = Table(workload.title, workload.unit, workload.quantity)
+        task = progress.add_task("", total=len(workloads))
+        for workload in workloads:
+            table = results.tables[workload.name] = Table(workload.title, workload.unit, workload.quantity)
             measure.measure(
                 workload, options.engines, options.seed, effort, table.rows,
                 lambda activity: progress.update(task, description=f"{activity:32}"),
