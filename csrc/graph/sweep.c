@@ -152,7 +152,7 @@ PG_INLINE bool is_mark_of(uint32_t sweep, int mark) { return (mark & ~PG_FLOAT) 
  * it was one, or if the share that it gets is of that type. True if the node was not marked before. (`blocks`
  * is the arena's: as a local variable of the caller it stays in a register.) */
 PG_INLINE bool mark(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep, int type) {
-  const int was = n->mark, to_type = (was | type) & PG_FLOAT;
+  const int to_type = (n->mark | type) & PG_FLOAT;
   if (!(n->flags & PG_INTERIOR)) {
     n->mark = (uint8_t)(PG_REACHED | to_type);
     return false;
@@ -160,7 +160,7 @@ PG_INLINE bool mark(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep
   if (__builtin_expect(blocks[pg_block_of(id)].swept != sweep, 0)) {
     enter_block(pg_block_of(id), sweep);
   }
-  const int to = (uint8_t)sweep | to_type;
+  const int was = n->mark, to = (uint8_t)sweep | to_type; /* read once no mark of an old sweep is left */
   if (was == to) {
     return false;
   }

@@ -556,7 +556,10 @@ static PyObject *gradient(pg_call *c) {
   if (!plan->check_finite) {
     return run(c, PG_GRADIENT, pg_run_and_add_grads) ? value_and_gradients(c) : NULL;
   }
-  PyObject *both = run(c, PG_GRADIENT, pg_run) && gradients_are_finite(c) ? value_and_gradients(c) : NULL;
+  if (!run(c, PG_GRADIENT, pg_run) || !gradients_are_finite(c)) {
+    return NULL;
+  }
+  PyObject *both = value_and_gradients(c);
   if (!both) {
     PyErr_Clear();
   } else if (plan->parameter_count &&

@@ -15,6 +15,20 @@ def test_backward_twice_accumulates_into_interior_nodes_too():
     assert (x.grad, y.grad, z.grad) == (12 + 24, 4, 1)
 
 
+def test_backward_again_after_any_number_of_other_backward_passes():
+    """Marks of passes occur again after 125 of them."""
+    x, other = Value(2.0), Value(1.0)
+    z = x * 3.0 + 1
+    others_in_other_blocks = [Value(0.0) for _ in range(600)]
+    for count in range(120, 130):
+        for _ in range(count):
+            (other * 2).relu().backward()
+        before = x.grad
+        z.backward()
+        assert x.grad > before, count
+    assert others_in_other_blocks
+
+
 def test_backward_sees_edited_data():
     x, y = Value(3), Value(4)
     z = x * y

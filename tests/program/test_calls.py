@@ -557,10 +557,11 @@ class Interrupt(BaseException):
     pass
 
 
+@pytest.mark.parametrize("check_finite", [False, True])
 @pytest.mark.parametrize("method", ["plan", "address"])
-def test_what_a_signal_handler_raises_is_raised(method, monkeypatch):
+def test_what_a_signal_handler_raises_is_raised(method, check_finite, monkeypatch):
     v = Value(2.0)
-    f = pygrad.compile(lambda x: x * v, 1.0)
+    f = pygrad.compile(lambda x: x * v, 1.0, check_finite=check_finite)
 
     def interrupted(*_):
         raise TimeoutError
