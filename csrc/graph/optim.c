@@ -52,7 +52,7 @@ static int all_ready(size_t n, const pg_id *ids) {
     }
     const pg_node *leaf = pg_node_at(ids[i]);
     flags |= leaf->flags;
-    reached &= leaf->mark != 0 || leaf->grad != 0;
+    reached &= pg_is_reached(leaf);
   }
   const int status = flags & PG_TRACED ? pg_all_usable(n, ids) : PG_OK;
   return status || reached ? status : PG_SOME_UNREACHED;

@@ -244,3 +244,18 @@ def test_steps_are_counted_where_all_parameters_are_skipped():
     optimizer = AdamW([w, array([])], lr=lambda step: 0.5 / (step + 1))
     optimizer.step()
     assert (w.data, optimizer.steps, optimizer.lr, optimizer.state_dict()["step"]) == (1.0, 1, 0.25, 0)
+
+
+@pytest.mark.parametrize("zero", [0, 0.0])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_grad_that_is_set_to_0_by_hand_is_skipped(name, zero):
+    optimizer, options = OPTIMIZERS[name]
+    a, b = Value(1.0), Value(1.0)
+    step = optimizer([a, b], lr=0.1, **options)
+    (a * 2 + b * 3).backward()
+    step.step()
+    a.grad = b.grad = zero
+    before = b.data
+    (a * 2).backward()
+    step.step()
+    assert b.data == before
