@@ -43,7 +43,7 @@ static bool ask(PyObject *value, const pg_place *place) {
 
 bool pg_note_number_taken(PyObject *value) {
   pg_place place;
-  if (!find_place(&place)) {
+  if (!P->note_number_taken || !find_place(&place)) {
     return !PyErr_Occurred();
   }
   const pg_place *entry = entry_of(&place);

@@ -13,9 +13,9 @@ static pg_python *const P = &pg_the_python;
 /* Names ---------------------------------------------------------------------------------------------------- */
 
 /* An object's name is its address in 4 bytes: which chunk of address space it is in, and where in that. Chunks
- * are numbered from 1 as objects are met in them, and keep their numbers, so 16 GiB of objects have names. */
+ * are numbered from 1 as objects are met in them, and keep their numbers, so 32 GiB of addresses have names. */
 enum {
-  UNIT = 8, /* bytes; every object is at a multiple */
+  UNIT = 2 * sizeof(void *), /* bytes; every object is at a multiple */
   CHUNK_UNITS = 1 << 16,
   MAX_CHUNKS = 1 << 15,
 };
@@ -59,12 +59,13 @@ static bool grow_chunks(void) {
 
 /* 0 if there is no memory. */
 static __attribute__((noinline)) uint32_t name_of(const pg_value *v) {
-  if (P->chunk_count == P->chunk_room && !grow_chunks()) {
-    return 0;
-  }
   const uintptr_t chunk = (uintptr_t)v & ~(CHUNK_BYTES - 1);
-  uint16_t *number = number_of(chunk);
-  if (!*number) {
+  uint16_t *number = P->chunk_room ? number_of(chunk) : NULL;
+  if (!number || !*number) {
+    if (P->chunk_count == P->chunk_room && !grow_chunks()) {
+      return 0;
+    }
+    number = number_of(chunk);
     *number = (uint16_t)P->chunk_count;
     P->chunks[P->chunk_count++] = chunk;
   }

@@ -94,7 +94,8 @@ PyObject *pg_python_call_mlp(PyObject *module, PyObject *const *args, Py_ssize_t
   const bool few = n <= FEW && neurons <= 2 * FEW;
   void *memory = few ? NULL : PyMem_Malloc(n * (sizeof(double) + sizeof(bool)) + (n + neurons) * sizeof(pg_id));
   if (PyErr_Occurred() || (!few && !memory)) {
-    return memory || few ? NULL : PyErr_NoMemory();
+    PyMem_Free(memory);
+    return PyErr_Occurred() ? NULL : PyErr_NoMemory();
   }
   double *numbers = few ? few_numbers : memory;
   pg_id *ids = few ? few_ids : (pg_id *)(void *)(numbers + n);

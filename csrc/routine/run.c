@@ -305,6 +305,7 @@ static bool begin_additions(job *j) {
   if (!r->target_count) {
     return true;
   }
+  assert(j->chunks);
   const size_t samples = (j->tiles + j->chunks - 1) / j->chunks * r->tile, parts = j->chunks + 2;
   const size_t often = pairs_of(&r->phases[PG_BATCH]) * samples;
   const size_t once = pairs_of(&r->phases[PG_PROLOGUE]) + pairs_of(&r->phases[PG_EPILOGUE]);
