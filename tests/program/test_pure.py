@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pygrad
-from pygrad import Program, Value
+from pygrad import Program, Value, nn
+from pygrad.program import native
 from support import live_nodes, on_cpython
 from support.compiled import BATCHES, bits, numbers, seeds
 from support.programs import RECORDED, function, possible, programs
@@ -103,3 +104,17 @@ def test_it_holds_no_node(no_leak):
     leaves.clear()
     before = live_nodes()
     assert (pure([2.0], 3.0), live_nodes()) == (6.0, before)
+
+
+@pytest.mark.skipif(native.compiler() is None, reason="there is no C compiler")
+@pytest.mark.parametrize("batch", [None, 70])
+def test_native_code_runs_it(batch, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYGRAD_CACHE_DIR", str(tmp_path))
+    model = nn.MLP(2, [4, 1])
+    f = pygrad.compile(lambda x: model(x).tanh(), np.zeros(2), backend="native")
+    x = np.random.default_rng(0).normal(size=(2,) if batch is None else (batch, 2))
+    value, (by_x,) = f.value_and_grad(x)
+    of_pure, (by_parameters, by_its_x) = f.pure().value_and_grad(f.parameters.data, x)
+    np.testing.assert_allclose(of_pure, value, rtol=1e-12)
+    np.testing.assert_allclose(by_its_x, by_x, rtol=1e-12)
+    np.testing.assert_allclose(by_parameters, f.parameters.grad, rtol=1e-12)
