@@ -66,7 +66,7 @@ def main():
     normals = da.random.default_rng(options.seed).standard_normal((options.paths, DAYS), chunks=(CHUNK, DAYS))
 
     cluster = options.address or LocalCluster(
-        n_workers=options.workers, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        n_workers=options.workers, threads_per_worker=1, dashboard_address=":0", silence_logs=50
     )
     with Client(cluster) as client:
         console.print(f"{options.paths:,} paths in {normals.numblocks[0]:,} chunks on {len(client.nthreads())} workers")

@@ -69,7 +69,7 @@ def main():
     console = Console()
     points, labels = spirals(options.samples, options.chunks, options.seed)
     cluster = options.address or LocalCluster(
-        n_workers=options.workers, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        n_workers=options.workers, threads_per_worker=1, dashboard_address=":0", silence_logs=50
     )
     with Client(cluster) as client:
         held = client.persist([points, labels])  # each worker keeps its chunks

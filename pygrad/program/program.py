@@ -462,7 +462,7 @@ class Program:
         >>> w = Value(3.0)
         >>> f = compile(lambda x: w * x, 1.0)
         >>> f.pure().value_and_grad(f.parameters.data, 2.0), w.grad
-        ((6.0, (array([2.]), 3.0)), 0.0)
+        ((6.0, (array([2.]), 3.0)), 0)
         >>> f.pure()([[1.0], [10.0]], 2.0)
         array([ 2., 20.])
         """

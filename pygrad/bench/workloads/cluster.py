@@ -66,7 +66,7 @@ def client() -> Any:
     """A client of a cluster that lives as long as this process."""
     from distributed import Client, LocalCluster
 
-    cluster = LocalCluster(n_workers=PROCESSES, threads_per_worker=1, dashboard_address=None, silence_logs=50)
+    cluster = LocalCluster(n_workers=PROCESSES, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
     found = Client(cluster)
     atexit.register(lambda: (found.close(), cluster.close()))
     return found
