@@ -212,6 +212,8 @@ OPERATIONS = {
     "Program.jacobian": lambda w: (w.vector.jacobian(1, X[0]), w.compile_vector().jacobian([1, 2], X[0])),
     "Program.hvp": lambda w: w.compile().hvp((X[0], BATCH), (X[1], 1.0)),
     "Program.hessian": lambda w: w.compile().hessian(X[0], 0.5),
+    "Program.pure": lambda w: w.program.pure()(w.program.parameters.data, X[0], BATCH),
+    "Program.objective": lambda w: w.program.pure().objective(None, X[0], BATCH)(w.program.parameters.data),
     "Program.__reduce__": lambda w: pickle.loads(pickle.dumps(w.program))(X[0], BATCH),
     "Program.save": lambda w: w.program.save(w.program_path),
     "Program.load": lambda w: pygrad.Program.load(w.program_path)(X[0], BATCH),
