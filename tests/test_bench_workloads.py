@@ -89,3 +89,9 @@ def test_python_s_share_is_the_call_without_the_run(monkeypatch, took, share):
 def test_medians_times_each_call():
     nothing, something = call.medians(lambda: None, lambda: sum(range(10_000)))
     assert 0 < nothing < something
+
+
+def test_a_figure_of_no_memory_is_refused(monkeypatch):
+    monkeypatch.setattr(memory, "CHILD_CODE", "print(0.0)  # {!r} {} {}")
+    with pytest.raises(RuntimeError, match="did not grow"):
+        memory.bytes_a_node("value")

@@ -18,10 +18,14 @@ NODES = {"value": 1_000_000, "xad": 200_000}  # enough for a few MB
 CHILD_CODE = "from pygrad.bench.workloads import memory; memory.print_bytes_per_node({!r}, {}, {})"
 
 
-def chain_of(nodes: int) -> Function:
+def chain_of(nodes: int, values: list[Any] | None = None) -> Function:
+    """A chain that keeps what it makes in `values`, if that is given."""
+
     def chain(ops: Any, x: Any) -> Any:
-        for _ in range(nodes):
+        for i in range(nodes):
             x = ops.relu(x)
+            if values is not None:
+                values[i] = x
         return x
 
     return chain
@@ -57,7 +61,10 @@ def bytes_a_node(name: str, held: bool = False) -> float:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the process that measures memory failed: {done.stderr.strip()}")
-    return float(done.stdout)
+    found = float(done.stdout)
+    if not found > 0:
+        raise RuntimeError("the process that measures memory did not grow")
+    return found
 
 
 def print_bytes_per_node(name: str, nodes: int, held: bool = False) -> None:
@@ -68,13 +75,10 @@ def print_bytes_per_node(name: str, nodes: int, held: bool = False) -> None:
     ENGINES[name].load()
     ops = SCALARS[name]()
     ops.build(chain_of(1), [ops.leaf(1.0)])
-    x, values = ops.leaf(1.0), [None] * nodes
+    values: list[Any] | None = [None] * nodes if held else None
     gc.collect()
     before = resident_bytes()
-    for i in range(nodes):
-        x = ops.relu(x)
-        if held:
-            values[i] = x
+    _root = ops.build(chain_of(nodes, values), [ops.leaf(1.0)])
     print((resident_bytes() - before) / nodes, flush=True)
     os._exit(0)
 
