@@ -9,6 +9,9 @@ is here:
     native.py       native code: the compiler, and the cache
     executor.py     runs it: routines, locks and fork, Ctrl-C, the search for inf and nan
     derivatives.py  jvp, jacobian, hvp and hessian
+    graph.py        the recorded graph as arrays, and back
+    pure.py         the record with the parameters as an argument
+    objective.py    a function of one vector, for other optimizers
     files.py        save, load and pickle
     c_source.py     to_c
     program.py      compile and Program, over these
