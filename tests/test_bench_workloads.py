@@ -1,6 +1,7 @@
 """Every installed engine computes what the reference does."""
 
 import functools
+import gc
 
 import numpy as np
 import pytest
@@ -8,10 +9,18 @@ import pytest
 from pygrad.bench import measure
 from pygrad.bench.engines import ENGINES, MissingError
 from pygrad.bench.measure import Entry
-from pygrad.bench.workloads import WORKLOADS, call, chain, gpt, memory
+from pygrad.bench.workloads import WORKLOADS, call, chain, cluster, gpt, memory
 
 SMALL = {"dots": 5, "moons": 6, "gpt": 1, "asian": 2, "basket": 2, "cluster": 2}  # the others: 20
 PAIRS = [(name, engine) for name, workload in WORKLOADS.items() for engine in workload.engines]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_cluster_stays():
+    """Its scheduler makes objects in this process, which other tests count."""
+    yield
+    cluster.close()
+    gc.collect()
 
 
 def entry_of(workload, engine):

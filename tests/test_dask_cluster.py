@@ -1,5 +1,6 @@
 """pygrad.dask on a cluster of processes: the same bits, also when workers die and come."""
 
+import gc
 import os
 import signal
 import time
@@ -27,6 +28,7 @@ def cluster():
         Client(cluster) as client,
     ):
         yield cluster, client
+    gc.collect()
 
 
 def slowly(block):

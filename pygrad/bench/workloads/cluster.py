@@ -63,13 +63,20 @@ def in_threads(chunks: Chunks) -> Work:
 
 @functools.lru_cache(None)
 def client() -> Any:
-    """A client of a cluster that lives as long as this process."""
+    """A client of a cluster that lives until close() or the end of this process."""
     from distributed import Client, LocalCluster
 
-    cluster = LocalCluster(n_workers=PROCESSES, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
-    found = Client(cluster)
-    atexit.register(lambda: (found.close(), cluster.close()))
-    return found
+    atexit.register(close)
+    return Client(LocalCluster(n_workers=PROCESSES, threads_per_worker=1, dashboard_address=":0", silence_logs=50))
+
+
+def close() -> None:
+    """Close the cluster, if there is one: its scheduler runs in this process."""
+    if client.cache_info().currsize:
+        cluster = client().cluster
+        client().close()
+        cluster.close()
+        client.cache_clear()
 
 
 def on_cluster(chunks: Chunks) -> Work:
