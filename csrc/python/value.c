@@ -374,30 +374,26 @@ static PyObject *number(double y, bool integral) {
   return integral ? PyLong_FromDouble(y) : PyFloat_FromDouble(y);
 }
 
-PG_RACES static PyObject *get_data(PyObject *self, void *unused) {
-  (void)unused;
+/* The node whose number is read; NULL with an exception set. */
+static inline const pg_node *node_to_read(PyObject *self) {
   const pg_id id = pg_value_id(self);
   if (__builtin_expect(!id, 0)) {
-    return pg_value_no_attribute(self, "_id");
-  }
-  if (!note_read(id)) {
+    pg_value_no_attribute(self, "_id");
     return NULL;
   }
-  const pg_node *n = pg_node_at(id);
-  return number(n->data, pg_data_is_int(n));
+  return note_read(id) ? pg_node_at(id) : NULL;
+}
+
+PG_RACES static PyObject *get_data(PyObject *self, void *unused) {
+  (void)unused;
+  const pg_node *n = node_to_read(self);
+  return n ? number(n->data, pg_data_is_int(n)) : NULL;
 }
 
 PG_RACES static PyObject *get_grad(PyObject *self, void *unused) {
   (void)unused;
-  const pg_id id = pg_value_id(self);
-  if (__builtin_expect(!id, 0)) {
-    return pg_value_no_attribute(self, "_id");
-  }
-  if (!note_read(id)) {
-    return NULL;
-  }
-  const pg_node *n = pg_node_at(id);
-  return number(n->grad, pg_grad_is_int(n));
+  const pg_node *n = node_to_read(self);
+  return n ? number(n->grad, pg_grad_is_int(n)) : NULL;
 }
 
 /* Whatever else float() takes, and what it refuses, is for the setter of the Python class. */
