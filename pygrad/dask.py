@@ -22,7 +22,7 @@ except ImportError as error:
 
 from pygrad._lib import Numbers
 from pygrad.program import Program
-from pygrad.program.arguments import IndexSegment, Leaf, Segment, Shape, map_structure, segments_of
+from pygrad.program.arguments import IndexSegment, Leaf, Segment, Shape, arrays_in, map_structure, segments_of
 
 
 def value(f: Program, *args: Any) -> Any:
@@ -277,30 +277,23 @@ _run, _add = delayed(_of_chunk, pure=True), delayed(_sums, pure=True)
 
 
 def _values(f: Program, *parts: Any) -> list[Numbers]:
-    return _arrays_in(f(*_structured(f, parts)))
+    return list(arrays_in(f(*_structured(f, parts))))
 
 
 def _value_and_gradients(f: Program, *parts: Any) -> list[Numbers]:
     *args, cotangent = parts
     value, gradients = f.value_and_grad(*_structured(f, args), cotangent=cotangent)
-    return _arrays_in([value, gradients])
+    return list(arrays_in([value, gradients]))
 
 
 def _jacobian(f: Program, *parts: Any) -> list[Numbers]:
-    return _arrays_in(f.jacobian(*_structured(f, parts)))
+    return list(arrays_in(f.jacobian(*_structured(f, parts))))
 
 
 def _structured(f: Program, parts: Sequence[Any]) -> list[Any]:
     """The arguments of a call, from what is passed for each leaf."""
     found = iter(parts)
     return [map_structure(lambda _: next(found), argument.structure) for argument in f._recorded.arguments]
-
-
-def _arrays_in(tree: Any) -> list[Numbers]:
-    """The arrays of a structure in order, without the None of indices."""
-    if isinstance(tree, (list, tuple, dict)):
-        return [x for item in (tree.values() if isinstance(tree, dict) else tree) for x in _arrays_in(item)]
-    return [] if tree is None else [np.asarray(tree)]
 
 
 # Equal Programs without parameters have equal names in graphs.

@@ -66,6 +66,15 @@ def map_structure(f: Callable[[Any], Any], tree: Any) -> Any:
     return f(tree)
 
 
+def arrays_in(tree: Any) -> Iterator[Numbers]:
+    """The arrays of nested lists, tuples and dicts in order; a number is one without axes, and None is left out."""
+    if isinstance(tree, (list, tuple, dict)):
+        for item in tree.values() if isinstance(tree, dict) else tree:
+            yield from arrays_in(item)
+    elif tree is not None:
+        yield np.asarray(tree)
+
+
 def leaves_of(tree: Any, at: str = "") -> Iterator[tuple[str, Segment]]:
     """The segments of a structure in order, each with where it is: "[0]['w']"."""
     if isinstance(tree, Segment):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pygrad._lib import Numbers
 from pygrad.array import as_elements
-from pygrad.program.arguments import Argument, IndexSegment, segments_of, structured
+from pygrad.program.arguments import Argument, IndexSegment, arrays_in, segments_of, structured
 from pygrad.program.recorded import Recorded
 
 
@@ -73,7 +73,7 @@ class Objective:
             with `check_finite`, if the value or a gradient is not finite
         """
         values, gradients = self._value_and_grad(*self._with(x), cotangent=self._cotangent)
-        of_free = [part for argument in self._free for part in _arrays_in(gradients[argument.position])]
+        of_free = [part.ravel() for part in arrays_in([gradients[argument.position] for argument in self._free])]
         return float(np.sum(values * self._cotangent)), np.concatenate(of_free)
 
     def pack(self, *args: Any) -> Numbers:
@@ -124,15 +124,6 @@ class Objective:
         for argument, part in zip(self._free, self.unpack(x)):
             args[argument.position] = part
         return args
-
-
-def _arrays_in(tree: Any) -> Iterator[Numbers]:
-    """The numbers of a structure in order, in one row for each array."""
-    if isinstance(tree, (list, tuple)):
-        for item in tree:
-            yield from _arrays_in(item)
-    else:
-        yield np.ravel(tree)
 
 
 def _packed(argument: Argument, x: Any) -> Iterator[Numbers]:
