@@ -23,7 +23,7 @@ from hypothesis import given, settings
 import pygrad
 from pygrad import Value, engine
 from pygrad._lib import fast, lib
-from support import live_nodes, on_limited_memory
+from support import in_threads, live_nodes, on_limited_memory
 from support.programs import EDGES, STEPS, bits, programs, run, shape
 
 pytestmark = pytest.mark.skipif(fast is None, reason="there is no C type of Value here")
@@ -795,31 +795,23 @@ def test_a_long_pass_hears_of_signals_and_another_can_follow(alarms):
 
 
 def test_threads_share_values():
-    shared, errors = [Value(i) for i in range(8)], []
+    shared = [Value(i) for i in range(8)]
 
     def work(i):
-        try:
-            for step in range(300):
-                total = sum(p * i for p in shared)
-                total.backward()
-                assert total.data == i * 28
-                assert isinstance(shared[0].grad, int)
-                if step % 50 == 0:
-                    assert {id(v) for v in (shared[0] * shared[1])._prev} == {id(v) for v in shared[:2]}
-        except BaseException as error:
-            errors.append(error)
+        for step in range(300):
+            total = sum(p * i for p in shared)
+            total.backward()
+            assert total.data == i * 28
+            assert isinstance(shared[0].grad, int)
+            if step % 50 == 0:
+                assert {id(v) for v in (shared[0] * shared[1])._prev} == {id(v) for v in shared[:2]}
 
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    assert not errors
+    in_threads(work)
     assert [p.grad for p in shared] == [300.0 * 6] * 8
 
 
 def test_threads_share_attributes_walks_and_programs(no_leak):
-    shared, errors = Value(2.0), []
+    shared = Value(2.0)
     nodes = [shared]
     for _ in range(20):
         nodes.append((nodes[-1] * 1.5).relu())
@@ -827,28 +819,20 @@ def test_threads_share_attributes_walks_and_programs(no_leak):
     truth = f.value_and_grad(0.25)
 
     def work(i):
-        try:
-            for step in range(100):
-                setattr(shared, f"_of_{i}", step)
-                setattr(Value(step), f"_new_{i}_{step % 7}", step)
-                assert getattr(shared, f"_of_{i}") == step
-                shared.data, shared.grad = 2.0, float(i)
-                walked = {v for node in nodes for v in node._prev}
-                assert len(walked | {v for node in walked for v in node._prev}) == 60
-                assert float(nodes[-1]) == nodes[-1].data == 2.0 * 1.5**20
-                assert weakref.ref(nodes[step % 20])() is nodes[step % 20]
-                assert f.value_and_grad(0.25) == truth
-                assert f(np.full(3, 0.25)).tolist() == [truth[0]] * 3
-                (shared * i).backward()
-        except BaseException as error:
-            errors.append(error)
+        for step in range(100):
+            setattr(shared, f"_of_{i}", step)
+            setattr(Value(step), f"_new_{i}_{step % 7}", step)
+            assert getattr(shared, f"_of_{i}") == step
+            shared.data, shared.grad = 2.0, float(i)
+            walked = {v for node in nodes for v in node._prev}
+            assert len(walked | {v for node in walked for v in node._prev}) == 60
+            assert float(nodes[-1]) == nodes[-1].data == 2.0 * 1.5**20
+            assert weakref.ref(nodes[step % 20])() is nodes[step % 20]
+            assert f.value_and_grad(0.25) == truth
+            assert f(np.full(3, 0.25)).tolist() == [truth[0]] * 3
+            (shared * i).backward()
 
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    assert not errors
+    in_threads(work)
     assert [getattr(shared, f"_of_{i}") for i in range(4)] == [99] * 4
 
 

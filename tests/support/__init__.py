@@ -3,6 +3,7 @@
 import gc
 import os
 import platform
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -31,3 +32,9 @@ def live_nodes() -> int:
         for _ in range(3):
             gc.collect()
     return live
+
+
+def in_threads(work, count=4) -> None:
+    """Call work(0), ..., work(count - 1) in as many threads, and raise what the first of these raises."""
+    with ThreadPoolExecutor(count) as threads:
+        list(threads.map(work, range(count)))
