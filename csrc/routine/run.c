@@ -130,6 +130,7 @@ static double store_outputs(const job *j, bool of_batch, size_t first, size_t sa
   for (size_t a = r->argument_count; a < r->argument_count + r->result_count; a++) {
     const pg_array array = r->arrays[a];
     const size_t step = array.batched ? array.size : 0;
+    const bool is_derivative = a >= r->first_derivative;
     const uint32_t begin = k, end = k + (uint32_t)array.size;
     for (; k < end; k += run) {
       const pg_slot slot = r->outputs[k].slot;
@@ -149,10 +150,10 @@ static double store_outputs(const job *j, bool of_batch, size_t first, size_t sa
         of_run = store_batched(j, to, batched + (size_t)pg_number_of(slot) * r->tile, run, step, samples);
       } else {
         const double *from = is_there ? to : j->shared + pg_number_of(slot);
-        of_run = sum_of(j, from, run);
+        of_run = is_derivative ? sum_of(j, from, run) : 0;
         store_shared(j, to, from, run, step, is_there ? 0 : array.batched ? samples : 1);
       }
-      sum += a < r->first_derivative ? 0 : of_run;
+      sum += is_derivative ? of_run : 0;
     }
   }
   return sum;
