@@ -1,10 +1,10 @@
 /* call.c: the C type of Program: calls with plain numbers and arrays go straight to the core.
  *
  * It is derived from the Python class in pygrad/program/program.py, and has two of its methods: __call__ and
- * value_and_grad, for numbers, and for arrays of float64 in C order, of the shape of a sample or of a batch.
- * All else is for the inherited methods: other arguments, errors, kinds of calls that are not compiled yet, and
- * runs so long that they must hear of signals. What a method here cannot do it leaves to the inherited one,
- * having changed nothing: so the two agree.
+ * value_and_grad, for numbers, for arrays of float64 in C order, of the shape of a sample or of a batch, and
+ * for integers that are indices. All else is for the inherited methods: other arguments, errors, kinds of calls
+ * that are not compiled yet, and runs so long that they must hear of signals. What a method here cannot do it
+ * leaves to the inherited one, having changed nothing: so the two agree.
  */
 #include <stdlib.h>
 
@@ -37,6 +37,7 @@ static bool begin(pg_call *c, pg_plan *plan) {
   plan->holders++;
   for (size_t k = 0; k < plan->count + 2; k++) {
     c->items[k].view.obj = c->items[k].array = NULL;
+    c->items[k].integers = NULL;
   }
   return true;
 }
@@ -47,6 +48,7 @@ static void end(pg_call *c) {
     if (c->items[k].view.obj) {
       PyBuffer_Release(&c->items[k].view);
     }
+    free(c->items[k].integers);
     Py_XDECREF(c->items[k].array);
   }
   if (plan->spare) {
@@ -127,7 +129,10 @@ static bool make_gradients(pg_call *c) {
   *to = pg_new_numbers(&result->array, &result->number, &plan->result, c->batch);
   for (size_t k = 0; *to && k < plan->count; k++) {
     pg_item *x = &c->items[k];
-    *++to = pg_new_numbers(&x->array, &x->gradient, &plan->arguments[k], pg_batch_of(c, k));
+    const pg_shape *shape = &plan->arguments[k];
+    const size_t batch = pg_batch_of(c, k);
+    *++to = x->integers ? x->integers + pg_size_of(shape, batch)
+                        : pg_new_numbers(&x->array, &x->gradient, shape, batch);
   }
   if (!*to) {
     return false;
@@ -146,11 +151,17 @@ static bool gradients_are_finite(const pg_call *c) {
   return all && all_finite(c->numbers, plan->parameter_count);
 }
 
+/* None for an index. */
+static PyObject *gradient_by(const pg_call *c, size_t k) {
+  const pg_item *x = &c->items[k];
+  return c->plan->arguments[k].limits ? Py_NewRef(Py_None) : as_object(x->array, x->gradient);
+}
+
 static PyObject *value_and_gradients(const pg_call *c) {
   const size_t count = c->plan->count;
   PyObject *gradients = PyTuple_New((Py_ssize_t)count), *both = NULL;
   for (size_t k = 0; gradients && k < count; k++) {
-    PyObject *gradient = as_object(c->items[k].array, c->items[k].gradient);
+    PyObject *gradient = gradient_by(c, k);
     if (!gradient || PyTuple_SetItem(gradients, (Py_ssize_t)k, gradient)) {
       Py_CLEAR(gradients);
     }
@@ -399,13 +410,14 @@ static bool set_methods(PyObject *class) {
 
 PyObject *pg_program_derive(PyObject *module, PyObject *args) {
   (void)module;
-  PyObject *class, *ndarray, *empty, *scalars;
+  PyObject *class, *ndarray, *empty, *scalars, *index_type;
   const char *signature;
-  if (!PyArg_ParseTuple(args, "O!sOOO!", &PyType_Type, &class, &signature, &ndarray, &empty, &PyTuple_Type,
-                        &scalars)) {
+  if (!PyArg_ParseTuple(args, "O!sOOO!O", &PyType_Type, &class, &signature, &ndarray, &empty, &PyTuple_Type,
+                        &scalars, &index_type)) {
     return NULL;
   }
   keep((PyObject **)&P->ndarray, Py_NewRef(ndarray));
+  keep((PyObject **)&P->index_type, Py_NewRef(index_type));
   keep(&P->empty_array, Py_NewRef(empty));
   keep(&P->one, PyFloat_FromDouble(1));
   keep(&P->shape, PyUnicode_InternFromString("shape"));

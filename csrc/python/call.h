@@ -10,9 +10,10 @@ enum { PG_MOST_BATCHED = 64 }; /* only so many of the first arguments may be bat
 
 /* The shape of one sample of an argument or a result. */
 typedef struct {
-  Py_ssize_t dimensions; /* below 0: not an array, but a structure or an index */
+  Py_ssize_t dimensions; /* below 0: not an array, but a structure */
   Py_ssize_t *sizes;     /* in the plan's memory */
   PyObject *shape;       /* the sizes, as a tuple */
+  int64_t *limits;       /* of an index, for each integer: it is below; NULL for other arguments */
 } pg_shape;
 
 /* A kind of call that was compiled. */
@@ -63,6 +64,7 @@ static inline size_t pg_size_of(const pg_shape *sample, size_t batch) {
 typedef struct {
   double number, gradient; /* of an argument that is a number */
   Py_buffer view;          /* of one that is an array; else its obj is NULL */
+  double *integers;        /* of an index that is an array, and room for as many gradients; or NULL */
   PyObject *array;         /* what is computed, unless that is a number: the gradient; or NULL */
 } pg_item;
 

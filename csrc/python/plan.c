@@ -15,6 +15,7 @@ void pg_plan_drop(pg_plan *plan) {
   }
   for (size_t k = 0; plan->arguments && k < plan->count; k++) {
     free(plan->arguments[k].sizes);
+    free(plan->arguments[k].limits);
     Py_XDECREF(plan->arguments[k].shape);
   }
   free(plan->result.sizes);
@@ -41,7 +42,29 @@ static bool set_shape(pg_shape *shape, PyObject *tuple) {
   return shape->sizes && !PyErr_Occurred();
 }
 
-static bool set_arguments(pg_plan *plan, PyObject *shapes) {
+/* A copy of the bytes of an array; NULL, maybe with an exception set. */
+static void *copied(PyObject *array, size_t *bytes) {
+  Py_buffer view;
+  if (PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)) {
+    return NULL;
+  }
+  void *copy = pg_resize(NULL, (size_t)view.len + 1);
+  if (copy) {
+    memcpy(copy, view.buf, (size_t)view.len);
+  }
+  *bytes = (size_t)view.len;
+  PyBuffer_Release(&view);
+  return copy;
+}
+
+/* Of an array of int64, or None for what is no index. */
+static bool set_limits(pg_shape *shape, PyObject *limits) {
+  size_t bytes;
+  shape->limits = limits == Py_None ? NULL : copied(limits, &bytes);
+  return limits == Py_None || shape->limits;
+}
+
+static bool set_arguments(pg_plan *plan, PyObject *shapes, PyObject *limits) {
   plan->count = (size_t)PyTuple_Size(shapes);
   plan->arguments = pg_resize(NULL, plan->count * sizeof *plan->arguments + 1);
   if (!plan->arguments) {
@@ -50,41 +73,37 @@ static bool set_arguments(pg_plan *plan, PyObject *shapes) {
   memset(plan->arguments, 0, plan->count * sizeof *plan->arguments);
   bool set = true;
   for (size_t k = 0; set && k < plan->count; k++) {
-    set = set_shape(&plan->arguments[k], PyTuple_GetItem(shapes, (Py_ssize_t)k));
+    set = set_shape(&plan->arguments[k], PyTuple_GetItem(shapes, (Py_ssize_t)k)) &&
+          set_limits(&plan->arguments[k], PyTuple_GetItem(limits, (Py_ssize_t)k));
   }
   return set;
 }
 
 static bool set_parameters(pg_plan *plan, PyObject *ids) {
-  Py_buffer view;
-  if (PyObject_GetBuffer(ids, &view, PyBUF_SIMPLE)) {
-    return false;
-  }
-  plan->parameter_count = (size_t)view.len / sizeof(pg_id);
-  plan->parameters = pg_resize(NULL, (size_t)view.len + 1);
-  if (plan->parameters) {
-    memcpy(plan->parameters, view.buf, (size_t)view.len);
-  }
-  PyBuffer_Release(&view);
+  size_t bytes = 0;
+  plan->parameters = copied(ids, &bytes);
+  plan->parameter_count = bytes / sizeof(pg_id);
   return plan->parameters != NULL;
 }
 
 pg_plan *pg_plan_of(PyObject *executor) {
-  PyObject *shapes, *shape, *outline, *build, *ids, *known = PyObject_CallMethod(executor, "plan", NULL);
+  PyObject *shapes, *limits, *shape, *outline, *build, *ids;
+  PyObject *known = PyObject_CallMethod(executor, "plan", NULL);
   pg_plan *plan = known ? pg_resize(NULL, sizeof *plan) : NULL;
   int is_scalar, check_finite;
   bool made = plan != NULL;
   if (made) {
     *plan = (pg_plan){.holders = 1, .executor = Py_NewRef(executor)};
-    made = PyArg_ParseTuple(known, "O!O!OOOppi", &PyTuple_Type, &shapes, &PyTuple_Type, &shape, &outline,
-                            &build, &ids, &is_scalar, &check_finite, &plan->threads);
+    made =
+        PyArg_ParseTuple(known, "O!O!O!OOOppi", &PyTuple_Type, &shapes, &PyTuple_Type, &limits, &PyTuple_Type,
+                         &shape, &outline, &build, &ids, &is_scalar, &check_finite, &plan->threads);
   }
   if (made) {
     plan->is_scalar = is_scalar;
     plan->check_finite = check_finite;
     plan->outline = outline == Py_None ? NULL : Py_NewRef(outline);
     plan->build = Py_NewRef(build);
-    made = set_arguments(plan, shapes) && set_shape(&plan->result, shape) && set_parameters(plan, ids);
+    made = set_arguments(plan, shapes, limits) && set_shape(&plan->result, shape) && set_parameters(plan, ids);
   }
   Py_XDECREF(known);
   if (plan && !made) {
