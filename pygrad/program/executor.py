@@ -146,15 +146,16 @@ class Executor:
     def plan(self) -> tuple[Any, ...]:
         """What a call takes and returns, for which the C type asks when the settings have changed.
 
-        The shape of each argument, or None for a structure or an index. The shape of the result: that of all numbers,
-        if it is a structure. Then the same structure with the place of each number, and the Segment of each array,
-        else None; and a function that makes the structure from all numbers. The ids of the parameters. Whether the
-        result is one number; `check_finite`; and the number of threads.
+        The shape of each argument, or None for a structure. The limits of each index, or None for other arguments. The
+        shape of the result: that of all numbers, if it is a structure. Then the same structure with the place of each
+        number, and the Segment of each array, else None; and a function that makes the structure from all numbers. The
+        ids of the parameters. Whether the result is one number; `check_finite`; and the number of threads.
         """
         recorded, result = self.recorded, self.recorded.result
         is_array = type(result) is Segment
         return (
             tuple([argument.shape for argument in recorded.arguments]),
+            tuple([argument.limits for argument in recorded.arguments]),
             result.shape if is_array else (recorded.result_size,),
             None if is_array else map_structure(lambda segment: segment if segment.shape else segment.start, result),
             functools.partial(structured, result),
