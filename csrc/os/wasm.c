@@ -1,4 +1,5 @@
 /* wasm.c: os.h for WebAssembly, by Emscripten: one thread, no address space without memory, no fork. */
+#define _POSIX_C_SOURCE 200809L /* posix_memalign */
 #ifdef __EMSCRIPTEN__
 #include "os/os.h"
 
@@ -11,7 +12,10 @@ static const size_t MOST_BYTES = (size_t)256 << 20;
 
 size_t pg_os_page(void) { return 1 << 16; }
 
-void *pg_os_reserve(size_t bytes) { return bytes <= MOST_BYTES ? aligned_alloc(pg_os_page(), bytes) : NULL; }
+void *pg_os_reserve(size_t bytes) {
+  void *at = NULL;
+  return bytes <= MOST_BYTES && posix_memalign(&at, pg_os_page(), bytes) == 0 ? at : NULL;
+}
 
 void pg_os_unreserve(void *at, size_t bytes) {
   (void)bytes;
