@@ -1,10 +1,9 @@
 /* wasm.c: os.h for WebAssembly, by Emscripten: one thread, no address space without memory, no fork. */
-#define _POSIX_C_SOURCE 200809L /* posix_memalign */
 #ifdef __EMSCRIPTEN__
 #include "os/os.h"
 
 #include <dlfcn.h>
-#include <stdlib.h>
+#include <emscripten/emmalloc.h>
 #include <string.h>
 
 /* What is reserved is allocated at once. The arena takes half of what it can get: 4 million nodes. */
@@ -13,13 +12,12 @@ static const size_t MOST_BYTES = (size_t)256 << 20;
 size_t pg_os_page(void) { return 1 << 16; }
 
 void *pg_os_reserve(size_t bytes) {
-  void *at = NULL;
-  return bytes <= MOST_BYTES && posix_memalign(&at, pg_os_page(), bytes) == 0 ? at : NULL;
+  return bytes <= MOST_BYTES ? emscripten_builtin_memalign(pg_os_page(), bytes) : NULL;
 }
 
 void pg_os_unreserve(void *at, size_t bytes) {
   (void)bytes;
-  free(at);
+  emscripten_builtin_free(at);
 }
 
 bool pg_os_commit(void *at, size_t bytes) {
