@@ -42,8 +42,9 @@ typedef struct {
 struct pg_plan {
   size_t holders;
   PyObject *executor; /* which owns the routines */
-  PyObject *outline;  /* of results in a structure: see as_structure(); NULL for an array or a number */
-  PyObject *build;    /* makes a batch's structure from the array of all numbers */
+  PyObject *outline;  /* of results in a structure: see as_structure(); False if C cannot make that; NULL for
+                         an array or a number */
+  PyObject *build;    /* makes a structure from the array of all numbers: for batches, and for False */
   int threads;
   bool check_finite, is_scalar;
   size_t count; /* of arguments */
@@ -433,10 +434,13 @@ static PyObject *as_dictionary(PyObject *outline, const double *numbers) {
   return dict;
 }
 
-/* The results of one sample. Their outline has the same lists, tuples and dicts; in place of a number it has
- * the place of that among all, an int; in place of an array its Segment, whose method takes the array of all.
+/* The results of one sample. Their outline has the same lists, tuples, dicts and None; in place of a number it
+ * has the place of that among all, an int; in place of an array its Segment.
  */
 static PyObject *as_structure(PyObject *outline, const double *numbers) {
+  if (outline == Py_None) {
+    Py_RETURN_NONE;
+  }
   if (PyLong_Check(outline)) {
     return PyFloat_FromDouble(numbers[PyLong_AsSsize_t(outline)]);
   }
@@ -489,7 +493,7 @@ static PyObject *structure(pg_call *c) {
 static PyObject *values(pg_call *c) {
   const pg_plan *plan = c->plan;
   pg_item *result = &c->items[plan->count + 1];
-  if (plan->outline && !c->batch) {
+  if (plan->outline && plan->outline != Py_False && !c->batch) {
     return structure(c);
   }
   double *numbers = new_numbers(&result->array, &result->number, &plan->result, c->batch);
@@ -774,8 +778,9 @@ static bool set_methods(PyObject *class) {
   if (!P->call || !P->value_and_grad) {
     return false;
   }
-  METHODS[0].ml_doc = pg_documented("__call__", "($self, /, *args)", P->call);
-  METHODS[1].ml_doc = pg_documented("value_and_grad", "($self, /, *args, cotangent=1.0)", P->value_and_grad);
+  METHODS[0].ml_doc = pg_documented("__call__", "($self, /, *args, **kwargs)", P->call);
+  METHODS[1].ml_doc =
+      pg_documented("value_and_grad", "($self, /, *args, cotangent=1.0, **kwargs)", P->value_and_grad);
   return METHODS[0].ml_doc && METHODS[1].ml_doc;
 }
 
