@@ -12,23 +12,37 @@ numbers gives for a Value is a Value.
 
 from pygrad.functional.activations import gelu, relu, sigmoid, silu, softplus, tanh
 from pygrad.functional.layers import dropout, embedding, linear
-from pygrad.functional.losses import cross_entropy, hinge_loss, mse_loss
+from pygrad.functional.losses import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    hinge_loss,
+    huber_loss,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+    smooth_l1_loss,
+)
 from pygrad.functional.rows import layer_norm, log_softmax, rms_norm, softmax
 
 __all__ = [
+    "binary_cross_entropy_with_logits",
     "cross_entropy",
     "dropout",
     "embedding",
     "gelu",
     "hinge_loss",
+    "huber_loss",
+    "l1_loss",
     "layer_norm",
     "linear",
     "log_softmax",
     "mse_loss",
+    "nll_loss",
     "relu",
     "rms_norm",
     "sigmoid",
     "silu",
+    "smooth_l1_loss",
     "softmax",
     "softplus",
     "tanh",
