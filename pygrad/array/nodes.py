@@ -33,7 +33,7 @@ _new = object.__new__
 
 
 class Nodes:
-    """Ids of nodes in an array of NumPy, and what holds the nodes. The parts of Array's interface are derived from it."""
+    """Ids of nodes in an array of NumPy, and what holds them. The parts of Array's interface are derived from it."""
 
     # _ids: of the elements. _holder: what holds the nodes, hidden. _pins: operands, if a Python function is the
     # _backward of a node at or below them (see _handles). _views: data and grad, where these are views.
