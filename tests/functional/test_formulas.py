@@ -299,10 +299,10 @@ def test_functions_of_empty_arrays_give_empty_arrays():
     assert F.linear(np.empty((2, 0)), np.empty((3, 0))).data.tolist() == [[0] * 3] * 2
     for loss in [F.mse_loss, F.hinge_loss]:
         assert loss([], [], reduction="sum").item() == 0
-        with pytest.raises(ZeroDivisionError):
-            loss([], [])
-    with pytest.raises(ZeroDivisionError):
-        F.cross_entropy(np.empty((0, 3)), [])
+        with pytest.warns(RuntimeWarning, match="Mean of empty slice"):
+            assert np.isnan(loss([], []).item())
+    with pytest.warns(RuntimeWarning, match="Mean of empty slice"):
+        assert np.isnan(F.cross_entropy(np.empty((0, 3)), []).item())
 
 
 # Together --------------------------------------------------------------------------------------------------------
@@ -431,11 +431,6 @@ def test_normalized_shape_must_be_of_ints():
 def test_a_loss_does_not_pair_each_prediction_with_each_target(loss):
     with pytest.raises(ValueError, match=re.escape("(4,)")):
         loss(np.ones((4, 1)), np.ones(4))
-
-
-def test_the_error_for_the_mean_loss_of_nothing_says_mean():
-    with pytest.raises(ZeroDivisionError, match="mean"):
-        F.cross_entropy(np.empty((0, 3)), [])
 
 
 def test_a_negative_eps_is_refused_by_name():
