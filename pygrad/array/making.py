@@ -43,7 +43,7 @@ def array(x: Any) -> Array:
     if isinstance(x, (list, tuple)) and x:
         if all(isinstance(element, Value) for element in x):
             return hold(np.array([value._id for value in x], IDS), tuple(x))
-        if Nodes.kind in map(type, x) and any(type(element) is Nodes.kind and element.ndim for element in x):
+        if Nodes._kind in map(type, x) and any(type(element) is Nodes._kind and element.ndim for element in x):
             return stack(x)
     elements = as_elements(x)
     if elements.dtype != object:
@@ -59,7 +59,7 @@ def array(x: Any) -> Array:
 
 def as_array(x: Any) -> Array:
     """Return an Array as it is, and make one of anything else."""
-    return x if isinstance(x, Nodes.kind) else array(x)
+    return x if isinstance(x, Nodes._kind) else array(x)
 
 
 def concatenate(arrays: Sequence[Operand], axis: SupportsIndex | None = 0) -> Array:
