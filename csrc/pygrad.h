@@ -48,7 +48,9 @@ enum pg_flags {
   PG_LINK = 256,       /* an inner node of a reduction: the maximum or minimum of a row's first elements */
   PG_AFTER_LINK = 512, /* one whose first operand is such a node of the same row */
   PG_ON_PATH = 1024,   /* the newest search for paths has found one to this node */
-  PG_TRACED = 2048     /* made during a trace */
+  PG_TRACED = 2048,    /* made during a trace */
+  PG_PLAIN = 4096,     /* a leaf made of a plain number, as in v + 1 */
+  PG_VARIES = 8192     /* the newest search has found that it depends on a leaf that is not plain */
 };
 
 /* What a maker returns. Positive: the id of the new node. At or below -PG_FIRST_ID: the negated id of a new
@@ -141,6 +143,8 @@ int pg_backward_one(pg_id id);
 
 /* Leaves with consecutive ids, held once each; returns the first. */
 pg_made pg_leaves(size_t n, const double *data);
+/* The same of plain numbers, which are operands. */
+pg_made pg_plain_leaves(size_t n, const double *data);
 /* The address of a node's data, NULL for a dead id. Its grad is the next double, and the data of the next id is
  * PG_NODE_BYTES further on. The address is valid as long as the node lives. */
 double *pg_data_at(pg_id id);

@@ -70,8 +70,15 @@ def array(x: Any) -> Array:
     array([[2., 4.],
            [6., 8.]])
     """
-    if isinstance(x, Array):
-        return x._like(x._ids)
+    return x._like(x._ids) if isinstance(x, Array) else _made(x, plain=False)
+
+
+def as_array(x: Any) -> Array:
+    """Return an Array as it is, and make one of anything else, whose numbers are plain: see `make_leaves`."""
+    return x if isinstance(x, Array) else _made(x, plain=True)
+
+
+def _made(x: Any, plain: bool) -> Array:
     if isinstance(x, Value):
         return hold(np.array(x._id, _IDS), (x,))
     if isinstance(x, (list, tuple)) and x:
@@ -81,19 +88,14 @@ def array(x: Any) -> Array:
             return stack(x)
     elements = as_elements(x)
     if elements.dtype != object:
-        return make_leaves(elements)
+        return make_leaves(elements, plain)
     values = [element for element in elements.flat if isinstance(element, Value)]
     is_value = np.array([isinstance(element, Value) for element in elements.flat]).reshape(elements.shape)
-    leaves = make_leaves(elements[~is_value].astype(np.float64))
+    leaves = make_leaves(elements[~is_value].astype(np.float64), plain)
     ids = np.empty(elements.shape, dtype=np.uint32)
     ids[is_value] = [value._id for value in values]
     ids[~is_value] = leaves._ids
     return hold(ids, tuple(values))
-
-
-def as_array(x: Any) -> Array:
-    """Return an Array as it is, and make one of anything else."""
-    return x if isinstance(x, Array) else array(x)
 
 
 def concatenate(arrays: Sequence[Operand], axis: SupportsIndex | None = 0) -> Array:
@@ -126,7 +128,7 @@ def where(condition: npt.ArrayLike, x: Operand, y: Operand) -> Array:
     >>> where([True, False], array([1.0, 2.0]), 0.0)
     Array([1., 0.])
     """
-    x, y = array(x), array(y)
+    x, y = as_array(x), as_array(y)
     truth = np.array(object) if isinstance(condition, Array) else to_ndarray(condition)
     if truth.dtype == object:
         raise TypeError("a condition must be made of numbers or booleans, not Values: compute it from x.data")
@@ -479,10 +481,10 @@ class Array:
         >>> array([[1.0, 2.0], [3.0, 4.0]]) @ array([1.0, 1.0])
         Array([3., 7.])
         """
-        return matmul(self, array(other)) if isinstance(other, _SEQUENCES) else NotImplemented
+        return matmul(self, as_array(other)) if isinstance(other, _SEQUENCES) else NotImplemented
 
     def __rmatmul__(self, other: Operand) -> Array:
-        return matmul(array(other), self) if isinstance(other, _SEQUENCES) else NotImplemented
+        return matmul(as_array(other), self) if isinstance(other, _SEQUENCES) else NotImplemented
 
     # Reductions
 
@@ -878,10 +880,10 @@ def _wrap(ids: Ids, holder: npt.NDArray[Any], pins: tuple[Any, ...] = ()) -> Arr
     return out
 
 
-def make_leaves(numbers: Numbers) -> Array:
-    """An Array of new leaves with these numbers."""
+def make_leaves(numbers: Numbers, plain: bool = False) -> Array:
+    """An Array of new leaves with these numbers; plain, if they are numbers of an expression, as in `a + 1`."""
     out = _empty(numbers.shape, _IDS)
-    status, holder = _bulk.leaves(numbers, out)
+    status, holder = _bulk.leaves(plain, numbers, out)
     if status:
         raise error(status, f"an Array of {numbers.size:,} numbers")
     return _wrap(out, holder)
@@ -1022,9 +1024,9 @@ def _repeated(ids: Ids, shape: tuple[int, ...]) -> Ids:
 def _for_each(numbers: Numbers, shape: tuple[int, ...]) -> Array:
     """Numbers as the other operand: broadcast first, so that each scalar op gets a leaf of its own."""
     if numbers.shape == shape:
-        return make_leaves(numbers)
+        return make_leaves(numbers, plain=True)
     try:
-        return make_leaves(np.broadcast_to(numbers, np.broadcast_shapes(numbers.shape, shape)))
+        return make_leaves(np.broadcast_to(numbers, np.broadcast_shapes(numbers.shape, shape)), plain=True)
     except ValueError:
         raise ValueError(f"operands could not be broadcast together with shapes {shape} {numbers.shape}") from None
 

@@ -188,7 +188,7 @@ static inline bool pg_any_reached(size_t n, const pg_id *ids) {
 pg_id pg_new_node(int op, double data, pg_id a, pg_id b, int flags);
 
 /* New leaves with consecutive ids, held once each; the first of them, or 0 if memory has run out. */
-pg_id pg_new_leaves(const double *data, size_t count);
+pg_id pg_new_leaves(const double *data, size_t count, int flags);
 
 /* Takes away one holder. A node without holders is freed, and its operands lose a holder, and so on. */
 void pg_drop(pg_id id);

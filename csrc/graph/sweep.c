@@ -253,51 +253,46 @@ static void reach_operands(int op, const pg_node *n) {
   }
 }
 
-int pg_backward_one(pg_id id) {
-  int status = PG_STALE;
-  pg_lock();
-  if (pg_is_live(id)) {
-    const pg_node *n = pg_node_at(id);
-    status = adjoint(n, pg_node_at(n->a), pg_node_at(n->b));
-    if (n->op != PG_DETACH) {
-      reach_operands(n->op, n);
-    }
-  }
-  pg_unlock();
-  return status;
-}
+/* Poles ---------------------------------------------------------------------------------------------------- */
 
-/* Paths ---------------------------------------------------------------------------------------------------- */
+/* A slope may be infinite or undefined, and an adjoint fails. That matters where there is a path from the root
+ * through the node to a leaf: a path ends at a gate of an adjoint that is off, and at a leaf that is a plain
+ * number. These are searched for when an adjoint fails, at most once a sweep. */
 
-/* Where the root does not depend on a node, the node's grad is 0, and so is what it adds to its operands',
- * though its slope may be infinite. A path from the root ends at a gate of an adjoint that is off: there the
- * adjoint is 0 even for a grad of nan. These paths are searched for when an adjoint fails, at most once a
- * sweep. */
+/* What a step adds to the operands' grads, and its statuses. */
+typedef struct {
+  double share[2];
+  int status[2];
+} step;
 
-static void pass_path(const pg_node *n, pg_node *a, pg_node *b) {
-  const double x = a->data, y = b->data, z = n->data, g = NAN;
-  double to_a = NAN, to_b = NAN;
-  int code = PG_OK, *const status = &code;
+static step step_of(const pg_node *n, double g) {
+  const double x = pg_node_at(n->a)->data, y = pg_node_at(n->b)->data, z = n->data;
+  step s = {0};
+  int *status = &s.status[0];
   switch (n->op) {
 #define PG_UNARY(name, symbol, result, adjoint_x)                                                              \
   case PG_##name:                                                                                              \
-    to_a = (adjoint_x);                                                                                        \
+    s.share[0] = (adjoint_x);                                                                                  \
     break;
 #define PG_BINARY(name, symbol, result, adjoint_x, adjoint_y)                                                  \
   case PG_##name:                                                                                              \
-    to_a = (adjoint_x);                                                                                        \
-    to_b = (adjoint_y);                                                                                        \
+    s.share[0] = (adjoint_x);                                                                                  \
+    status = &s.status[1];                                                                                     \
+    s.share[1] = (adjoint_y);                                                                                  \
     break;
 #include "ops.def"
-  default:
+  default: /* only a closure knows */
+    s.share[0] = s.share[1] = g;
     break;
   }
   (void)z, (void)y, (void)x, (void)status;
-  a->flags |= isnan(to_a) ? PG_ON_PATH : 0;
-  b->flags |= isnan(to_b) ? PG_ON_PATH : 0;
+  return s;
 }
 
-/* The nodes of the root's block that are newer than the root are not on a path. */
+/* Where a gate is off, a share is 0 even for a grad of nan. */
+static bool is_open(const step *s, int which) { return isnan(s->share[which]); }
+
+/* Finds the nodes that a root depends on. Those of its block that are newer are not on a path. */
 static void find_paths(pg_id root) {
   pg_node *const nodes = pg_the_arena.nodes, *first;
   const pg_block *const blocks = pg_the_arena.blocks;
@@ -315,21 +310,90 @@ static void find_paths(pg_id root) {
       if (n->flags & PG_AFTER_LINK) {
         add_to_ties(n, 0, PG_ON_PATH, &first);
       } else {
-        pass_path(n, nodes + n->a, nodes + n->b);
+        const step s = step_of(n, NAN);
+        nodes[n->a].flags |= is_open(&s, 0) ? PG_ON_PATH : 0;
+        nodes[n->b].flags |= is_open(&s, 1) ? PG_ON_PATH : 0;
       }
     }
   }
   nodes->flags = 0; /* "no node", which leaves have as operands */
 }
 
-/* Whether there is a path to the node processed last. */
-static bool has_path(pg_sweep *sweep) {
+/* Whether a node depends on a leaf that is no plain number, given that its operands say so. */
+static bool varies(const pg_node *n) {
+  if (n->flags & (PG_CLOSURE | PG_OPAQUE)) {
+    return true; /* perhaps: only a closure knows */
+  }
+  if (n->op == PG_LEAF) {
+    return !(n->flags & PG_PLAIN);
+  }
+  const step s = step_of(n, NAN);
+  return (is_open(&s, 0) && pg_node_at(n->a)->flags & PG_VARIES) ||
+         (is_open(&s, 1) && pg_node_at(n->b)->flags & PG_VARIES);
+}
+
+/* Finds the nodes that depend on such a leaf, among those that are no newer than the root's block. */
+static void find_varying(pg_id root) {
+  const pg_block *const blocks = pg_the_arena.blocks;
+  pg_block_id block = pg_block_of(root);
+  while (blocks[block].older) {
+    block = blocks[block].older;
+  }
+  for (;; block = blocks[block].younger) {
+    for (pg_node *n = pg_node_at(pg_first_of(block)); n != pg_node_at(pg_first_of(block + 1)); n++) {
+      n->flags = (uint16_t)((n->flags & ~PG_VARIES) | (n->refs && varies(n) ? PG_VARIES : 0));
+    }
+    if (block == pg_block_of(root)) {
+      break;
+    }
+  }
+}
+
+/* Goes on with a step that has failed: what depends on no leaf has a grad of nan. What was added before it
+ * failed stays. Returns a status if it fails again. */
+static int complete(const pg_node *n) {
+  const step s = step_of(n, n->grad);
+  const pg_id operands[] = {n->a, n->b};
+  for (int k = s.status[0] ? 0 : 1; k < 2; k++) {
+    pg_node *const operand = pg_node_at(operands[k]);
+    if (!s.status[k]) {
+      operand->grad += s.share[k];
+    } else if (!(operand->flags & PG_VARIES)) {
+      operand->grad = n->grad == 0 ? operand->grad : NAN;
+    } else if (undefined(n, operand, s.status[k])) {
+      return s.status[k];
+    }
+  }
+  return PG_OK;
+}
+
+/* Goes on with the step of the node processed last, which has failed. */
+static int complete_last(pg_sweep *sweep) {
   const pg_node *n = pg_node_at(sweep->at);
-  if (n->grad == 0 && !sweep->has_paths) {
+  if (!sweep->has_paths) {
     find_paths(sweep->root);
+    find_varying(sweep->root);
     sweep->has_paths = true;
   }
-  return n->grad != 0 || n->flags & PG_ON_PATH;
+  return n->grad == 0 && !(n->flags & PG_ON_PATH) ? PG_OK : complete(n);
+}
+
+int pg_backward_one(pg_id id) {
+  int status = PG_STALE;
+  pg_lock();
+  if (pg_is_live(id)) {
+    const pg_node *n = pg_node_at(id);
+    status = adjoint(n, pg_node_at(n->a), pg_node_at(n->b));
+    if (status) {
+      find_varying(id);
+      status = complete(n);
+    }
+    if (n->op != PG_DETACH) {
+      reach_operands(n->op, n);
+    }
+  }
+  pg_unlock();
+  return status;
 }
 
 /* The sweep ------------------------------------------------------------------------------------------------ */
@@ -495,9 +559,8 @@ int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
     const pg_block *block = &blocks[pg_block_of(s.at)];
     if (block->swept == pg_the_arena.sweep) {
       stop = sweep_block(&s, &budget);
-      if (stop < 0 && !has_path(&s)) {
-        stop = PG_DONE; /* with this node; others of the block may follow */
-        continue;
+      if (stop < 0 && (stop = complete_last(&s)) == PG_OK) {
+        continue; /* with other nodes of the block */
       }
       if (stop) {
         break;
