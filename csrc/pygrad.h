@@ -413,10 +413,10 @@ char *pg_emit_native(const pg_routine *routine);
  * and this is called once. False if the library cannot be loaded. */
 bool pg_use_native(pg_routine *routine, const char *path);
 
-/* Finds the first op that makes an infinity from finite numbers, or a nan from numbers, for one sample.
- * `inputs` are all inputs; if the gradient is searched, too, the cotangent follows. Sets *symbol to the op's,
- * and `numbers` to its operands and its result, and returns how many these are; 0 if there is no such op; or a
- * status below 0. */
+/* Finds an op that makes an infinity from finite numbers, or a nan from numbers, which an output depends on,
+ * for one sample. `inputs` are all inputs; if the gradient is searched, too, the cotangent follows. Sets
+ * *symbol to the op's, and `numbers` to its operands and its result, and returns how many these are; 0 if there
+ * is no such op; or a status below 0. */
 int pg_find_not_finite(const pg_program *program, const double *inputs, bool gradient, const char **symbol,
                        double numbers[3]);
 
