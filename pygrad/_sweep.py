@@ -45,16 +45,16 @@ def backward_from(root: int) -> None:
         return
     with _one_sweep.lock:
         sweep, outer = ffi.new(_SWEEP), _one_sweep.sweep()
-        pending = ffi.new("pg_id[]", outer.pending) if outer else None
         if outer:
-            lib.pg_sweep_pause(outer, pending)
+            pending = ffi.new("pg_id[]", lib.pg_sweep_pending(outer, ffi.NULL))
+            count = lib.pg_sweep_pending(outer, pending)
         try:
             _one_sweep.sweep, _one_sweep.owner = weakref.ref(sweep), threading.get_ident()
             _sweep_from(root, sweep)
         finally:
             _one_sweep.sweep = weakref.ref(outer) if outer else _no_sweep
             if outer:
-                lib.pg_sweep_resume(outer, pending)
+                lib.pg_sweep_resume(outer, count, pending)
             else:
                 _one_sweep.owner = None
 
