@@ -214,7 +214,7 @@ int pg_cross_entropy(size_t rows, size_t n, const pg_id *x, const uint32_t *targ
 int pg_rms_norm(size_t rows, size_t n, const pg_id *x, const pg_id *weights, double eps, pg_id *out);
 
 /* A multi-layer perceptron of micrograd's nn, for one sample x: layer by layer, neuron by neuron,
- *   act = sum((wi * xi for wi, xi in zip(w, x)), b), then act.relu() if the neuron has one
+ *   act = sum((wi * xi for wi, xi in zip(w, x)), b), then the activation of act if the neuron is nonlinear
  * A neuron's w and b follow each other in `parameters`. Where x[i] is 0, the input is a new leaf of numbers[i];
  * if no x[i] is, `numbers` may be NULL. integral[i] says whether it is an int; NULL: none is. Each neuron has
  * inputs. `out` has room for one id a neuron; the results, those of the last layer, are at its end, and are
@@ -223,8 +223,9 @@ typedef struct {
   size_t layers;
   const uint32_t *widths; /* a layer: its neurons */
   const uint32_t *inputs; /* a neuron: its weights */
-  const bool *relu;       /* a neuron: whether it has a ReLU */
+  const bool *nonlinear;  /* a neuron: whether it has an activation */
   const pg_id *parameters;
+  int activation; /* PG_RELU or PG_TANH */
 } pg_mlp;
 int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *numbers, const bool *integral,
                    pg_id *out);

@@ -394,9 +394,9 @@ int pg_rms_norm(size_t rows, size_t n, const pg_id *x, const pg_id *weights, dou
 /* micrograd's nn ----------------------------------------------------------------------------------------- */
 
 /* One neuron of n inputs: x[i], or where that is 0 ("no node"), a new leaf of numbers[i]. `numbers` may be NULL
- * if no x[i] is 0, and `integral` if none of them is an int. */
+ * if no x[i] is 0, and `integral` if none of them is an int. The activation cannot fail; 0 is none. */
 PG_INLINE pg_id neuron(pg_build *build, size_t n, const pg_id *w, const pg_id *x, const double *numbers,
-                       const bool *integral, pg_id b, bool relu) {
+                       const bool *integral, pg_id b, int activation) {
   pg_id act = hold(build, b);
   if (numbers) {
     for (size_t i = 0; i < n; i++) {
@@ -406,9 +406,9 @@ PG_INLINE pg_id neuron(pg_build *build, size_t n, const pg_id *w, const pg_id *x
   } else {
     act = dot(build, n, w, 1, x, 1, act);
   }
-  if (relu) {
+  if (activation) {
     int status = PG_OK;
-    act = node(build, PG_RELU, pg_forward(PG_RELU, data_of(build, act), 0, &status), act, 0);
+    act = node(build, activation, pg_forward(activation, data_of(build, act), 0, &status), act, 0);
     assert(!status);
   }
   return act;
@@ -438,7 +438,8 @@ int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *nu
       pg_id *const outputs = made;
       for (size_t i = 0; i < mlp->widths[layer]; i++, at++) {
         const size_t inputs = mlp->inputs[at];
-        *made++ = neuron(&build, inputs < n ? inputs : n, w, x, numbers, integral, w[inputs], mlp->relu[at]);
+        *made++ = neuron(&build, inputs < n ? inputs : n, w, x, numbers, integral, w[inputs],
+                         mlp->nonlinear[at] ? mlp->activation : 0);
         w += inputs + 1;
       }
       x = outputs;
