@@ -115,10 +115,9 @@ int pg_op_arity(int op); /* operands that a user sees: an op's constant is not o
  * or be given up before the next begins. Zeros are a sweep that has ended. */
 typedef struct {
   pg_id root;
-  pg_id at;         /* the node processed last */
-  uint32_t pending; /* nodes marked and not yet processed */
-  uint32_t number;  /* see sweep.c */
-  bool has_paths;   /* the search for paths was this sweep's */
+  pg_id at;        /* the node processed last */
+  uint32_t number; /* see sweep.c; 0: it has ended */
+  bool has_paths;  /* the search for paths was this sweep's */
 } pg_sweep;
 
 enum { PG_DONE = 0, PG_MORE = 1 };
@@ -130,10 +129,11 @@ int pg_sweep_begin(pg_sweep *sweep, pg_id root);
  * status of the adjoint of sweep->at, which failed, or PG_STALE if another sweep has begun: the sweep is over.
  */
 int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget);
-/* Lets other sweeps run in between: pausing moves the pending nodes to an array, which has room for
- * sweep->pending; going on takes them back. */
-void pg_sweep_pause(pg_sweep *sweep, pg_id *pending);
-void pg_sweep_resume(pg_sweep *sweep, const pg_id *pending);
+/* Other sweeps may run in between, if the pending nodes are noted before and given back after. The first
+ * writes those that are marked and not yet processed, unless `pending` is NULL, and returns how many they are.
+ */
+uint32_t pg_sweep_pending(const pg_sweep *sweep, pg_id *pending);
+void pg_sweep_resume(pg_sweep *sweep, uint32_t count, const pg_id *pending);
 /* One step of the pass: adds the node's share to the grads of its operands. */
 int pg_backward_one(pg_id id);
 
