@@ -20,6 +20,7 @@ from pygrad.array import Array, array, concatenate, stack, where
 from pygrad.checkpoint import load, save
 from pygrad.dropin import as_micrograd
 from pygrad.engine import Value
+from pygrad.gradcheck import GradcheckError, gradcheck
 from pygrad.index import Index, index
 from pygrad.memory import MemoryStats, memory_stats
 from pygrad.nn import MLP, Layer, Module, Neuron
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MLP",
     "Array",
+    "GradcheckError",
     "GradientCutWarning",
     "Index",
     "Layer",
@@ -45,6 +47,7 @@ __all__ = [
     "compile",
     "concatenate",
     "functional",
+    "gradcheck",
     "index",
     "load",
     "memory_stats",
