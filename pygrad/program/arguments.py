@@ -208,8 +208,14 @@ class Argument:
 
     @property
     def shape(self) -> Shape | None:
-        """The shape of an argument that is one array; None for others."""
-        return self.structure.shape if type(self.structure) is Segment else None
+        """The shape of an argument that is one array, number or index; None for a structure."""
+        return self.structure.shape if isinstance(self.structure, Segment) else None
+
+    @property
+    def limits(self) -> npt.NDArray[np.int64] | None:
+        """Those of an argument that is one index; None for others."""
+        is_index = isinstance(self.structure, IndexSegment)
+        return np.ascontiguousarray(self.structure.limits, dtype=np.int64) if is_index else None
 
     def parts(self, x: Any, what: str) -> Iterable[Any]:
         """What is passed for each leaf, where x is passed for the argument."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pygrad._lib import Numbers, fast
 from pygrad._replacing import PathLike
 from pygrad.array import Array, as_elements
+from pygrad.index import Index
 from pygrad.program import derivatives, files
 from pygrad.program.arguments import place, structured
 from pygrad.program.c_source import write_c
@@ -122,7 +123,7 @@ def _derived(cls: Class) -> Class:
         return cls
     signature = "(recorded, threads=1, check_finite=False, backend=None)"
     scalars = tuple([np.dtype(kind).type for kind in "dfeilhbILHB?"])
-    derived: Class = fast.derive_program(cls, signature, np.ndarray, np.empty, scalars)
+    derived: Class = fast.derive_program(cls, signature, np.ndarray, np.empty, scalars, Index)
     return derived
 
 

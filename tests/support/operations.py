@@ -328,12 +328,13 @@ NOT_CALLED = {
 
 
 def _members(cls):
-    """The public attributes that a class defines, constructor and operators included.
+    """The public attributes that a class defines, constructor and operators included; Array has its parts', too.
 
     An attribute that a program has given to Values is none of them, although the C type lists it.
     """
     made_by_python = {"__annotations__", "__dict__", "__doc__", "__module__", "__slots__", "__weakref__"}
-    names = (name for name in vars(cls) if name[0] != "_" or name[:2] == "__")
+    owners = [owner for owner in cls.__mro__[:-1] if owner is cls or cls is Array]
+    names = (name for owner in owners for name in vars(owner) if name[0] != "_" or name[:2] == "__")
     return {name for name in names if name not in made_by_python and (hasattr(cls, name) or name[:2] == "__")}
 
 

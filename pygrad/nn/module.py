@@ -1,38 +1,24 @@
-"""Neural networks: micrograd's neurons, layers and multi-layer perceptrons, and layers of Arrays.
-
-Neuron, Layer and MLP hold lists of Values and build micrograd's graph. `@one_call` does the work of a whole call in C
-where it can; what is written below it shows what that is, and runs where the module or its input is something else.
-
-After micrograd by Andrej Karpathy (MIT), https://github.com/karpathy/micrograd.
-"""
+"""Module: what has parameters, and how they are found and named."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-import operator
-import random
 from collections import UserList, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized, ValuesView
+from collections.abc import Iterator, Mapping, Set, ValuesView
 from types import SimpleNamespace
-from typing import Any, Callable, Union
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pygrad import functional
 from pygrad._holders import shown
 from pygrad._lib import Ids, Numbers
-from pygrad._mlp import PLAN, WatchedList, edited, inputs, one_call
+from pygrad._mlp import PLAN, edited
 from pygrad._numbers import is_real, to_ndarray
 from pygrad._parameters import are_leaves, holds_only_numbers, is_leaf, node_ids, set_grads
-from pygrad.array import Array, Operand, array
+from pygrad.array import Array, array
 from pygrad.engine import Value
-
-Input = Union[Value, float]
-
-
-# micrograd's modules ----------------------------------------------------------------------------------------------
 
 
 class Module:
@@ -147,110 +133,6 @@ class Module:
         return {name: value for name, value in vars(self).items() if name != PLAN}
 
 
-class Neuron(Module):
-    """A weighted sum of `nin` inputs plus a bias, with a ReLU unless `nonlin` is false.
-
-    Called with one sample, `nin` Values or numbers in order, it returns a Value. For many samples write
-    `[model(x) for x in X]`; or pass an Array of each input's numbers, which gives an Array.
-
-    The weights start uniform in -1 to 1, drawn from Python's `random`; the bias starts at 0.
-
-    Raises
-    ------
-    ValueError
-        if a size is negative, or a call has more or fewer inputs than weights, or a matrix
-
-    Examples
-    --------
-    >>> neuron = Neuron(2, nonlin=False)
-    >>> neuron.w[0].data, neuron.w[1].data = 2.0, 3.0
-    >>> neuron([10.0, 1.0])
-    Value(data=23.0, grad=0)
-    """
-
-    def __init__(self, nin: int, nonlin: bool = True) -> None:
-        self.w = WatchedList(Value(random.uniform(-1, 1)) for _ in range(_size("nin", nin)))
-        self.b = Value(0)
-        self.nonlin = nonlin
-
-    @one_call("neuron")
-    def __call__(self, x: Iterable[Input]) -> Value:
-        act = sum((wi * xi for wi, xi in zip(self.w, inputs(x, len(self.w)))), self.b)
-        return act.relu() if self.nonlin else act
-
-    def parameters(self) -> list[Value]:
-        return [*self.w, self.b]
-
-    def __repr__(self) -> str:
-        return f"{'ReLU' if self.nonlin else 'Linear'}Neuron({len(self.w)})"
-
-
-class Layer(Module):
-    """`nout` neurons with the same `nin` inputs. It returns a list of Values; with one neuron, the Value itself.
-
-    Examples
-    --------
-    >>> len(Layer(3, 2)([1.0, 2.0, 3.0]))
-    2
-    """
-
-    def __init__(self, nin: int, nout: int, **kwargs: Any) -> None:
-        _size("nin", nin)
-        self.neurons = WatchedList(Neuron(nin, **kwargs) for _ in range(_size("nout", nout)))
-
-    @one_call("layer")
-    def __call__(self, x: Iterable[Input]) -> Any:
-        x = x if isinstance(x, Sized) else list(x)  # an iterator is read once, for all neurons
-        out = [n(x) for n in self.neurons]
-        return out[0] if len(out) == 1 else out
-
-    def parameters(self) -> list[Value]:
-        return [p for n in self.neurons for p in n.parameters()]
-
-    def __repr__(self) -> str:
-        return f"Layer of [{', '.join(str(n) for n in self.neurons)}]"
-
-
-class MLP(Module):
-    """A multi-layer perceptron: layers of `nouts[0]`, `nouts[1]`, ... neurons on `nin` inputs; the last is linear.
-
-    Called with one sample, as a Neuron is, it returns what its last layer returns.
-
-    Examples
-    --------
-    >>> model = MLP(2, [16, 16, 1])
-    >>> len(model.parameters())
-    337
-    """
-
-    def __init__(self, nin: int, nouts: Sequence[int]) -> None:
-        sz = [_size("nin", nin), *(_size(f"nouts[{i}]", nout) for i, nout in enumerate(nouts))]
-        self.layers = WatchedList(Layer(sz[i], sz[i + 1], nonlin=i != len(nouts) - 1) for i in range(len(nouts)))
-
-    @one_call("mlp")
-    def __call__(self, x: Any) -> Any:
-        for layer in self.layers:
-            x = layer(x)
-        return x
-
-    def parameters(self) -> list[Value]:
-        return [p for layer in self.layers for p in layer.parameters()]
-
-    def __repr__(self) -> str:
-        return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
-
-
-def _size(name: str, size: Any, least: int = 0) -> int:
-    """The size, an int; TypeError or ValueError if it is none."""
-    try:
-        n = operator.index(size)
-    except TypeError:
-        raise TypeError(f"{name} must be an int, not {size!r}") from None
-    if n < least:
-        raise ValueError(f"{name} must be at least {least}, not {size!r}")
-    return n
-
-
 def _ids_of(parameters: list[Any]) -> Ids | None:
     """The ids of parameters; None if they are not all Values and Arrays, or of a subclass, which may change `grad`."""
     if (Value.__subclasses__() or Array.__subclasses__()) and not set(map(type, parameters)) <= {Value, Array}:
@@ -338,108 +220,3 @@ def _items_of(thing: Any) -> Any:
     if isinstance(thing, (deque, UserList, ValuesView)):
         return list(thing)
     return thing if isinstance(thing, (list, tuple)) else ()
-
-
-# Modules of Arrays ------------------------------------------------------------------------------------------------
-
-
-class Linear(Module):
-    """`functional.linear` with a weight of shape (out, in) and a bias of shape (out,).
-
-    It maps an Array of shape (..., in) to one of shape (..., out). Both start uniform in -1/sqrt(in) to 1/sqrt(in).
-
-    Examples
-    --------
-    >>> Linear(3, 2)(np.ones((5, 3))).shape
-    (5, 2)
-    """
-
-    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
-        bound = _size("in_features", in_features, 1) ** -0.5
-        _size("out_features", out_features, 1)
-        self.weight = array([[random.uniform(-bound, bound) for _ in range(in_features)] for _ in range(out_features)])
-        self.bias = array([random.uniform(-bound, bound) for _ in range(out_features)]) if bias else None
-
-    def __call__(self, input: Operand) -> Array:
-        return functional.linear(input, self.weight, self.bias)
-
-    def __repr__(self) -> str:
-        out_features, in_features = self.weight.shape
-        return f"Linear(in_features={in_features}, out_features={out_features}, bias={self.bias is not None})"
-
-
-class Embedding(Module):
-    """A row of numbers for each index, which start normally distributed; see `functional.embedding`.
-
-    Examples
-    --------
-    >>> Embedding(10, 3)([1, 2, 1]).shape
-    (3, 3)
-    """
-
-    def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
-        _size("num_embeddings", num_embeddings, 1)
-        _size("embedding_dim", embedding_dim, 1)
-        self.weight = array([[random.gauss(0, 1) for _ in range(embedding_dim)] for _ in range(num_embeddings)])
-
-    def __call__(self, input: npt.ArrayLike) -> Array:
-        return functional.embedding(input, self.weight)
-
-    def __repr__(self) -> str:
-        return "Embedding({}, {})".format(*self.weight.shape)
-
-
-class RMSNorm(Module):
-    """`functional.rms_norm` with weights, which start at 1; without weights if `elementwise_affine` is false.
-
-    Examples
-    --------
-    >>> RMSNorm(2, eps=0.0)([1.0, 1.0])
-    Array([1., 1.])
-    """
-
-    def __init__(
-        self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True
-    ) -> None:
-        for size in np.atleast_1d(normalized_shape).tolist() or [()]:
-            _size("normalized_shape", size, 1)
-        self.normalized_shape = normalized_shape
-        self.eps = eps
-        self.weight = array(np.ones(normalized_shape)) if elementwise_affine else None
-
-    def __call__(self, input: Operand) -> Array:
-        return functional.rms_norm(input, self.normalized_shape, self.weight, self.eps)
-
-    def __repr__(self) -> str:
-        return f"RMSNorm({self.normalized_shape}, eps={self.eps}, elementwise_affine={self.weight is not None})"
-
-
-class Sequential(Module):
-    """Modules or functions, each applied to the result of the one before.
-
-    Examples
-    --------
-    >>> model = Sequential(Linear(2, 8), functional.relu, Linear(8, 1))
-    >>> model([1.0, 2.0]).shape, len(model.parameters())
-    ((1,), 4)
-    """
-
-    def __init__(self, *modules: Callable[[Any], Any]) -> None:
-        for module in modules:
-            if not callable(module):
-                raise TypeError(f"Sequential takes modules and functions, not {type(module).__name__!r}")
-        self.modules = list(modules)
-
-    def __call__(self, input: Any) -> Any:
-        for module in self.modules:
-            input = module(input)
-        return input
-
-    def __getitem__(self, index: int) -> Any:
-        return self.modules[index]
-
-    def __len__(self) -> int:
-        return len(self.modules)
-
-    def __repr__(self) -> str:
-        return f"Sequential({', '.join(getattr(m, '__name__', None) or repr(m) for m in self.modules)})"
