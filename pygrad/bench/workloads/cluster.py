@@ -38,6 +38,12 @@ def normals(seed: int, k: int, paths: int) -> Any:
     return np.random.default_rng([seed, k]).standard_normal((paths, asian.DAYS))
 
 
+def drawn(seed: int, block_info: Any) -> Any:
+    """The random numbers of a block of a Dask array."""
+    (k, _), (paths, _) = (block_info[None][key] for key in ("chunk-location", "chunk-shape"))
+    return normals(seed, k, paths)
+
+
 def program(chunks: Chunks, threads: int) -> pygrad.program.Program:
     ops, example = PygradArray(), np.zeros(asian.DAYS)
     return pygrad.compile(
@@ -87,12 +93,8 @@ def on_cluster(chunks: Chunks) -> Work:
 
     f, paths = program(chunks, 1), sum(chunks.sizes)
 
-    def draw(block_info: Any) -> Any:
-        (k, _), (size, _) = (block_info[None][key] for key in ("chunk-location", "chunk-shape"))
-        return normals(chunks.seed, k, size)
-
     def run() -> Any:
-        z = da.map_blocks(draw, chunks=(tuple(chunks.sizes), asian.DAYS), dtype=float)
+        z = da.map_blocks(drawn, chunks.seed, chunks=(tuple(chunks.sizes), asian.DAYS), dtype=float)
         lazy = pygrad.dask.value_and_grad(f, asian.SPOT, asian.RATE, chunks.vols, z, cotangent=1 / paths)
         values, (*greeks, _) = lazy
         (found,) = dask.compute([values.mean(), *greeks], scheduler=client().get)
