@@ -75,7 +75,7 @@ PG_INLINE pg_id hold_result(pg_build *build, pg_id id) {
 
 PG_INLINE pg_id leaf(pg_build *build, double number, bool integral) {
   build->absent += 2;
-  return pg_build_add(build, PG_LEAF, number, 0, 0, pg_type_of(number, integral));
+  return pg_build_add(build, PG_LEAF, number, 0, 0, PG_PLAIN | pg_type_of(number, integral));
 }
 
 PG_INLINE pg_id node(pg_build *build, int op, double data, pg_id a, pg_id b) {
@@ -102,7 +102,8 @@ PG_INLINE pg_id power(pg_build *build, pg_id x, double y, bool integral, int *st
     return 0;
   }
   build->absent += 2;
-  pg_id exponent = pg_build_add(build, PG_LEAF, y, 0, 0, integral ? 0 : PG_FLOAT); /* of any size */
+  pg_id exponent =
+      pg_build_add(build, PG_LEAF, y, 0, 0, PG_PLAIN | (integral ? 0 : PG_FLOAT)); /* of any size */
   return node(build, PG_POWER, z, x, exponent);
 }
 
@@ -154,7 +155,7 @@ PG_INLINE pg_id with_number(pg_build *build, int op, pg_id x, const pg_node *num
   }
   const int flags = pin_of(build, x) | pg_type_of_result(op, &build->nodes[x], number, &z);
   build->absent += 2;
-  const pg_id leaf_of_y = pg_build_add(build, PG_LEAF, y, 0, 0, number->flags);
+  const pg_id leaf_of_y = pg_build_add(build, PG_LEAF, y, 0, 0, PG_PLAIN | number->flags);
   return pg_build_add(build, op, z, hold(build, x), leaf_of_y, flags);
 }
 

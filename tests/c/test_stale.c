@@ -17,8 +17,8 @@ static void refuse_one(pg_id bad) {
   CHECK(pg_backward_one(bad) == PG_STALE && pg_cut(bad) == PG_STALE);
   pg_sweep sweep = {.at = bad};
   CHECK(pg_sweep_begin(&sweep, bad) == PG_STALE && pg_sweep_run(&sweep, 9) == PG_DONE);
-  sweep = (pg_sweep){.at = bad, .pending = 1};
-  CHECK(pg_sweep_run(&sweep, 9) == PG_STALE && sweep.pending == 0);
+  sweep = (pg_sweep){.at = bad, .number = 1};
+  CHECK(pg_sweep_run(&sweep, 9) == PG_STALE && sweep.number == 0);
 }
 
 static void refuse_among_many(pg_id bad) {
