@@ -17,8 +17,9 @@ ORDER = """
     index array.nodes array.making array.creation array.elementwise array.shaping array.reductions array.products
     array.copying array.functions array.moves array.protocol array.arrays
     array functional checkpoint _parameters optim _mlp nn
-    program.arguments program.recorded program.trace program.native program.executor program.derivatives
-    program.c_source program.graph program.files program.pure program.objective program.program program
+    program.structures program.arguments program.signature program.recorded program.trace program.native
+    program.executor program.derivatives program.c_source program.graph program.files program.pure
+    program.objective program.program program
     dropin reference
     pygrad
     viz dask bench _children __main__

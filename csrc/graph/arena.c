@@ -308,14 +308,14 @@ static bool open_blocks(size_t nodes) {
   return true;
 }
 
-pg_id pg_new_leaves(const double *data, size_t count) {
+pg_id pg_new_leaves(const double *data, size_t count, int flags) {
   if (count > A->end - A->next && !open_blocks(count)) {
     return 0;
   }
+  flags |= PG_FLOAT | pg_trace_flag();
   const pg_id first = A->next;
-  const uint16_t flags = PG_FLOAT | pg_trace_flag();
   for (size_t i = 0; i < count; i++) {
-    A->nodes[first + i] = (pg_node){.data = data[i], .refs = 1, .flags = flags, .op = PG_LEAF};
+    A->nodes[first + i] = (pg_node){.data = data[i], .refs = 1, .flags = (uint16_t)flags, .op = PG_LEAF};
   }
   A->next += (pg_id)count;
   A->nodes[0].refs += (uint32_t)(2 * count);

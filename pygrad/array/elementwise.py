@@ -436,9 +436,9 @@ def _repeated(ids: Ids, shape: tuple[int, ...]) -> Ids:
 def _for_each(numbers: Numbers, shape: tuple[int, ...]) -> Array:
     """Numbers as the other operand: broadcast first, so that each scalar op gets a leaf of its own."""
     if numbers.shape == shape:
-        return make_leaves(numbers)
+        return make_leaves(numbers, plain=True)
     try:
-        return make_leaves(np.broadcast_to(numbers, np.broadcast_shapes(numbers.shape, shape)))
+        return make_leaves(np.broadcast_to(numbers, np.broadcast_shapes(numbers.shape, shape)), plain=True)
     except ValueError:
         raise ValueError(f"operands could not be broadcast together with shapes {shape} {numbers.shape}") from None
 

@@ -226,7 +226,7 @@ def matrix_power(a: Operand, n: SupportsIndex) -> Array:
     if x.ndim < 2 or x.shape[-1] != x.shape[-2] or times < 0:
         raise ValueError(f"matrix_power takes square matrices and a power of at least 0, not {x.shape} and {times}")
     if times == 0:
-        return make_leaves(np.broadcast_to(np.eye(x.shape[-1]), x.shape))
+        return make_leaves(np.broadcast_to(np.eye(x.shape[-1]), x.shape), plain=True)
     return functools.reduce(operator.matmul, [x] * times)
 
 

@@ -83,7 +83,7 @@ def _moved(ids: Any, *sources: Array, absent: Any = 0.0) -> Any:
         return type(ids)(_moved(part, *sources) for part in ids)
     missing = ids == 0
     if missing.any():
-        leaves = make_leaves(np.full(np.count_nonzero(missing), absent, np.float64))
+        leaves = make_leaves(np.full(np.count_nonzero(missing), absent, np.float64), plain=True)
         ids = ids.copy()
         ids[missing] = leaves._ids
         return hold(ids, sources)

@@ -167,10 +167,10 @@ def wrap(ids: Ids, holder: npt.NDArray[Any], pins: tuple[Any, ...] = ()) -> Arra
     return out
 
 
-def make_leaves(numbers: Numbers) -> Array:
-    """An Array of new leaves with these numbers."""
+def make_leaves(numbers: Numbers, plain: bool = False) -> Array:
+    """An Array of new leaves with these numbers; plain, if they are numbers of an expression, as in `a + 1`."""
     out = np.empty(numbers.shape, IDS)
-    status, holder = _bulk.leaves(numbers, out)
+    status, holder = _bulk.leaves(plain, numbers, out)
     if status:
         raise error(status, f"an Array of {numbers.size:,} numbers")
     return wrap(out, holder)

@@ -37,10 +37,10 @@ class Products(Elementwise, Shaping):
         >>> array([[1.0, 2.0], [3.0, 4.0]]) @ array([1.0, 1.0])
         Array([3., 7.])
         """
-        return matmul(self, array(other)) if isinstance(other, _OPERANDS) else NotImplemented
+        return matmul(self, as_array(other)) if isinstance(other, _OPERANDS) else NotImplemented
 
     def __rmatmul__(self, other: Operand) -> Array:
-        return matmul(array(other), self) if isinstance(other, _OPERANDS) else NotImplemented
+        return matmul(as_array(other), self) if isinstance(other, _OPERANDS) else NotImplemented
 
     def dot(self, other: Operand) -> Array:
         """Return the sums of products over the last axis of self and the last but one of other; see `numpy.dot`.

@@ -111,7 +111,7 @@ FUNCTIONS: dict[str, Function] = {
     },
     **{name: getattr(creation, name) for name in _words("arange eye full ones zeros")},
     **{name: getattr(moves, name) for name in _words("append insert pad")},
-    "amax": Reductions.max, "amin": Reductions.min, "array": making.array, "asarray": as_array,
+    "amax": Reductions.max, "amin": Reductions.min, "array": making.array, "asarray": making.array,
     "astype": Elementwise.astype, "compress": _compress, "copy": Elementwise.copy, "extract": _extract,
     "matrix_transpose": functions.matrix_transpose, "real": as_array, "select": _select, "where": _where,
     "linalg.diagonal": functions.linalg_diagonal, "linalg.matrix_transpose": functions.matrix_transpose,
