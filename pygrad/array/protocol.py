@@ -221,7 +221,7 @@ def find(name: str) -> Any:
 
 def _implementations() -> dict[Any, Function]:
     """Of each function of NumPy that takes Arrays, what stands for it."""
-    found = {find(name): implementation for name, implementation in (FUNCTIONS | UFUNCS).items()}
+    found = {find(name): implementation for name, implementation in (FUNCTIONS | UFUNCS).items() if find(name)}
     for kind, names in MOVES.items():
         found |= {find(name): kind(find(name)) for name in names.split() if find(name)}
     return found
@@ -295,9 +295,11 @@ class NumpyProtocol(Nodes):
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """Do what a function of NumPy does element by element, or raise a TypeError that says what to use instead."""
+        apply = _implementation_of.get(function)
+        if apply and method == "__call__" and not kwargs:  # first what operators of NumPy's arrays call
+            return apply(*inputs)
         if function in _by_number:
             return getattr(function, method)(*numbers_of(inputs), **numbers_of(kwargs))
-        apply = _implementation_of.get(function)
         if apply is None:
             raise _refusal(function)
         out = kwargs.pop("out", (None,))
