@@ -33,6 +33,7 @@ from pygrad.array import (
 from pygrad.checkpoint import load, save
 from pygrad.dropin import as_micrograd
 from pygrad.engine import Value
+from pygrad.gradcheck import GradcheckError, gradcheck
 from pygrad.index import Index, index
 from pygrad.memory import MemoryStats, memory_stats
 from pygrad.nn import MLP, Layer, Module, Neuron
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MLP",
     "Array",
+    "GradcheckError",
     "GradientCutWarning",
     "Index",
     "Layer",
@@ -61,6 +63,7 @@ __all__ = [
     "eye",
     "full",
     "functional",
+    "gradcheck",
     "index",
     "load",
     "memory_stats",
