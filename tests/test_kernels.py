@@ -8,8 +8,8 @@ from pygrad._lib import lib
 from support import ops
 from support.programs import EDGES
 
-TILE = 64  # samples that a kernel computes at once; see PG_TILE
-BATCHES = [1, 2, 3, 4, 5, 7, 8, 9, TILE - 1, TILE, TILE + 1, 2 * TILE - 1, 2 * TILE, 2 * TILE + 1]
+TILE = 128  # samples that a kernel computes at once, at most; see PG_TILE
+BATCHES = [1, 2, 3, 4, 5, 7, 8, 9, 40, 63, 64, 65, TILE - 1, TILE, TILE + 1, 2 * TILE - 1, 2 * TILE, 2 * TILE + 1]
 ULPS = 8  # of NumPy and of the kernel, together
 
 
