@@ -44,6 +44,7 @@ static uint32_t tile_of(const pg_routine *r) {
 static pg_routine *lower(const pg_program *p, bool is_for_native) {
   pg_lowering l = {
       .p = p,
+      .is_for_native = is_for_native,
       .lowered = pg_zeros(p->count, sizeof *l.lowered),
       .tables = pg_zeros(p->table_count, sizeof *l.tables),
       .scatters = pg_zeros(p->scatter_count, sizeof *l.scatters),
