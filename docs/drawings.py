@@ -14,9 +14,10 @@ from typing import Any
 
 from cffi import FFI
 
-from pygrad import MLP, Array, Value
+from pygrad import MLP, Value
 from pygrad._handles import symbol_of
 from pygrad._lib import lib, text
+from pygrad.array.elementwise import Elementwise
 from pygrad.viz import draw_dot
 
 CSRC = Path(__file__).parent.parent / "csrc"
@@ -194,7 +195,7 @@ def value_ops() -> str:
 
 def array_ops() -> str:
     """The methods and operators of Array that functions create."""
-    return _methods(Array)
+    return _methods(Elementwise)
 
 
 def _methods(cls: type) -> str:

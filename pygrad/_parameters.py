@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Callable
+from typing import Any, Callable, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,8 @@ import numpy.typing as npt
 from pygrad._lib import Ids, Numbers, c_doubles, c_ids, c_ids_of, check, fast, ffi, lib
 from pygrad.array import Array
 from pygrad.engine import Value
+
+Parameters = Iterable[Union[Value, Array]]
 
 
 def node_ids(nodes: Iterable[Any]) -> Ids:

@@ -22,17 +22,19 @@ except ImportError as error:
 
 from pygrad._lib import Numbers
 from pygrad.program import Program
-from pygrad.program.arguments import IndexSegment, Leaf, Segment, Shape, arrays_in, map_structure, segments_of
+from pygrad.program.arguments import Leaf
+from pygrad.program.signature import spread
+from pygrad.program.structures import IndexSegment, Segment, Shape, arrays_in, map_structure, segments_of
 
 
-def value(f: Program, *args: Any) -> Any:
+def value(f: Program, *args: Any, **kwargs: Any) -> Any:
     """Return the results of a compiled function, for batches that are Dask arrays.
 
     Parameters
     ----------
     f
         without parameters: `f.pure()` has them as its first argument
-    args
+    args, kwargs
         as for a call of f, but at least one is a batch and a Dask array. The chunks of all batches are aligned. All
         chunks share numbers, and arrays of the shape of the example.
 
@@ -56,18 +58,20 @@ def value(f: Program, *args: Any) -> Any:
     >>> float(pygrad.dask.value(f, np.zeros(2), x).mean())
     1.0
     """
-    call = _Call(f, args)
+    call = _Call(f, args, kwargs)
     parts = [_Part(segment.shape, True) for segment in segments_of(call.recorded.result)]
     results = call.run(_values, parts)
     return map_structure(lambda _: next(results), call.recorded.result)
 
 
-def value_and_grad(f: Program, *args: Any, cotangent: npt.ArrayLike | da.Array = 1.0) -> tuple[Any, tuple[Any, ...]]:
+def value_and_grad(
+    f: Program, *args: Any, cotangent: npt.ArrayLike | da.Array = 1.0, **kwargs: Any
+) -> tuple[Any, tuple[Any, ...]]:
     """Return the one result of a compiled function, and its gradient times the cotangent, for Dask arrays.
 
     Parameters
     ----------
-    f, args
+    f, args, kwargs
         as for `value`
     cotangent
         a number, or a NumPy or Dask array of shape (B,) with one for each sample
@@ -94,19 +98,19 @@ def value_and_grad(f: Program, *args: Any, cotangent: npt.ArrayLike | da.Array =
     >>> by_w.compute()
     array([1., 1.])
     """
-    call = _Call(f, args, cotangent)
+    call = _Call(f, args, kwargs, cotangent)
     call.recorded.require_scalar("value_and_grad")
     gradients = [_Part(leaf.shape, batched) for leaf, batched in call.differentiable]
     results = call.run(_value_and_gradients, [_Part((), True), *gradients])
     return next(results), call.by_argument(results)
 
 
-def jacobian(f: Program, *args: Any) -> Any:
+def jacobian(f: Program, *args: Any, **kwargs: Any) -> Any:
     """Return the derivatives of all results with respect to all arguments, for each sample of Dask arrays.
 
     Parameters
     ----------
-    f, args
+    f, args, kwargs
         as for `value`
 
     Returns
@@ -127,7 +131,7 @@ def jacobian(f: Program, *args: Any) -> Any:
     >>> by_x.shape, by_x[0].compute().tolist()
     ((1000, 2, 2), [[2.0, 0.0], [0.0, 2.0]])
     """
-    call = _Call(f, args)
+    call = _Call(f, args, kwargs)
     result = call.recorded.result
     leaves = [leaf for leaf, _ in call.differentiable]
     results = call.run(_jacobian, [_Part(s.shape + leaf.shape, True) for s in segments_of(result) for leaf in leaves])
@@ -155,7 +159,7 @@ class _Call:
         the leaves of the arguments that are no indices, and whether each is a batch
     """
 
-    def __init__(self, f: Program, args: Sequence[Any], cotangent: Any = 1.0) -> None:
+    def __init__(self, f: Program, args: Sequence[Any], kwargs: dict[str, Any], cotangent: Any = 1.0) -> None:
         if not isinstance(f, Program):
             raise TypeError(f"pygrad.dask takes what pygrad.compile returns, got {type(f).__name__!r}")
         self.recorded = f._recorded
@@ -164,7 +168,7 @@ class _Call:
                 f"{self.recorded.name} has {f.parameters.size} parameters, which are Values of this process: pass "
                 "f.pure(), and f.parameters.data as its first argument"
             )
-        passed = [_Passed.of(leaf, x) for leaf, x in self.recorded.parts(args)]
+        passed = [_Passed.of(leaf, x) for leaf, x in self.recorded.parts(self.recorded.bound(args, kwargs))]
         self.differentiable = [(p.leaf, p.batched) for p in passed if not isinstance(p.leaf.segment, IndexSegment)]
         cotangent = _Passed.of(Leaf("cotangent", Segment((), 0), 0), cotangent)
         self._sizes = _common_chunks([*passed, cotangent])
@@ -277,23 +281,26 @@ _run, _add = delayed(_of_chunk, pure=True), delayed(_sums, pure=True)
 
 
 def _values(f: Program, *parts: Any) -> list[Numbers]:
-    return list(arrays_in(f(*_structured(f, parts))))
+    args, kwargs = _structured(f, parts)
+    return list(arrays_in(f(*args, **kwargs)))
 
 
 def _value_and_gradients(f: Program, *parts: Any) -> list[Numbers]:
-    *args, cotangent = parts
-    value, gradients = f.value_and_grad(*_structured(f, args), cotangent=cotangent)
+    *numbers, cotangent = parts
+    args, kwargs = _structured(f, numbers)
+    value, gradients = f.value_and_grad(*args, **kwargs, cotangent=cotangent)
     return list(arrays_in([value, gradients]))
 
 
 def _jacobian(f: Program, *parts: Any) -> list[Numbers]:
-    return list(arrays_in(f.jacobian(*_structured(f, parts))))
+    args, kwargs = _structured(f, parts)
+    return list(arrays_in(f.jacobian(*args, **kwargs)))
 
 
-def _structured(f: Program, parts: Sequence[Any]) -> list[Any]:
+def _structured(f: Program, parts: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
     """The arguments of a call, from what is passed for each leaf."""
-    found = iter(parts)
-    return [map_structure(lambda _: next(found), argument.structure) for argument in f._recorded.arguments]
+    found, arguments = iter(parts), f._recorded.arguments
+    return spread(arguments, [map_structure(lambda _: next(found), argument.structure) for argument in arguments])
 
 
 # Equal Programs without parameters have equal names in graphs.

@@ -13,11 +13,13 @@ import pygrad
 ROOT = Path(__file__).parent.parent
 MODULES = [m.name for m in pkgutil.walk_packages(pygrad.__path__, "pygrad.") if not m.name.endswith("__main__")]
 
+NAMES = {"array": pygrad.array, "as_micrograd": pygrad.as_micrograd}  # that the examples use
+
 
 @pytest.mark.parametrize("name", ["pygrad", *sorted(set(MODULES) - {"pygrad._core"})])
 def test_docstring_examples_run(name):
     module = importlib.import_module(name)
-    assert doctest.testmod(module, extraglobs={"as_micrograd": pygrad.as_micrograd}).failed == 0
+    assert doctest.testmod(module, extraglobs=NAMES).failed == 0
 
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

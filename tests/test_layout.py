@@ -12,11 +12,14 @@ PACKAGE, CSRC = ROOT / "pygrad", ROOT / "csrc"
 
 # From the bottom up: a module may import those listed before it. A package that is listed as one name is one layer.
 ORDER = """
-    _core _lib
+    _core _lib _locks
     _numbers _replacing memory _cut _handles _holders _bulk _runs _ops _sweep engine
-    index array functional checkpoint _parameters optim _mlp nn
-    program.arguments program.recorded program.trace program.native program.executor program.derivatives
-    program.c_source program.graph program.files program.pure program.objective program.program program
+    index array.nodes array.making array.elementwise array.shaping array.reductions array.products array.copying
+    array.arrays
+    array functional checkpoint _parameters optim _mlp nn
+    program.structures program.arguments program.signature program.recorded program.trace program.native
+    program.executor program.derivatives program.c_source program.graph program.files program.pure
+    program.objective program.program program
     dropin reference
     pygrad
     viz dask bench _children __main__
@@ -41,9 +44,9 @@ def layer_of(module: str) -> int:
 
 
 def imports_of(path: Path) -> set[tuple[str, str]]:
-    """Each module of the package that a file imports, wherever it does, with the name that it takes from there."""
+    """Each module of the package that a file imports, with the name that it takes from there; but for types."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(_WithoutTypes().visit(ast.parse(path.read_text(encoding="utf-8")))):
         if isinstance(node, ast.Import):
             found |= {(alias.name, "") for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -54,6 +57,13 @@ def imports_of(path: Path) -> set[tuple[str, str]]:
                 for alias in node.names
             }
     return {(re.sub(r"^pygrad\.", "", module), name) for module, name in found if re.match(r"pygrad(\.|$)", module)}
+
+
+class _WithoutTypes(ast.NodeTransformer):
+    """Removes what only type checkers read."""
+
+    def visit_If(self, node):
+        return node.orelse if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" else node
 
 
 def is_module(name: str) -> bool:

@@ -102,8 +102,8 @@ typedef struct {
   pg_rare **rares;                /* by index; a free entry is the next free index, times 2, plus 1 */
   uint32_t rare_count, rare_free; /* entries allocated, the first free one */
 
-  PyObject *call, *value_and_grad; /* the methods of the Python class Program */
-  PyTypeObject *ndarray, *scalars[PG_SCALARS];
+  PyObject *call, *value_and_grad;                          /* the methods of the Python class Program */
+  PyTypeObject *ndarray, *index_type, *scalars[PG_SCALARS]; /* of NumPy, but for pygrad.index's */
   size_t scalar_count;
   PyObject *empty_array, *one; /* numpy.empty, 1.0 */
   PyObject *shape, *start;     /* names */
@@ -244,7 +244,8 @@ PyObject *pg_python_after_fork(PyObject *module, PyObject *unused);
 
 /* call.c: the C type of Program -------------------------------------------------------------------------- */
 
-/* Makes it, derived from the Python class: (class, signature, numpy.ndarray, numpy.empty, types of numbers). */
+/* Makes it, derived from the Python class: (class, signature, numpy.ndarray, numpy.empty, types of numbers,
+ * Index). */
 PyObject *pg_program_derive(PyObject *module, PyObject *args);
 /* Calls a method of a Python class with what a method here got: arguments, then those with these names, if any.
  */

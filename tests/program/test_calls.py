@@ -109,6 +109,7 @@ def test_any_program_gives_the_same(steps, numbers, parameters, seed, batch):
 
 
 w = Value(1.5)
+rows, pair = pygrad.array(np.arange(8.0).reshape(4, 2)), pygrad.index([0, 1])
 Pair = collections.namedtuple("Pair", "first second")
 FUNCTIONS = {
     "number": (lambda x: w * x * x, [1.0]),
@@ -120,6 +121,10 @@ FUNCTIONS = {
     "list of numbers": (lambda x: [x, x * w], [1.0]),
     "of a list": (lambda xs: xs[0] * xs[1] * w, [[1.0, 2.0]]),
     "of an index": (lambda i, x: pygrad.array([x, x * w])[i] * x, [pygrad.index(1), 2.0]),
+    "of indices": (lambda i, x, j: (rows[i] * x).sum() * w + rows[j[::-1], 0].sum(), [pygrad.index(1), 2.0, pair]),
+    "of an unused index": (lambda i, x: x * w, [pygrad.index([[1], [2]]), 2.0]),
+    "of no integers": (lambda i, x: rows[i].sum() * x, [pygrad.index(np.ones((0, 2), int)), 2.0]),
+    "elements by an index": (lambda i: [rows[i], {"w": w * rows[i].sum()}], [pygrad.index(1)]),
     "named": (lambda x, y: Pair(x, [Pair(y * x, w * x.sum()), ()]), [np.ones(3), 1.0]),
     "named numbers": (lambda x, y: {1: Pair(x, [Pair(y * x, w)]), 2: {}}, [2.0, 1.0]),
     "only constants": (lambda: [1.0, (2.0,)], []),
@@ -177,6 +182,29 @@ ARGUMENTS = {
     "Value": Value(2.0),
     "Array": pygrad.array([1.0, 2.0, 3.0]),
     "index": pygrad.index(1),
+    "index of a batch": pygrad.index([[0, 1], [3, 2]]),
+    "part of an index": pygrad.index([0, 1, 2, 3])[::2],
+    "index too large": pygrad.index([0, 4]),
+    "-1": -1,
+    "4": 4,
+    "2**31": 2**31,
+    **{f"[0 1] of {kind}": np.array([0, 1], kind) for kind in "bBhHiIlLqQfd?O"},
+    **{f"[0 4] of {kind}": np.array([0, 4], kind) for kind in "bBhHiIlLqQ"},
+    **{f"[-1 1] of {kind}": np.array([-1, 1], kind) for kind in "bhilq"},
+    "[1 2**64-1]": np.array([1, 2**64 - 1], np.uint64),
+    "batches of integers": np.array([[0, 1], [3, 2], [1, 1]]),
+    "a batch of integers in Fortran's order": np.array([[0, 1], [3, 2], [1, 1]], order="F"),
+    "integers too large in a batch": np.array([[0, 1], [3, 4]]),
+    "no batch of integers": np.zeros((0, 2), int),
+    "no integers": np.zeros((5, 0, 2), int),
+    "0-d int": np.array(3),
+    "0-d -1": np.array(-1),
+    "swapped integers": np.array([0, 1], ">i8"),
+    "unaligned integers": np.frombuffer(b"\0" * 17, dtype="u1")[1:].view("i8"),
+    "subclass with integers": np.array([0, 1]).view(Arrays),
+    "masked integers": np.ma.array([0, 1], mask=[0, 1]),
+    "list of integers": [0, 1],
+    "items of no bytes": np.zeros(2, "V0"),
     "list": [1.0, 2.0, 3.0],
     "pair": [1.0, 2.0],
     "tuple": (1.0, 2.0, 3.0),
@@ -222,6 +250,11 @@ def test_any_argument_is_treated_alike(name, argument, compiled):
     alike(f, *examples, cotangent=ARGUMENTS[argument])
 
 
+def batch_like(x, batch, rng):
+    shape = (batch, *np.shape(x))
+    return rng.integers(0, 2, shape) if isinstance(x, pygrad.Index) else rng.uniform(-1, 1, shape)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_batches_and_what_they_share_are_treated_alike(name, compiled):
     f, (_, examples) = compiled[name], FUNCTIONS[name]
@@ -229,9 +262,9 @@ def test_batches_and_what_they_share_are_treated_alike(name, compiled):
     for mask in range(1 << min(len(examples), 3)):
         for batch in (1, 5, 64, 129):
             args = [
-                rng.uniform(-1, 1, (batch, *np.shape(x))) if mask >> k & 1 else x
+                batch_like(x, batch, rng) if mask >> k & 1 else x
                 for k, x in enumerate(examples)
-                if not isinstance(x, (list, pygrad.Index))
+                if not isinstance(x, list)
             ]
             if len(args) == len(examples):
                 alike(f, *args)
@@ -250,6 +283,44 @@ def test_wrong_numbers_of_arguments_and_keywords_are_refused_alike(name, compile
         for way in (Program.__call__, lambda f, *args, **kwargs: f(*args, **kwargs)):
             found, _ = attempt(way, f, f.parameters, examples, wrong)
             assert found[0] is TypeError
+
+
+# Of integers: as an array, as a number if they are one, and as an index.
+FORMS = [lambda x: x, lambda x: x[()], lambda x: x.tolist(), lambda x: pygrad.index(x.astype(np.int64))]
+
+
+@settings(max_examples=100, deadline=None)
+@given(seeds, st.sampled_from([None, *BATCHES]), st.booleans())
+def test_any_lookup_gives_the_same(seed, batch, check_finite):
+    rng = np.random.default_rng(seed)
+    shapes = [tuple(rng.integers(1, 4, rng.integers(0, 3))) for _ in range(2)]
+    table = pygrad.array(rng.normal(size=(5, 2)))
+    f = pygrad.compile(
+        lambda i, j, other, x: (table[i] * x).sum() ** 2 + other[j.ravel()].tanh().sum(),
+        *(pygrad.index(np.zeros(shape, int)) for shape in shapes),
+        *(np.zeros(3), 1.0),
+        check_finite=check_finite,
+    )
+
+    def leading():
+        return () if batch is None or rng.random() < 0.4 else (batch,)
+
+    for _ in range(3):
+        low, high = rng.choice([0, 0, 0, -1]), rng.choice([3, 3, 5])
+        integers = [rng.integers(low, high, (*leading(), *shape)) for shape in shapes]
+        integers = [x.astype(rng.choice(list("bhilqBHILQ"))) for x in integers]
+        integers = [FORMS[rng.integers(len(FORMS))](x) for x in integers]
+        others = [rng.normal(size=(*leading(), *shape)) for shape in ((3,), ())]
+        alike(f, *integers, *others)
+        alike(f, *integers, *others, cotangent=rng.uniform(-2, 2, leading()))
+
+
+def test_an_index_in_a_trace_is_refused_alike(compiled):
+    f = compiled["of an index"]
+    f(0, 1.0)
+    for way in (f, f.__call__, lambda *args: In_Python.__call__(f, *args)):
+        with pytest.raises(TypeError, match="the number of an index is not known while a function is traced"):
+            pygrad.compile(lambda i, way=way: way(i, 1.0), pygrad.index(0))
 
 
 @pytest.mark.parametrize("name", ["number", "sum", "matrix", "structure"])
@@ -282,6 +353,20 @@ def test_plain_numbers_and_arrays_go_straight_to_the_core(straight):
     assert straight(f.value_and_grad, np.ones(3), 1.0, cotangent=2)
     assert straight(f.value_and_grad, np.ones(3), 1.0, cotangent=np.ones(5))
     assert straight(f.value_and_grad, np.ones((5, 3)), 1.0, cotangent=np.ones(5))
+
+
+def test_indices_go_straight_to_the_core(straight):
+    one = pygrad.compile(lambda i: rows[i].sum() * w, pygrad.index(1))
+    two = pygrad.compile(lambda i, x: rows[i].sum() * x, pair, 1.0)
+    for way in (one, one.value_and_grad):
+        for i in (2, np.int64(2), np.uint8(2), np.array(2), np.array([0, 3, 2]), pygrad.index(2), pygrad.index([1, 2])):
+            assert straight(way, i)
+        for i in ([0, 1], np.array([0, 1, 2])[::2], Whole(1)):
+            assert not straight(way, i)
+    for way in (two, two.value_and_grad):
+        for i in (np.array([0, 1]), np.array([[0, 1]] * 5, np.int32), np.array([[0, 1]] * 5, np.uint64), pair):
+            for x in (1.0, np.ones(5)):
+                assert straight(way, i, x)
 
 
 def test_results_in_a_structure_go_straight_to_the_core(straight):
@@ -350,9 +435,9 @@ def test_it_looks_like_the_class_in_python():
                 (p.name, p.kind, p.default) for p in theirs.values()
             ][1:]
     f = pygrad.compile(lambda x: x, 1.0)
-    assert str(inspect.signature(f)) == "(*args)"
+    assert str(inspect.signature(f)) == "(x)"
     assert callable(f)
-    assert sorted(vars(f)) == ["_executor", "_recorded"]
+    assert sorted(vars(f)) == ["__signature__", "_executor", "_recorded"]
 
 
 class Logged(Program):

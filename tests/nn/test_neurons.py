@@ -1,9 +1,7 @@
-"""`pygrad.nn` behaves as micrograd's nn: the same weights for a seed, the same graph, the same training."""
+"""micrograd's modules: the same weights for a seed, the same graph, the same training."""
 
-import abc
 import collections
 import copy
-import dataclasses
 import gc
 import pickle
 import random
@@ -15,8 +13,9 @@ import numpy as np
 import pytest
 
 import pygrad
-from pygrad import Value, functional, nn, optim, reference
+from pygrad import Value, functional, nn, reference
 from pygrad._lib import fast
+from pygrad.nn import neurons
 from support import live_nodes, on_cffi
 from support.programs import bits, shape
 
@@ -332,7 +331,7 @@ def test_a_call_is_one_c_call_and_holds_its_graph():
     x = [Value(1.0), Value(2.0), Value(3.0)]
     Value(0.0).relu = abs  # that of one Value, which is no other's
     before = live_nodes()
-    with mock.patch.object(nn, "inputs", None):  # each Neuron's, where they are called one by one
+    with mock.patch.object(neurons, "inputs", None):  # each Neuron's, where they are called one by one
         out = model(x)
     assert live_nodes() - before == 16 * (2 * 3 + 1) + 16 * (2 * 16 + 1) + 2 * 2 * 16
     del out
@@ -397,312 +396,6 @@ def test_a_closure_below_the_inputs_is_run(no_leak):
     assert x.grad == graph != 0
 
 
-def test_other_classes_may_be_bases_of_a_module():
-    class Model(nn.Module, abc.ABC):
-        @abc.abstractmethod
-        def __call__(self, x): ...
-
-    class Line(Model):
-        def __init__(self):
-            self.slope = Value(3.0)
-
-        def __call__(self, x):
-            return self.slope * x
-
-    assert Line()(2).data == 6
-
-
-# Modules of Arrays -----------------------------------------------------------------------------------------------
-
-
-class GPT(nn.Module):
-    """Modules in lists and dicts, Values, a shared module, a computed Array, and attributes that are not parameters."""
-
-    def __init__(self):
-        self.embedding = nn.Embedding(5, 4)
-        self.blocks = [nn.Sequential(nn.RMSNorm(4), nn.Linear(4, 4)), nn.Linear(4, 4, bias=False)]
-        self.heads = {"a": nn.Neuron(4), "b": self.embedding}
-        self.scale = Value(2.0)
-        self.temperature = 0.5
-        self.cache = self.embedding([0, 1]) * 2
-        self.parent = self
-
-
-NAMES = {
-    "embedding.weight": (5, 4),
-    "blocks.0.modules.0.weight": (4,),
-    "blocks.0.modules.1.weight": (4, 4),
-    "blocks.0.modules.1.bias": (4,),
-    "blocks.1.weight": (4, 4),
-    "heads.a.w": (4,),
-    "heads.a.b": (),
-    "scale": (),
-}
-
-
-def test_parameters_are_the_leaves_by_name():
-    model = GPT()
-    assert {name: numbers.shape for name, numbers in model.state_dict().items()} == NAMES
-    assert len(model.parameters()) == 5 + 4 + 1 + 1
-    model.scale.grad = model.embedding.weight.grad = 3.0
-    model.zero_grad()
-    assert model.scale.grad == 0
-    assert not model.embedding.weight.grad.any()
-
-
-@dataclasses.dataclass
-class Record:
-    a: object
-    b: object
-    cache: object = 0.5
-
-
-Row = collections.namedtuple("Row", "a b")
-
-# What an attribute `held` may be: from two leaves and a computed Value, with the names and shapes in the state.
-CONTAINERS = {
-    "a list": (lambda a, b, c: [a, b], {"held": (2,)}),
-    "a list with a computed Value": (lambda a, b, c: [a, c, b], {"held.0": (), "held.2": ()}),
-    "a tuple with a computed Value": (lambda a, b, c: (c, a, b), {"held.1": (), "held.2": ()}),
-    "a deque": (lambda a, b, c: collections.deque([a, b]), {"held": (2,)}),
-    "a deque with numbers": (lambda a, b, c: collections.deque([1.0, a, b]), {"held.1": (), "held.2": ()}),
-    "a UserList": (lambda a, b, c: collections.UserList([a, b]), {"held": (2,)}),
-    "a named tuple": (lambda a, b, c: Row(a, b), {"held": (2,)}),
-    "a dict": (lambda a, b, c: {"a": a, "b": b, "c": c}, {"held.a": (), "held.b": ()}),
-    "a dict of lists": (lambda a, b, c: {1: [a], (2, 3): [[b]]}, {"held.1": (1,), "held.(2, 3).0": (1,)}),
-    "a mapping": (lambda a, b, c: collections.UserDict(a=a, b=b), {"held.a": (), "held.b": ()}),
-    "the values of a dict": (lambda a, b, c: {"x": a, "y": b}.values(), {"held": (2,)}),
-    "a dataclass": (lambda a, b, c: Record(a, b), {"held.a": (), "held.b": ()}),
-    "a namespace": (lambda a, b, c: types.SimpleNamespace(a=a, b=b), {"held.a": (), "held.b": ()}),
-    "an array of objects": (lambda a, b, c: np.array([a, b]), {"held": (2,)}),
-    "a matrix of objects": (lambda a, b, c: np.array([[a], [b]]), {"held.0": (1,), "held.1": (1,)}),
-    "an array with numbers": (lambda a, b, c: np.array([a, 1.0, b]), {"held.0": (), "held.2": ()}),
-    "a list of an array and Values": (
-        lambda a, b, c: [np.array(a), np.ones(3), [c, [b]]],
-        {"held.0": (1,), "held.2.1": (1,)},
-    ),
-    "lists within lists": (lambda a, b, c: [[1.0, 2.0], [[[a]], b], None, "x"], {"held.1.0.0": (1,), "held.1.1": ()}),
-}
-
-
-class Holder(nn.Module):
-    def __init__(self, held):
-        self.held = held
-
-
-@pytest.mark.parametrize("name", CONTAINERS)
-def test_parameters_are_found_in_whatever_has_an_order(name):
-    make, names = CONTAINERS[name]
-    a, b = Value(2.0), Value(3.0)
-    model = Holder(make(a, b, a * b))
-    assert model.parameters() == [a, b]
-    state = model.state_dict()
-    assert {name: numbers.shape for name, numbers in state.items()} == names
-    a.grad, b.data = 1.0, 5.0
-    model.zero_grad()
-    model.load_state_dict(state)
-    assert (a.grad, b.data) == (0, 3)
-
-
-@pytest.mark.parametrize("view", [lambda w: w.T, lambda w: w[1:], lambda w: w.reshape(-1), lambda w: [w.T, w[0]]])
-def test_a_view_of_a_parameter_is_no_parameter_of_its_own(view):
-    w, other = pygrad.array(np.ones((3, 2))), pygrad.array([1.0])
-    model = Holder([w, view(w), w, other])
-    parameters = model.parameters()
-    assert len(parameters) == 2
-    assert parameters[0] is w
-    assert parameters[1] is other
-    assert len(Holder([w[:2], w[1:]]).parameters()) == 2
-    optim.SGD(parameters, lr=1.0)
-
-
-def test_a_list_that_contains_itself_is_searched_once():
-    held = [Value(1.0)]
-    held.append(held)
-    assert len(Holder(held).parameters()) == 1
-    assert Holder([[], (), {}, np.array([]), np.array([], object), nn.WatchedList()]).state_dict() == {}
-
-
-@pytest.mark.parametrize("make", [set, frozenset, lambda x: {"a": set(x)}, lambda x: [frozenset([tuple(x)])]])
-@pytest.mark.parametrize("ask", [nn.Module.parameters, nn.Module.zero_grad, nn.Module.state_dict])
-def test_a_set_of_parameters_is_refused_and_named(make, ask):
-    with pytest.raises(TypeError, match=r"Holder\.held.* is a '(frozen)?set', which has no order"):
-        ask(Holder(make([Value(1.0), 2.0])))
-    assert Holder([make([1.0, 2.0]), Value(1.0)]).parameters()
-    assert Holder(make([Value(1.0) * 2])).parameters() == []
-
-
-class Dotted(nn.Module):
-    """Attributes whose names have dots."""
-
-    def __init__(self):
-        self.a = Holder(Value(1.0))
-        setattr(self, "a.held", Value(2.0))
-
-
-@pytest.mark.parametrize(
-    ("make", "places"),
-    [
-        (lambda: Holder({1: Value(1.0), "1": Value(2.0)}), [r"Holder.held\[1\]", r"Holder.held\['1'\]"]),
-        (lambda: Holder({"a.b": Value(1.0), "a": {"b": Value(2.0)}}), [r"\['a.b'\]", r"\['a'\]\['b'\]"]),
-        (lambda: Holder({None: Value(1.0), "None": Value(2.0)}), [r"\[None\]", r"\['None'\]"]),
-        (lambda: Holder({"": [[Value(1.0)], 1], ".0": Value(2.0)}), [r"\[''\]\[0\]", r"\['.0'\]"]),
-        (Dotted, ["Dotted.a.held", r"Dotted.__dict__\['a.held'\]"]),
-    ],
-)
-def test_two_parameters_of_one_name_are_refused_and_both_are_named(make, places):
-    model = make()
-    assert len(model.parameters()) == 2
-    for ask in (model.state_dict, lambda: model.load_state_dict({})):
-        with pytest.raises(ValueError, match="two entries .*" + " and .*".join(places)):
-            ask()
-
-
-def test_a_model_that_keeps_a_million_numbers_is_not_searched_number_by_number(monkeypatch):
-    data = [[0.5] * 1000 for _ in range(1000)]
-    model = Holder([data, [(1.0, 2)] * 1000, dict.fromkeys(range(1000), 0.5), collections.deque([1.0] * 1000)])
-    looked_at = 0
-
-    def counted(*args, search=nn._leaves_below):
-        nonlocal looked_at
-        looked_at += 1
-        return search(*args)
-
-    monkeypatch.setattr(nn, "_leaves_below", counted)
-    assert model.parameters() == []
-    assert looked_at < 10
-
-
-class Tensor:
-    """An object of the user's with a grad, as layers beside micrograd's have them."""
-
-    def __init__(self):
-        self.grad = np.ones(3)
-
-
-class Slotted:
-    __slots__ = ("grad",)
-
-
-class Watched(Value):
-    """A Value that sees each assignment to its grad."""
-
-    @property
-    def grad(self):
-        return self._seen
-
-    @grad.setter
-    def grad(self, grad):
-        self._seen = grad
-
-
-PARAMETERS = {
-    "Values": lambda: [Value(1), Value(2)],
-    "Arrays": lambda: [pygrad.array([1.0, 2.0]), Value(1)],
-    "a generator": lambda: (Value(i) for i in range(3)),
-    "a tuple": lambda: (Value(1), Tensor()),
-    "a set": lambda: {Value(1), Tensor()},
-    "dict values": lambda: {"w": Value(1), "b": Tensor()}.values(),
-    "an array of objects": lambda: np.array([Value(1), Value(2)], dtype=object),
-    "an Array": lambda: pygrad.array([1.0, 2.0]),
-    "objects": lambda: [Tensor(), Slotted(), Value(1), Tensor()],
-    "another engine's": lambda: [reference.Value(1), micrograd.nn.Value(1), Value(1)],
-    "a subclass": lambda: [Watched(1), Value(1)],
-    "computed": lambda: [Value(1) * 2, Value(1)],
-    "twice the same": lambda: [Value(1)] * 2,
-    "one by one": lambda: list(pygrad.array([1.0, 2.0])),
-    "nothing": lambda: [],
-}
-
-
-@pytest.mark.parametrize("make", PARAMETERS.values(), ids=PARAMETERS)
-@pytest.mark.parametrize("module", [nn, reference, micrograd.nn], ids=lambda module: module.__name__)
-def test_zero_grad_sets_the_grad_of_whatever_parameters_returns(module, make):
-    found = make()
-    kept = found if isinstance(found, pygrad.Array) else list(found)
-    for parameter in kept:
-        parameter.grad = 3.0
-
-    class Model(module.Module):
-        def parameters(self):
-            return iter(kept) if found is not kept and make is PARAMETERS["a generator"] else kept
-
-    Model().zero_grad()
-    assert all(np.all(parameter.grad == 0) for parameter in kept)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "error"), [([Value(1), 3], AttributeError), (["w"], AttributeError), (None, TypeError)]
-)
-@pytest.mark.parametrize("module", [nn, reference, micrograd.nn], ids=lambda module: module.__name__)
-def test_zero_grad_refuses_what_micrograd_s_refuses(module, wrong, error):
-    class Model(module.Module):
-        def parameters(self):
-            return wrong
-
-    with pytest.raises(error):
-        Model().zero_grad()
-
-
-def test_a_state_is_a_copy_and_can_be_loaded():
-    model, other = GPT(), GPT()
-    state = model.state_dict()
-    model.embedding.weight.data += 1
-    assert state["embedding.weight"][0, 0] + 1 == model.embedding.weight.data[0, 0]
-    other.load_state_dict(state)
-    assert all(np.array_equal(numbers, state[name]) for name, numbers in other.state_dict().items())
-    mlp, twin = nn.MLP(2, [3, 1]), nn.MLP(2, [3, 1])
-    twin.load_state_dict(mlp.state_dict())
-    assert twin([1, 2]).data == mlp([1, 2]).data
-
-
-def test_a_state_that_does_not_fit_is_refused_and_nothing_is_changed():
-    model = nn.Linear(2, 3)
-    before = model.state_dict()
-    with pytest.raises(KeyError, match=r"lacks \['bias'\].*lacks \['bais'\]"):
-        model.load_state_dict({"weight": np.zeros((3, 2)), "bais": np.zeros(3)})
-    with pytest.raises(ValueError, match=r"bias has shape \(3,\), but \(2,\) in the state"):
-        model.load_state_dict({"weight": np.zeros((3, 2)), "bias": np.zeros(2)})
-    for wrong in (np.zeros(3) * 1j, [None] * 3, ["1", "2", "3"]):
-        with pytest.raises(TypeError, match="bias must be real numbers in the state"):
-            model.load_state_dict({"weight": np.zeros((3, 2)), "bias": wrong})
-    with pytest.raises(TypeError, match=r"a state must be a dict, as from state_dict\(\), not 'list'"):
-        model.load_state_dict([np.zeros((3, 2)), np.zeros(3)])
-    assert all(np.array_equal(numbers, before[name]) for name, numbers in model.state_dict().items())
-
-
-def test_a_part_of_a_sequential_that_cannot_be_called_is_refused():
-    with pytest.raises(TypeError, match="Sequential takes modules and functions, not 'int'"):
-        nn.Sequential(nn.Linear(2, 2), 3)
-
-
-def test_modules_of_arrays_compute_what_their_functions_do():
-    random.seed(1)
-    x = pygrad.array(np.random.default_rng(1).normal(size=(5, 4)))
-    linear, norm, embedding = nn.Linear(4, 3), nn.RMSNorm(4), nn.Embedding(6, 4)
-    assert np.allclose(linear(x).data, x.data @ linear.weight.data.T + linear.bias.data)
-    assert np.array_equal(norm(x).data, functional.rms_norm(x, 4).data)
-    assert np.array_equal(embedding([1, 5]).data, embedding.weight.data[[1, 5]])
-    model = nn.Sequential(linear, functional.relu, nn.Linear(3, 1))
-    assert np.array_equal(model(x).data, model[2](linear(x).relu()).data)
-    assert len(model) == 3
-    assert abs(linear.weight.data).max() <= 0.5
-    assert [repr(m) for m in (linear, norm, embedding)] == [
-        "Linear(in_features=4, out_features=3, bias=True)",
-        "RMSNorm(4, eps=None, elementwise_affine=True)",
-        "Embedding(6, 4)",
-    ]
-
-
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
-def test_modules_of_arrays_can_be_copied_and_pickled(copied):
-    model = nn.Sequential(nn.Linear(2, 3), nn.RMSNorm(3))
-    twin = copied(model)
-    assert np.array_equal(twin([1, 2]).data, model([1, 2]).data)
-    twin[0].weight.data += 1
-    assert not np.array_equal(twin([1, 2]).data, model([1, 2]).data)
-
-
 # A call in C -------------------------------------------------------------------------------------------------------
 
 
@@ -754,3 +447,85 @@ def test_an_array_in_a_replaced_list_is_used_from_the_next_call():
     neuron([1.0, 1.0])
     neuron.w[0] = pygrad.array([1.0, 2.0])
     assert neuron([1.0, 1.0]).shape == (2,)
+
+
+# Activations, and forward ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "softplus"])
+def test_an_activation_builds_the_reference_s_graph(activation):
+    agree(*both(lambda m: m.MLP(3, [4, 4, 2], activation=activation)))
+    agree(*both(lambda m: m.Neuron(3, activation=activation)))
+    agree(*both(lambda m: m.Layer(3, 2, nonlin=False, activation=activation)))
+    assert repr(nn.MLP(3, [2, 1], activation)) == repr(reference.MLP(3, [2, 1], activation))
+
+
+def test_the_lecture_s_tanh_is_one_c_call_too():
+    model = nn.MLP(3, [4, 1], activation="tanh")
+    with mock.patch.object(neurons, "inputs", None):
+        model([1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("activation", [Value.tanh, functional.tanh, nn.Tanh(), lambda v: v.tanh()])
+def test_an_activation_may_be_a_function_of_a_value(activation):
+    random.seed(3)
+    named = nn.MLP(3, [4, 1], activation="tanh")
+    random.seed(3)
+    assert bits(nn.MLP(3, [4, 1], activation=activation)([1.0, 2.0, 3.0]).data) == bits(named([1.0, 2.0, 3.0]).data)
+
+
+@pytest.mark.parametrize("make", [lambda a: nn.Neuron(2, activation=a), lambda a: nn.MLP(2, [], activation=a)])
+@pytest.mark.parametrize("wrong", ["swish", None, 3])
+def test_an_unknown_activation_is_refused_with_those_there_are(make, wrong):
+    with pytest.raises(ValueError, match=f"activation must be 'relu', 'tanh', .* of a Value, not {wrong!r}"):
+        make(wrong)
+
+
+def test_neurons_of_several_activations_and_a_changed_one_are_called_as_they_are():
+    def mixed(module):
+        model = module.MLP(3, [4, 4, 2])
+        model([1.0, 2.0, 3.0])
+        model.layers[0].neurons[1].activation = "tanh"
+        model.layers[1].neurons[0].activation = "sigmoid"
+        return model
+
+    agree(*both(mixed))
+
+
+def test_a_replaced_tanh_of_values_is_called(monkeypatch):
+    model = nn.MLP(2, [2, 1], activation="tanh")
+    before = model([1.0, 2.0]).data
+    monkeypatch.setattr(Value, "tanh", lambda v: v * 0.0)
+    assert model([1.0, 2.0]).data == model.layers[1].neurons[0].b.data != before
+
+
+FORWARDS = {
+    "Neuron": lambda base: lambda self, x: base.forward(self, x) * 2 + 1,
+    "Layer": lambda base: lambda self, x: [v * v for v in base.forward(self, x)],
+    "MLP": lambda base: lambda self, x: [v + 1 for v in base.forward(self, [*x[::-1]])],
+}
+
+
+@pytest.mark.parametrize("base", FORWARDS)
+@pytest.mark.parametrize("when", ["in the class", "later", "in the object"])
+def test_an_overridden_forward_is_called_as_an_overridden_call_is(base, when):
+    def model_with_one(module):
+        method = (
+            FORWARDS[base](getattr(module, base)) if module is nn else OVERRIDES[base](module, getattr(module, base))
+        )
+        name, function = ("forward", method) if module is nn else ("__call__", method["__call__"])
+        cls = type(f"My{base}", (getattr(module, base),), {name: function} if when == "in the class" else {})
+        model = cls(3, [4, 4, 2]) if base == "MLP" else module.MLP(3, [4, 4, 2])
+        part = model
+        if base == "Layer":
+            part = model.layers[1] = cls(4, 4)
+        elif base == "Neuron":
+            part = model.layers[0].neurons[2] = cls(3)
+        model([1.0, 2.0, 3.0])
+        if when == "later" or (when == "in the object" and module is reference):
+            setattr(cls, name, function)
+        elif when == "in the object":
+            part.forward = types.MethodType(function, part)
+        return model
+
+    agree(*both(model_with_one))

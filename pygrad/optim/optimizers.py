@@ -1,102 +1,22 @@
-"""Optimizers with PyTorch's names and update rules; a step is one call of C.
-
->>> from pygrad import array
->>> w = array([1.0, -2.0])
->>> optimizer = SGD([w], lr=0.25)
->>> for _ in range(20):
-...     optimizer.zero_grad()
-...     (w * w).sum().backward()
-...     optimizer.step()
->>> bool(abs(w.data).max() < 1e-5)
-True
-"""
+"""Optimizers with PyTorch's names and update rules; a step is one call of C."""
 
 from __future__ import annotations
 
 import functools
-import math
-import operator
-from collections.abc import Iterable, Mapping
-from typing import Any, Callable, Union
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pygrad._lib import NULL, Ids, Numbers, c_doubles, c_ids, check, ffi, lib
-from pygrad._numbers import is_number, refuse_masked, to_ndarray
-from pygrad._parameters import grads_of, node_ids, set_grads
+from pygrad._numbers import to_ndarray
+from pygrad._parameters import Parameters, node_ids
 from pygrad._parameters import reached as are_reached
 from pygrad.array import Array, as_elements
 from pygrad.engine import Value
-
-Schedule = Callable[[int], float]
-Parameters = Iterable[Union[Value, Array]]
-
-
-def linear(lr: float, steps: int, end: float = 0.0) -> Schedule:
-    """Return a schedule that goes from `lr` to `end` in a straight line over `steps` steps, and then stays there.
-
-    Raises
-    ------
-    ValueError
-        if `steps` is not positive, or a rate is negative
-
-    Examples
-    --------
-    >>> schedule = linear(1.0, 10)
-    >>> schedule(0), schedule(5), schedule(10), schedule(11)
-    (1.0, 0.5, 0.0, 0.0)
-    """
-    _not_negative(lr=lr, end=end)
-    return functools.partial(_linear, lr, _positive("steps", steps), end)
-
-
-def cosine(lr: float, steps: int, end: float = 0.0) -> Schedule:
-    """Return a schedule that goes from `lr` to `end` along half a cosine over `steps` steps, and then stays there.
-
-    See Loshchilov & Hutter (2017).
-
-    Raises
-    ------
-    ValueError
-        if `steps` is not positive, or a rate is negative
-
-    Examples
-    --------
-    >>> schedule = cosine(1.0, 10)
-    >>> schedule(0), round(schedule(5), 12), schedule(10)
-    (1.0, 0.5, 0.0)
-    """
-    _not_negative(lr=lr, end=end)
-    return functools.partial(_cosine, lr, _positive("steps", steps), end)
-
-
-def _linear(lr: float, steps: int, end: float, step: int) -> float:
-    return lr + (end - lr) * min(step, steps) / steps
-
-
-def _cosine(lr: float, steps: int, end: float, step: int) -> float:
-    return end + (lr - end) * (1 + math.cos(math.pi * min(step, steps) / steps)) / 2
-
-
-def _positive(name: str, x: Any) -> Any:
-    _refuse_unless_number(name, x)
-    if not float(x) > 0:
-        raise ValueError(f"{name} must be positive, not {x!r}")
-    return x
-
-
-def _refuse_unless_number(name: str, x: Any) -> None:
-    refuse_masked(x)
-    if not is_number(x):
-        raise TypeError(f"{name} must be a number, not {type(x).__name__!r}")
-
-
-def _not_negative(**numbers: float) -> None:
-    for name, x in numbers.items():
-        _refuse_unless_number(name, x)
-        if not float(x) >= 0:
-            raise ValueError(f"{name} must not be negative, got {x!r}")
+from pygrad.optim.checks import count, not_negative, refuse_unless_number
+from pygrad.optim.schedules import Schedule
 
 
 class Optimizer:
@@ -125,6 +45,7 @@ class Optimizer:
 
     Examples
     --------
+    >>> from pygrad.optim import linear
     >>> optimizer = SGD([Value(1.0)], lr=linear(0.5, 10))
     >>> optimizer.lr, optimizer.steps, optimizer.params
     (0.5, 0, [Value(data=1.0, grad=0)])
@@ -163,13 +84,13 @@ class Optimizer:
         if type(self._lr) is float:  # it was checked when it was assigned
             return self._lr
         lr = self._lr(self.steps) if callable(self._lr) else self._lr
-        _not_negative(lr=lr)
+        not_negative(lr=lr)
         return lr
 
     @lr.setter
     def lr(self, lr: float | Schedule) -> None:
         if not callable(lr):
-            _not_negative(lr=lr)
+            not_negative(lr=lr)
         self._lr = lr
 
     @property
@@ -179,7 +100,7 @@ class Optimizer:
 
     @steps.setter
     def steps(self, steps: int) -> None:
-        self._steps = _count("steps", steps)
+        self._steps = count("steps", steps)
 
     def _assign(self, **options: Any) -> None:
         """Set options, which are checked together with the others."""
@@ -312,7 +233,7 @@ class Optimizer:
         for name, buffer in buffers.items():
             if new[name].shape != buffer.shape:
                 raise ValueError(f"{name} has shape {new[name].shape} in the state, but needs {buffer.shape}")
-        steps = _count("steps", state["steps"])
+        steps = count("steps", state["steps"])
         taken = self._taken_in(state.get("step", steps)) if buffers else 0
         self._steps, self._taken = steps, taken
         for name, buffer in buffers.items():
@@ -322,10 +243,10 @@ class Optimizer:
         """The `step` of a state, checked."""
         counts = to_ndarray(steps)
         if not counts.ndim:
-            return _count("step", steps)
+            return count("step", steps)
         if counts.shape != self._ids.shape:
             raise ValueError(f"step has shape {counts.shape} in the state, but needs () or {self._ids.shape}")
-        return _uniform(np.array([_count("step", count) for count in counts.tolist()], dtype=np.int64))
+        return _uniform(np.array([count("step", x) for x in counts.tolist()], dtype=np.int64))
 
     def __getstate__(self) -> dict[str, Any]:
         options = {name: getattr(self, name) for name in self._OPTIONS}
@@ -336,15 +257,6 @@ class Optimizer:
         options = state.pop("_options")
         vars(self).update(state, _ids=node_ids(state["_params"]))
         self._assign(**options)
-
-
-def _count(name: str, x: Any) -> int:
-    """A number of steps."""
-    count = operator.index(to_ndarray(x)[()])
-    _not_negative(**{name: count})
-    if count >= 1 << 63:
-        raise ValueError(f"{name} must be below 2**63, not {count}")
-    return count
 
 
 def _uniform(counts: npt.NDArray[np.int64]) -> int | npt.NDArray[np.int64]:
@@ -392,8 +304,8 @@ class SGD(Optimizer):
     nesterov = _option("nesterov", "Whether the momentum is Nesterov's; may be assigned.")
 
     def _check(self, options: Mapping[str, Any]) -> None:
-        _not_negative(momentum=options["momentum"], weight_decay=options["weight_decay"])
-        _refuse_unless_number("dampening", options["dampening"])
+        not_negative(momentum=options["momentum"], weight_decay=options["weight_decay"])
+        refuse_unless_number("dampening", options["dampening"])
         if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
 
@@ -455,7 +367,7 @@ class Adam(Optimizer):
         self._assign(betas=betas)
 
     def _check(self, options: Mapping[str, Any]) -> None:
-        _not_negative(eps=options["eps"], weight_decay=options["weight_decay"])
+        not_negative(eps=options["eps"], weight_decay=options["weight_decay"])
         betas = options["betas"]
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"betas must be at least 0 and below 1, two of them, got {betas}")
@@ -498,27 +410,3 @@ class AdamW(Adam):
         weight_decay: float = 1e-2,
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
-
-
-def clip_grad_norm_(parameters: Parameters | Value | Array, max_norm: float, norm_type: float = 2.0) -> float:
-    """Scale all grads so that their norm as one vector is at most `max_norm`; return the norm before that.
-
-    Smaller gradients are left alone. As in PyTorch, 1e-6 is added to the norm; see `torch.nn.utils.clip_grad_norm_`.
-
-    Examples
-    --------
-    >>> w = Value(1.0)
-    >>> w.grad = 10.0
-    >>> clip_grad_norm_([w], 5.0)
-    10.0
-    >>> round(w.grad, 5)
-    5.0
-    """
-    ids = node_ids([parameters] if isinstance(parameters, (Value, Array)) else parameters)
-    grads = grads_of(ids)
-    with np.errstate(all="ignore"):
-        norm = float(np.linalg.norm(grads, norm_type)) if ids.size else 0.0
-        scale = float(max_norm + 0) / (norm + 1e-6)
-        if not scale >= 1:  # nan included
-            set_grads(ids, grads * scale)
-    return norm

@@ -1,0 +1,23 @@
+"""Optimizers with PyTorch's names and update rules; a step is one call of C.
+
+    optimizers.py   the optimizers
+    schedules.py    learning rates as functions of the number of steps
+    clip.py         clipping of gradients
+    checks.py       the options, checked
+
+>>> from pygrad import array
+>>> w = array([1.0, -2.0])
+>>> optimizer = SGD([w], lr=0.25)
+>>> for _ in range(20):
+...     optimizer.zero_grad()
+...     (w * w).sum().backward()
+...     optimizer.step()
+>>> bool(abs(w.data).max() < 1e-5)
+True
+"""
+
+from pygrad.optim.clip import clip_grad_norm_
+from pygrad.optim.optimizers import SGD, Adam, AdamW, Optimizer
+from pygrad.optim.schedules import cosine, linear
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "clip_grad_norm_", "cosine", "linear"]
