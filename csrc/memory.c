@@ -14,6 +14,7 @@ bool pg_may_allocate(void) {
   return left != 0;
 }
 
-void *pg_resize(void *at, size_t bytes) { return pg_may_allocate() ? realloc(at, bytes) : NULL; }
+/* Of no bytes, realloc() may return NULL, which means no memory here. */
+void *pg_resize(void *at, size_t bytes) { return pg_may_allocate() ? realloc(at, bytes ? bytes : 1) : NULL; }
 
 void pg_test_fail_allocations(int64_t successes) { pg_tests.allocations = successes; }

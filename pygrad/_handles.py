@@ -9,10 +9,8 @@ This module does not import the class of Values: engine registers it here.
 from __future__ import annotations
 
 import gc
-import os
 import platform
 import sys
-import threading
 import weakref
 from collections.abc import Iterable, MutableMapping
 from typing import Any, Callable, TypeVar
@@ -20,12 +18,13 @@ from typing import Any, Callable, TypeVar
 import numpy as np
 
 from pygrad._lib import check, error, fast, ffi, lib, text
+from pygrad._locks import Lock
 from pygrad._numbers import Number
 
 _handle_type: type[Any]  # engine.Value
 _new: Callable[[type[Any]], Any] = object.__new__  # makes a handle without calling __init__
 
-_lock = threading.RLock()  # guards the tables below
+_lock = Lock()  # guards the tables below
 
 
 class Handle:
@@ -335,14 +334,17 @@ def _make_findable(value: Any) -> None:
     must not release the node; the keeper does. It goes with the Value's slots, after the last reference, weak ones
     included. (The C type enters each Value in a table of its own, and releases the node after all that.)
     """
-    if fast:
-        return
-    with _lock:
-        if not hasattr(value, "_keeper"):
-            if lib.pg_keep(value._id):
-                return
-            value._keeper = hidden(_Keeper(value._id))
-        _findable[value._id] = value
+    if not fast:
+        _enter(value)
+
+
+@_lock.guards
+def _enter(value: Any) -> None:
+    if not hasattr(value, "_keeper"):
+        if lib.pg_keep(value._id):
+            return
+        value._keeper = hidden(_Keeper(value._id))
+    _findable[value._id] = value
 
 
 _GENERATIONS: list[tuple[int, ...]] = [()] if platform.python_implementation() == "PyPy" else [(0,), (1,), (2,)]
@@ -356,19 +358,21 @@ def value_of(id: int, pins: tuple[object, ...] = ()) -> Any:
     handle is searched for among all objects, the newest first. (Objects that gc.freeze() has hidden are not found: such
     a node gets a second Value, equal to the first.)
     """
-    if fast:
-        return fast.value_for(id, pins)
-    with _lock:
-        value = _findable.get(id)
-        if value is None and lib.pg_flags_of(id) & lib.PG_HELD:
-            value = _search(id)
-        if value is None:
-            check(lib.pg_hold(id), "_prev")
-            value = new_handle(id)
-            if pins and lib.pg_flags_of(id) & lib.PG_PINNED:
-                value._pins = pins
-            _make_findable(value)
-        return value
+    return fast.value_for(id, pins) if fast else _found_or_made(id, pins)
+
+
+@_lock.guards
+def _found_or_made(id: int, pins: tuple[object, ...]) -> Any:
+    value = _findable.get(id)
+    if value is None and lib.pg_flags_of(id) & lib.PG_HELD:
+        value = _search(id)
+    if value is None:
+        check(lib.pg_hold(id), "_prev")
+        value = new_handle(id)
+        if pins and lib.pg_flags_of(id) & lib.PG_PINNED:
+            value._pins = pins
+        _make_findable(value)
+    return value
 
 
 def _search(id: int) -> Any:
@@ -376,7 +380,8 @@ def _search(id: int) -> Any:
         for thing in gc.get_objects(*generation):
             if issubclass(type(thing), _handle_type) and hasattr(thing, "_id") and thing._id not in _findable:
                 _make_findable(thing)
-        if value := _findable.get(id):
+        value = _findable.get(id)
+        if value is not None:  # whatever the truth of a Value is
             return value
     return None
 
@@ -414,15 +419,15 @@ class _Labels:
         label = self.by_id.get(id, "")  # mostly there is none, which is known without C
         return label if label and lib.pg_flags_of(id) & lib.PG_LABELLED else ""
 
+    @_lock.guards
     def set(self, id: int, label: str) -> None:
-        with _lock:
-            lib.pg_set_flags(id, lib.PG_LABELLED)
-            self.by_id[id] = label
-            if len(self.by_id) > self.full:
-                for old in list(self.by_id):
-                    if not lib.pg_flags_of(old) & lib.PG_LABELLED:
-                        del self.by_id[old]
-                self.full = 64 + 2 * len(self.by_id)
+        lib.pg_set_flags(id, lib.PG_LABELLED)
+        self.by_id[id] = label
+        if len(self.by_id) > self.full:
+            for old in list(self.by_id):
+                if not lib.pg_flags_of(old) & lib.PG_LABELLED:
+                    del self.by_id[old]
+            self.full = 64 + 2 * len(self.by_id)
 
 
 labels = _Labels()
@@ -448,12 +453,3 @@ def formula_of(id: int) -> str:
     """The op that made a node, and the numbers its operands have now."""
     numbers = [lib.pg_data(operand) for operand in (lib.pg_operand(id, 0), lib.pg_operand(id, 1)) if operand]
     return formula(text(lib.pg_op_symbol(lib.pg_op(id))), *numbers)
-
-
-def _after_fork_in_child() -> None:
-    """Replace a lock that another thread of the parent may have held: that thread does not exist here."""
-    global _lock
-    _lock = threading.RLock()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)

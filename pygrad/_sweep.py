@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import weakref
 from typing import Any, Callable
 
 from pygrad._handles import closure_of, formula_of, late_closures
 from pygrad._lib import check, error, fast, ffi, lib
+from pygrad._locks import Lock, after_fork_in_child
 
 _SLICE = 1 << 18  # nodes a call, 1 to 2 ms: between calls other threads use the arena, and Python handles Ctrl-C
 _SWEEP = ffi.typeof("pg_sweep *")
@@ -19,20 +18,10 @@ def _no_sweep() -> None:
     pass
 
 
-class _OneSweep:
-    """The right to sweep, which only one thread at a time has, and the sweep that this thread runs.
-
-    An exception of a signal handler may leave the lock locked, and the sweep as it was: so the same thread may take the
-    lock again, and a sweep has ended when its object has gone.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.sweep: Callable[[], Any] = _no_sweep  # or a weak reference
-        self.owner: int | None = None
-
-
-_one_sweep = _OneSweep()
+# Only one thread at a time sweeps. The exception of a signal handler may leave this as it was: a sweep has ended when
+# its object has gone.
+_lock = Lock()
+_sweep: Callable[[], Any] = _no_sweep  # or a weak reference to the sweep that runs
 
 
 def backward_from(root: int) -> None:
@@ -42,21 +31,24 @@ def backward_from(root: int) -> None:
     """
     if fast:
         fast.backward_from(root)
-        return
-    with _one_sweep.lock:
-        sweep, outer = ffi.new(_SWEEP), _one_sweep.sweep()
-        pending = ffi.new("pg_id[]", outer.pending) if outer else None
+    else:
+        _backward_from(root)
+
+
+@_lock.guards
+def _backward_from(root: int) -> None:
+    global _sweep
+    sweep, outer = ffi.new(_SWEEP), _sweep()
+    if outer:
+        pending = ffi.new("pg_id[]", lib.pg_sweep_pending(outer, ffi.NULL))
+        count = lib.pg_sweep_pending(outer, pending)
+    try:
+        _sweep = weakref.ref(sweep)
+        _sweep_from(root, sweep)
+    finally:
+        _sweep = weakref.ref(outer) if outer else _no_sweep
         if outer:
-            lib.pg_sweep_pause(outer, pending)
-        try:
-            _one_sweep.sweep, _one_sweep.owner = weakref.ref(sweep), threading.get_ident()
-            _sweep_from(root, sweep)
-        finally:
-            _one_sweep.sweep = weakref.ref(outer) if outer else _no_sweep
-            if outer:
-                lib.pg_sweep_resume(outer, pending)
-            else:
-                _one_sweep.owner = None
+            lib.pg_sweep_resume(outer, count, pending)
 
 
 def _sweep_from(root: int, sweep: Any) -> None:
@@ -82,14 +74,14 @@ def backward_step(id: int) -> None:
 
 
 def _after_fork_in_child() -> None:
-    """Replace a lock that another thread of the parent may have held: that thread does not exist here."""
-    global _one_sweep
-    if _one_sweep.owner != threading.get_ident():
-        _one_sweep = _OneSweep()
+    """Forget the sweep of a thread that does not exist here."""
+    global _sweep
+    if not _lock.is_mine():
+        _sweep = _no_sweep
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+after_fork_in_child(_after_fork_in_child)
 
 if fast:
     fast.set_hooks(late_closures.values, late_closures.drop_unused, _fail)
-    os.register_at_fork(after_in_child=fast.after_fork)
+    after_fork_in_child(fast.after_fork)

@@ -236,7 +236,11 @@ class Value(Handle):
     # More ops than micrograd has.
 
     def __rpow__(self, other: Number) -> Value:  # other ** self
-        return Value(other) ** self if is_number(other) else NotImplemented
+        if not is_number(other):
+            return NotImplemented
+        base = Value(other)
+        lib.pg_set_flags(base._id, lib.PG_PLAIN)
+        return base**self
 
     @op("exp")
     def exp(self) -> Value:

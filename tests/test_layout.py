@@ -12,13 +12,14 @@ PACKAGE, CSRC = ROOT / "pygrad", ROOT / "csrc"
 
 # From the bottom up: a module may import those listed before it. A package that is listed as one name is one layer.
 ORDER = """
-    _core _lib
+    _core _lib _locks
     _numbers _replacing memory _cut _handles _holders _bulk _runs _ops _sweep engine
-    index array.nodes array.making array.elementwise array.reductions array.products array.shaping array.copying
+    index array.nodes array.making array.elementwise array.shaping array.reductions array.products array.copying
     array.arrays
     array functional checkpoint _parameters optim _mlp nn
-    program.arguments program.recorded program.trace program.native program.executor program.derivatives
-    program.c_source program.graph program.files program.pure program.objective program.program program
+    program.structures program.arguments program.signature program.recorded program.trace program.native
+    program.executor program.derivatives program.c_source program.graph program.files program.pure
+    program.objective program.program program
     dropin reference
     pygrad
     viz dask bench _children __main__

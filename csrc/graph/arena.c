@@ -22,8 +22,12 @@ static pg_arena *const A = &pg_the_arena;
 static size_t bytes_of_nodes(uint32_t blocks) { return blocks * BLOCK_BYTES; }
 static size_t bytes_of_table(uint32_t blocks) { return blocks * sizeof(pg_block); }
 
-/* Reserves both ranges for so many blocks, or nothing. */
+/* Reserves both ranges for so many blocks, or nothing. Systems of 32 bits cannot count the bytes of the most.
+ */
 static bool reserve(uint32_t blocks) {
+  if (blocks > SIZE_MAX / BLOCK_BYTES) {
+    return false;
+  }
   void *nodes = pg_os_reserve(bytes_of_nodes(blocks));
   void *table = nodes ? pg_os_reserve(bytes_of_table(blocks)) : NULL;
   if (!table) {
@@ -115,21 +119,6 @@ static void link_block(pg_block_id *youngest, pg_block_id block) {
   *youngest = block;
 }
 
-/* Closes a block without live nodes, which is on no list any more. A spare block keeps the marks of its dead
- * nodes, so it keeps `swept`, too; a discarded one reads as zero. */
-static void set_free(pg_block_id block) {
-  assert(A->blocks[block].live == 0 && A->open > 0);
-  --A->open;
-  if (A->spares >= MAX_SPARES && pg_os_discard(pg_node_at(pg_first_of(block)), BLOCK_BYTES)) {
-    A->blocks[block] = (pg_block){.discarded = true};
-    link_block(&A->discarded, block);
-    A->discards++;
-  } else {
-    link_block(&A->spare, block);
-    A->spares++;
-  }
-}
-
 /* Takes a block out of the list of spare or of discarded blocks, where set_free() has put it. */
 static void take_free(pg_block_id block) {
   bool discarded = A->blocks[block].discarded;
@@ -139,6 +128,40 @@ static void take_free(pg_block_id block) {
   }
   unlink_block(block);
   --*(discarded ? &A->discards : &A->spares);
+}
+
+static bool is_free(pg_block_id block) {
+  return block && block < A->fresh && block != A->youngest && A->blocks[block].live == 0;
+}
+
+/* Gives back the memory of a free block and of those that share its page, if all of them are free. */
+static void discard_page(pg_block_id block) {
+  const pg_block_id count = pg_os_page() > BLOCK_BYTES ? (pg_block_id)(pg_os_page() / BLOCK_BYTES) : 1;
+  const pg_block_id first = block - block % count, end = first + count;
+  for (block = first; block < end; block++) {
+    if (!is_free(block)) {
+      return;
+    }
+  }
+  if (pg_os_discard(pg_node_at(pg_first_of(first)), count * BLOCK_BYTES)) {
+    for (block = first; block < end; block++) {
+      take_free(block);
+      A->blocks[block] = (pg_block){.discarded = true};
+      link_block(&A->discarded, block);
+      A->discards++;
+    }
+  }
+}
+
+/* Closes a block without live nodes, which is on no list any more. A spare block keeps the marks of its dead
+ * nodes, so it keeps `swept`, too; a discarded one reads as zero. */
+static void set_free(pg_block_id block) {
+  assert(A->blocks[block].live == 0 && A->open > 0);
+  --A->open;
+  link_block(&A->spare, block);
+  if (++A->spares > MAX_SPARES) {
+    discard_page(block);
+  }
 }
 
 /* Opens a block at the young end, which must be empty and on no list. What was the open block's unused part
@@ -311,14 +334,14 @@ static bool open_blocks(size_t nodes) {
   return true;
 }
 
-pg_id pg_new_leaves(const double *data, size_t count) {
+pg_id pg_new_leaves(const double *data, size_t count, int flags) {
   if (count > A->end - A->next && !open_blocks(count)) {
     return 0;
   }
+  flags |= PG_FLOAT | pg_trace_flag();
   const pg_id first = A->next;
-  const uint16_t flags = PG_FLOAT | pg_trace_flag();
   for (size_t i = 0; i < count; i++) {
-    A->nodes[first + i] = (pg_node){.data = data[i], .refs = 1, .flags = flags, .op = PG_LEAF};
+    A->nodes[first + i] = (pg_node){.data = data[i], .refs = 1, .flags = (uint16_t)flags, .op = PG_LEAF};
   }
   A->next += (pg_id)count;
   A->nodes[0].refs += (uint32_t)(2 * count);

@@ -3,15 +3,18 @@
 #include "graph/arena.h"
 #include "graph/trace.h"
 
-pg_made pg_leaves(size_t n, const double *data) {
+static pg_made leaves(size_t n, const double *data, int flags) {
   if (n == 0) {
     return PG_FIRST_ID;
   }
   pg_lock();
-  pg_id first = pg_new_leaves(data, n);
+  pg_id first = pg_new_leaves(data, n, flags);
   pg_unlock();
   return first ? (pg_made)first : PG_NO_MEMORY;
 }
+
+pg_made pg_leaves(size_t n, const double *data) { return leaves(n, data, 0); }
+pg_made pg_plain_leaves(size_t n, const double *data) { return leaves(n, data, PG_PLAIN); }
 
 double *pg_data_at(pg_id id) {
   pg_lock();

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The bytes of a page of memory, a power of two. */
+size_t pg_os_page(void);
 /* Reserves address space without memory behind it. The caller owns it; NULL if the system refuses. */
 void *pg_os_reserve(size_t bytes);
 void pg_os_unreserve(void *at, size_t bytes);

@@ -14,6 +14,8 @@
 #define MAP_NORESERVE 0
 #endif
 
+size_t pg_os_page(void) { return (size_t)sysconf(_SC_PAGESIZE); }
+
 void *pg_os_reserve(size_t bytes) {
   void *at = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return at == MAP_FAILED ? NULL : at;
@@ -25,7 +27,7 @@ bool pg_os_commit(void *at, size_t bytes) { return mprotect(at, bytes, PROT_READ
 
 bool pg_os_discard(void *at, size_t bytes) {
   /* madvise() would round the end up to a whole page, and discard what follows this part. */
-  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  const size_t page = pg_os_page();
   if ((uintptr_t)at % page || bytes % page) {
     return false;
   }

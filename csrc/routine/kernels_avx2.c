@@ -5,7 +5,9 @@
 #include <math.h> /* before the pragma: only what is below may need the instructions */
 #include <string.h>
 
-static bool is_supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+#include "routine/processor.h"
+
+static bool is_supported(void) { return pg_processor_has(PG_HAS_AVX2, PG_SAVES_AVX2); }
 
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)

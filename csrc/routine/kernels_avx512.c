@@ -5,9 +5,9 @@
 #include <math.h> /* before the pragma: only what is below may need the instructions */
 #include <string.h>
 
-static bool is_supported(void) {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
-}
+#include "routine/processor.h"
+
+static bool is_supported(void) { return pg_processor_has(PG_HAS_AVX512F | PG_HAS_AVX512DQ, PG_SAVES_AVX512); }
 
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((target("avx512f,avx512dq,fma"))), apply_to = function)

@@ -21,10 +21,11 @@ from pygrad.array.copying import Copying
 from pygrad.array.nodes import Nodes
 from pygrad.array.products import Products
 from pygrad.array.reductions import Reductions
-from pygrad.array.shaping import Shaping
+
+_FLOAT64 = np.dtype(np.float64)
 
 
-class Array(Reductions, Products, Shaping, Copying):
+class Array(Reductions, Products, Copying):
     """An n-dimensional array of Values; `pygrad.array` makes one.
 
     It indexes, slices, broadcasts and reshapes as a NumPy array does, and raises what NumPy raises. `a[i, j]` is a
@@ -83,6 +84,34 @@ class Array(Reductions, Products, Shaping, Copying):
             kwargs = {name: _numbers_of(x) if name == "condition" else x for name, x in kwargs.items()}
         return function._implementation(*args, **kwargs)
 
+    @property
+    def dtype(self) -> np.dtype[np.float64]:
+        """The type of the numbers: always float64."""
+        return _FLOAT64
+
+    def astype(self, dtype: npt.DTypeLike, *, copy: bool = True) -> Array:
+        """Return a copy, as `copy()`; TypeError for any dtype but float64: write `a.data.astype(dtype)`.
+
+        >>> array([1.0]).astype(float)
+        Array([1.])
+        """
+        if np.dtype(dtype) != _FLOAT64:
+            raise TypeError(
+                f"an Array is always of float64, not of {np.dtype(dtype)}: write a.data.astype(...) for its numbers, "
+                "through which no gradient flows"
+            )
+        return self.copy() if copy else self
+
+    def copy(self) -> Array:
+        """Return new nodes with the same numbers, through which gradients flow; `copy.deepcopy` copies leaves.
+
+        >>> x = array([1.0])
+        >>> x.copy().backward()
+        >>> x.grad
+        array([1.])
+        """
+        return self * 1
+
     def item(self) -> float:
         """Return the only number as a Python float; ValueError unless there is exactly one.
 
@@ -135,4 +164,4 @@ def _numbers_of(x: Any) -> Any:
     return {name: _numbers_of(item) for name, item in x.items()} if isinstance(x, dict) else x
 
 
-Nodes.kind = Array
+Nodes._kind = Array

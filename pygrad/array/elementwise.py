@@ -260,6 +260,28 @@ class Elementwise(Nodes):
             return _map_binary(lib.PG_DIVIDE, "/", other, self)
         return map_number(lib.PG_DIVIDE_INTO, "/", self, other, reverse=True)
 
+    # Operators that round are refused in words: their derivatives are 0 or undefined.
+
+    def __floordiv__(self, other: Operand) -> Any:  # self // other
+        return _refuse_rounding("//", other)
+
+    def __mod__(self, other: Operand) -> Any:  # self % other
+        return _refuse_rounding("%", other)
+
+    def __divmod__(self, other: Operand) -> Any:  # divmod(self, other)
+        return _refuse_rounding("divmod()", other)
+
+    __rfloordiv__, __rmod__, __rdivmod__ = __floordiv__, __mod__, __divmod__
+
+    def clip(self, min: Operand | None = None, max: Operand | None = None) -> Array:
+        """Return each element, or the limit that it exceeds; gradients as of `maximum` and `minimum`.
+
+        >>> array([-1.0, 0.5, 2.0]).clip(0, 1)
+        Array([0. , 0.5, 1. ])
+        """
+        x: Any = self if min is None else self.maximum(min)
+        return x if max is None else x.minimum(max)  # type: ignore[no-any-return]
+
     # In-place operators rebind the name to a new Array, as those of a float do. A module's attribute would then be a
     # computed Array, which is no parameter.
 
@@ -389,14 +411,20 @@ def _repeated(ids: Ids, shape: tuple[int, ...]) -> Ids:
 def _for_each(numbers: Numbers, shape: tuple[int, ...]) -> Array:
     """Numbers as the other operand: broadcast first, so that each scalar op gets a leaf of its own."""
     if numbers.shape == shape:
-        return make_leaves(numbers)
+        return make_leaves(numbers, plain=True)
     try:
-        return make_leaves(np.broadcast_to(numbers, np.broadcast_shapes(numbers.shape, shape)))
+        return make_leaves(np.broadcast_to(numbers, np.broadcast_shapes(numbers.shape, shape)), plain=True)
     except ValueError:
         raise ValueError(f"operands could not be broadcast together with shapes {shape} {numbers.shape}") from None
 
 
 _plus, _times = _mapped(_ADD, "+"), _mapped(_MUL, "*")
+
+
+def _refuse_rounding(symbol: str, other: Any) -> Any:
+    if isinstance(other, (Nodes, Value, np.ndarray, list, tuple)) or is_number(other):
+        raise TypeError(f"an Array has no {symbol}, whose derivative is 0 or undefined: take the numbers, a.data")
+    return NotImplemented
 
 
 def _compared(holds: Any, x: Nodes, y: Any) -> Any:

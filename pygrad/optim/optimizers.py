@@ -45,6 +45,7 @@ class Optimizer:
 
     Examples
     --------
+    >>> from pygrad.optim import linear
     >>> optimizer = SGD([Value(1.0)], lr=linear(0.5, 10))
     >>> optimizer.lr, optimizer.steps, optimizer.params
     (0.5, 0, [Value(data=1.0, grad=0)])

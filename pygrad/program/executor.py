@@ -16,9 +16,11 @@ import numpy as np
 
 from pygrad._handles import formula
 from pygrad._lib import Numbers, c_doubles, c_ids_of, check, ffi, lib, text
+from pygrad._locks import Lock
 from pygrad.program import native
-from pygrad.program.arguments import Segment, map_structure, structured, subscript
 from pygrad.program.recorded import Recorded
+from pygrad.program.signature import KEYWORD_ONLY
+from pygrad.program.structures import Segment, has_dataclass, map_structure, structured, subscript
 
 Kind = tuple[tuple[bool, ...], int]  # of a call: which of the arguments of pg_compile are batches, and what it computes
 
@@ -35,10 +37,7 @@ _pg_run_until = ffi.addressof(lib, "pg_run_until")
 _POINTERS = ffi.typeof("double*[]")
 _LONG = 60e6  # ns: a run that may take longer can be interrupted, which costs it 50 µs
 
-# Threads that make the same kind of call for the first time compile it once. fork() waits for them, so that no child
-# finds the lock taken.
-_compiling = threading.RLock()
-os.register_at_fork(before=_compiling.acquire, after_in_parent=_compiling.release, after_in_child=_compiling.release)
+_compiling = Lock()  # threads that make the same kind of call for the first time compile it once
 
 
 def thread_count(threads: int) -> int:
@@ -119,15 +118,15 @@ class Executor:
         if to_grads:
             self.add_to_parameters(results[-1])
 
+    @_compiling.guards
     def _compiled(self, kind: Kind) -> tuple[Any, float, bool]:
-        with _compiling:
-            if kind not in self._routines:
-                is_native = self.backend == "native" or (self.backend == "auto" and self._is_worthwhile())
-                routine = self.new_routine(kind, is_native)
-                if is_native:
-                    native.load(routine, self.owned_text(lib.pg_emit_native(routine)), self.recorded.name)
-                self._routines[kind] = routine, lib.pg_long_batch(routine, _LONG), is_native
-            return self._routines[kind]
+        if kind not in self._routines:
+            is_native = self.backend == "native" or (self.backend == "auto" and self._is_worthwhile())
+            routine = self.new_routine(kind, is_native)
+            if is_native:
+                native.load(routine, self.owned_text(lib.pg_emit_native(routine)), self.recorded.name)
+            self._routines[kind] = routine, lib.pg_long_batch(routine, _LONG), is_native
+        return self._routines[kind]
 
     def new_routine(self, kind: Kind, is_native: bool) -> Any:
         """A pg_routine for a kind of call: for the kernels, or for native code and C."""
@@ -148,18 +147,19 @@ class Executor:
     def plan(self) -> tuple[Any, ...]:
         """What a call takes and returns, for which the C type asks when the settings have changed.
 
-        The shape of each argument, or None for a structure. The limits of each index, or None for other arguments. The
-        shape of the result: that of all numbers, if it is a structure. Then the same structure with the place of each
-        number, and the Segment of each array, else None; and a function that makes the structure from all numbers. The
-        ids of the parameters. Whether the result is one number; `check_finite`; and the number of threads.
+        The shape of each argument, or None for a structure, or what is passed by keyword. The limits of each index, or
+        None for other arguments. The shape of the result: that of all numbers, if it is a structure. Then the same
+        structure with the place of each number, and the Segment of each array; False, if C cannot make it; or None for
+        an array. Then a function that makes the structure from all numbers. The ids of the parameters. Whether the
+        result is one number; `check_finite`; and the number of threads.
         """
         recorded, result = self.recorded, self.recorded.result
         is_array = type(result) is Segment
         return (
-            tuple([argument.shape for argument in recorded.arguments]),
-            tuple([argument.limits for argument in recorded.arguments]),
+            tuple([None if a.kind is KEYWORD_ONLY else a.shape for a in recorded.arguments]),
+            tuple([None if a.kind is KEYWORD_ONLY else a.limits for a in recorded.arguments]),
             result.shape if is_array else (recorded.result_size,),
-            None if is_array else map_structure(lambda segment: segment if segment.shape else segment.start, result),
+            None if is_array else not has_dataclass(result) and map_structure(_outline, result),
             functools.partial(structured, result),
             np.ascontiguousarray(self._parameter_ids),
             recorded.is_scalar,
@@ -222,24 +222,28 @@ class Executor:
 
     # Listings ---------------------------------------------------------------------------------------------------------
 
+    @_compiling.guards
     def graph_listing(self) -> str:
         """The graph as it was recorded."""
-        with _compiling:
-            return self.owned_text(lib.pg_program_text(self.recorded.pg_program))
+        return self.owned_text(lib.pg_program_text(self.recorded.pg_program))
 
+    @_compiling.guards
     def code_listings(self) -> list[str]:
         """The code for each kind of call so far."""
-        with _compiling:
-            return [
-                f"{'native code' if is_native else 'code'} for {kind}:\n{self.owned_text(lib.pg_routine_text(routine))}"
-                for kind, (routine, _, is_native) in self._routines.items()
-            ]
+        return [
+            f"{'native code' if is_native else 'code'} for {kind}:\n{self.owned_text(lib.pg_routine_text(routine))}"
+            for kind, (routine, _, is_native) in self._routines.items()
+        ]
 
     def owned_text(self, chars: Any) -> str:
         """A text that C has allocated for the caller, who frees it here."""
         if not chars:
             raise MemoryError(f"there is not enough memory for the text of {self.recorded.name}()")
         return text(ffi.gc(chars, lib.pg_text_free)).rstrip()
+
+
+def _outline(segment: Segment) -> Any:
+    return segment if segment.shape else segment.start
 
 
 # Signals ----------------------------------------------------------------------------------------------------------

@@ -201,8 +201,8 @@ static void mlp(void) {
   any_of(2, x);
   double numbers[2];
   numbers_into(2, numbers);
-  const pg_mlp two_layers = {2, (uint32_t[]){2, 1}, (uint32_t[]){2, 2, 2}, (bool[]){true, false, false},
-                             parameters};
+  const pg_mlp two_layers = {
+      2, (uint32_t[]){2, 1}, (uint32_t[]){2, 2, 2}, (bool[]){true, false, false}, parameters, PG_RELU};
   const bool are_ints[] = {is_int(numbers[0]), is_int(numbers[1])};
   const int result = pg_mlp_forward(&two_layers, 2, x, byte() % 2 ? numbers : NULL, are_ints, out);
   put_all(result, 1, out + 2);

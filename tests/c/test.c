@@ -1,5 +1,10 @@
 /* test.c: runs the tests whose names contain a word of the command line, or all. */
 #define _POSIX_C_SOURCE 200809L
+/* The compiler calls the functions below instead of these in all other files: see Makefile. */
+#undef malloc
+#undef realloc
+#undef free
+
 #include "test.h"
 
 #include <pthread.h>
@@ -42,27 +47,23 @@ void check(bool passed, const char *condition, const char *file, int line) {
 
 /* Memory ------------------------------------------------------------------------------------------------- */
 
-/* The linker replaces the core's calls by these (ld's option --wrap). */
-void *__real_malloc(size_t bytes);
-void *__real_realloc(void *at, size_t bytes);
-void __real_free(void *at);
-void *__wrap_malloc(size_t bytes);
-void *__wrap_realloc(void *at, size_t bytes);
-void __wrap_free(void *at);
+void *counted_malloc(size_t bytes);
+void *counted_realloc(void *at, size_t bytes);
+void counted_free(void *at);
 
 static atomic_llong allocations;
 
-void *__wrap_malloc(size_t bytes) { return __wrap_realloc(NULL, bytes); }
+void *counted_malloc(size_t bytes) { return counted_realloc(NULL, bytes); }
 
-void *__wrap_realloc(void *at, size_t bytes) {
-  void *moved = __real_realloc(at, bytes);
+void *counted_realloc(void *at, size_t bytes) {
+  void *moved = realloc(at, bytes);
   allocations += !at && moved;
   return moved;
 }
 
-void __wrap_free(void *at) {
+void counted_free(void *at) {
   allocations -= at != NULL;
-  __real_free(at);
+  free(at);
 }
 
 int64_t allocated(void) { return allocations; }

@@ -17,8 +17,8 @@ static void refuse_one(pg_id bad) {
   CHECK(pg_backward_one(bad) == PG_STALE && pg_cut(bad) == PG_STALE);
   pg_sweep sweep = {.at = bad};
   CHECK(pg_sweep_begin(&sweep, bad) == PG_STALE && pg_sweep_run(&sweep, 9) == PG_DONE);
-  sweep = (pg_sweep){.at = bad, .pending = 1};
-  CHECK(pg_sweep_run(&sweep, 9) == PG_STALE && sweep.pending == 0);
+  sweep = (pg_sweep){.at = bad, .number = 1};
+  CHECK(pg_sweep_run(&sweep, 9) == PG_STALE && sweep.number == 0);
 }
 
 static void refuse_among_many(pg_id bad) {
@@ -60,8 +60,8 @@ static void refuse_among_operands(pg_id bad, int status) {
   CHECK(pg_cross_entropy(2, 2, both, (uint32_t[]){0, 0}, scratch, out) == status);
   CHECK(pg_rms_norm(2, 2, both, NULL, 1, out) == status);
   CHECK(pg_rms_norm(1, 2, fine, some, 1, out) == status);
-  const pg_mlp mlp = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, some};
-  const pg_mlp sound = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, fine};
+  const pg_mlp mlp = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, some, PG_RELU};
+  const pg_mlp sound = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, fine, PG_TANH};
   CHECK(pg_mlp_forward(&mlp, 1, &good, NULL, NULL, out) == status);
   CHECK(pg_mlp_forward(&sound, 1, &bad, NULL, NULL, out) == status);
   CHECK(!bad || pg_mlp_forward(&sound, 1, &bad, numbers, NULL, out) == status);

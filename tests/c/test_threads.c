@@ -77,7 +77,7 @@ static void make_many(void) {
   MAKES(2, pg_cross_entropy(2, 2, shared, (uint32_t[]){0, 1}, scratch, out));
   MAKES(4, pg_rms_norm(2, 2, shared, NULL, 1e-5, out));
 #undef MAKES
-  const pg_mlp mlp = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, shared};
+  const pg_mlp mlp = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, shared, PG_RELU};
   REQUIRE(pg_mlp_forward(&mlp, 1, &shared[2], NULL, NULL, out) == PG_OK);
   release(out[0]);
 }

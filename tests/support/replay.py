@@ -444,7 +444,7 @@ class Replay:
         with_numbers = self.byte() % 2
         widths, inputs = ffi.new("uint32_t[]", [2, 1]), ffi.new("uint32_t[]", [2, 2, 2])
         relu, parameters = ffi.new("bool[]", [True, False, False]), ffi.new("pg_id[]", p)
-        described = ffi.new("pg_mlp *", [2, widths, inputs, relu, parameters])
+        described = ffi.new("pg_mlp *", [2, widths, inputs, relu, parameters, NUMBER_OF["RELU"]])
         out = ffi.new("pg_id[3]")
         given_numbers, are_ints = numbers if with_numbers else ffi.NULL, [isinstance(x, int) for x in numbers]
         result = self.call("pg_mlp_forward", described, 2, x, given_numbers, are_ints, out)

@@ -325,20 +325,17 @@ SWALLOWED = "error" if fast else "ignore"  # in Python, a destructor may be inte
 
 @pytest.fixture
 def unlocked():
-    """Releases this thread's locks at the end.
-
-    An exception between the body of a `with lock:` and its exit leaves the lock locked, and other threads wait for
-    ever. CPython 3.11 to 3.13 calls no signal handler there, but this test raises there.
-    """
+    """Releases this thread's locks at the end, which this test may leave locked: no signal strikes inside of Lock."""
     yield
-    for lock in (_handles._lock, _sweep._one_sweep.lock, executor._compiling):
-        while lock._is_owned():
-            lock.release()
+    for lock in (_handles._lock, _sweep._lock, executor._compiling):
+        while lock.is_mine():
+            lock._lock.release()
 
 
 @on_cpython("raises at bytecodes of CPython")
 @pytest.mark.usefixtures("unlocked")
 @pytest.mark.filterwarnings(f"{SWALLOWED}::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:Exception ignored while finalizing file")  # a zipfile's, from CPython 3.14 on
 @pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS)
 def test_everything_works_after_an_interrupt_at_any_bytecode(action, full):
     def check():
