@@ -16,7 +16,20 @@ from typing import TYPE_CHECKING
 from pygrad import functional, nn, optim
 from pygrad._cut import GradientCutWarning
 from pygrad._lib import VERSION
-from pygrad.array import Array, array, concatenate, stack, where
+from pygrad.array import (
+    Array,
+    arange,
+    array,
+    concatenate,
+    eye,
+    full,
+    ones,
+    randn,
+    stack,
+    uniform,
+    where,
+    zeros,
+)  # fmt: skip
 from pygrad.checkpoint import load, save
 from pygrad.dropin import as_micrograd
 from pygrad.engine import Value
@@ -42,20 +55,27 @@ __all__ = [
     "Program",
     "TraceWarning",
     "Value",
+    "arange",
     "array",
     "as_micrograd",
     "compile",
     "concatenate",
+    "eye",
+    "full",
     "functional",
     "gradcheck",
     "index",
     "load",
     "memory_stats",
     "nn",
+    "ones",
     "optim",
+    "randn",
     "save",
     "stack",
+    "uniform",
     "where",
+    "zeros",
 ]
 __version__ = VERSION
 
