@@ -56,9 +56,8 @@ def numbers_and_grads(fn, args):
     total = sum([(x.sum() if isinstance(x, Array) else x) * (k + 1) for k, x in enumerate(found)], start=Value(0.0))
     total.backward()
     grads = [x.grad for x in (*leaves, W, B, *MODEL.parameters())]
-    return [bits(np.asarray(x, dtype=float)) for x in [*(x.data for x in found), *grads]], [
-        getattr(x, "shape", ()) for x in found
-    ]
+    numbers = [bits(np.asarray(x, dtype=float)) for x in [*(x.data for x in found), *grads]]
+    return numbers, [getattr(x, "shape", ()) for x in found]
 
 
 @cases
