@@ -206,7 +206,7 @@ TEST(a_program_is_written_as_c) {
   for (int64_t successes = 0; !text; successes++) {
     const int64_t before = allocated();
     pg_test_fail_allocations(successes);
-    text = pg_emit_c(KINDS, (const pg_routine *const *)routines, parameters, "f");
+    text = pg_emit_c(KINDS, routines, parameters, "f");
     pg_test_fail_allocations(-1);
     CHECK((text || allocated() == before) && successes < 200);
   }
