@@ -238,7 +238,8 @@ int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *nu
 
 /* Each updates n leaves in place from their grads. The buffers hold the optimizer's state between steps.
  * Parameter k of those that the options count has the next sizes[k] of the leaves. If no gradient has reached
- * one (see pg_reached), nothing is updated and PG_SOME_UNREACHED returned. With 0 parameters nobody asks. */
+ * one (see pg_reached), nothing is updated and PG_SOME_UNREACHED returned. With 0 parameters nobody asks. With
+ * `maximize` the grads count with the opposite sign. A buffer that the options do not need may be NULL. */
 enum { PG_SOME_UNREACHED = 1 };
 
 /* Stochastic gradient descent, as in PyTorch: with g = grad + weight_decay * data, and if there is a velocity
@@ -248,7 +249,7 @@ enum { PG_SOME_UNREACHED = 1 };
  */
 typedef struct {
   double lr, momentum, dampening, weight_decay;
-  bool nesterov, first;
+  bool nesterov, first, maximize;
   size_t parameters;
   const uint32_t *sizes;
 } pg_sgd;
@@ -258,15 +259,32 @@ int pg_sgd_step(const pg_sgd *sgd, size_t n, const pg_id *ids, double *velocity)
  *   data *= 1 - lr * weight_decay if decoupled, else g = grad + weight_decay * data
  *   mean = beta1 * mean + (1 - beta1) * g
  *   square = beta2 * square + (1 - beta2) * g * g
+ *   largest = max(largest, square), if it is given (Reddi et al., 2018), and then in place of square
  *   data -= lr * (mean / (1 - beta1**t)) / (sqrt(square / (1 - beta2**t)) + eps)
  */
 typedef struct {
   double lr, beta1, beta2, eps, weight_decay;
-  bool decoupled;
+  bool decoupled, maximize;
   size_t parameters;
   const uint32_t *sizes;
 } pg_adam;
-int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, double *mean, double *square);
+int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, double *mean, double *square,
+                 double *largest);
+
+/* RMSprop (Tieleman & Hinton, 2012), as in PyTorch: with g = grad + weight_decay * data
+ *   square = alpha * square + (1 - alpha) * g * g
+ *   mean += (1 - alpha) * (g - mean), if it is given, and then square - mean * mean in place of square
+ *   velocity = momentum * velocity + g / (sqrt(square) + eps), if it is given
+ *   data -= lr * velocity, or lr * g / (sqrt(square) + eps)
+ */
+typedef struct {
+  double lr, alpha, eps, weight_decay, momentum;
+  bool maximize;
+  size_t parameters;
+  const uint32_t *sizes;
+} pg_rmsprop;
+int pg_rmsprop_step(const pg_rmsprop *rmsprop, size_t n, const pg_id *ids, double *square, double *mean,
+                    double *velocity);
 
 /* Programs ----------------------------------------------------------------------------------------------- */
 

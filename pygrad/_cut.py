@@ -105,6 +105,11 @@ def _instruction(code: CodeType, offset: int) -> Instruction:
     return "CALL", tuple(path)
 
 
+def is_operator(frame: FrameType) -> bool:
+    """Whether the instruction at which a function is is an operator such as `+=`, and no call."""
+    return dis.opname[frame.f_code.co_code[frame.f_lasti]].startswith(("BINARY", "INPLACE"))
+
+
 def _start_of(instruction: Any) -> Any:
     positions = getattr(instruction, "positions", None)
     return positions and (positions.lineno, positions.col_offset)

@@ -20,12 +20,11 @@ from pygrad._cut import note_number_taken
 from pygrad.array.copying import Copying
 from pygrad.array.nodes import Nodes
 from pygrad.array.products import Products
+from pygrad.array.protocol import NumpyProtocol
 from pygrad.array.reductions import Reductions
 
-_FLOAT64 = np.dtype(np.float64)
 
-
-class Array(Reductions, Products, Copying):
+class Array(Reductions, Products, Copying, NumpyProtocol):
     """An n-dimensional array of Values; `pygrad.array` makes one.
 
     It indexes, slices, broadcasts and reshapes as a NumPy array does, and raises what NumPy raises. `a[i, j]` is a
@@ -33,8 +32,9 @@ class Array(Reductions, Products, Copying):
     methods work element by element. A number among the operands becomes one leaf for each scalar op.
 
     `==`, `!=`, `<`, `<=`, `>` and `>=` compare the numbers and return an array of bools, for `where` and for masks.
-    `bool(a)` of one element and NumPy's functions (`np.any`, `np.count_nonzero`, `np.zeros_like`, ...) go by number,
-    too; but an element is a Value, and true as every object is: write `np.any(a)`, not `any(a)`.
+    `bool(a)` of one element and functions such as `np.any`, `np.count_nonzero` and `np.zeros_like` go by number, too;
+    NumPy's other functions (`np.sum`, `np.stack`, `np.exp`, ...) give Arrays, or say what to use instead. But an
+    element is a Value, and true as every object is: write `np.any(a)`, not `any(a)`.
     Arrays are hashed by identity, so a dict can keep something for each of them. `x in [a, b]` compares with `==`,
     which raises a ValueError, as in NumPy.
 
@@ -65,8 +65,6 @@ class Array(Reductions, Products, Copying):
 
     __slots__ = ()
 
-    __array_ufunc__ = None  # NumPy's arrays leave `x + a` to us
-
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """Return the Values in an array of objects, as NumPy asks for them; for any other dtype, the numbers."""
         if dtype is None or np.dtype(dtype) == object:
@@ -74,43 +72,6 @@ class Array(Reductions, Products, Copying):
             values[:] = self.ravel().tolist()
             return values.reshape(self.shape)
         return self.data.astype(dtype)
-
-    def __array_function__(self, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Give NumPy's functions the numbers where they ask for truth, order or equality, and elsewhere the Values."""
-        if function in _BY_NUMBER:
-            args, kwargs = _numbers_of(args), _numbers_of(kwargs)
-        elif function in _BY_NUMBER_OF_THE_FIRST:
-            args = (*_numbers_of(args[:1]), *args[1:])
-            kwargs = {name: _numbers_of(x) if name == "condition" else x for name, x in kwargs.items()}
-        return function._implementation(*args, **kwargs)
-
-    @property
-    def dtype(self) -> np.dtype[np.float64]:
-        """The type of the numbers: always float64."""
-        return _FLOAT64
-
-    def astype(self, dtype: npt.DTypeLike, *, copy: bool = True) -> Array:
-        """Return a copy, as `copy()`; TypeError for any dtype but float64: write `a.data.astype(dtype)`.
-
-        >>> array([1.0]).astype(float)
-        Array([1.])
-        """
-        if np.dtype(dtype) != _FLOAT64:
-            raise TypeError(
-                f"an Array is always of float64, not of {np.dtype(dtype)}: write a.data.astype(...) for its numbers, "
-                "through which no gradient flows"
-            )
-        return self.copy() if copy else self
-
-    def copy(self) -> Array:
-        """Return new nodes with the same numbers, through which gradients flow; `copy.deepcopy` copies leaves.
-
-        >>> x = array([1.0])
-        >>> x.copy().backward()
-        >>> x.grad
-        array([1.])
-        """
-        return self * 1
 
     def item(self) -> float:
         """Return the only number as a Python float; ValueError unless there is exactly one.
@@ -143,25 +104,6 @@ class Array(Reductions, Products, Copying):
     def __repr__(self) -> str:
         shape = "" if self.size or self.ndim == 1 else f", shape={self.shape}"
         return f"Array({np.array2string(self.data, separator=', ', prefix='Array(')}{shape})"
-
-
-# Functions of NumPy to whose results no gradient could flow; and those of a condition and Values. They go by number:
-# an element, a Value, is true as any object is, and equal to itself only.
-_BY_NUMBER = {
-    np.all, np.any, np.argmax, np.argmin, np.argsort, np.argwhere, np.array_equal, np.array_equiv, np.allclose,
-    np.count_nonzero, np.empty_like, np.flatnonzero, np.full_like, np.isclose, np.isin, np.nonzero, np.ones_like,
-    np.searchsorted, np.unique, np.zeros_like,
-}  # fmt: skip
-_BY_NUMBER_OF_THE_FIRST = {np.where, np.extract, np.compress}
-
-
-def _numbers_of(x: Any) -> Any:
-    """The arguments of a function of NumPy, with its numbers in place of each Array."""
-    if isinstance(x, Array):
-        return x.data
-    if isinstance(x, (list, tuple)):
-        return type(x)(map(_numbers_of, x))
-    return {name: _numbers_of(item) for name, item in x.items()} if isinstance(x, dict) else x
 
 
 Nodes._kind = Array

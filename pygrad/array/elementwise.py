@@ -9,6 +9,7 @@ import operator
 from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from pygrad import _bulk
 from pygrad._handles import formula
@@ -16,7 +17,7 @@ from pygrad._lib import OPS, Ids, Numbers, lib
 from pygrad._numbers import Number, is_number, refuse_masked, to_python
 from pygrad._ops import define_ops, op
 from pygrad.array.making import array
-from pygrad.array.nodes import IDS, Nodes, Operand, as_elements, as_objects, built, make_leaves, wrap
+from pygrad.array.nodes import FLOAT64, IDS, Nodes, Operand, as_elements, as_objects, built, make_leaves, wrap
 from pygrad.engine import Value
 
 if TYPE_CHECKING:
@@ -281,6 +282,30 @@ class Elementwise(Nodes):
         """
         x: Any = self if min is None else self.maximum(min)
         return x if max is None else x.minimum(max)  # type: ignore[no-any-return]
+
+    def astype(self, dtype: npt.DTypeLike, *, copy: bool = True) -> Array:
+        """Return a copy, as `copy()`; TypeError for any dtype but float64: write `a.data.astype(dtype)`.
+
+        >>> array([1.0]).astype(float)
+        Array([1.])
+        """
+        if np.dtype(dtype) != FLOAT64:
+            raise TypeError(
+                f"an Array is always of float64, not of {np.dtype(dtype)}: write a.data.astype(...) for its numbers, "
+                "through which no gradient flows"
+            )
+        same: Any = self
+        return self.copy() if copy else same
+
+    def copy(self) -> Array:
+        """Return new nodes with the same numbers, through which gradients flow; `copy.deepcopy` copies leaves.
+
+        >>> x = array([1.0])
+        >>> x.copy().backward()
+        >>> x.grad
+        array([1.])
+        """
+        return self * 1
 
     # In-place operators rebind the name to a new Array, as those of a float do. A module's attribute would then be a
     # computed Array, which is no parameter.

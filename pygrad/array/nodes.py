@@ -27,7 +27,7 @@ Operand = Union["Nodes", Value, Number, npt.ArrayLike]
 Axis = Union[None, int, tuple[int, ...]]
 
 normalize_axes = array_utils.normalize_axis_tuple  # counts negative ones from the end; raises NumPy's errors
-IDS = np.dtype(np.uint32)
+IDS, FLOAT64 = np.dtype(np.uint32), np.dtype(np.float64)
 
 _new = object.__new__
 
@@ -133,6 +133,11 @@ class Nodes:
     def size(self) -> int:
         """The number of elements."""
         return self._ids.size
+
+    @property
+    def dtype(self) -> np.dtype[np.float64]:
+        """The type of the numbers: always float64."""
+        return FLOAT64
 
     def _like(self, ids: Ids) -> Array:
         """An Array of some of these elements. Where the ids are a view, the nodes are held already."""

@@ -53,7 +53,7 @@ class Products(Elementwise, Shaping):
             return self * y
         last = max(y.ndim - 2, 0)
         if self.shape[-1] != y.shape[last]:
-            np.dot(*_zeros(self, y))  # raises NumPy's error
+            np.dot(*zeros_like(self, y))  # raises NumPy's error
         return tensordot(self, y, (self.ndim - 1,), (last,))
 
 
@@ -70,7 +70,7 @@ def matmul(x: Nodes, y: Nodes, bias: Nodes | None = None) -> Array:
     if x.ndim > 2 or y.ndim > 2:
         return _matmul_of_many(x, y)
     if not x.ndim or not y.ndim or x.shape[-1] != y.shape[0]:
-        np.matmul(*_zeros(x, y))  # raises NumPy's error
+        np.matmul(*zeros_like(x, y))  # raises NumPy's error
     a = x._ids if x.ndim == 2 else x._ids[None, :]
     b = y._ids if y.ndim == 2 else y._ids[:, None]
     (rows, n), columns = a.shape, b.shape[1]
@@ -91,7 +91,7 @@ def _matmul_of_many(x: Any, y: Any) -> Array:
     except (IndexError, ValueError):
         fits = False
     if not fits:
-        np.matmul(*_zeros(x, y))  # raises NumPy's error
+        np.matmul(*zeros_like(x, y))  # raises NumPy's error
     if y.ndim < 3:
         return tensordot(x, y, (x.ndim - 1,), (0,))
     a = x if x.ndim > 1 else x[None, :]
@@ -109,7 +109,7 @@ def tensordot(x: Any, y: Any, x_axes: Sequence[int], y_axes: Sequence[int]) -> A
     return matmul(rows, columns).reshape((*x_shape, *y_shape))
 
 
-def _zeros(*arrays: Nodes) -> list[Numbers]:
+def zeros_like(*arrays: Nodes) -> list[Numbers]:
     """Numbers of the same shapes, for NumPy to tell what is wrong with these."""
     return [np.broadcast_to(0.0, x.shape) for x in arrays]
 

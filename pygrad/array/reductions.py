@@ -162,7 +162,7 @@ class Reductions(Elementwise, Shaping):
                     f"reduction operation '{_NAMES[code]}' does not have an identity, so to use a where mask one has "
                     "to specify 'initial'"
                 )
-            counted = making.where(self._mask(where), self, _IDENTITIES[code])
+            counted = making.where(self._chosen(where), self, _IDENTITIES[code])
             return counted._reduce(code, axis, keepdims, initial, None)
         ids, ndim = self._ids, self._ids.ndim
         if axis is None or (ndim == 0 and type(axis) is int and axis in (0, -1)):  # a number has this axis in NumPy
@@ -189,7 +189,7 @@ class Reductions(Elementwise, Shaping):
             return _reduced_in_loop(code, hold(ids.reshape(out.size, n), self._pins)).reshape(shape)
         return built(status, holder, out, str, self) if status else wrap(out, holder)
 
-    def _mask(self, where: Any) -> npt.NDArray[np.bool_]:
+    def _chosen(self, where: Any) -> npt.NDArray[np.bool_]:
         mask = np.asarray(where)
         if mask.dtype != bool:
             raise TypeError(f"where= must be an array of bools, such as x > 0, not of {mask.dtype}")
@@ -201,7 +201,7 @@ class Reductions(Elementwise, Shaping):
             normalize_axes(axis, 0)  # of a mean a number has no axis 0, as in NumPy
         if where is None:
             return self.size // result.size if result.size else 1
-        return self._mask(where).sum(axis=axis).reshape(result.shape)
+        return self._chosen(where).sum(axis=axis).reshape(result.shape)
 
     def _scan(self, combine: Callable[[Any, Any], Array], axis: SupportsIndex | None) -> Array:
         """The results of combining the first elements along an axis, the first two, the first three, ..."""

@@ -137,7 +137,7 @@ def test_a_copy_has_nodes_of_its_own_that_pass_gradients_on():
 @pytest.mark.parametrize("other", [2, 2.5, Value(2.0), [1.0, 2.0], np.ones(2), np.float64(2), array(1.0)], ids=repr)
 def test_an_operator_that_rounds_is_refused_in_words(op, symbol, other):
     for operands in ((array([5.0, 6.0]), other), (other, array([5.0, 6.0]))):
-        with pytest.raises(TypeError, match=f"(an Array|a Value) has no {symbol}.*data"):
+        with pytest.raises(TypeError, match=rf"(an Array|a Value) has no {symbol}.*data|not there .*derivative.*data"):
             op(*operands)
     with pytest.raises(TypeError, match="unsupported operand"):
         op(array([1.0]), None)

@@ -289,7 +289,8 @@ static void update(void) {
   double first[3] = {0}, second[3] = {0};
   any_of(3, ids);
   if (adam) {
-    pg_adam_step(&(pg_adam){.lr = lr, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8}, 1, 3, ids, first, second);
+    pg_adam_step(&(pg_adam){.lr = lr, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8}, 1, 3, ids, first, second,
+                 NULL);
   } else {
     pg_sgd_step(&(pg_sgd){.lr = lr, .momentum = 0.5, .first = true}, 3, ids, first);
   }

@@ -66,7 +66,8 @@ static void refuse_among_operands(pg_id bad, int status) {
   CHECK(pg_mlp_forward(&sound, 1, &bad, NULL, NULL, out) == status);
   CHECK(!bad || pg_mlp_forward(&sound, 1, &bad, numbers, NULL, out) == status);
   CHECK(pg_sgd_step(&(pg_sgd){.lr = 1}, 2, some, NULL) == status);
-  CHECK(pg_adam_step(&(pg_adam){.lr = 1}, 1, 2, some, numbers, numbers + 2) == status);
+  CHECK(pg_adam_step(&(pg_adam){.lr = 1}, 1, 2, some, numbers, numbers + 2, NULL) == status);
+  CHECK(pg_rmsprop_step(&(pg_rmsprop){.lr = 1}, 2, some, numbers, NULL, NULL) == status);
 }
 
 static void check_refused(size_t inputs, const pg_id *input, const pg_id *output, const pg_lookups *lookups) {

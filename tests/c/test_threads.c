@@ -90,7 +90,7 @@ static void read_and_write(void) {
   REQUIRE(pg_data(shared[0]) == 1.5 && pg_data_at(shared[0]) && pg_all_leaves(4, shared));
   REQUIRE(pg_set_flags(shared[0], PG_LABELLED) == PG_OK && pg_flags_of(shared[0]) & PG_LABELLED);
   REQUIRE(pg_sgd_step(&(pg_sgd){.lr = 0}, 4, shared, NULL) == PG_OK);
-  REQUIRE(pg_adam_step(&(pg_adam){.lr = 0, .eps = 1}, 1, 4, shared, means, squares) == PG_OK);
+  REQUIRE(pg_adam_step(&(pg_adam){.lr = 0, .eps = 1}, 1, 4, shared, means, squares, NULL) == PG_OK);
   REQUIRE(pg_add_grads(4, shared, zeros) == PG_OK);
 }
 

@@ -47,7 +47,7 @@ def test_a_non_number_is_refused(x):
     del g
 
 
-@pytest.mark.parametrize("x", ["1.0", None, 1j, [1.0, "2"], Value(1.0), {"a": 1.0}, np.array("x")])
+@pytest.mark.parametrize("x", ["1.0", object(), 1j, [1.0, "2"], Value(1.0), {"a": "1.0"}, np.array("x")])
 def test_a_wrong_example_is_refused(x):
     with pytest.raises(TypeError, match="an example must be a number"):
         pygrad.compile(lambda x: x, x)

@@ -149,7 +149,13 @@ OPERATIONS = {
     },
     "Array.__imatmul__": lambda w: operator.imatmul(w.x, w.y.T),
     "Array.__array__": lambda w: (np.asarray(w.x), np.asarray(w.x, dtype=float)),
-    "Array.__array_function__": lambda w: (np.any(w.x), np.where(w.x, w.x, 0), np.transpose(w.x)),
+    "Array.__array_function__": lambda w: (
+        np.any(w.x),
+        np.where(w.x, w.x, 0),
+        np.einsum("ij,kj", w.x, w.y),
+        np.tril(w.x),
+    ),
+    "Array.__array_ufunc__": lambda w: (X + w.x, np.exp(w.x), np.add.reduce(w.x), np.subtract.outer(w.x[0], w.y[0])),
     "Array.__hash__": lambda w: hash(w.x),
     "Array.__matmul__": lambda w: (w.x @ w.y.T, w.x @ w.y[0], w.x[0] @ w.y[0], w.x[None] @ w.y.T[None]),
     "Array.__rmatmul__": lambda w: X.T @ w.x,
@@ -194,6 +200,11 @@ OPERATIONS = {
     "array": lambda w: pygrad.array(X),
     "array of Values": lambda w: pygrad.array([[w.v, 2.0], [w.leaf, w.product]]),
     "array of Arrays": lambda w: pygrad.array([w.x, w.y]),
+    **{
+        f"{name}": lambda w, name=name: getattr(pygrad, name)(3) for name in ["arange", "eye", "ones", "zeros", "randn"]
+    },
+    "full": lambda w: pygrad.full((2, 3), 0.5),
+    "uniform": lambda w: pygrad.uniform(-1, 1, (2, 3), rng=0),
     "concatenate": lambda w: pygrad.concatenate([w.x, X, w.y]),
     "stack": lambda w: pygrad.stack([w.x, w.y, X]),
     "where": lambda w: pygrad.where(X > 1, w.x, 0.0),
@@ -330,7 +341,6 @@ NOT_CALLED = {
     "MemoryStats": "a tuple",
     "TraceWarning": "a class of warnings",
     "GradientCutWarning": "a class of warnings",
-    "Array.__array_ufunc__": "None",
     **{
         f"Array.{name}": "raises TypeError"
         for name in [

@@ -534,7 +534,7 @@ class Replay:
         first, second = ffi.new("double[3]"), ffi.new("double[3]")
         if adam:
             rule = ffi.new("pg_adam *", [lr, 0.9, 0.99, 1e-8, 0, False])
-            status = self.call("pg_adam_step", rule, 1, 3, ids, first, second)
+            status = self.call("pg_adam_step", rule, 1, 3, ids, first, second, ffi.NULL)
         else:
             status = self.call("pg_sgd_step", ffi.new("pg_sgd *", [lr, 0.5, 0, 0, False, True]), 3, ids, first)
         for id in ids if status == lib.PG_OK else []:  # other tests check the numbers
