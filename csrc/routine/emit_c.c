@@ -663,7 +663,8 @@ static void write_tiles(const pg_emitter *e) {
   pg_print(e->out, "}\n");
 }
 
-/* Calls the masked function if a derivative is nan, or all are infinite. */
+/* Calls the masked function if the sum of the derivatives is nan: one of them is, or inf and -inf are among
+ * them. */
 static void write_call_of_masked(const pg_emitter *e) {
   const pg_routine *r = e->r;
   const writer *w = e->own;
