@@ -354,7 +354,14 @@ class Value(Handle):
         assigned: none goes below this Value after `v._prev = set()`. What is added to the set is only shown.
         """
         if not hasattr(self, "_shown"):
-            self._shown = set(operands(self))
+            # Meanwhile the garbage collector, or another thread, may run code that assigns others.
+            try:
+                shown = set(operands(self))
+            except ReferenceError:
+                if not hasattr(self, "_shown"):
+                    raise
+            else:
+                self._shown = getattr(self, "_shown", shown)
         return self._shown
 
     @_prev.setter
