@@ -48,7 +48,9 @@ enum pg_flags {
   PG_LINK = 256,       /* an inner node of a reduction: the maximum or minimum of a row's first elements */
   PG_AFTER_LINK = 512, /* one whose first operand is such a node of the same row */
   PG_ON_PATH = 1024,   /* the newest search for paths has found one to this node */
-  PG_TRACED = 2048     /* made during a trace */
+  PG_TRACED = 2048,    /* made during a trace */
+  PG_PLAIN = 4096,     /* a leaf made of a plain number, as in v + 1 */
+  PG_VARIES = 8192     /* the newest search has found that it depends on a leaf that is not plain */
 };
 
 /* What a maker returns. Positive: the id of the new node. At or below -PG_FIRST_ID: the negated id of a new
@@ -113,10 +115,9 @@ int pg_op_arity(int op); /* operands that a user sees: an op's constant is not o
  * or be given up before the next begins. Zeros are a sweep that has ended. */
 typedef struct {
   pg_id root;
-  pg_id at;         /* the node processed last */
-  uint32_t pending; /* nodes marked and not yet processed */
-  uint32_t number;  /* see sweep.c */
-  bool has_paths;   /* the search for paths was this sweep's */
+  pg_id at;        /* the node processed last */
+  uint32_t number; /* see sweep.c; 0: it has ended */
+  bool has_paths;  /* the search for paths was this sweep's */
 } pg_sweep;
 
 enum { PG_DONE = 0, PG_MORE = 1 };
@@ -128,10 +129,11 @@ int pg_sweep_begin(pg_sweep *sweep, pg_id root);
  * status of the adjoint of sweep->at, which failed, or PG_STALE if another sweep has begun: the sweep is over.
  */
 int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget);
-/* Lets other sweeps run in between: pausing moves the pending nodes to an array, which has room for
- * sweep->pending; going on takes them back. */
-void pg_sweep_pause(pg_sweep *sweep, pg_id *pending);
-void pg_sweep_resume(pg_sweep *sweep, const pg_id *pending);
+/* Other sweeps may run in between, if the pending nodes are noted before and given back after. The first
+ * writes those that are marked and not yet processed, unless `pending` is NULL, and returns how many they are.
+ */
+uint32_t pg_sweep_pending(const pg_sweep *sweep, pg_id *pending);
+void pg_sweep_resume(pg_sweep *sweep, uint32_t count, const pg_id *pending);
 /* One step of the pass: adds the node's share to the grads of its operands. */
 int pg_backward_one(pg_id id);
 
@@ -141,6 +143,8 @@ int pg_backward_one(pg_id id);
 
 /* Leaves with consecutive ids, held once each; returns the first. */
 pg_made pg_leaves(size_t n, const double *data);
+/* The same of plain numbers, which are operands. */
+pg_made pg_plain_leaves(size_t n, const double *data);
 /* The address of a node's data, NULL for a dead id. Its grad is the next double, and the data of the next id is
  * PG_NODE_BYTES further on. The address is valid as long as the node lives. */
 double *pg_data_at(pg_id id);
@@ -214,7 +218,7 @@ int pg_cross_entropy(size_t rows, size_t n, const pg_id *x, const uint32_t *targ
 int pg_rms_norm(size_t rows, size_t n, const pg_id *x, const pg_id *weights, double eps, pg_id *out);
 
 /* A multi-layer perceptron of micrograd's nn, for one sample x: layer by layer, neuron by neuron,
- *   act = sum((wi * xi for wi, xi in zip(w, x)), b), then act.relu() if the neuron has one
+ *   act = sum((wi * xi for wi, xi in zip(w, x)), b), then the activation of act if the neuron is nonlinear
  * A neuron's w and b follow each other in `parameters`. Where x[i] is 0, the input is a new leaf of numbers[i];
  * if no x[i] is, `numbers` may be NULL. integral[i] says whether it is an int; NULL: none is. Each neuron has
  * inputs. `out` has room for one id a neuron; the results, those of the last layer, are at its end, and are
@@ -223,8 +227,9 @@ typedef struct {
   size_t layers;
   const uint32_t *widths; /* a layer: its neurons */
   const uint32_t *inputs; /* a neuron: its weights */
-  const bool *relu;       /* a neuron: whether it has a ReLU */
+  const bool *nonlinear;  /* a neuron: whether it has an activation */
   const pg_id *parameters;
+  int activation; /* PG_RELU or PG_TANH */
 } pg_mlp;
 int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *numbers, const bool *integral,
                    pg_id *out);
@@ -233,7 +238,8 @@ int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *nu
 
 /* Each updates n leaves in place from their grads. The buffers hold the optimizer's state between steps.
  * Parameter k of those that the options count has the next sizes[k] of the leaves. If no gradient has reached
- * one (see pg_reached), nothing is updated and PG_SOME_UNREACHED returned. With 0 parameters nobody asks. */
+ * one (see pg_reached), nothing is updated and PG_SOME_UNREACHED returned. With 0 parameters nobody asks. With
+ * `maximize` the grads count with the opposite sign. A buffer that the options do not need may be NULL. */
 enum { PG_SOME_UNREACHED = 1 };
 
 /* Stochastic gradient descent, as in PyTorch: with g = grad + weight_decay * data, and if there is a velocity
@@ -243,7 +249,7 @@ enum { PG_SOME_UNREACHED = 1 };
  */
 typedef struct {
   double lr, momentum, dampening, weight_decay;
-  bool nesterov, first;
+  bool nesterov, first, maximize;
   size_t parameters;
   const uint32_t *sizes;
 } pg_sgd;
@@ -253,15 +259,32 @@ int pg_sgd_step(const pg_sgd *sgd, size_t n, const pg_id *ids, double *velocity)
  *   data *= 1 - lr * weight_decay if decoupled, else g = grad + weight_decay * data
  *   mean = beta1 * mean + (1 - beta1) * g
  *   square = beta2 * square + (1 - beta2) * g * g
+ *   largest = max(largest, square), if it is given (Reddi et al., 2018), and then in place of square
  *   data -= lr * (mean / (1 - beta1**t)) / (sqrt(square / (1 - beta2**t)) + eps)
  */
 typedef struct {
   double lr, beta1, beta2, eps, weight_decay;
-  bool decoupled;
+  bool decoupled, maximize;
   size_t parameters;
   const uint32_t *sizes;
 } pg_adam;
-int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, double *mean, double *square);
+int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, double *mean, double *square,
+                 double *largest);
+
+/* RMSprop (Tieleman & Hinton, 2012), as in PyTorch: with g = grad + weight_decay * data
+ *   square = alpha * square + (1 - alpha) * g * g
+ *   mean += (1 - alpha) * (g - mean), if it is given, and then square - mean * mean in place of square
+ *   velocity = momentum * velocity + g / (sqrt(square) + eps), if it is given
+ *   data -= lr * velocity, or lr * g / (sqrt(square) + eps)
+ */
+typedef struct {
+  double lr, alpha, eps, weight_decay, momentum;
+  bool maximize;
+  size_t parameters;
+  const uint32_t *sizes;
+} pg_rmsprop;
+int pg_rmsprop_step(const pg_rmsprop *rmsprop, size_t n, const pg_id *ids, double *square, double *mean,
+                    double *velocity);
 
 /* Programs ----------------------------------------------------------------------------------------------- */
 
@@ -409,10 +432,10 @@ char *pg_emit_native(const pg_routine *routine);
  * and this is called once. False if the library cannot be loaded. */
 bool pg_use_native(pg_routine *routine, const char *path);
 
-/* Finds the first op that makes an infinity from finite numbers, or a nan from numbers, for one sample.
- * `inputs` are all inputs; if the gradient is searched, too, the cotangent follows. Sets *symbol to the op's,
- * and `numbers` to its operands and its result, and returns how many these are; 0 if there is no such op; or a
- * status below 0. */
+/* Finds an op that makes an infinity from finite numbers, or a nan from numbers, which an output depends on,
+ * for one sample. `inputs` are all inputs; if the gradient is searched, too, the cotangent follows. Sets
+ * *symbol to the op's, and `numbers` to its operands and its result, and returns how many these are; 0 if there
+ * is no such op; or a status below 0. */
 int pg_find_not_finite(const pg_program *program, const double *inputs, bool gradient, const char **symbol,
                        double numbers[3]);
 
@@ -425,7 +448,7 @@ char *pg_routine_text(const pg_routine *routine);
  * PG_VALUES or PG_GRADIENT, of one sample or a batch, one of each at most; with PG_NATIVE, or they are slower.
  * `parameters` are the numbers that the functions use where their caller passes none. All names in it begin
  * with `name` and _. */
-char *pg_emit_c(size_t count, const pg_routine *const *routines, const double *parameters, const char *name);
+char *pg_emit_c(size_t count, pg_routine *const *routines, const double *parameters, const char *name);
 void pg_text_free(char *text);
 
 /* Memory ------------------------------------------------------------------------------------------------- */

@@ -16,10 +16,24 @@ from typing import TYPE_CHECKING
 from pygrad import functional, nn, optim
 from pygrad._cut import GradientCutWarning
 from pygrad._lib import VERSION
-from pygrad.array import Array, array, concatenate, stack, where
+from pygrad.array import (
+    Array,
+    arange,
+    array,
+    concatenate,
+    eye,
+    full,
+    ones,
+    randn,
+    stack,
+    uniform,
+    where,
+    zeros,
+)  # fmt: skip
 from pygrad.checkpoint import load, save
 from pygrad.dropin import as_micrograd
 from pygrad.engine import Value
+from pygrad.gradcheck import GradcheckError, gradcheck
 from pygrad.index import Index, index
 from pygrad.memory import MemoryStats, memory_stats
 from pygrad.nn import MLP, Layer, Module, Neuron
@@ -31,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MLP",
     "Array",
+    "GradcheckError",
     "GradientCutWarning",
     "Index",
     "Layer",
@@ -40,19 +55,27 @@ __all__ = [
     "Program",
     "TraceWarning",
     "Value",
+    "arange",
     "array",
     "as_micrograd",
     "compile",
     "concatenate",
+    "eye",
+    "full",
     "functional",
+    "gradcheck",
     "index",
     "load",
     "memory_stats",
     "nn",
+    "ones",
     "optim",
+    "randn",
     "save",
     "stack",
+    "uniform",
     "where",
+    "zeros",
 ]
 __version__ = VERSION
 

@@ -118,9 +118,10 @@ def _cross_entropy(n: int, a: Ids, targets: Ids, out: Ids) -> Held:
     return _held(lib.pg_cross_entropy(out.size, n, c_ids_of(a), c_ids_of(targets), scratch, c_ids(out)), out)
 
 
-def _leaves(data: Numbers, out: Ids) -> Held:
+def _leaves(plain: bool, data: Numbers, out: Ids) -> Held:
     ids = np.arange(out.size, dtype=np.uint32)  # allocated first: if this fails, no nodes leak
-    first = lib.pg_leaves(out.size, c_doubles(np.ascontiguousarray(data)))
+    make = lib.pg_plain_leaves if plain else lib.pg_leaves
+    first = make(out.size, c_doubles(np.ascontiguousarray(data)))
     if first < 0:
         return first, None
     out[...] = (ids + np.uint32(first)).reshape(out.shape)
@@ -140,5 +141,5 @@ softmax: Callable[[int, Ids, Ids], Held] = fast.softmax if fast else _softmax
 log_softmax: Callable[[int, Ids, Ids], Held] = fast.log_softmax if fast else _log_softmax
 rms_norm: Callable[[int, Ids, Ids | None, float, Ids], Held] = fast.rms_norm if fast else _rms_norm
 cross_entropy: Callable[[int, Ids, Ids, Ids], Held] = fast.cross_entropy if fast else _cross_entropy
-leaves: Callable[[Numbers, Ids], Held] = fast.leaves if fast else _leaves
+leaves: Callable[[bool, Numbers, Ids], Held] = fast.leaves if fast else _leaves
 hold_all: Callable[[Ids], Held] = fast.hold_all if fast else _hold_all

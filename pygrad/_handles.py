@@ -380,7 +380,8 @@ def _search(id: int) -> Any:
         for thing in gc.get_objects(*generation):
             if issubclass(type(thing), _handle_type) and hasattr(thing, "_id") and thing._id not in _findable:
                 _make_findable(thing)
-        if value := _findable.get(id):
+        value = _findable.get(id)
+        if value is not None:  # whatever the truth of a Value is
             return value
     return None
 

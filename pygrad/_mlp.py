@@ -73,30 +73,27 @@ def inputs(x: Any, n: int) -> Any:
 
 # What each of these is a list of, and where.
 _SUBMODULES = {"mlp": ("layers", "layer"), "layer": ("neurons", "neuron")}
-_kinds: dict[Any, str] = {}  # of the __call__ methods that one_call has made: "mlp", "layer" or "neuron"
+_kinds: dict[Any, str] = {}  # by __call__, as one_call has made it, and forward: "mlp", "layer" or "neuron"
+
+_ADD = OPS["+", 2]
+_ACTIVATIONS = {"relu": OPS["ReLU", 1], "tanh": OPS["tanh", 1]}  # those that C knows
 
 
-_ADD, _RELU = OPS["+", 2], OPS["ReLU", 1]
+def one_call(kind: str, forward: Call) -> Call:
+    """The `__call__` of a module: one call of C, or where that does not do, `forward`, written as in micrograd."""
 
+    @functools.wraps(forward)
+    def call(self: Any, x: Any) -> Any:
+        plan = self.__dict__.get(PLAN)
+        if plan is None or not plan.holds():
+            plan = self.__dict__[PLAN] = _Plan(self, kind)
+        out = plan(x) if plan.neurons else None
+        if out is None:
+            return self.forward(x)
+        return out[0] if len(out) == 1 else out
 
-def one_call(kind: str) -> Callable[[Call], Call]:
-    """Decorate a module's `__call__`, written as in micrograd: it runs only where one call of C does not do."""
-
-    def decorate(step_by_step: Call) -> Call:
-        @functools.wraps(step_by_step)
-        def call(self: Any, x: Any) -> Any:
-            plan = self.__dict__.get(PLAN)
-            if plan is None or not plan.holds():
-                plan = self.__dict__[PLAN] = _Plan(self, kind)
-            out = plan(x) if plan.neurons else None
-            if out is None:
-                return step_by_step(self, x)
-            return out[0] if len(out) == 1 else out
-
-        _kinds[call] = kind
-        return call  # type: ignore[return-value]
-
-    return decorate
+    _kinds[call, forward] = kind
+    return call  # type: ignore[return-value]
 
 
 class _Plan:
@@ -104,15 +101,17 @@ class _Plan:
 
     Lists that replaced watched ones are compared with what they were, element by element, by identity.
 
-    There are no `neurons` unless the module is a plain stack of layers: no __call__ overridden, all weights Values, a
-    weight for each input, and more than one neuron in each inner layer, as the result of one neuron is not a list.
+    There are no `neurons` unless the module is a plain stack of layers: no __call__ or forward overridden, one
+    activation that C knows, all weights Values, a weight for each input, and more than one neuron in each inner layer,
+    as the result of one neuron is not a list.
     """
 
     def __init__(self, module: Any, kind: str) -> None:
         self.edits = _edits
-        self.calls: dict[type[Any], Any] = {}  # the __call__ of each class here
+        self.methods: dict[type[Any], tuple[Any, Any, Any]] = {}  # each class here, its __call__ and its forward
         self.unwatched: list[tuple[list[Any], list[Any]]] = []  # lists, and what they contain
         self.parameters: list[Value] = []
+        self.activation = 0  # the op of all neurons that have one
         self.neurons = 0
         self.inputs: list[int] = []
         layers = self._layers(module, kind)
@@ -125,15 +124,15 @@ class _Plan:
                 ffi.new("bool[]", [bool(n.nonlin) for n in neurons]),
                 ffi.new("pg_id[]", [p._id for p in self.parameters]),
             ]
-            self.mlp = ffi.new("pg_mlp *", [len(layers), *self.arrays])
+            self.mlp = ffi.new("pg_mlp *", [len(layers), *self.arrays, self.activation])
             self.address = int(ffi.cast("uintptr_t", self.mlp))
 
     def holds(self) -> bool:
         """Whether nothing has changed."""
         if self.edits != _edits:
             return False
-        for cls, call in self.calls.items():
-            if cls.__call__ is not call:
+        for cls, call, forward in self.methods.values():
+            if cls.__call__ is not call or cls.forward is not forward:
                 return False
         return not self.unwatched or all(
             len(items) == len(before) and all(map(operator.is_, items, before)) for items, before in self.unwatched
@@ -145,7 +144,7 @@ class _Plan:
         return min(widths[:-1], default=2) > 1 and self.inputs == needed
 
     def _layers(self, module: Any, kind: str) -> list[list[Any]]:
-        """The neurons of each layer; none if a __call__ is overridden or a part is something else."""
+        """The neurons of each layer; none if a method is overridden or a part is something else."""
         if kind == "neuron":
             return [[module]]
         if kind == "layer":
@@ -159,10 +158,11 @@ class _Plan:
         return self._watched(items) if plain else []
 
     def _is_plain(self, module: Any, kind: str) -> bool:
-        if not callable(module):
+        cls = type(module)
+        if not hasattr(cls, "forward") or not callable(module):
             return False
-        call = self.calls[type(module)] = type(module).__call__
-        return _kinds.get(call) == kind
+        _, *methods = self.methods[cls] = cls, cls.__call__, cls.forward
+        return _kinds.get(tuple(methods)) == kind and "forward" not in vars(module)
 
     def _watched(self, items: Any) -> list[Any]:
         """What is in a list now."""
@@ -177,10 +177,18 @@ class _Plan:
         w, b = attributes.get("w"), attributes.get("b")
         if not self._is_plain(neuron, "neuron") or not isinstance(w, list) or "nonlin" not in attributes:
             return False
+        if neuron.nonlin and not self._use(neuron.activation):
+            return False
         now = self._watched(w)
         self.inputs.append(len(now))
         self.parameters += [*now, b]
         return bool(now) and all(type(p) is Value for p in (*now, b))
+
+    def _use(self, activation: Any) -> bool:
+        """Whether C knows the activation, and other neurons have no other."""
+        op = _ACTIVATIONS.get(activation) if isinstance(activation, str) else None
+        self.activation = self.activation or op or 0
+        return op == self.activation
 
     def __call__(self, x: Any) -> list[Value] | None:
         """The results for one sample x; None if an input is neither a Value nor a number, or their number is wrong.
@@ -195,7 +203,7 @@ class _Plan:
         if made is not None:
             return made
         x = tuple(x)  # a list may change meanwhile
-        if len(x) != self.inputs[0] or not own_methods.are_there(_ADD, _RELU):
+        if len(x) != self.inputs[0] or not own_methods.are_there(_ADD, self.activation):
             return None
         ids = [xi._id if type(xi) is Value else 0 for xi in x]
         numbers: Any = NULL

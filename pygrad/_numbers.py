@@ -32,8 +32,9 @@ def is_real(dtype: Any) -> bool:
 
 
 def _is_node(x: Any) -> bool:
-    """Whether x is in the graph of another engine; a tensor without axes that needs no gradient is only a number."""
-    return hasattr(x, "backward") and (not hasattr(x, "dtype") or bool(getattr(x, "requires_grad", False)))
+    """Whether x is in a graph: an Array, or of another engine. A tensor that needs no gradient is only a number."""
+    has_gradient = not hasattr(x, "dtype") or hasattr(x, "_ids") or bool(getattr(x, "requires_grad", False))
+    return has_gradient and hasattr(x, "backward")
 
 
 def refuse_masked(x: Any) -> None:

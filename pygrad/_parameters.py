@@ -15,6 +15,13 @@ from pygrad.engine import Value
 Parameters = Iterable[Union[Value, Array]]
 
 
+def refuse_modules(parameters: Any) -> None:
+    """Raise TypeError for a module in place of its parameters."""
+    if callable(getattr(parameters, "parameters", None)):
+        name = type(parameters).__name__
+        raise TypeError(f"pass the parameters of the {name}, model.parameters(), and not the {name} itself")
+
+
 def node_ids(nodes: Iterable[Any]) -> Ids:
     """The ids of all nodes of Values and Arrays, in a row."""
     if fast:

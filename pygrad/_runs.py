@@ -21,7 +21,7 @@ from pygrad._lib import check, lib
 def new_run(size: int) -> Any:
     """The holder of so many new leaves of 0."""
     ids = np.empty(size, np.uint32)
-    status, holder = _bulk.leaves(np.zeros(size), ids)
+    status, holder = _bulk.leaves(False, np.zeros(size), ids)
     check(status, f"a copy of {size:,} leaves")
     return shown(holder)
 

@@ -39,16 +39,16 @@ def backward_from(root: int) -> None:
 def _backward_from(root: int) -> None:
     global _sweep
     sweep, outer = ffi.new(_SWEEP), _sweep()
-    pending = ffi.new("pg_id[]", outer.pending) if outer else None
     if outer:
-        lib.pg_sweep_pause(outer, pending)
+        pending = ffi.new("pg_id[]", lib.pg_sweep_pending(outer, ffi.NULL))
+        count = lib.pg_sweep_pending(outer, pending)
     try:
         _sweep = weakref.ref(sweep)
         _sweep_from(root, sweep)
     finally:
         _sweep = weakref.ref(outer) if outer else _no_sweep
         if outer:
-            lib.pg_sweep_resume(outer, pending)
+            lib.pg_sweep_resume(outer, count, pending)
 
 
 def _sweep_from(root: int, sweep: Any) -> None:

@@ -7,7 +7,9 @@ bits of the results; the number of workers, and the order in which they finish, 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
+from operator import getitem
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
@@ -15,24 +17,28 @@ import numpy.typing as npt
 
 try:
     import dask.array as da
-    from dask.base import normalize_token
+    from dask.base import normalize_token, tokenize
+    from dask.core import flatten
     from dask.delayed import Delayed, delayed
+    from dask.highlevelgraph import HighLevelGraph
 except ImportError as error:
     raise ImportError("pygrad.dask needs `pip install 'pygrad[dask]'`") from error
 
 from pygrad._lib import Numbers
 from pygrad.program import Program
-from pygrad.program.arguments import IndexSegment, Leaf, Segment, Shape, arrays_in, map_structure, segments_of
+from pygrad.program.arguments import Leaf
+from pygrad.program.signature import spread
+from pygrad.program.structures import IndexSegment, Segment, Shape, arrays_in, map_structure, segments_of
 
 
-def value(f: Program, *args: Any) -> Any:
+def value(f: Program, *args: Any, **kwargs: Any) -> Any:
     """Return the results of a compiled function, for batches that are Dask arrays.
 
     Parameters
     ----------
     f
         without parameters: `f.pure()` has them as its first argument
-    args
+    args, kwargs
         as for a call of f, but at least one is a batch and a Dask array. The chunks of all batches are aligned. All
         chunks share numbers, and arrays of the shape of the example.
 
@@ -56,18 +62,20 @@ def value(f: Program, *args: Any) -> Any:
     >>> float(pygrad.dask.value(f, np.zeros(2), x).mean())
     1.0
     """
-    call = _Call(f, args)
+    call = _Call(f, args, kwargs)
     parts = [_Part(segment.shape, True) for segment in segments_of(call.recorded.result)]
     results = call.run(_values, parts)
     return map_structure(lambda _: next(results), call.recorded.result)
 
 
-def value_and_grad(f: Program, *args: Any, cotangent: npt.ArrayLike | da.Array = 1.0) -> tuple[Any, tuple[Any, ...]]:
+def value_and_grad(
+    f: Program, *args: Any, cotangent: npt.ArrayLike | da.Array = 1.0, **kwargs: Any
+) -> tuple[Any, tuple[Any, ...]]:
     """Return the one result of a compiled function, and its gradient times the cotangent, for Dask arrays.
 
     Parameters
     ----------
-    f, args
+    f, args, kwargs
         as for `value`
     cotangent
         a number, or a NumPy or Dask array of shape (B,) with one for each sample
@@ -94,19 +102,19 @@ def value_and_grad(f: Program, *args: Any, cotangent: npt.ArrayLike | da.Array =
     >>> by_w.compute()
     array([1., 1.])
     """
-    call = _Call(f, args, cotangent)
+    call = _Call(f, args, kwargs, cotangent)
     call.recorded.require_scalar("value_and_grad")
     gradients = [_Part(leaf.shape, batched) for leaf, batched in call.differentiable]
     results = call.run(_value_and_gradients, [_Part((), True), *gradients])
     return next(results), call.by_argument(results)
 
 
-def jacobian(f: Program, *args: Any) -> Any:
+def jacobian(f: Program, *args: Any, **kwargs: Any) -> Any:
     """Return the derivatives of all results with respect to all arguments, for each sample of Dask arrays.
 
     Parameters
     ----------
-    f, args
+    f, args, kwargs
         as for `value`
 
     Returns
@@ -127,11 +135,14 @@ def jacobian(f: Program, *args: Any) -> Any:
     >>> by_x.shape, by_x[0].compute().tolist()
     ((1000, 2, 2), [[2.0, 0.0], [0.0, 2.0]])
     """
-    call = _Call(f, args)
+    call = _Call(f, args, kwargs)
     result = call.recorded.result
     leaves = [leaf for leaf, _ in call.differentiable]
     results = call.run(_jacobian, [_Part(s.shape + leaf.shape, True) for s in segments_of(result) for leaf in leaves])
     return map_structure(lambda _: call.by_argument(results), result)
+
+
+_FAN_IN = 8  # sums in one task: a power of two, so that it does not matter for the pairs
 
 
 # Graphs -----------------------------------------------------------------------------------------------------------
@@ -155,7 +166,7 @@ class _Call:
         the leaves of the arguments that are no indices, and whether each is a batch
     """
 
-    def __init__(self, f: Program, args: Sequence[Any], cotangent: Any = 1.0) -> None:
+    def __init__(self, f: Program, args: Sequence[Any], kwargs: dict[str, Any], cotangent: Any = 1.0) -> None:
         if not isinstance(f, Program):
             raise TypeError(f"pygrad.dask takes what pygrad.compile returns, got {type(f).__name__!r}")
         self.recorded = f._recorded
@@ -164,28 +175,51 @@ class _Call:
                 f"{self.recorded.name} has {f.parameters.size} parameters, which are Values of this process: pass "
                 "f.pure(), and f.parameters.data as its first argument"
             )
-        passed = [_Passed.of(leaf, x) for leaf, x in self.recorded.parts(args)]
+        passed = [_Passed.of(leaf, x) for leaf, x in self.recorded.parts(self.recorded.bound(args, kwargs))]
         self.differentiable = [(p.leaf, p.batched) for p in passed if not isinstance(p.leaf.segment, IndexSegment)]
-        cotangent = _Passed.of(Leaf("cotangent", Segment((), 0), 0), cotangent)
-        self._sizes = _common_chunks([*passed, cotangent])
-        self._program = delayed(f, pure=True, traverse=False)  # one object, of which each worker gets a copy
-        self._columns = [p.blocks(self._sizes) for p in [*passed, cotangent]]
+        passed.append(_Passed.of(Leaf("cotangent", Segment((), 0), 0), cotangent))
+        self._sizes = _common_chunks(passed)
+        self._batches = [p.blocks(self._sizes) for p in passed if p.batched]
+        # Tasks of their own, whose results each worker gets once.
+        self._program = delayed(f, pure=True, traverse=False)
+        ends = np.cumsum([0, *self._sizes])
+        self._shared = delayed([ends, *(None if p.batched else p.x for p in passed)], pure=True)
 
     def run(self, method: Callable[..., list[Numbers]], parts: list[_Part]) -> Iterator[da.Array]:
         """The parts that a method returns for each chunk, put together."""
-        stops = np.cumsum(self._sizes).tolist()
-        batched = [part.batched for part in parts]
-        blocks = [
-            _run(method, batched, self._program, f"chunk {k}, samples {stop - size} to {stop - 1}", *column)
-            for k, (size, stop, *column) in enumerate(zip(self._sizes, stops, *self._columns))
-        ]
-        totals: Any = None if all(batched) else _total([block[-1] for block in blocks])
+        chunks = self._chunks(method, [i for i, part in enumerate(parts) if not part.batched])
+        total = _total(chunks)
         for i, part in enumerate(parts):
-            if part.batched:
-                arrays = [da.from_delayed(x[i], (n, *part.shape), float) for x, n in zip(blocks, self._sizes)]
-                yield da.concatenate(arrays)
-            else:
-                yield da.from_delayed(totals[batched[:i].count(False)], part.shape, float)
+            yield self._part(chunks, i, part.shape) if part.batched else da.from_delayed(total[i], part.shape, float)
+
+    def _chunks(self, method: Callable[..., list[Numbers]], summed: list[int]) -> da.Array:
+        """An array whose blocks are the results of `_of_chunk`: Dask fuses the tasks that make its arguments."""
+        name = f"number-{tokenize(method, self._sizes, self._program.key)}"  # other calls would prevent its fusion
+        numbers = da.map_blocks(_number, chunks=(self._sizes,), dtype=int, name=name)
+        # All axes are axes of the result: to contract those of a sample, Dask would copy the blocks.
+        others = itertools.count(1)
+        indices = [(0, *itertools.islice(others, x.ndim - 1)) for x in self._batches]
+        axes = range(next(others))
+        return da.blockwise(
+            _of_chunk,
+            axes,
+            *itertools.chain([numbers, (0,)], *zip(self._batches, indices)),
+            method=method,
+            summed=summed,
+            f=self._program,
+            shared=self._shared,
+            concatenate=True,
+            align_arrays=False,
+            meta=np.empty([0] * len(axes), object),
+        )
+
+    def _part(self, chunks: da.Array, i: int, shape: Shape) -> da.Array:
+        """The i-th of the arrays of each chunk."""
+        name = f"part-{tokenize(chunks.name, i)}"
+        zeros = [0] * len(shape)
+        layer = {(name, k, *zeros): (getitem, key, i) for k, key in enumerate(_keys(chunks))}
+        graph = HighLevelGraph.from_collections(name, layer, [chunks])
+        return da.Array(graph, name, (self._sizes, *((n,) for n in shape)), float)
 
     def by_argument(self, parts: Iterator[da.Array]) -> tuple[Any, ...]:
         """Parts in the structures of the arguments, None for an index."""
@@ -215,17 +249,13 @@ class _Passed(NamedTuple):
         leaf.numbers(np.zeros((1,) * batched + x.shape[batched:], x.dtype))  # raises what a call would
         return cls(leaf, x, batched)
 
-    def blocks(self, sizes: Sequence[int]) -> list[Any]:
-        """What is passed for each chunk."""
-        if not self.batched:
-            whole = self.x.rechunk(-1) if isinstance(self.x, da.Array) else self.x
-            return [delayed(whole, pure=True)] * len(sizes)
-        chunks = (tuple(sizes), *self.leaf.shape)
-        x = self.x.rechunk(chunks) if isinstance(self.x, da.Array) else da.from_array(self.x, chunks)
-        return list(x.to_delayed().ravel())
+    def blocks(self, sizes: tuple[int, ...]) -> da.Array:
+        """The batch, with these sizes of chunks."""
+        chunks = (sizes, *self.leaf.shape)
+        return self.x.rechunk(chunks) if isinstance(self.x, da.Array) else da.from_array(self.x, chunks)
 
 
-def _common_chunks(passed: Sequence[_Passed]) -> list[int]:
+def _common_chunks(passed: Sequence[_Passed]) -> tuple[int, ...]:
     """The sizes of the chunks of the batches, where each chunk ends wherever one of any batch does."""
     batches = [p for p in passed if p.batched]
     chunked = [p for p in batches if isinstance(p.x, da.Array)]
@@ -238,62 +268,81 @@ def _common_chunks(passed: Sequence[_Passed]) -> list[int]:
                 f"{len(chunked[0].x)}, argument {p.leaf.name} is a batch of {len(p.x)}"
             )
     ends = sorted({end for p in chunked for end in np.cumsum(p.x.chunks[0]).tolist()})
-    sizes: list[int] = np.diff(ends, prepend=0).tolist()
-    return sizes
+    return tuple(np.diff(ends, prepend=0).tolist())
 
 
-def _total(chunks: list[Delayed]) -> Delayed:
-    """The sums of lists of arrays, by pairs of neighbours: a tree whose depth is the logarithm of their number."""
-    while len(chunks) > 1:
-        pairs = [_add(*pair) for pair in zip(chunks[::2], chunks[1::2])]
-        chunks = pairs + chunks[len(pairs) * 2 :]
-    return chunks[0]
+def _keys(chunks: da.Array) -> list[Any]:
+    return list(flatten(chunks.__dask_keys__()))
+
+
+def _total(chunks: da.Array) -> Delayed:
+    """The sums of what each chunk has last, by a tree whose depth is the logarithm of their number."""
+    name = f"total-{tokenize(chunks.name)}"
+    level: dict[Any, Any] = {(name, 0, k): (getitem, key, -1) for k, key in enumerate(_keys(chunks))}
+    layer = dict(level)
+    while len(level) > 1:
+        keys = list(level)
+        groups = [keys[k : k + _FAN_IN] for k in range(0, len(keys), _FAN_IN)]
+        level = {(name, keys[0][1] + 1, k): (_sums, group) for k, group in enumerate(groups)}
+        layer |= level
+    (root,) = level
+    return Delayed(root, HighLevelGraph.from_collections(name, layer, [chunks]), layer=name)
 
 
 # Tasks ------------------------------------------------------------------------------------------------------------
 
 
+def _number(block_id: tuple[int]) -> int:
+    return block_id[0]
+
+
 def _of_chunk(
-    method: Callable[..., list[Numbers]], batched: list[bool], f: Program, place: str, *parts: Any
+    k: int, *batches: Any, method: Callable[..., list[Numbers]], summed: list[int], f: Program, shared: list[Any]
 ) -> list[Any]:
-    """What a method returns for one chunk: in the place of what is not batched None, and a list of that at the end.
+    """What a method returns for the k-th chunk, with a dict of what is to be summed at the end, and None in its places.
 
-    The list is one task's result for all sums, and what is to be sent to other workers is small.
+    The dict is one task's result for all sums, and what is to be sent to other workers is small.
     """
+    ends, *parts = shared
+    found = iter(batches)
     try:
-        arrays = method(f, *parts)
+        arrays = method(f, *(next(found) if x is None else x for x in parts))
     except Exception as error:
-        error.add_note(f"in {place}")
+        error.add_note(f"in chunk {k}, samples {ends[k]} to {ends[k + 1] - 1}")
         raise
-    summed = [x for x, is_batch in zip(arrays, batched) if not is_batch]
-    return [*(x if is_batch else None for x, is_batch in zip(arrays, batched)), summed]
+    sums = {i: arrays[i] for i in summed}
+    return [*(None if i in sums else x for i, x in enumerate(arrays)), sums]
 
 
-def _sums(a: list[Numbers], b: list[Numbers]) -> list[Numbers]:
-    return [x + y for x, y in zip(a, b)]
-
-
-_run, _add = delayed(_of_chunk, pure=True), delayed(_sums, pure=True)
+def _sums(chunks: list[dict[int, Numbers]]) -> dict[int, Numbers]:
+    """The sums over pairs of neighbours, pairs of these pairs, and so on."""
+    while len(chunks) > 1:
+        pairs = [{i: x + b[i] for i, x in a.items()} for a, b in zip(chunks[::2], chunks[1::2])]
+        chunks = pairs + chunks[len(pairs) * 2 :]
+    return chunks[0]
 
 
 def _values(f: Program, *parts: Any) -> list[Numbers]:
-    return list(arrays_in(f(*_structured(f, parts))))
+    args, kwargs = _structured(f, parts)
+    return list(arrays_in(f(*args, **kwargs)))
 
 
 def _value_and_gradients(f: Program, *parts: Any) -> list[Numbers]:
-    *args, cotangent = parts
-    value, gradients = f.value_and_grad(*_structured(f, args), cotangent=cotangent)
+    *numbers, cotangent = parts
+    args, kwargs = _structured(f, numbers)
+    value, gradients = f.value_and_grad(*args, **kwargs, cotangent=cotangent)
     return list(arrays_in([value, gradients]))
 
 
 def _jacobian(f: Program, *parts: Any) -> list[Numbers]:
-    return list(arrays_in(f.jacobian(*_structured(f, parts))))
+    args, kwargs = _structured(f, parts)
+    return list(arrays_in(f.jacobian(*args, **kwargs)))
 
 
-def _structured(f: Program, parts: Sequence[Any]) -> list[Any]:
+def _structured(f: Program, parts: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
     """The arguments of a call, from what is passed for each leaf."""
-    found = iter(parts)
-    return [map_structure(lambda _: next(found), argument.structure) for argument in f._recorded.arguments]
+    found, arguments = iter(parts), f._recorded.arguments
+    return spread(arguments, [map_structure(lambda _: next(found), argument.structure) for argument in arguments])
 
 
 # Equal Programs without parameters have equal names in graphs.

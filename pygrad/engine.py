@@ -36,6 +36,8 @@ from pygrad._ops import define_ops, op, value_op
 from pygrad._runs import place_of, value_at
 from pygrad._sweep import backward_from, backward_step
 
+__all__ = ["Value"]  # `from micrograd.engine import *` must not replace names of a script
+
 _NO_CHILDREN: tuple[Value, ...] = ()
 _PLAIN = (float, int)  # the types that C takes as they are; float() also accepts text
 _get_data, _set_data = lib.pg_data, lib.pg_set_data  # a look-up less for each call
@@ -236,7 +238,11 @@ class Value(Handle):
     # More ops than micrograd has.
 
     def __rpow__(self, other: Number) -> Value:  # other ** self
-        return Value(other) ** self if is_number(other) else NotImplemented
+        if not is_number(other):
+            return NotImplemented
+        base = Value(other)
+        lib.pg_set_flags(base._id, lib.PG_PLAIN)
+        return base**self
 
     @op("exp")
     def exp(self) -> Value:
@@ -348,7 +354,14 @@ class Value(Handle):
         assigned: none goes below this Value after `v._prev = set()`. What is added to the set is only shown.
         """
         if not hasattr(self, "_shown"):
-            self._shown = set(operands(self))
+            # Meanwhile the garbage collector, or another thread, may run code that assigns others.
+            try:
+                shown = set(operands(self))
+            except ReferenceError:
+                if not hasattr(self, "_shown"):
+                    raise
+            else:
+                self._shown = getattr(self, "_shown", shown)
         return self._shown
 
     @_prev.setter

@@ -6,6 +6,7 @@ works out from node ids which ones these may be; `Array.__getitem__` makes the n
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterator
 from typing import Any
@@ -32,20 +33,30 @@ class Lookups:
         self._rows: list[Integers] = []  # of each table: how many elements
         self._elements: list[Ids] = []
         self._count = 0
+        self._columns: dict[Any, Integers] = {}  # of a table along an axis: which table each column is, or -1
         self._held: list[Any] = []
 
-    def add(self, ids: Ids, inputs: Integers, candidates: Ids, held: tuple[Any, ...]) -> None:
-        """Add nodes with these ids: an input chooses each from its column of candidates. `held` holds all of them."""
-        columns, which = np.unique(candidates, axis=1, return_inverse=True)
+    def add(self, ids: Ids, inputs: Integers, table: Ids, axis: int, columns: Integers, held: tuple[Any, ...]) -> None:
+        """Add nodes with these ids: an input chooses each along an axis of a table, from the column with its number.
+
+        A column is what is left of the table where the other axes are indexed, numbered in C order. `held` holds all
+        nodes, and the ids of the table: so its address names it.
+        """
+        rows = table.shape[axis]
+        place = table.__array_interface__["data"][0], table.shape, table.strides, axis
+        numbers = self._columns.setdefault(place, np.full(table.size // max(rows, 1), -1))
+        new = np.unique(columns[numbers[columns] < 0])
+        if new.size:
+            numbers[new] = self._count + np.arange(new.size)
+            self._rows.append(np.full(new.size, rows))
+            self._elements.append(np.moveaxis(table, axis, 0).reshape(rows, -1)[:, new].T.ravel())
+            self._count += new.size
         self._nodes.append(ids)
         self._indices.append(inputs)
-        self._tables.append(self._count + which.ravel())
-        self._rows.append(np.full(columns.shape[1], len(columns)))
-        self._elements.append(columns.T.ravel())
-        self._count += columns.shape[1]
+        self._tables.append(numbers[columns])
         self._held += held
-        for i in inputs.tolist():
-            self.limits[i] = min(len(columns), self.limits.get(i, len(columns)))
+        for i in set(inputs.tolist()):
+            self.limits[i] = min(rows, self.limits.get(i, rows))
 
     def arrays(self) -> list[npt.NDArray[np.uint32]]:
         """Return the nodes, their inputs, their tables, the sizes of the tables, and their elements."""
@@ -210,14 +221,16 @@ def record_look_up(table: Ids, key: Any, at: int, nodes: Ids, held: tuple[Any, .
         return ids[tuple(integers if k is traced else k._data if isinstance(k, Index) else k for k in keys)]
 
     axis = _axis(keys, at, table.ndim)
-    elements = [choose(table, np.full(traced.shape, i)) for i in range(table.shape[axis])]
+    others = (*table.shape[:axis], 1, *table.shape[axis + 1 :])
+    columns = np.broadcast_to(np.arange(math.prod(others)).reshape(others), table.shape)
+    column = np.ravel(choose(columns, np.zeros(traced.shape, dtype=np.intp)))
     # Which integer chooses which element: the key picks the numbers of the integers themselves out of this array.
     sizes = (*table.shape[:axis], traced.size, *table.shape[axis + 1 :])
     numbers = np.arange(traced.size).reshape(-1, *(1,) * (table.ndim - axis - 1))
     which = choose(np.broadcast_to(numbers, sizes), np.arange(traced.size).reshape(traced.shape))
     inputs = np.asarray(traced._inputs).ravel()[np.ravel(which)]
     lookups: Any = traced._lookups
-    lookups.add(nodes.ravel(), inputs, np.reshape(elements, (len(elements), nodes.size)), held)
+    lookups.add(nodes.ravel(), inputs, table, axis, column, held)
 
 
 def _keys(key: Any) -> tuple[Any, ...]:

@@ -39,6 +39,7 @@ class Value:
         "_created",
         "_local_grads",
         "_op",
+        "_plain",
         "_prev",
         "_taken",
         "data",
@@ -56,6 +57,7 @@ class Value:
         self._children = tuple(_children)
         self._prev = set(self._children)
         self._taken: Callable[[], Iterable[bool]] | None = None  # which children matter, if not all do
+        self._plain = False  # whether it is a plain number, as in v + 1
         self._op = _op
         if not isinstance(_op, str):  # microgpt's local gradients
             self._op, self._local_grads = "", tuple(map(_number, _op))
@@ -64,7 +66,7 @@ class Value:
         self._created = next(_creation)
 
     def __add__(self, other: Value | Number) -> Value:
-        other = other if isinstance(other, Value) else Value(other)
+        other = other if isinstance(other, Value) else _plain(other)
         out = Value(self.data + other.data, (self, other), "+")
 
         def _backward() -> None:
@@ -75,7 +77,7 @@ class Value:
         return out
 
     def __mul__(self, other: Value | Number) -> Value:
-        other = other if isinstance(other, Value) else Value(other)
+        other = other if isinstance(other, Value) else _plain(other)
         out = Value(self.data * other.data, (self, other), "*")
 
         def _backward() -> None:
@@ -91,7 +93,7 @@ class Value:
         out = Value(_power(self.data, other), (self,), f"**{other}")
 
         def _backward() -> None:
-            self._add(_slope_by_base(self.data, other) * out.grad if other else 0.0)
+            self._add_if_defined(lambda: _slope_by_base(self.data, other) * out.grad if other else 0.0, out.grad)
 
         out._backward = _backward
         out._taken = lambda: [other != 0]
@@ -109,6 +111,15 @@ class Value:
 
     def _add(self, share: Number) -> None:
         self.grad = _number(self.grad + _number(share))
+
+    def _add_if_defined(self, share: Callable[[], Number], grad: Number) -> None:
+        """Add a share of the grad of a result. If Python cannot compute it, that raises where a leaf depends on it."""
+        try:
+            self._add(share())
+        except (ArithmeticError, ValueError):
+            if self._varies():
+                raise
+            self.grad = math.nan if grad else self.grad
 
     def backward(self) -> None:
         graph = {self}
@@ -140,6 +151,16 @@ class Value:
                     reached.add(child)
                     found.append(child)
         return reached
+
+    def _varies(self) -> bool:
+        """Whether this depends on a leaf that is no plain number."""
+        return any(not v._is_constant_or_computed() for v in self._on_paths())
+
+    def _is_constant_or_computed(self) -> bool:
+        """Whether this is a plain number or the result of an op, whose step is known."""
+        if self._backward is _nothing:
+            return self._plain or self._op == "detach"
+        return self._backward.__module__ == __name__ and self._backward.__name__ == "_backward"
 
     def _backward_of_local_grads(self) -> None:
         for child, local_grad in zip(self._children, self._local_grads):
@@ -179,7 +200,7 @@ class Value:
         return self.data >= (other.data if isinstance(other, Value) else other)
 
     def __rpow__(self, other: Number) -> Value:  # other ** self
-        return Value(other) ** self
+        return _plain(other) ** self
 
     def __repr__(self) -> str:
         return f"Value(data={self.data}, grad={self.grad})"
@@ -229,12 +250,12 @@ class Value:
 
         def _backward() -> None:
             x, y, z, g = self.data, other.data, out.data, out.grad
-            self._add(_slope_by_base(x, y) * g if y else 0.0)
+            self._add_if_defined(lambda: _slope_by_base(x, y) * g if y else 0.0, g)
             passes_on = other._backward is not _nothing or (other._prev and other._op != "detach")
             if x < 0 and not passes_on:  # an undefined slope, which a leaf shows
                 other.grad = math.nan
             else:
-                other._add(_slope_by_exponent(x, z) * g)
+                other._add_if_defined(lambda: _slope_by_exponent(x, z) * g, g)
 
         out._backward = _backward
         out._taken = lambda: [other.data != 0, True]
@@ -244,7 +265,7 @@ class Value:
         out = Value(data, (self,), op)
 
         def _backward() -> None:
-            self._add(slope(self.data, out.data) * out.grad)
+            self._add_if_defined(lambda: slope(self.data, out.data) * out.grad, out.grad)
 
         out._backward = _backward
         return out
@@ -256,7 +277,7 @@ class Value:
         f: Callable[[float, float], float],
         share: Callable[[float, float], float],
     ) -> Value:
-        other = other if isinstance(other, Value) else Value(other)
+        other = other if isinstance(other, Value) else _plain(other)
         out = Value(f(self.data, other.data), (self, other), op)
 
         def _backward() -> None:
@@ -289,6 +310,12 @@ class Value:
         if self._prev or self._backward is not _nothing:
             raise TypeError(f"only a leaf can be pickled or copied, but {self._op!r} made this Value")
         return _leaf_again, (self.data, self.grad, self._op, self.label)
+
+
+def _plain(x: Number) -> Value:
+    out = Value(x)
+    out._plain = True
+    return out
 
 
 def _nothing() -> None:
@@ -355,7 +382,8 @@ class Module:
 
 
 class Neuron(Module):
-    def __init__(self, nin: int, nonlin: bool = True) -> None:
+    def __init__(self, nin: int, nonlin: bool = True, activation: str = "relu") -> None:
+        self.activation = activation
         self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
         self.b = Value(0)
         self.nonlin = nonlin
@@ -365,13 +393,14 @@ class Neuron(Module):
         if len(x) != len(self.w):
             raise ValueError(f"a neuron takes one input for each weight, {len(self.w)}, not {len(x)}")
         act = sum((wi * xi for wi, xi in zip(self.w, x)), self.b)
-        return act.relu() if self.nonlin else act
+        return getattr(act, self.activation)() if self.nonlin else act
 
     def parameters(self) -> list[Value]:
         return [*self.w, self.b]
 
     def __repr__(self) -> str:
-        return f"{'ReLU' if self.nonlin else 'Linear'}Neuron({len(self.w)})"
+        name = "ReLU" if self.activation == "relu" else self.activation.capitalize()
+        return f"{name if self.nonlin else 'Linear'}Neuron({len(self.w)})"
 
 
 class Layer(Module):
@@ -390,9 +419,11 @@ class Layer(Module):
 
 
 class MLP(Module):
-    def __init__(self, nin: int, nouts: list[int]) -> None:
+    def __init__(self, nin: int, nouts: list[int], activation: str = "relu") -> None:
         sz = [nin, *nouts]
-        self.layers = [Layer(sz[i], sz[i + 1], nonlin=i != len(nouts) - 1) for i in range(len(nouts))]
+        self.layers = [
+            Layer(sz[i], sz[i + 1], nonlin=i != len(nouts) - 1, activation=activation) for i in range(len(nouts))
+        ]
 
     def __call__(self, x: Any) -> Any:
         for layer in self.layers:

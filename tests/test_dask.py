@@ -1,10 +1,14 @@
 """pygrad.dask: the same numbers as calls, the same bits on every scheduler, errors with the place of the chunk."""
 
+import pickle
+
 import dask
 import dask.array as da
 import numpy as np
 import pytest
 from dask.base import tokenize
+from dask.callbacks import Callback
+from dask.task_spec import Alias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -103,7 +107,7 @@ def test_an_empty_batch_gives_zeros():
     assert (values.shape, by_w.tolist(), by_b, by_x.shape) == ((0,), [0, 0, 0], 0, (0, 3))
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 10])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 10, 65, 100])
 def test_the_gradient_by_what_is_shared_is_summed_in_a_tree(count):
     x = X[: 10 * count]
     lazy = pygrad.dask.value_and_grad(LINE, W, 0.0, da.from_array(x, chunks=(10, 3)))[1][0]
@@ -131,6 +135,40 @@ def test_equal_programs_have_equal_tokens():
     assert tokenize(pygrad.compile(f, 1.0)) != tokenize(pygrad.compile(lambda x: x**3, 1.0))
     first, second = (pygrad.dask.value(pygrad.compile(f, 1.0), da.ones(10, chunks=5)) for _ in range(2))
     assert first.name == second.name
+
+
+def graph_of(count):
+    """The tasks of a mean and a gradient by what is shared, for chunks that are made on the workers."""
+    x = da.map_blocks(block, chunks=((10,) * count, 3), dtype=float)
+    values, (by_w, *_) = pygrad.dask.value_and_grad(LINE, W, 0.0, x)
+    with Tasks() as tasks:
+        dask.compute(values.mean(), by_w)
+    return tasks.done
+
+
+def block(block_id):
+    return np.full((10, 3), float(block_id[0]))
+
+
+class Tasks(Callback):
+    """The tasks that the scheduler runs; an alias is none of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.done = []
+
+    def _pretask(self, key, graph, state):
+        if not isinstance(graph[key], Alias):
+            self.done.append(graph[key])
+
+
+def test_a_chunk_is_one_task_and_one_for_each_of_its_results():
+    assert len(graph_of(256)) - len(graph_of(128)) <= 3.5 * 128  # an eighth of a sum, and means in groups of their own
+
+
+def test_no_task_grows_with_the_number_of_chunks():
+    few, many = ([len(pickle.dumps(task)) for task in graph_of(count) if task.dependencies] for count in (64, 512))
+    assert max(many) < max(few) + 100
 
 
 def test_the_program_is_one_object_in_the_graph():

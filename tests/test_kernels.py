@@ -1,5 +1,7 @@
 """The vector kernels of Programs: each op, with each instruction set, in batches that end anywhere in a tile."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -8,8 +10,8 @@ from pygrad._lib import lib
 from support import ops
 from support.programs import EDGES
 
-TILE = 64  # samples that a kernel computes at once; see PG_TILE
-BATCHES = [1, 2, 3, 4, 5, 7, 8, 9, TILE - 1, TILE, TILE + 1, 2 * TILE - 1, 2 * TILE, 2 * TILE + 1]
+TILE = 128  # samples that a kernel computes at once, at most; see PG_TILE
+BATCHES = [1, 2, 3, 4, 5, 7, 8, 9, 40, 63, 64, 65, TILE - 1, TILE, TILE + 1, 2 * TILE - 1, 2 * TILE, 2 * TILE + 1]
 ULPS = 8  # of NumPy and of the kernel, together
 
 
@@ -83,3 +85,31 @@ def test_a_kernel_of_an_adjoint_gives_the_slope_in_batches_of_every_size(case, i
         _, found = f.value_and_grad(*samples[:, at])
         for ours, exact in zip(found, true):
             np.testing.assert_allclose(ours, exact[at], rtol=1e-14, atol=1e-16)
+
+
+def walk(steps):
+    """A random walk of 8 numbers, and the sum of what these are on the way."""
+
+    def fn(scale, normals):
+        ys, total = [0.0] * 8, 0.0
+        for step in range(steps):
+            for i in range(8):
+                slope = scale[i] + ys[i] * ys[i] * 0.1
+                ys[i] = ys[i] + slope * normals[step][i] - slope * slope * 0.5
+                total = total + ys[i].exp()
+        return total
+
+    return fn
+
+
+@pytest.mark.parametrize("batch", [64, 200])
+def test_temporary_values_of_a_long_program_share_slots(batch):
+    """A step needs its numbers on the way back, not its temporary values."""
+    slots = []
+    for steps in (20, 40):
+        normals = np.random.default_rng(2).normal(size=(batch, steps, 8)) / 10
+        f = pygrad.compile(walk(steps), np.full(8, 0.1), normals[0])
+        f.value_and_grad(np.full(8, 0.1), normals)
+        slots.append(int(re.findall(r"(\d+) of one a sample", str(f))[-1]))
+    inputs, outputs, kept = 8, 8, 3 * 8
+    assert slots[1] - slots[0] <= 20 * (inputs + outputs + kept)

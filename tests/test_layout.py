@@ -14,11 +14,13 @@ PACKAGE, CSRC = ROOT / "pygrad", ROOT / "csrc"
 ORDER = """
     _core _lib _locks
     _numbers _replacing memory _cut _handles _holders _bulk _runs _ops _sweep engine
-    index array.nodes array.making array.elementwise array.reductions array.products array.shaping array.copying
-    array.arrays
+    index array.nodes array.making array.creation array.elementwise array.shaping array.reductions array.products
+    array.copying array.functions array.moves array.protocol array.arrays
     array functional checkpoint _parameters optim _mlp nn
-    program.arguments program.recorded program.trace program.native program.executor program.derivatives
-    program.c_source program.graph program.files program.pure program.objective program.program program
+    program.structures program.arguments program.signature program.recorded program.trace program.native
+    program.executor program.derivatives program.c_source program.graph program.compose program.files program.pure
+    program.objective program.program program
+    gradcheck
     dropin reference
     pygrad
     viz dask bench _children __main__

@@ -79,11 +79,11 @@ typedef struct {
   pg_block_id spare;     /* empty blocks, memory kept */
   pg_block_id discarded; /* empty blocks, memory given back */
   uint32_t spares, discards;
-  uint32_t fresh;     /* the first block never used */
-  uint32_t committed; /* the first block without memory behind it */
-  uint32_t capacity;  /* blocks reserved */
-  uint32_t sweep;     /* the newest sweep; once there was one, its low byte is its even mark */
-  int64_t floats;     /* no more than the pending nodes of the newest sweep whose grads are floats */
+  uint32_t fresh;          /* the first block never used */
+  uint32_t committed;      /* the first block without memory behind it */
+  uint32_t capacity;       /* blocks reserved */
+  uint32_t sweep;          /* the newest sweep; once there was one, its low byte is its even mark */
+  uint32_t pending_blocks; /* that the newest sweep has entered, and not yet walked through */
   uint64_t live, peak_live;
   uint32_t open, peak_open;         /* blocks on the list */
   uint32_t trace;                   /* the newest trace */
@@ -142,7 +142,6 @@ PG_RACES static inline void pg_assign_grad(pg_node *n, double grad, bool integra
   if (!(n->flags & PG_INTERIOR)) {
     n->mark = (uint8_t)(type || grad != 0 ? PG_ASSIGNED | type : 0);
   } else {
-    pg_the_arena.floats -= n->mark & PG_FLOAT & ~type;
     n->mark = (uint8_t)((n->mark ? n->mark & ~PG_FLOAT : PG_ASSIGNED) | type);
   }
 }
@@ -188,7 +187,7 @@ static inline bool pg_any_reached(size_t n, const pg_id *ids) {
 pg_id pg_new_node(int op, double data, pg_id a, pg_id b, int flags);
 
 /* New leaves with consecutive ids, held once each; the first of them, or 0 if memory has run out. */
-pg_id pg_new_leaves(const double *data, size_t count);
+pg_id pg_new_leaves(const double *data, size_t count, int flags);
 
 /* Takes away one holder. A node without holders is freed, and its operands lose a holder, and so on. */
 void pg_drop(pg_id id);

@@ -75,7 +75,7 @@ PG_INLINE pg_id hold_result(pg_build *build, pg_id id) {
 
 PG_INLINE pg_id leaf(pg_build *build, double number, bool integral) {
   build->absent += 2;
-  return pg_build_add(build, PG_LEAF, number, 0, 0, pg_type_of(number, integral));
+  return pg_build_add(build, PG_LEAF, number, 0, 0, PG_PLAIN | pg_type_of(number, integral));
 }
 
 PG_INLINE pg_id node(pg_build *build, int op, double data, pg_id a, pg_id b) {
@@ -102,7 +102,8 @@ PG_INLINE pg_id power(pg_build *build, pg_id x, double y, bool integral, int *st
     return 0;
   }
   build->absent += 2;
-  pg_id exponent = pg_build_add(build, PG_LEAF, y, 0, 0, integral ? 0 : PG_FLOAT); /* of any size */
+  pg_id exponent =
+      pg_build_add(build, PG_LEAF, y, 0, 0, PG_PLAIN | (integral ? 0 : PG_FLOAT)); /* of any size */
   return node(build, PG_POWER, z, x, exponent);
 }
 
@@ -154,7 +155,7 @@ PG_INLINE pg_id with_number(pg_build *build, int op, pg_id x, const pg_node *num
   }
   const int flags = pin_of(build, x) | pg_type_of_result(op, &build->nodes[x], number, &z);
   build->absent += 2;
-  const pg_id leaf_of_y = pg_build_add(build, PG_LEAF, y, 0, 0, number->flags);
+  const pg_id leaf_of_y = pg_build_add(build, PG_LEAF, y, 0, 0, PG_PLAIN | number->flags);
   return pg_build_add(build, op, z, hold(build, x), leaf_of_y, flags);
 }
 
@@ -394,9 +395,9 @@ int pg_rms_norm(size_t rows, size_t n, const pg_id *x, const pg_id *weights, dou
 /* micrograd's nn ----------------------------------------------------------------------------------------- */
 
 /* One neuron of n inputs: x[i], or where that is 0 ("no node"), a new leaf of numbers[i]. `numbers` may be NULL
- * if no x[i] is 0, and `integral` if none of them is an int. */
+ * if no x[i] is 0, and `integral` if none of them is an int. The activation cannot fail; 0 is none. */
 PG_INLINE pg_id neuron(pg_build *build, size_t n, const pg_id *w, const pg_id *x, const double *numbers,
-                       const bool *integral, pg_id b, bool relu) {
+                       const bool *integral, pg_id b, int activation) {
   pg_id act = hold(build, b);
   if (numbers) {
     for (size_t i = 0; i < n; i++) {
@@ -406,9 +407,9 @@ PG_INLINE pg_id neuron(pg_build *build, size_t n, const pg_id *w, const pg_id *x
   } else {
     act = dot(build, n, w, 1, x, 1, act);
   }
-  if (relu) {
+  if (activation) {
     int status = PG_OK;
-    act = node(build, PG_RELU, pg_forward(PG_RELU, data_of(build, act), 0, &status), act, 0);
+    act = node(build, activation, pg_forward(activation, data_of(build, act), 0, &status), act, 0);
     assert(!status);
   }
   return act;
@@ -438,7 +439,8 @@ int pg_mlp_forward(const pg_mlp *mlp, size_t n, const pg_id *x, const double *nu
       pg_id *const outputs = made;
       for (size_t i = 0; i < mlp->widths[layer]; i++, at++) {
         const size_t inputs = mlp->inputs[at];
-        *made++ = neuron(&build, inputs < n ? inputs : n, w, x, numbers, integral, w[inputs], mlp->relu[at]);
+        *made++ = neuron(&build, inputs < n ? inputs : n, w, x, numbers, integral, w[inputs],
+                         mlp->nonlinear[at] ? mlp->activation : 0);
         w += inputs + 1;
       }
       x = outputs;

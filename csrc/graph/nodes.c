@@ -33,7 +33,7 @@ static pg_made make(int op, double data, int type, pg_id a, pg_id b) {
 
 /* The same, with a new leaf as its second operand. */
 static pg_made make_with_leaf(int op, double data, int type, pg_id a, double number, int type_of_number) {
-  pg_id leaf = pg_new_node(PG_LEAF, number, 0, 0, type_of_number);
+  pg_id leaf = pg_new_node(PG_LEAF, number, 0, 0, PG_PLAIN | type_of_number);
   if (!leaf) {
     return PG_NO_MEMORY;
   }

@@ -41,6 +41,23 @@ PG_INLINE size_t find(pg_node **p, size_t n, const pg_id *ids, pg_node *none) {
   return n < LANES ? n : LANES;
 }
 
+/* Numbers of a buffer that may be NULL: those of the parameters from `at` on, and the last few in and out of
+ * lanes. */
+PG_INLINE double *from(double *buffer, size_t at) { return buffer ? buffer + at : NULL; }
+
+PG_INLINE double *take(double *in_lanes, const double *buffer, size_t at, size_t count) {
+  if (buffer) {
+    memcpy(in_lanes, buffer + at, count * sizeof *buffer);
+  }
+  return buffer ? in_lanes : NULL;
+}
+
+PG_INLINE void put_back(double *buffer, size_t at, const double *in_lanes, size_t count) {
+  if (buffer) {
+    memcpy(buffer + at, in_lanes, count * sizeof *buffer);
+  }
+}
+
 /* What ready() says of parameters of one leaf each, which is one pass over them. */
 static int all_ready(size_t n, const pg_id *ids) {
   int flags = 0;
@@ -76,7 +93,7 @@ static int ready(size_t n, const pg_id *ids, size_t parameters, const uint32_t *
 
 /* One step for the parameters in the lanes; `velocity` may be NULL. */
 PG_INLINE void sgd_lanes(const pg_sgd *s, pg_node *const *p, double *velocity) {
-  lanes data = LANES_OF(p, data), grad = LANES_OF(p, grad);
+  lanes data = LANES_OF(p, data), grad = (s->maximize ? -1.0 : 1.0) * LANES_OF(p, grad);
   if (s->weight_decay != 0) {
     grad += s->weight_decay * data;
   }
@@ -99,17 +116,12 @@ static void sgd_all(const pg_sgd *sgd, size_t n, const pg_id *ids, double *veloc
   size_t at = 0;
   for (; n - at >= LANES; at += LANES) {
     find(p, LANES, ids + at, NULL);
-    sgd_lanes(&s, p, velocity ? velocity + at : NULL);
+    sgd_lanes(&s, p, from(velocity, at));
   }
   double v[LANES] = {0};
-  const size_t left = find(p, n - at, ids + at, &none), bytes = left * sizeof *v;
-  if (velocity) {
-    memcpy(v, velocity + at, bytes);
-  }
-  sgd_lanes(&s, p, velocity ? v : NULL);
-  if (velocity) {
-    memcpy(velocity + at, v, bytes);
-  }
+  const size_t left = find(p, n - at, ids + at, &none);
+  sgd_lanes(&s, p, take(v, velocity, at, left));
+  put_back(velocity, at, v, left);
 }
 
 int pg_sgd_step(const pg_sgd *sgd, size_t n, const pg_id *ids, double *velocity) {
@@ -130,8 +142,10 @@ typedef struct {
   double beta1, beta2, eps, added, decay, rate, scale;
 } adam_step;
 
-PG_INLINE void adam_lanes(const adam_step *s, pg_node *const *p, double *mean, double *square) {
-  lanes data = LANES_OF(p, data), grad = LANES_OF(p, grad), m, v;
+/* One step for the parameters in the lanes; `largest` may be NULL. */
+PG_INLINE void adam_lanes(const adam_step *s, double sign, pg_node *const *p, double *mean, double *square,
+                          double *largest) {
+  lanes data = LANES_OF(p, data), grad = sign * LANES_OF(p, grad), m, v;
   memcpy(&m, mean, sizeof m);
   memcpy(&v, square, sizeof v);
   grad += s->added * data;
@@ -139,31 +153,46 @@ PG_INLINE void adam_lanes(const adam_step *s, pg_node *const *p, double *mean, d
   v = s->beta2 * v + (1 - s->beta2) * grad * grad;
   memcpy(mean, &m, sizeof m);
   memcpy(square, &v, sizeof v);
+  if (largest) {
+    for (size_t i = 0; i < LANES; i++) {
+      v[i] = largest[i] = largest[i] >= v[i] ? largest[i] : v[i];
+    }
+  }
   v *= s->scale;
   const lanes root = {sqrt(v[0]), sqrt(v[1]), sqrt(v[2]), sqrt(v[3])}; /* one instruction, where there is one */
   data = s->decay * data - s->rate * m / (root + s->eps);
   store_data(p, &data);
 }
 
-FOR_EACH_MACHINE
-static void adam_all(const adam_step *step, size_t n, const pg_id *ids, double *mean, double *square) {
-  const adam_step s = *step;
+PG_INLINE void adam_each(const adam_step s, double sign, size_t n, const pg_id *ids, double *mean,
+                         double *square, double *largest) {
   pg_node *p[LANES], none = {0};
   size_t at = 0;
   for (; n - at >= LANES; at += LANES) {
     find(p, LANES, ids + at, NULL);
-    adam_lanes(&s, p, mean + at, square + at);
+    adam_lanes(&s, sign, p, mean + at, square + at, from(largest, at));
   }
-  double m[LANES] = {0}, v[LANES] = {0};
-  const size_t left = find(p, n - at, ids + at, &none), bytes = left * sizeof *m;
-  memcpy(m, mean + at, bytes);
-  memcpy(v, square + at, bytes);
-  adam_lanes(&s, p, m, v);
-  memcpy(mean + at, m, bytes);
-  memcpy(square + at, v, bytes);
+  double m[LANES] = {0}, v[LANES] = {0}, l[LANES] = {0};
+  const size_t left = find(p, n - at, ids + at, &none);
+  adam_lanes(&s, sign, p, take(m, mean, at, left), take(v, square, at, left), take(l, largest, at, left));
+  put_back(mean, at, m, left);
+  put_back(square, at, v, left);
+  put_back(largest, at, l, left);
 }
 
-int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, double *mean, double *square) {
+/* Plain Adam has a loop of its own, as what the others add would slow it down. */
+FOR_EACH_MACHINE
+static void adam_all(const adam_step *step, bool maximize, size_t n, const pg_id *ids, double *mean,
+                     double *square, double *largest) {
+  if (largest || maximize) {
+    adam_each(*step, maximize ? -1 : 1, n, ids, mean, square, largest);
+  } else {
+    adam_each(*step, 1, n, ids, mean, square, NULL);
+  }
+}
+
+int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, double *mean, double *square,
+                 double *largest) {
   assert(t > 0);
   const adam_step s = {
       .beta1 = adam->beta1,
@@ -177,7 +206,64 @@ int pg_adam_step(const pg_adam *adam, uint64_t t, size_t n, const pg_id *ids, do
   pg_lock();
   const int status = ready(n, ids, adam->parameters, adam->sizes);
   if (!status) {
-    adam_all(&s, n, ids, mean, square);
+    adam_all(&s, adam->maximize, n, ids, mean, square, largest);
+  }
+  pg_unlock();
+  return status;
+}
+
+/* RMSprop ------------------------------------------------------------------------------------------------ */
+
+/* One step for the parameters in the lanes; `mean` and `velocity` may be NULL. */
+PG_INLINE void rmsprop_lanes(const pg_rmsprop *s, pg_node *const *p, double *square, double *mean,
+                             double *velocity) {
+  lanes data = LANES_OF(p, data), grad = (s->maximize ? -1.0 : 1.0) * LANES_OF(p, grad), v, m;
+  memcpy(&v, square, sizeof v);
+  grad += s->weight_decay * data;
+  v = s->alpha * v + (1 - s->alpha) * grad * grad;
+  memcpy(square, &v, sizeof v);
+  if (mean) {
+    memcpy(&m, mean, sizeof m);
+    m += (1 - s->alpha) * (grad - m);
+    memcpy(mean, &m, sizeof m);
+    v -= m * m;
+  }
+  const lanes root = {sqrt(v[0]), sqrt(v[1]), sqrt(v[2]), sqrt(v[3])};
+  lanes step = grad / (root + s->eps);
+  if (velocity) {
+    memcpy(&m, velocity, sizeof m);
+    step += s->momentum * m;
+    memcpy(velocity, &step, sizeof step);
+  }
+  data -= s->lr * step;
+  store_data(p, &data);
+}
+
+FOR_EACH_MACHINE
+static void rmsprop_all(const pg_rmsprop *rmsprop, size_t n, const pg_id *ids, double *square, double *mean,
+                        double *velocity) {
+  const pg_rmsprop s = *rmsprop;
+  pg_node *p[LANES], none = {0};
+  size_t at = 0;
+  for (; n - at >= LANES; at += LANES) {
+    find(p, LANES, ids + at, NULL);
+    rmsprop_lanes(&s, p, square + at, from(mean, at), from(velocity, at));
+  }
+  double q[LANES] = {0}, m[LANES] = {0}, v[LANES] = {0};
+  const size_t left = find(p, n - at, ids + at, &none);
+  rmsprop_lanes(&s, p, take(q, square, at, left), take(m, mean, at, left), take(v, velocity, at, left));
+  put_back(square, at, q, left);
+  put_back(mean, at, m, left);
+  put_back(velocity, at, v, left);
+}
+
+int pg_rmsprop_step(const pg_rmsprop *rmsprop, size_t n, const pg_id *ids, double *square, double *mean,
+                    double *velocity) {
+  assert(velocity || rmsprop->momentum == 0);
+  pg_lock();
+  const int status = ready(n, ids, rmsprop->parameters, rmsprop->sizes);
+  if (!status) {
+    rmsprop_all(rmsprop, n, ids, square, mean, velocity);
   }
   pg_unlock();
   return status;

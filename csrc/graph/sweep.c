@@ -1,8 +1,9 @@
 /* sweep.c: the backward pass: one linear walk over the blocks, from the root towards older nodes.
  *
  * A node is processed if it bears a mark of this sweep; processing it marks its operands. Blocks without
- * marked nodes are skipped, and the sweep ends when no marked node is left. Leaves get the mark PG_REACHED
- * instead, which no sweep processes: it tells an optimizer that a grad of 0 is one that was computed.
+ * marked nodes are skipped, and the sweep ends with the last block that has some. Leaves get the mark
+ * PG_REACHED instead, which no sweep processes: it tells an optimizer that a grad of 0 is one that was
+ * computed.
  *
  * Sweeps are numbered by even numbers. The marks of sweep s are its low byte, which is never 0 or one of enum
  * pg_mark, and the odd one after it, for a node whose grad is a float; block->swept is the newest sweep that
@@ -122,6 +123,7 @@ static void wipe_marks(pg_block_id block) {
 
 /* Numbers a new sweep, whose marks no node of a block that it has entered bears. */
 static uint32_t new_sweep(void) {
+  pg_the_arena.pending_blocks = 0;
   do {
     pg_the_arena.sweep += 2;
   } while (pg_the_arena.sweep % MARKS == 0 || pg_the_arena.sweep % MARKS >= PG_ASSIGNED);
@@ -143,75 +145,55 @@ static __attribute__((noinline)) void enter_block(pg_block_id block, uint32_t sw
     wipe_marks(block);
   }
   pg_the_arena.blocks[block].swept = sweep;
+  pg_the_arena.pending_blocks++;
 }
 
 /* Whether a mark is one of a sweep's two. */
-PG_INLINE bool is_mark_of(uint32_t sweep, int mark) { return (mark & ~PG_FLOAT) == (uint8_t)sweep; }
+static bool is_mark_of(uint32_t sweep, int mark) { return (mark & ~PG_FLOAT) == (uint8_t)sweep; }
 
-/* Marks a node, which is to be processed by the newest sweep. Leaves are only reached. Its grad is a float if
- * it was one, or if the share that it gets is of that type. True if the node was not marked before. (`blocks`
- * is the arena's: as a local variable of the caller it stays in a register.) */
-PG_INLINE bool mark(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep, int type) {
-  const int to_type = (n->mark | type) & PG_FLOAT;
-  if (!(n->flags & PG_INTERIOR)) {
-    n->mark = (uint8_t)(PG_REACHED | to_type);
-    return false;
+/* A walk through the nodes of a block, from the newest to the oldest; zeros are a walk through none. */
+typedef struct {
+  const pg_node *first; /* of the block */
+  const pg_node *end;   /* the last: the first of the block, or the oldest that is marked so far */
+  pg_node *n;           /* it goes on with the node before */
+  pg_node *last;        /* processed last */
+  int64_t stop;
+} walk;
+
+/* Has the newest sweep walk to a node. */
+PG_INLINE void walk_to(walk *w, const pg_node *n, uint32_t sweep) {
+  if (__builtin_expect((uintptr_t)n - (uintptr_t)w->first < PG_BLOCK_NODES * sizeof *n, 1)) {
+    w->end = n < w->end ? n : w->end;
+    return;
   }
-  if (__builtin_expect(blocks[pg_block_of(id)].swept != sweep, 0)) {
-    enter_block(pg_block_of(id), sweep);
+  const pg_block_id block = pg_block_of((pg_id)(n - pg_the_arena.nodes));
+  if (__builtin_expect(pg_the_arena.blocks[block].swept != sweep, 0)) {
+    enter_block(block, sweep);
   }
-  const int was = n->mark, to = (uint8_t)sweep | to_type; /* read once no mark of an old sweep is left */
-  if (was == to) {
-    return false;
-  }
-  n->mark = (uint8_t)to;
-  pg_the_arena.floats += to_type;
-  return !is_mark_of(sweep, was);
 }
 
-static __attribute__((noinline)) bool mark_again(pg_node *n, uint32_t sweep) {
-  return mark(pg_the_arena.blocks, n, (pg_id)(n - pg_the_arena.nodes), sweep, 0);
-}
-
-/* As mark(), for the share of an int. Most nodes are as they were made. */
-PG_INLINE bool mark_int(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep) {
-  if (!(n->flags & PG_INTERIOR)) {
-    n->mark = (uint8_t)(PG_REACHED | (n->mark & PG_FLOAT));
-    return false;
-  }
-  if (__builtin_expect(blocks[pg_block_of(id)].swept != sweep, 0)) {
-    enter_block(pg_block_of(id), sweep);
-  }
-  if (n->mark == (uint8_t)sweep) {
-    return false;
-  }
-  if (__builtin_expect(n->mark != 0, 0)) {
-    return mark_again(n, sweep);
-  }
-  n->mark = (uint8_t)sweep;
-  return true;
-}
-
-/* As mark(), for the share of a float. *ints counts the marked nodes whose grads are ints; where it is NULL,
- * there are none. */
-PG_INLINE bool mark_float(const pg_block *blocks, pg_node *n, pg_id id, uint32_t sweep, int64_t *ints) {
+/* Marks a node that gets the share of a float: the newest sweep is to process it. Leaves are only reached. */
+PG_INLINE void mark_float(walk *w, pg_node *n, uint32_t sweep) {
   if (!(n->flags & PG_INTERIOR)) {
     n->mark = PG_REACHED | PG_FLOAT;
-    return false;
+    return;
   }
-  if (__builtin_expect(blocks[pg_block_of(id)].swept != sweep, 0)) {
-    enter_block(pg_block_of(id), sweep);
-  }
-  const int was = n->mark;
-  if (was == (uint8_t)(sweep | PG_FLOAT)) {
-    return false;
-  }
+  walk_to(w, n, sweep);
   n->mark = (uint8_t)(sweep | PG_FLOAT);
-  if (ints && __builtin_expect(was == (uint8_t)sweep, 0)) {
-    --*ints;
-    return false;
+}
+
+/* As mark_float(), for the share of an int: the grad is a float if it was one. */
+PG_INLINE void mark_int(walk *w, pg_node *n, uint32_t sweep) {
+  if (__builtin_expect(n->mark & PG_FLOAT, 0)) {
+    mark_float(w, n, sweep);
+    return;
   }
-  return true;
+  if (!(n->flags & PG_INTERIOR)) {
+    n->mark = PG_REACHED;
+    return;
+  }
+  walk_to(w, n, sweep);
+  n->mark = (uint8_t)sweep;
 }
 
 /* Types ---------------------------------------------------------------------------------------------------- */
@@ -253,51 +235,46 @@ static void reach_operands(int op, const pg_node *n) {
   }
 }
 
-int pg_backward_one(pg_id id) {
-  int status = PG_STALE;
-  pg_lock();
-  if (pg_is_live(id)) {
-    const pg_node *n = pg_node_at(id);
-    status = adjoint(n, pg_node_at(n->a), pg_node_at(n->b));
-    if (n->op != PG_DETACH) {
-      reach_operands(n->op, n);
-    }
-  }
-  pg_unlock();
-  return status;
-}
+/* Poles ---------------------------------------------------------------------------------------------------- */
 
-/* Paths ---------------------------------------------------------------------------------------------------- */
+/* A slope may be infinite or undefined, and an adjoint fails. That matters where there is a path from the root
+ * through the node to a leaf: a path ends at a gate of an adjoint that is off, and at a leaf that is a plain
+ * number. These are searched for when an adjoint fails, at most once a sweep. */
 
-/* Where the root does not depend on a node, the node's grad is 0, and so is what it adds to its operands',
- * though its slope may be infinite. A path from the root ends at a gate of an adjoint that is off: there the
- * adjoint is 0 even for a grad of nan. These paths are searched for when an adjoint fails, at most once a
- * sweep. */
+/* What a step adds to the operands' grads, and its statuses. */
+typedef struct {
+  double share[2];
+  int status[2];
+} step;
 
-static void pass_path(const pg_node *n, pg_node *a, pg_node *b) {
-  const double x = a->data, y = b->data, z = n->data, g = NAN;
-  double to_a = NAN, to_b = NAN;
-  int code = PG_OK, *const status = &code;
+static step step_of(const pg_node *n, double g) {
+  const double x = pg_node_at(n->a)->data, y = pg_node_at(n->b)->data, z = n->data;
+  step s = {0};
+  int *status = &s.status[0];
   switch (n->op) {
 #define PG_UNARY(name, symbol, result, adjoint_x)                                                              \
   case PG_##name:                                                                                              \
-    to_a = (adjoint_x);                                                                                        \
+    s.share[0] = (adjoint_x);                                                                                  \
     break;
 #define PG_BINARY(name, symbol, result, adjoint_x, adjoint_y)                                                  \
   case PG_##name:                                                                                              \
-    to_a = (adjoint_x);                                                                                        \
-    to_b = (adjoint_y);                                                                                        \
+    s.share[0] = (adjoint_x);                                                                                  \
+    status = &s.status[1];                                                                                     \
+    s.share[1] = (adjoint_y);                                                                                  \
     break;
 #include "ops.def"
-  default:
+  default: /* only a closure knows */
+    s.share[0] = s.share[1] = g;
     break;
   }
   (void)z, (void)y, (void)x, (void)status;
-  a->flags |= isnan(to_a) ? PG_ON_PATH : 0;
-  b->flags |= isnan(to_b) ? PG_ON_PATH : 0;
+  return s;
 }
 
-/* The nodes of the root's block that are newer than the root are not on a path. */
+/* Where a gate is off, a share is 0 even for a grad of nan. */
+static bool is_open(const step *s, int which) { return isnan(s->share[which]); }
+
+/* Finds the nodes that a root depends on. Those of its block that are newer are not on a path. */
 static void find_paths(pg_id root) {
   pg_node *const nodes = pg_the_arena.nodes, *first;
   const pg_block *const blocks = pg_the_arena.blocks;
@@ -315,21 +292,90 @@ static void find_paths(pg_id root) {
       if (n->flags & PG_AFTER_LINK) {
         add_to_ties(n, 0, PG_ON_PATH, &first);
       } else {
-        pass_path(n, nodes + n->a, nodes + n->b);
+        const step s = step_of(n, NAN);
+        nodes[n->a].flags |= is_open(&s, 0) ? PG_ON_PATH : 0;
+        nodes[n->b].flags |= is_open(&s, 1) ? PG_ON_PATH : 0;
       }
     }
   }
   nodes->flags = 0; /* "no node", which leaves have as operands */
 }
 
-/* Whether there is a path to the node processed last. */
-static bool has_path(pg_sweep *sweep) {
+/* Whether a node depends on a leaf that is no plain number, given that its operands say so. */
+static bool varies(const pg_node *n) {
+  if (n->flags & (PG_CLOSURE | PG_OPAQUE)) {
+    return true; /* perhaps: only a closure knows */
+  }
+  if (n->op == PG_LEAF) {
+    return !(n->flags & PG_PLAIN);
+  }
+  const step s = step_of(n, NAN);
+  return (is_open(&s, 0) && pg_node_at(n->a)->flags & PG_VARIES) ||
+         (is_open(&s, 1) && pg_node_at(n->b)->flags & PG_VARIES);
+}
+
+/* Finds the nodes that depend on such a leaf, among those that are no newer than the root's block. */
+static void find_varying(pg_id root) {
+  const pg_block *const blocks = pg_the_arena.blocks;
+  pg_block_id block = pg_block_of(root);
+  while (blocks[block].older) {
+    block = blocks[block].older;
+  }
+  for (;; block = blocks[block].younger) {
+    for (pg_node *n = pg_node_at(pg_first_of(block)); n != pg_node_at(pg_first_of(block + 1)); n++) {
+      n->flags = (uint16_t)((n->flags & ~PG_VARIES) | (n->refs && varies(n) ? PG_VARIES : 0));
+    }
+    if (block == pg_block_of(root)) {
+      break;
+    }
+  }
+}
+
+/* Goes on with a step that has failed: what depends on no leaf has a grad of nan. What was added before it
+ * failed stays. Returns a status if it fails again. */
+static int complete(const pg_node *n) {
+  const step s = step_of(n, n->grad);
+  const pg_id operands[] = {n->a, n->b};
+  for (int k = s.status[0] ? 0 : 1; k < 2; k++) {
+    pg_node *const operand = pg_node_at(operands[k]);
+    if (!s.status[k]) {
+      operand->grad += s.share[k];
+    } else if (!(operand->flags & PG_VARIES)) {
+      operand->grad = n->grad == 0 ? operand->grad : NAN;
+    } else if (undefined(n, operand, s.status[k])) {
+      return s.status[k];
+    }
+  }
+  return PG_OK;
+}
+
+/* Goes on with the step of the node processed last, which has failed. */
+static int complete_last(pg_sweep *sweep) {
   const pg_node *n = pg_node_at(sweep->at);
-  if (n->grad == 0 && !sweep->has_paths) {
+  if (!sweep->has_paths) {
     find_paths(sweep->root);
+    find_varying(sweep->root);
     sweep->has_paths = true;
   }
-  return n->grad != 0 || n->flags & PG_ON_PATH;
+  return n->grad == 0 && !(n->flags & PG_ON_PATH) ? PG_OK : complete(n);
+}
+
+int pg_backward_one(pg_id id) {
+  int status = PG_STALE;
+  pg_lock();
+  if (pg_is_live(id)) {
+    const pg_node *n = pg_node_at(id);
+    status = adjoint(n, pg_node_at(n->a), pg_node_at(n->b));
+    if (status) {
+      find_varying(id);
+      status = complete(n);
+    }
+    if (n->op != PG_DETACH) {
+      reach_operands(n->op, n);
+    }
+  }
+  pg_unlock();
+  return status;
 }
 
 /* The sweep ------------------------------------------------------------------------------------------------ */
@@ -342,37 +388,35 @@ int pg_sweep_begin(pg_sweep *sweep, pg_id root) {
     n->grad = 1;
     n->mark &= (uint8_t)~PG_FLOAT;
     *sweep = (pg_sweep){.root = root, .at = root, .number = new_sweep()};
-    pg_the_arena.floats = 0;
-    sweep->pending = mark(pg_the_arena.blocks, n, root, sweep->number, 0);
+    mark_int(&(walk){0}, n, sweep->number);
   }
   pg_unlock();
   return status;
 }
 
-/* A walk through the nodes of a block, from the newest to the oldest. */
-typedef struct {
-  const pg_node *first; /* of the block */
-  pg_node *n;           /* the walk goes on with the node before */
-  pg_node *last;        /* processed last */
-  uint32_t pending;
-  int64_t stop;
-} walk;
+static void mark_operand(walk *w, int op, int which, uint32_t sweep) {
+  const pg_node *n = w->last;
+  pg_node *const operand = pg_node_at(which ? n->b : n->a);
+  if (type_of_share(op, n, which)) {
+    mark_float(w, operand, sweep);
+  } else {
+    mark_int(w, operand, sweep);
+  }
+}
 
 /* Processes the node w.last, of any op and type. */
 static __attribute__((noinline)) walk process(walk w) {
-  pg_node *const n = w.last, *const a = pg_node_at(n->a), *const b = pg_node_at(n->b);
-  const pg_block *const blocks = pg_the_arena.blocks;
+  const pg_node *const n = w.last;
   const uint32_t sweep = pg_the_arena.sweep;
   const int op = n->flags & PG_CLOSURE ? PG_CUSTOM : n->op;
-  pg_the_arena.floats -= n->mark & PG_FLOAT;
-  w.pending += (uint32_t)mark(blocks, a, n->a, sweep, type_of_share(op, n, 0)) +
-               mark(blocks, b, n->b, sweep, type_of_share(op, n, 1)) - 1;
-  w.stop = n->flags & PG_CLOSURE ? n - pg_the_arena.nodes : adjoint(n, a, b);
+  mark_operand(&w, op, 0, sweep);
+  mark_operand(&w, op, 1, sweep);
+  w.stop = n->flags & PG_CLOSURE ? n - pg_the_arena.nodes : adjoint(n, pg_node_at(n->a), pg_node_at(n->b));
   return w;
 }
 
 /* Sums and products are most of the nodes. Inlined, they take half the time, if their variables stay in
- * registers: so rare nodes end a walk. */
+ * registers: so rare nodes end a walk, and nobody counts the nodes that are left. */
 
 /* Whether both are leaves whose data are floats. */
 static bool are_float_leaves(const pg_node *a, const pg_node *b) {
@@ -383,90 +427,79 @@ static bool are_float_leaves(const pg_node *a, const pg_node *b) {
 static __attribute__((noinline)) walk walk_ints(walk w) {
   const uint32_t sweep = pg_the_arena.sweep;
   pg_node *const nodes = pg_the_arena.nodes;
-  const pg_block *const blocks = pg_the_arena.blocks;
-  const pg_node *const first = w.first;
   pg_node *n = w.n, *last = w.last;
-  uint32_t pending = w.pending;
-  while (n-- != first && pending) {
-    if (n->mark != (uint8_t)sweep) {
+  while (n-- != w.end) {
+    if (__builtin_expect(n->mark != (uint8_t)sweep, 0)) {
       if (n->mark == (uint8_t)(sweep | PG_FLOAT)) {
         break;
       }
       continue;
     }
     assert(n->flags & PG_INTERIOR);
-    const pg_id a_id = n->a, b_id = n->b;
     const int op = n->op;
-    pg_node *a = nodes + a_id, *b = nodes + b_id;
+    pg_node *a = nodes + n->a, *b = nodes + n->b;
     if (n->flags & (PG_CLOSURE | PG_OPAQUE)) {
-      return process((walk){first, n, n, pending, PG_DONE});
+      return process((walk){w.first, w.end, n, n, PG_DONE});
     }
     last = n;
     if (op == PG_ADD) {
-      pending += (uint32_t)mark_int(blocks, a, a_id, sweep) + mark_int(blocks, b, b_id, sweep) - 1;
+      mark_int(&w, a, sweep);
+      mark_int(&w, b, sweep);
       adjoint_of(PG_ADD, n, a, b);
     } else if (op == PG_MUL && are_float_leaves(a, b)) {
       a->mark = b->mark = PG_REACHED | PG_FLOAT;
-      pending--;
       adjoint_of(PG_MUL, n, a, b);
     } else {
-      return process((walk){first, n, n, pending, PG_DONE});
+      return process((walk){w.first, w.end, n, n, PG_DONE});
     }
   }
-  return (walk){first, n + 1, last, pending, PG_DONE};
+  return (walk){w.first, w.end, n + 1, last, PG_DONE};
 }
 
-/* Walks through nodes whose grads are floats; where `all`, those of all marked nodes are. */
-PG_INLINE walk walk_floats(walk w, bool all) {
+/* Walks through nodes whose grads are floats. */
+static __attribute__((noinline)) walk walk_floats(walk w) {
   const uint32_t sweep = pg_the_arena.sweep;
   pg_node *const nodes = pg_the_arena.nodes;
-  const pg_block *const blocks = pg_the_arena.blocks;
-  const pg_node *const first = w.first;
   pg_node *n = w.n, *last = w.last;
-  uint32_t pending = w.pending;
-  int64_t ints_left = pending - pg_the_arena.floats, *const ints = all ? NULL : &ints_left, stop = PG_DONE;
-  while (n-- != first && pending && !stop) {
-    if (n->mark != (uint8_t)(sweep | PG_FLOAT)) {
-      if (!all && n->mark == (uint8_t)sweep) {
+  while (n-- != w.end) {
+    if (__builtin_expect(n->mark != (uint8_t)(sweep | PG_FLOAT), 0)) {
+      if (n->mark == (uint8_t)sweep) {
         break;
       }
       continue;
     }
     assert(n->flags & PG_INTERIOR);
-    const pg_id a_id = n->a, b_id = n->b;
     const int op = n->op;
-    pg_node *a = nodes + a_id, *b = nodes + b_id;
+    pg_node *a = nodes + n->a, *b = nodes + n->b;
     if (n->flags & (PG_CLOSURE | PG_OPAQUE)) {
-      pg_the_arena.floats = all ? pending : pending - ints_left;
-      return process((walk){first, n, n, pending, PG_DONE});
+      return process((walk){w.first, w.end, n, n, PG_DONE});
     }
     last = n;
-    pending +=
-        (uint32_t)mark_float(blocks, a, a_id, sweep, ints) + mark_float(blocks, b, b_id, sweep, ints) - 1;
+    mark_float(&w, a, sweep);
+    mark_float(&w, b, sweep);
     if (op == PG_ADD) {
       adjoint_of(PG_ADD, n, a, b);
     } else if (op == PG_MUL) {
       adjoint_of(PG_MUL, n, a, b);
     } else {
-      stop = adjoint(n, a, b);
+      const int status = adjoint(n, a, b);
+      if (status) {
+        return (walk){w.first, w.end, n, n, status};
+      }
     }
   }
-  pg_the_arena.floats = all ? pending : pending - ints_left;
-  return (walk){first, n + 1, last, pending, stop};
+  return (walk){w.first, w.end, n + 1, last, PG_DONE};
 }
 
 /* Processes the marked nodes of the block of state->at, from there to the block's first node. Returns what
  * stops the sweep, PG_DONE if nothing does; then state->at is the node processed last. */
 static int64_t sweep_block(pg_sweep *state, uint32_t *budget) {
-  const int float_mark = (uint8_t)pg_the_arena.sweep | PG_FLOAT;
-  walk w = {.n = pg_node_at(state->at) + 1, .pending = state->pending};
-  w.first = pg_node_at(pg_first_of(pg_block_of(state->at)));
-  while (w.n > w.first && w.pending && !w.stop) {
-    const bool all_floats = pg_the_arena.floats >= w.pending;
-    w = all_floats ? walk_floats(w, true) : w.n[-1].mark == float_mark ? walk_floats(w, false) : walk_ints(w);
+  pg_node *const from = pg_node_at(state->at), *const first = pg_node_at(pg_first_of(pg_block_of(state->at)));
+  const bool is_begin = state->at == state->root && is_mark_of(state->number, from->mark);
+  walk w = {.first = first, .end = is_begin ? from : first, .n = from + 1};
+  while (w.n > w.end && !w.stop) {
+    w = w.n[-1].mark == (uint8_t)(state->number | PG_FLOAT) ? walk_floats(w) : walk_ints(w);
   }
-  assert(pg_the_arena.floats <= w.pending);
-  state->pending = w.pending;
   if (w.last) {
     w.last->mark =
         (uint8_t)(PG_REACHED | (w.last->mark & PG_FLOAT)); /* so that the sweep may go on from here */
@@ -480,33 +513,36 @@ static int64_t sweep_block(pg_sweep *state, uint32_t *budget) {
 /* Between two calls sweep->at is a node of the root's graph, so its block stays on the list, where it is. */
 int64_t pg_sweep_run(pg_sweep *sweep, uint32_t budget) {
   pg_lock();
-  const pg_block *blocks = pg_the_arena.blocks;
   pg_sweep s = *sweep;
   int64_t stop = PG_DONE;
-  if (s.pending && (s.number != pg_the_arena.sweep || !pg_is_live(s.at))) {
+  if (s.number && (s.number != pg_the_arena.sweep || !pg_is_live(s.at))) {
     stop = PG_STALE;
-    s.pending = 0;
+    s.number = 0;
   }
   if (pg_is_live(s.at) && pg_node_at(s.at)->flags & PG_CLOSURE) {
     reach_operands(PG_CUSTOM,
                    pg_node_at(s.at)); /* the closure, which has run, may have assigned them a grad of 0 */
   }
-  while (s.pending && pg_block_of(s.at)) { /* block 0 ends the list, after all that is pending */
-    const pg_block *block = &blocks[pg_block_of(s.at)];
-    if (block->swept == pg_the_arena.sweep) {
+  while (s.number && pg_block_of(s.at)) { /* block 0 ends the list, after all that is pending */
+    const pg_block *block = &pg_the_arena.blocks[pg_block_of(s.at)];
+    if (block->swept == s.number) {
       stop = sweep_block(&s, &budget);
-      if (stop < 0 && !has_path(&s)) {
-        stop = PG_DONE; /* with this node; others of the block may follow */
-        continue;
+      if (stop < 0 && (stop = complete_last(&s)) == PG_OK) {
+        continue; /* with other nodes of the block */
       }
       if (stop) {
         break;
       }
+      pg_the_arena.pending_blocks--;
+    }
+    if (!pg_the_arena.pending_blocks) {
+      s.number = 0;
+      break;
     }
     budget -= budget > 0; /* skipping a block costs time, too */
     s.at = pg_first_of(block->older) + PG_BLOCK_NODES - 1;
   }
-  assert(stop || !s.pending);
+  assert(stop || !s.number);
   *sweep = s;
   pg_unlock();
   return stop;
@@ -517,38 +553,39 @@ static uint32_t marked_in_block(uint32_t sweep, pg_id last, pg_id *out) {
   uint32_t count = 0;
   for (pg_id id = last; id >= pg_first_of(pg_block_of(last)); id--) {
     if (is_mark_of(sweep, pg_node_at(id)->mark)) {
-      out[count++] = id;
+      if (out) {
+        out[count] = id;
+      }
+      count++;
     }
   }
   return count;
 }
 
-void pg_sweep_pause(pg_sweep *sweep, pg_id *pending) {
+uint32_t pg_sweep_pending(const pg_sweep *sweep, pg_id *pending) {
   pg_lock();
-  const pg_block *blocks = pg_the_arena.blocks;
-  uint32_t found = 0;
-  const bool is_newest = sweep->number == pg_the_arena.sweep;
-  for (pg_id last = sweep->at; is_newest && found < sweep->pending && pg_block_of(last);) {
-    const pg_block *block = &blocks[pg_block_of(last)];
+  const bool is_newest = sweep->number && sweep->number == pg_the_arena.sweep;
+  uint32_t found = 0, blocks = is_newest ? pg_the_arena.pending_blocks : 0;
+  for (pg_id last = sweep->at; blocks && pg_block_of(last);) {
+    const pg_block *block = &pg_the_arena.blocks[pg_block_of(last)];
     if (block->swept == sweep->number) {
-      found += marked_in_block(sweep->number, last, pending + found);
+      found += marked_in_block(sweep->number, last, pending ? pending + found : NULL);
+      blocks--;
     }
     last = pg_first_of(block->older) + PG_BLOCK_NODES - 1;
   }
-  sweep->pending = found;
   pg_unlock();
+  return found;
 }
 
-void pg_sweep_resume(pg_sweep *sweep, const pg_id *pending) {
+void pg_sweep_resume(pg_sweep *sweep, uint32_t count, const pg_id *pending) {
   pg_lock();
   sweep->number = new_sweep();
-  pg_the_arena.floats = 0;
   sweep->has_paths = false;
-  uint32_t marked = 0;
-  for (uint32_t i = 0; i < sweep->pending; i++) {
-    marked += pg_is_live(pending[i]) &&
-              mark(pg_the_arena.blocks, pg_node_at(pending[i]), pending[i], sweep->number, 0);
+  for (uint32_t i = 0; i < count; i++) {
+    if (pg_is_live(pending[i])) {
+      mark_int(&(walk){0}, pg_node_at(pending[i]), sweep->number);
+    }
   }
-  sweep->pending = marked;
   pg_unlock();
 }

@@ -1,5 +1,6 @@
 /* diagnose.c: finds the op that makes an infinity or a nan: pg_find_not_finite() runs a program instruction by
- * instruction, for one sample, and looks at each value. */
+ * instruction, for one sample, and follows an output that is not finite back to where that began. So what does
+ * not matter, such as the branch of a maximum that is not taken, is not found. Derivatives are masked. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,22 +42,77 @@ static double value_of(const pg_program *p, const pg_id *parameters, const doubl
   }
 }
 
-/* Whether an instruction made an infinity from finite operands, or a nan from operands that are not nan. If so,
- * writes the operands and the value to `numbers`, and returns how many these are; else 0. Lookups, scatters
- * and rows copy numbers, and constants are the caller's. */
-static int culprit(const pg_instruction *x, const double *values, double value, double numbers[3]) {
-  int count = 0;
-  bool finite = true, nan = false;
-  const pg_ref operands[2] = {x->a, x->b};
-  for (int k = 0; k < (x->op < PG_KERNELS ? 2 : 0) && operands[k] != PG_NO_REF; k++) {
-    numbers[count++] = values[operands[k]];
-    finite = finite && isfinite(values[operands[k]]);
-    nan = nan || isnan(values[operands[k]]);
+static bool is_alike(double x, double z) { return isnan(z) ? isnan(x) : isinf(x); }
+
+/* The operand that an instruction has its infinity or nan from; PG_NO_REF if there is none. */
+static pg_ref origin_of(const pg_program *p, const double *values, pg_ref i) {
+  const pg_instruction x = p->instructions[i];
+  switch (x.op) {
+  case PG_INPUT:
+  case PG_PARAMETER:
+  case PG_CONSTANT:
+    return PG_NO_REF;
+  case PG_LOOKUP: {
+    const pg_span table = p->tables[x.b];
+    const bool within = values[x.a] >= 0 && values[x.a] < table.count;
+    return within ? p->refs[table.first + (uint32_t)values[x.a]] : PG_NO_REF;
   }
-  numbers[count++] = value;
-  const bool copies = x->op == PG_LOOKUP || x->op == PG_SCATTER || x->op == PG_ROW || x->op == PG_CONSTANT;
-  const bool makes = !copies && (isnan(value) ? !nan : finite);
-  return makes && !isfinite(value) ? count : 0;
+  case PG_ROW:
+    return x.a;
+  case PG_SCATTER: {
+    const pg_span pairs = p->scatters[x.a];
+    for (uint32_t k = 0; k < pairs.count; k += 2) {
+      const pg_ref number = p->refs[pairs.first + k + 1];
+      if (values[p->refs[pairs.first + k]] == x.b && !isfinite(values[number])) {
+        return number;
+      }
+    }
+    return PG_NO_REF;
+  }
+  case PG_GATE:
+    return x.b;
+  case PG_MAXIMUM:
+  case PG_MINIMUM:
+    return values[x.a] == values[i] || isnan(values[x.a]) ? x.a : x.b;
+  default:
+    return is_alike(values[x.a], values[i])                       ? x.a
+           : x.b != PG_NO_REF && is_alike(values[x.b], values[i]) ? x.b
+                                                                  : PG_NO_REF;
+  }
+}
+
+/* Writes the operands and the value of an instruction to `numbers`, and returns how many these are; 0 for a
+ * constant, which is the caller's, a lookup of no element, and a sum of those that looked up one. */
+static int describe(const pg_program *p, const double *values, pg_ref i, double numbers[3]) {
+  const pg_instruction x = p->instructions[i];
+  if (x.op == PG_CONSTANT || x.op == PG_LOOKUP || x.op == PG_SCATTER) {
+    return 0;
+  }
+  int count = 0;
+  const pg_ref operands[2] = {x.a, x.b};
+  for (int k = 0; k < (x.op < PG_KERNELS ? 2 : 0) && operands[k] != PG_NO_REF; k++) {
+    numbers[count++] = values[operands[k]];
+  }
+  numbers[count++] = values[i];
+  return count;
+}
+
+/* Computes all values of a program, and follows the first output that is not finite back to where that began.
+ * Returns that instruction, or PG_NO_REF. */
+static pg_ref culprit(const pg_program *p, const pg_id *parameters, const double *inputs, double *values) {
+  for (pg_ref i = 0; i < p->count; i++) {
+    values[i] = value_of(p, parameters, inputs, values, i);
+  }
+  uint32_t k = 0;
+  while (k < p->output_count && isfinite(values[p->outputs[k]])) {
+    k++;
+  }
+  pg_ref found = PG_NO_REF;
+  for (pg_ref i = k < p->output_count ? p->outputs[k] : PG_NO_REF; i != PG_NO_REF;
+       i = origin_of(p, values, i)) {
+    found = i;
+  }
+  return found;
 }
 
 int pg_find_not_finite(const pg_program *p, const double *inputs, bool gradient, const char **symbol,
@@ -64,12 +120,12 @@ int pg_find_not_finite(const pg_program *p, const double *inputs, bool gradient,
   bool *batched = pg_zeros(p->inputs, sizeof *batched);
   pg_program plain = *p;
   plain.disabled = ~0U; /* each op as the user wrote it */
-  pg_program *q = batched ? pg_specialize(&plain, batched, gradient ? PG_GRADIENT : PG_VALUES, false) : NULL;
+  pg_program *q = batched ? pg_specialize(&plain, batched, gradient ? PG_GRADIENT : PG_VALUES, true) : NULL;
   double *values = q ? pg_room(q->count, sizeof *values) : NULL;
   int found = values ? 0 : PG_NO_MEMORY;
-  for (pg_ref i = 0; values && i < q->count && found == 0; i++) {
-    values[i] = value_of(q, p->parameters, inputs, values, i);
-    found = culprit(&q->instructions[i], values, values[i], numbers);
+  const pg_ref i = values ? culprit(q, p->parameters, inputs, values) : PG_NO_REF;
+  if (i != PG_NO_REF) {
+    found = describe(q, values, i, numbers);
     *symbol = pg_symbol(q->instructions[i].op);
   }
   free(values);

@@ -382,8 +382,8 @@ PyObject *pg_python_leaves(PyObject *module, PyObject *const *args, Py_ssize_t c
   arguments x;
   const array *data = &x.arrays[0], *out = &x.arrays[1];
   pg_made first = 0;
-  if (take(&x, "fr", args, count) && fit(data->count == out->count)) {
-    first = pg_leaves(out->count, data->floats);
+  if (take(&x, "nfr", args, count) && fit(data->count == out->count)) {
+    first = (x.numbers[0] ? pg_plain_leaves : pg_leaves)(out->count, data->floats);
     for (size_t i = 0; i < out->count && first > 0; i++) {
       out->ids[i] = (pg_id)first + (pg_id)i;
     }

@@ -116,14 +116,14 @@ static bool sweep_from(pg_id root) {
 /* A _backward function, a signal handler or a destructor has called backward() in this thread's sweep, which is
  * paused meanwhile. */
 static bool sweep_within(pg_sweep *outer, pg_id root) {
-  pg_id *pending = PyMem_Malloc(outer->pending * sizeof *pending);
+  pg_id *pending = PyMem_Malloc(pg_sweep_pending(outer, NULL) * sizeof *pending);
   if (!pending) {
     PyErr_NoMemory();
     return false;
   }
-  pg_sweep_pause(outer, pending);
+  const uint32_t count = pg_sweep_pending(outer, pending);
   const bool done = sweep_from(root);
-  pg_sweep_resume(outer, pending);
+  pg_sweep_resume(outer, count, pending);
   PyMem_Free(pending);
   return done;
 }

@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 
+#include "graph/trace.h"
 #include "memory.h"
 #include "python/call.h"
 
@@ -109,7 +110,7 @@ static PyObject *structure(pg_call *c) {
 static PyObject *values(pg_call *c) {
   const pg_plan *plan = c->plan;
   pg_item *result = &c->items[plan->count + 1];
-  if (plan->outline && !c->batch) {
+  if (plan->outline && plan->outline != Py_False && !c->batch) {
     return structure(c);
   }
   double *numbers = pg_new_numbers(&result->array, &result->number, &plan->result, c->batch);
@@ -226,6 +227,9 @@ static PyObject *straight(PyObject *self, PyObject *const *args, PyObject *tuple
   pg_call c;
   pg_plan *plan = ((pg_compiled *)self)->plan;
   plan = plan ? plan : new_plan(self);
+  if (plan && plan->parameter_count && !cotangent && pg_trace_flag()) {
+    return NULL; /* the parameters are those of the function that is being traced: see compose.py */
+  }
   if (!plan || (size_t)count != plan->count || (cotangent && !plan->is_scalar) || !begin(&c, plan)) {
     return NULL;
   }
@@ -403,8 +407,9 @@ static bool set_methods(PyObject *class) {
   if (!P->call || !P->value_and_grad) {
     return false;
   }
-  METHODS[0].ml_doc = pg_documented("__call__", "($self, /, *args)", P->call);
-  METHODS[1].ml_doc = pg_documented("value_and_grad", "($self, /, *args, cotangent=1.0)", P->value_and_grad);
+  METHODS[0].ml_doc = pg_documented("__call__", "($self, /, *args, **kwargs)", P->call);
+  METHODS[1].ml_doc =
+      pg_documented("value_and_grad", "($self, /, *args, cotangent=1.0, **kwargs)", P->value_and_grad);
   return METHODS[0].ml_doc && METHODS[1].ml_doc;
 }
 

@@ -28,8 +28,9 @@ typedef struct {
 struct pg_plan {
   size_t holders;
   PyObject *executor; /* which owns the routines */
-  PyObject *outline;  /* of results in a structure: see pg_as_structure(); NULL for an array or a number */
-  PyObject *build;    /* makes a batch's structure from the array of all numbers */
+  PyObject *outline;  /* of results in a structure: see pg_as_structure(); False if C cannot make that; NULL for
+                         an array or a number */
+  PyObject *build;    /* makes a structure from the array of all numbers: for batches, and for False */
   int threads;
   bool check_finite, is_scalar;
   size_t count; /* of arguments */
@@ -91,8 +92,8 @@ static inline size_t pg_batch_of(const pg_call *c, size_t k) {
 
 /* Where the numbers of a new array are, or of a single number in its place; NULL without memory. */
 double *pg_new_numbers(PyObject **array, double *number, const pg_shape *sample, size_t batch);
-/* The results of one sample, from all of their numbers. Their outline has the same lists, tuples and dicts; in
- * place of a number it has the place of that among all, an int; in place of an array its Segment. */
+/* The results of one sample, from all of their numbers. Their outline has the same lists, tuples, dicts and
+ * None; in place of a number it has the place of that among all, an int; in place of an array its Segment. */
 PyObject *pg_as_structure(PyObject *outline, const double *numbers);
 
 #endif

@@ -101,7 +101,8 @@ PyObject *pg_python_call_mlp(PyObject *module, PyObject *const *args, Py_ssize_t
   pg_id *ids = few ? few_ids : (pg_id *)(void *)(numbers + n);
   inputs in = {.count = n, .x = ids, .numbers = numbers};
   in.integral = few ? few_integral : (bool *)(ids + n + neurons);
-  bool plain = n == mlp->inputs[0] && pg_value_is_original(PG_RELU) && pg_value_is_original(PG_ADD);
+  bool plain = n == mlp->inputs[0] && pg_value_is_original(PG_ADD) &&
+               (!mlp->activation || pg_value_is_original(mlp->activation));
   for (size_t i = 0; i < n && plain; i++) {
     const Py_ssize_t at = (Py_ssize_t)i;
     plain = take(&in, i, PyList_CheckExact(x) ? PyList_GetItem(x, at) : PyTuple_GetItem(x, at));

@@ -95,6 +95,9 @@ static PyObject *as_dictionary(PyObject *outline, const double *numbers) {
 }
 
 PyObject *pg_as_structure(PyObject *outline, const double *numbers) {
+  if (outline == Py_None) {
+    Py_RETURN_NONE;
+  }
   if (PyLong_Check(outline)) {
     return PyFloat_FromDouble(numbers[PyLong_AsSsize_t(outline)]);
   }

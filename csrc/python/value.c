@@ -481,11 +481,12 @@ static bool add_operand(PyObject *set, pg_id id) {
   return added;
 }
 
-/* Whether the Values were added to the set of those that a live node was computed from: what these are never
- * changes, so no lock is needed. */
+/* Whether the Values were added to the set of those that a live node was computed from. Making one may run
+ * Python code, in this thread or another, which assigns others. */
 static bool add_operands(PyObject *set, const pg_node *n) {
   const int arity = pg_op_arity(n->op);
-  return (arity < 1 || add_operand(set, n->a)) && (arity < 2 || add_operand(set, n->b));
+  const pg_id a = n->a, b = n->b;
+  return (arity < 1 || add_operand(set, a)) && (arity < 2 || add_operand(set, b));
 }
 
 /* Pins, and the children of an op in Python, are for the Python class. */
@@ -502,8 +503,14 @@ static PyObject *get_prev(PyObject *self, void *unused) {
     return prev;
   }
   PyObject *set = PySet_New(NULL);
-  rare = set && add_operands(set, pg_node_at(pg_value_id(self))) ? pg_value_make_rare(pg_value_of(self)) : NULL;
-  if (rare && !rare->shown) { /* a finalizer that the collector ran may have asked for it, too */
+  bool added = set && add_operands(set, pg_node_at(pg_value_id(self)));
+  rare = pg_value_rare(pg_value_of(self));
+  if (!added && rare && rare->shown && PyErr_ExceptionMatches(PyExc_ReferenceError)) {
+    PyErr_Clear(); /* others were assigned meanwhile, and an operand has gone */
+    added = true;
+  }
+  rare = added ? pg_value_make_rare(pg_value_of(self)) : NULL;
+  if (rare && !rare->shown) { /* nor was it asked for meanwhile */
     rare->shown = Py_XNewRef(set);
   }
   Py_XDECREF(set);

@@ -27,11 +27,13 @@ void pg_routine_free(pg_routine *r) {
   }
 }
 
-/* Native code works on fewer samples at a time, if the slots of a tile would not stay in cache. */
+/* As many samples as leave the slots of a tile in cache. Narrow tiles cost the kernels more than that gains:
+ * they look at each loop once for a tile. */
 static uint32_t tile_of(const pg_routine *r) {
-  enum { CACHE = 1 << 19 }; /* bytes: half of what a core has for itself on most machines */
+  const size_t cache = r->is_for_native ? 1 << 18 : 1 << 20; /* bytes */
+  const uint32_t least = r->is_for_native ? 16 : 64;
   uint32_t tile = PG_TILE;
-  while (r->is_for_native && tile > PG_LEAST_TILE && (size_t)r->batched * tile * sizeof(double) > CACHE) {
+  while (tile > least && r->batched * tile * sizeof(double) > cache) {
     tile /= 2;
   }
   return tile;
@@ -42,6 +44,7 @@ static uint32_t tile_of(const pg_routine *r) {
 static pg_routine *lower(const pg_program *p, bool is_for_native) {
   pg_lowering l = {
       .p = p,
+      .is_for_native = is_for_native,
       .lowered = pg_zeros(p->count, sizeof *l.lowered),
       .tables = pg_zeros(p->table_count, sizeof *l.tables),
       .scatters = pg_zeros(p->scatter_count, sizeof *l.scatters),

@@ -77,10 +77,6 @@ typedef struct {
   uint32_t count;
 } pg_slots;
 
-static inline pg_slot pg_moved(pg_slot slot, int64_t steps) {
-  return pg_slot_of((uint32_t)(pg_number_of(slot) + steps), pg_is_batched(slot));
-}
-
 static inline pg_slots pg_result_slots(const pg_loop *l) { return (pg_slots){l->dst, l->n * l->rows}; }
 
 /* The slots of an operand. */

@@ -1,7 +1,7 @@
 /* emit_native.c: routines as C for the machine that runs it: what backend="native" compiles.
  *
  * The text is that of several files, each of which begins with native.h. The last one has the function
- * pygrad_run(), a pg_native_code, which calls functions of bounded size, the blocks, phase by phase.
+ * pygrad_run(), a pg_code, which calls functions of bounded size, the blocks, phase by phase.
  *
  * Where all numbers that a loop touches are one after the other in an array of the caller's, it uses that
  * array. So the shared arguments are not copied, nor are the results that are one for all samples: such a run
@@ -303,7 +303,7 @@ static void write_total_loop(pg_emitter *e, const pg_loop *l) {
 static void write_loop(pg_emitter *e, int phase, const pg_entry *x) {
   const pg_loop *l = x->loop;
   if (pg_has_list(l)) {
-    pg_print(e->out, "c->run_list(c, %d, %u);\n", phase, x->index);
+    pg_print(e->out, "f->run_list(f, %d, %u);\n", phase, x->index);
   } else if (l->op == PG_DOT_TOTAL) {
     write_total_loop(e, l);
   } else if (l->op == PG_DOT) {
@@ -321,7 +321,7 @@ static void write_block(pg_emitter *e, int phase, uint32_t begin, uint32_t end) 
   if (written && written % BLOCKS_A_FILE == 0) {
     pg_print(e->out, "\f\n");
   }
-  pg_print(e->out, "void pygrad_%d_%u(const pg_native_call *c) {\nPG_BLOCK\n", phase, n->blocks_of[phase]++);
+  pg_print(e->out, "void pygrad_%d_%u(const pg_frame *f) {\nPG_BLOCK\n", phase, n->blocks_of[phase]++);
   if (e->entries[begin].is_block) {
     write_loop(e, phase, &e->entries[begin]);
   } else {
@@ -343,7 +343,7 @@ static void write_phases(pg_emitter *e) {
 /* Copies those runs that are not direct. */
 static void write_copies(const pg_emitter *e, bool results) {
   const native *n = e->own;
-  pg_print(e->out, "static void %s(const pg_native_call *c) {\nPG_BLOCK\n", results ? "store" : "load");
+  pg_print(e->out, "static void %s(const pg_frame *f) {\nPG_BLOCK\n", results ? "store" : "load");
   for (uint32_t k = 0; k < n->run_count; k++) {
     const run *x = &n->runs[k];
     if (x->is_direct || x->is_result != results) {
@@ -377,10 +377,10 @@ static void write_run(const pg_emitter *e) {
   write_copies(e, true);
   for (int phase = 0; phase < PG_PHASES; phase++) {
     for (uint32_t k = 0; k < n->blocks_of[phase]; k++) {
-      pg_print(e->out, "void pygrad_%d_%u(const pg_native_call *);\n", phase, k);
+      pg_print(e->out, "void pygrad_%d_%u(const pg_frame *);\n", phase, k);
     }
   }
-  pg_print(e->out, "typedef void block(const pg_native_call *);\n");
+  pg_print(e->out, "typedef void block(const pg_frame *);\n");
   for (int phase = 0; phase < PG_PHASES; phase++) {
     pg_print(e->out, "static block *const PHASE_%d[] = {\n", phase);
     for (uint32_t k = 0; k < n->blocks_of[phase]; k++) {
@@ -388,12 +388,12 @@ static void write_run(const pg_emitter *e) {
     }
     pg_print(e->out, "NULL};\n");
   }
-  pg_print(e->out, "__attribute__((visibility(\"default\"))) pg_native_code pygrad_run;\n"
-                   "void pygrad_run(const pg_native_call *c, int phase) {\n"
+  pg_print(e->out, "__attribute__((visibility(\"default\"))) pg_code pygrad_run;\n"
+                   "void pygrad_run(const pg_frame *f, int phase) {\n"
                    "static block *const *const PHASES[] = {PHASE_0, PHASE_1, PHASE_2};\n"
-                   "if (phase == 0) load(c);\n"
-                   "for (block *const *at = PHASES[phase]; *at && !pg_is_stopped(c->stop); at++) (*at)(c);\n"
-                   "if (phase == 2) store(c);\n"
+                   "if (phase == 0) load(f);\n"
+                   "for (block *const *at = PHASES[phase]; *at && !pg_is_stopped(f->stop); at++) (*at)(f);\n"
+                   "if (phase == 2) store(f);\n"
                    "}\n");
 }
 

@@ -19,7 +19,10 @@ enum { COUNT = sizeof INSTRUCTION_SETS / sizeof *INSTRUCTION_SETS };
 
 const pg_kernels *pg_best_kernels(void) {
   int which = pg_tests.instruction_set;
-  for (which = which < 0 ? COUNT - 1 : which; !INSTRUCTION_SETS[which]->is_supported(); which--) {
+  if (which < 0) { /* to ask the processor takes 10 us in a virtual machine: once is enough */
+    for (which = COUNT - 1; !INSTRUCTION_SETS[which]->is_supported(); which--) {
+    }
+    pg_tests.instruction_set = which;
   }
   return INSTRUCTION_SETS[which];
 }
@@ -34,15 +37,16 @@ const char *pg_test_use_instruction_set(int which) {
 
 /* Lookups and scatters ----------------------------------------------------------------------------------- */
 
-static double *slot_at(const pg_routine *r, pg_slot slot, double *shared, double *batched, size_t sample) {
+static double *slot_at(const pg_frame *f, pg_slot slot, size_t sample) {
   const size_t number = pg_number_of(slot);
-  return pg_is_batched(slot) ? batched + number * r->tile + sample : shared + number;
+  return pg_is_batched(slot) ? f->batched + number * f->tile + sample : f->shared + number;
 }
 
 /* Where an element of a table is. Parameters are read from their nodes. */
-static const double *element_at(const pg_routine *r, pg_slot slot, double *shared, double *batched) {
+static const double *element_at(const pg_frame *f, pg_slot slot) {
+  const pg_routine *r = f->routine;
   const bool is_node = pg_is_parameter(r, slot);
-  return is_node ? &pg_node_at(r->parameters[pg_number_of(slot)])->data : slot_at(r, slot, shared, batched, 0);
+  return is_node ? &pg_node_at(r->parameters[pg_number_of(slot)])->data : slot_at(f, slot, 0);
 }
 
 /* A parameter may be set meanwhile, by another thread. */
@@ -53,14 +57,13 @@ static inline double read(const double *at) {
 }
 
 /* One result of a lookup, for each sample if it is batched. */
-static void look_up(const pg_routine *r, const pg_loop *l, const pg_slot *list, pg_slot from, pg_slot to,
-                    double *shared, double *batched) {
-  const double *index = slot_at(r, from, shared, batched, 0);
-  double *result = slot_at(r, to, shared, batched, 0);
-  const size_t size = l->lookup.size, step = pg_is_batched(from), samples = pg_is_batched(to) ? r->tile : 1;
+static void look_up(const pg_frame *f, const pg_loop *l, const pg_slot *list, pg_slot from, pg_slot to) {
+  const double *index = slot_at(f, from, 0);
+  double *result = slot_at(f, to, 0);
+  const size_t size = l->lookup.size, step = pg_is_batched(from), samples = pg_is_batched(to) ? f->tile : 1;
   if (l->lookup.is_even) {
-    const double *first = element_at(r, list[0], shared, batched);
-    const ptrdiff_t apart = element_at(r, list[1], shared, batched) - first;
+    const double *first = element_at(f, list[0]);
+    const ptrdiff_t apart = element_at(f, list[1]) - first;
     const size_t sample = pg_is_batched(list[0]);
     for (size_t s = 0; s < samples; s++, index += step, first += sample) {
       const bool within = *index >= 0 && *index < (double)size;
@@ -71,11 +74,12 @@ static void look_up(const pg_routine *r, const pg_loop *l, const pg_slot *list, 
   for (size_t s = 0; s < samples; s++, index += step) {
     const bool within = *index >= 0 && *index < (double)size;
     const pg_slot slot = within ? list[(size_t)*index] : 0;
-    result[s] = within ? read(element_at(r, slot, shared, batched) + (pg_is_batched(slot) ? s : 0)) : NAN;
+    result[s] = within ? read(element_at(f, slot) + (pg_is_batched(slot) ? s : 0)) : NAN;
   }
 }
 
-static void run_lookup(const pg_routine *r, const pg_loop *l, double *shared, double *batched) {
+static void run_lookup(const pg_frame *f, const pg_loop *l) {
+  const pg_routine *r = f->routine;
   const pg_strided *const index = &l->lookup.index, *const list = &l->lookup.list;
   for (ptrdiff_t j = 0; j < (ptrdiff_t)l->rows; j++) {
     for (ptrdiff_t i = 0; i < (ptrdiff_t)l->n; i++) {
@@ -83,24 +87,24 @@ static void run_lookup(const pg_routine *r, const pg_loop *l, double *shared, do
       const ptrdiff_t which = pg_number_of(index->slot) + i * index->i_step + j * index->j_step;
       const pg_slot from = pg_slot_of((uint32_t)which, pg_is_batched(index->slot));
       const pg_slot to = pg_slot_of(pg_number_of(l->dst) + (uint32_t)(j * l->n + i), pg_is_batched(l->dst));
-      look_up(r, l, at, from, to, shared, batched);
+      look_up(f, l, at, from, to);
     }
   }
 }
 
-static void scatter(const pg_routine *r, const pg_loop *l, double *shared, double *batched, size_t sample) {
+static void scatter(const pg_frame *f, const pg_loop *l, size_t sample) {
+  const pg_routine *r = f->routine;
   const uint32_t size = l->scatter.size;
   const pg_slot *list = r->lists + l->scatter.list, *pair = r->lists + l->scatter.first;
   for (uint32_t k = 0; k < size; k++) {
     if (list[k] != PG_NO_SLOT) {
-      *slot_at(r, list[k], shared, batched, sample) = 0;
+      *slot_at(f, list[k], sample) = 0;
     }
   }
   for (uint32_t t = 0; t < l->scatter.pairs; t++, pair += 2) {
-    const double index = *slot_at(r, pair[0], shared, batched, sample);
+    const double index = *slot_at(f, pair[0], sample);
     if (index >= 0 && index < size && list[(size_t)index] != PG_NO_SLOT) {
-      *slot_at(r, list[(size_t)index], shared, batched, sample) +=
-          *slot_at(r, pair[1], shared, batched, sample);
+      *slot_at(f, list[(size_t)index], sample) += *slot_at(f, pair[1], sample);
     }
   }
 }
@@ -115,11 +119,13 @@ static void add(pg_additions *to, uint32_t place, pg_target target, double numbe
 }
 
 /* Appends a pair, of each sample if it is batched, to the additions. */
-static void add_pair(const pg_routine *r, const pg_loop *l, const pg_slot *pair, size_t samples, double *shared,
-                     double *batched, pg_additions *to) {
-  const double *index = slot_at(r, pair[0], shared, batched, 0);
-  const double *number = slot_at(r, pair[1], shared, batched, 0);
-  const size_t index_step = pg_is_batched(pair[0]), step = pg_is_batched(pair[1]), apart = step ? r->tile : 1;
+static void add_pair(const pg_frame *f, const pg_loop *l, const pg_slot *pair) {
+  const pg_routine *r = f->routine;
+  pg_additions *to = f->additions;
+  const size_t samples = l->scatter.batched ? f->samples : 1;
+  const double *index = slot_at(f, pair[0], 0);
+  const double *number = slot_at(f, pair[1], 0);
+  const size_t index_step = pg_is_batched(pair[0]), step = pg_is_batched(pair[1]), apart = step ? f->tile : 1;
   const pg_target *targets = r->targets + l->scatter.list;
   for (size_t s = 0; s < samples; s++, index += index_step, number += step) {
     if (!(*index >= 0 && *index < l->scatter.size)) {
@@ -137,20 +143,20 @@ static void add_pair(const pg_routine *r, const pg_loop *l, const pg_slot *pair,
   }
 }
 
-void pg_run_list(const pg_routine *r, const pg_loop *l, double *shared, double *batched, size_t samples,
-                 pg_additions *additions) {
+void pg_run_list(const pg_frame *f, const pg_loop *l) {
   if (l->op == PG_LOOKUP) {
-    run_lookup(r, l, shared, batched);
+    run_lookup(f, l);
     return;
   }
   if (l->op == PG_SCATTER_ADD) {
+    const pg_routine *r = f->routine;
     const pg_slot *pair = r->lists + l->scatter.first;
     for (uint32_t t = 0; t < l->scatter.pairs; t++, pair += 2) {
-      add_pair(r, l, pair, l->scatter.batched ? samples : 1, shared, batched, additions);
+      add_pair(f, l, pair);
     }
     return;
   }
-  for (size_t sample = 0; sample < (l->scatter.batched ? r->tile : 1); sample++) {
-    scatter(r, l, shared, batched, sample);
+  for (size_t sample = 0; sample < (l->scatter.batched ? f->tile : 1); sample++) {
+    scatter(f, l, sample);
   }
 }

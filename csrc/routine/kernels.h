@@ -13,11 +13,7 @@ typedef struct {
   const char *name;
   /* Whether this machine has the instructions. */
   bool (*is_supported)(void);
-  /* Runs the loops of a phase. `totals` has the totals of the chunk that the tile belongs to; only PG_BATCH
-   * needs it, and `batched`, which has room for a tile of r->batched slots. PG_SCATTER_ADD appends to
-   * `additions`. Returns early if *stop is set. */
-  void (*run)(const pg_routine *r, int phase, double *shared, double *batched, double *totals, size_t samples,
-              pg_additions *additions, const bool *stop);
+  pg_code *run;
   /* Load or store n consecutive batched slots, from or to n numbers of each sample; these are `step` apart from
    * sample to sample. What is stored is also added up, in any order: the sum is nan if a number is. */
   void (*load_tile)(double *to, const double *from, size_t n, size_t step, size_t samples, size_t tile);
@@ -34,8 +30,7 @@ extern const pg_kernels pg_kernels_avx2, pg_kernels_avx512;
 const pg_kernels *pg_best_kernels(void);
 
 /* A lookup or a scatter. These are rare, and the same code serves all instruction sets. */
-void pg_run_list(const pg_routine *r, const pg_loop *l, double *shared, double *batched, size_t samples,
-                 pg_additions *additions);
+void pg_run_list(const pg_frame *f, const pg_loop *l);
 
 /* Whether a run is to be stopped. */
 PG_INLINE bool pg_is_stopped(const bool *stop) { return stop && __atomic_load_n(stop, __ATOMIC_RELAXED); }

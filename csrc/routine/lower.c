@@ -225,41 +225,38 @@ void pg_merge_rows(pg_loops *loops, uint32_t results) {
 
 /* Emitting ----------------------------------------------------------------------------------------------- */
 
-/* Sets the factors of a sum's terms from t on, and returns how many of these are evenly spaced. */
-static uint32_t even_terms(const pg_lowering *l, const pg_lowered *x, uint32_t t, pg_strided *a,
+/* Whether two terms that are far apart would tie all slots between them together: see slots.c. */
+static bool are_far(const pg_strided *x) { return pg_is_batched(x->slot) && abs(x->t_step) > PG_ALIGNED; }
+
+/* Sets the factors of a sum's terms from t on, and returns how many of these, before `end`, are evenly spaced.
+ * Two terms always are. */
+static uint32_t even_terms(const pg_lowering *l, const pg_lowered *x, uint32_t t, uint32_t end, pg_strided *a,
                            pg_strided *b) {
   const pg_pair *pairs = &l->pairs[x->first_pair];
   *a = operand_of(l, pairs[t].a);
   *b = operand_of(l, pairs[t].b);
   uint32_t n = 1;
-  for (; t + n < x->pair_count && !x->is_single; n++) {
+  for (; t + n < end && !x->is_single; n++) {
     const pg_slot p = slot_of(l, pairs[t + n].a), q = slot_of(l, pairs[t + n].b);
     if (pg_is_batched(p) != pg_is_batched(a->slot) || pg_is_batched(q) != pg_is_batched(b->slot) ||
         !is_in_step(n, a->slot, p, &a->t_step) || !is_in_step(n, b->slot, q, &b->t_step)) {
       break;
     }
   }
+  if (n == 2 && (are_far(a) || are_far(b))) {
+    a->t_step = b->t_step = 0;
+    n = 1;
+  }
   return n;
 }
 
-/* One pair of a total. */
-static void emit_pair(emitter *e, pg_ordered what) {
+static void emit_sum(emitter *e, pg_ordered what) {
   const pg_lowered *x = &e->l->lowered[what.instruction];
-  const pg_pair pair = e->l->pairs[x->first_pair + what.pair];
-  pg_loop loop = {.op = PG_DOT_TOTAL, .n = 1, .rows = 1, .dst = x->slot};
-  loop.sum.init.slot = PG_NO_SLOT;
-  loop.sum.terms = 1;
-  loop.sum.a = operand_of(e->l, pair.a);
-  loop.sum.b = operand_of(e->l, pair.b);
-  add_loop(e, &e->next, loop);
-}
-
-static void emit_sum(emitter *e, pg_ref i) {
-  const pg_lowered *x = &e->l->lowered[i];
+  const uint32_t end = what.pair + what.count;
   pg_loop loop = {.op = x->op, .n = 1, .rows = 1, .dst = x->slot};
   loop.sum.init.slot = x->init == PG_NO_REF ? PG_NO_SLOT : slot_of(e->l, x->init);
-  for (uint32_t t = 0; t < x->pair_count && !e->failed; t += loop.sum.terms) {
-    loop.sum.terms = even_terms(e->l, x, t, &loop.sum.a, &loop.sum.b);
+  for (uint32_t t = what.pair; t < end && !e->failed; t += loop.sum.terms) {
+    loop.sum.terms = even_terms(e->l, x, t, end, &loop.sum.a, &loop.sum.b);
     add_loop(e, &e->next, loop);
     if (x->op == PG_DOT) { /* the following terms are added to these */
       loop.sum.init.slot = x->slot;
@@ -308,10 +305,8 @@ static void emit_next(emitter *e, pg_ordered what) {
   const pg_ref i = what.instruction;
   const int op = e->l->lowered[i].op;
   e->next.count = 0;
-  if (what.pair != PG_NO_REF) {
-    emit_pair(e, what);
-  } else if (op == PG_DOT || op == PG_DOT_TOTAL) {
-    emit_sum(e, i);
+  if (op == PG_DOT || op == PG_DOT_TOTAL) {
+    emit_sum(e, what);
   } else if (op == PG_LOOKUP) {
     emit_lookup(e, i);
   } else if (pg_is_scatter(op)) {
@@ -321,10 +316,37 @@ static void emit_next(emitter *e, pg_ordered what) {
   }
 }
 
+/* Whether the terms of a sum tie many slots together of which it uses few: see slots.c. */
+static bool are_scattered(const pg_loop *l, const pg_strided *x) {
+  enum { MANY = 1024 };
+  const int64_t apart = ((int64_t)l->sum.terms - 1) * abs(x->t_step);
+  return pg_is_batched(x->slot) && apart > MANY && apart > 4 * (int64_t)l->n * l->sum.terms;
+}
+
+/* Adds a loop for each term of a sum. */
+static void add_terms(emitter *e, pg_loops *phase, const pg_loop *l) {
+  pg_loop next = *l;
+  next.sum.terms = 1;
+  next.sum.a.t_step = next.sum.b.t_step = 0;
+  for (uint32_t t = 0; t < l->sum.terms; t++) {
+    add_loop(e, phase, next);
+    next.sum.a.slot = pg_moved(next.sum.a.slot, l->sum.a.t_step);
+    next.sum.b.slot = pg_moved(next.sum.b.slot, l->sum.b.t_step);
+    if (l->op == PG_DOT) {
+      next.sum.init = (pg_strided){.slot = l->dst, .i_step = 1};
+    }
+  }
+}
+
 /* The current loops are finished: nothing can extend them any more. */
 static void flush(emitter *e, pg_loops *phase) {
   for (uint32_t k = 0; k < e->current.count && !e->failed; k++) {
-    add_loop(e, phase, e->current.at[k]);
+    const pg_loop *l = &e->current.at[k];
+    if (pg_is_sum(l) && l->n >= 4 && (are_scattered(l, &l->sum.a) || are_scattered(l, &l->sum.b))) {
+      add_terms(e, phase, l);
+    } else {
+      add_loop(e, phase, *l);
+    }
   }
   e->current.count = 0;
 }

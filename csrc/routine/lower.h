@@ -3,7 +3,7 @@
  *
  *   compile.c    pg_compile(): specializes the program, calls the passes, describes the caller's arrays
  *   fuse.c       sums of products become dot products
- *   schedule.c   instructions get levels and phases, are sorted by these, and get slots in that order
+ *   schedule.c   instructions get levels, phases and times, are sorted by these, and get slots in that order
  *   lower.c      like instructions in evenly spaced slots become loops
  *   slots.c      values that are never alive at the same time share slots
  *
@@ -25,7 +25,7 @@ typedef struct {
   uint8_t phase;  /* PG_PROLOGUE, ... */
   bool is_single; /* native code: its loops have one result and one term each, wherever their slots are */
   uint16_t signature; /* the ops of its operands, which are the same for what one loop of the user's makes */
-  uint32_t time;      /* of native code: see schedule.c */
+  uint32_t time;      /* in the batch: see schedule.c */
   uint32_t level;     /* 1 for leaves, else one above the highest operand */
   pg_slot slot;
   uint32_t first_pair, pair_count; /* of a dot product */
@@ -52,14 +52,15 @@ typedef struct {
   uint32_t target;   /* where these begin in the routine's */
 } pg_list;
 
-/* An instruction, or one pair of a PG_DOT_TOTAL. */
+/* An instruction, with all of its pairs or, of a PG_DOT_TOTAL, some. */
 typedef struct {
   pg_ref instruction;
-  uint32_t pair; /* PG_NO_REF for the whole */
+  uint32_t pair, count; /* the first, and how many */
 } pg_ordered;
 
 typedef struct {
   const pg_program *p;
+  bool is_for_native;
   pg_lowered *lowered; /* an instruction */
   pg_list *tables, *scatters;
   pg_pair *pairs; /* of all dot products */

@@ -23,14 +23,14 @@
 #define PG_FMA
 #endif
 
-#include "routine/native_call.h"
+#include "routine/frame.h"
 #include "routine/vector_ops.h"
 
 /* What all blocks begin with. */
 #define PG_BLOCK                                                                                               \
-  double *const *const arrays = c->arrays;                                                                     \
-  double *restrict const s = c->shared, *restrict const b = c->batched, *restrict const totals = c->totals;    \
-  const ptrdiff_t samples = (ptrdiff_t)c->samples, end = (samples + PG_LANES - 1) / PG_LANES * PG_LANES;       \
+  double *const *const arrays = f->arrays;                                                                     \
+  double *restrict const s = f->shared, *restrict const b = f->batched, *restrict const totals = f->totals;    \
+  const ptrdiff_t samples = (ptrdiff_t)f->samples, end = (samples + PG_LANES - 1) / PG_LANES * PG_LANES;       \
   (void)arrays, (void)s, (void)b, (void)totals, (void)samples, (void)end;
 
 #define PG_OUTLINED static __attribute__((noinline, unused))

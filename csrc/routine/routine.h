@@ -4,8 +4,7 @@
  * Values live in slots. There are two kinds, each numbered from 0:
  *
  *   a shared slot    one number, the same for all samples
- *   a batched slot   one number for each sample of the tile that is worked on: PG_TILE, or in native code
- * `tile`
+ *   a batched slot   one number for each sample of the tile that is worked on
  *
  * A routine's instructions are loops over slots: over rows j, over the results i of a row, over the terms t of
  * a sum. An operand has the slot for i = j = t = 0, and a step for each index: how many slots further it is for
@@ -35,11 +34,10 @@
 #include <stdatomic.h>
 
 #include "program/program.h"
-#include "routine/native_call.h"
+#include "routine/frame.h"
 
 enum {
-  PG_TILE = 64, /* samples that are worked on at a time; in native code, at most */
-  PG_LEAST_TILE = 16,
+  PG_TILE = 128,      /* at most so many samples are worked on at a time */
   PG_MAX_CHUNKS = 16, /* a batch is added up in at most so many partial sums, whatever the number of threads */
   PG_ALIGNED = 8      /* buffers begin at multiples of so many slots, where vectors are fastest */
 };
@@ -54,6 +52,11 @@ typedef uint32_t pg_slot;
 static inline pg_slot pg_slot_of(uint32_t number, bool batched) { return number << 1 | batched; }
 static inline uint32_t pg_number_of(pg_slot slot) { return slot >> 1; }
 static inline bool pg_is_batched(pg_slot slot) { return slot & 1; }
+
+/* The slot that lies so many behind one. */
+static inline pg_slot pg_moved(pg_slot slot, int64_t steps) {
+  return pg_slot_of((uint32_t)(pg_number_of(slot) + steps), pg_is_batched(slot));
+}
 
 /* Loops -------------------------------------------------------------------------------------------------- */
 
@@ -168,7 +171,7 @@ enum {
 struct pg_routine {
   pg_loops phases[PG_PHASES];
   uint32_t shared, batched; /* how many slots there are of each kind */
-  uint32_t tile;            /* how many samples a batched slot has numbers for */
+  uint32_t tile;            /* how many samples a tile has; the last one has the rest */
   pg_slot *lists;           /* of lookups and scatters; PG_NO_SLOT for an element that nothing reads */
   uint32_t list_size;       /* of all together */
   pg_target *targets;       /* of all PG_SCATTER_ADD */
@@ -187,7 +190,7 @@ struct pg_routine {
   uint32_t loaded_count;
   uint32_t cotangent; /* which input it is; PG_NO_REF where there is none */
   bool is_for_native; /* for native code; and that, once there is some: */
-  pg_native_code *native;
+  pg_code *native;
   void *library;           /* which has it, loaded */
   _Atomic(double *) spare; /* the memory of an earlier run, for the next one; or NULL */
   pg_program *program;     /* the recorded one, which it holds; and what it computes of that, a pg_wanted */

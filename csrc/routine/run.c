@@ -44,8 +44,8 @@ typedef struct {
 
 /* Loading and storing ------------------------------------------------------------------------------------ */
 
-/* Loads the shared inputs if `samples` is 0, else the batched inputs of a tile's samples, from `first` on. */
-static void load_inputs(const job *j, size_t first, size_t samples, double *batched) {
+/* Loads the shared inputs, or the batched ones of the samples of a tile, which begin at `first`. */
+static void load_inputs(const job *j, const pg_frame *tile, size_t first) {
   const pg_routine *r = j->r;
   uint32_t k = 0, run;
   for (size_t a = 0; a < r->argument_count; a++) {
@@ -54,13 +54,13 @@ static void load_inputs(const job *j, size_t first, size_t samples, double *batc
     for (const double *from = j->arrays[a]; k < end; k += run, from += run) {
       const pg_slot slot = r->inputs[k].slot;
       run = pg_run_of(r->inputs, k, end);
-      if (slot == PG_NO_SLOT || pg_is_batched(slot) != (samples > 0)) {
+      if (slot == PG_NO_SLOT || pg_is_batched(slot) != (tile != NULL)) {
         continue;
       }
-      if (pg_is_batched(slot)) {
+      if (tile) {
         const size_t step = array.batched ? array.size : 0;
-        j->kernels->load_tile(batched + (size_t)pg_number_of(slot) * r->tile, from + first * step, run, step,
-                              samples, r->tile);
+        j->kernels->load_tile(tile->batched + pg_number_of(slot) * tile->tile, from + first * step, run, step,
+                              tile->samples, tile->tile);
       } else {
         memcpy(j->shared + pg_number_of(slot), from, run * sizeof *from);
       }
@@ -87,15 +87,16 @@ static void replace_nan(double *to, const double *from, size_t n, size_t apart) 
   }
 }
 
-/* Stores n batched slots into n numbers of each sample of a tile, which are `step` apart. Returns a sum that is
- * nan if one of them is. */
-static double store_batched(const job *j, double *to, const double *from, size_t n, size_t step,
-                            size_t samples) {
+/* Stores n batched slots of a tile, `from` on, into n numbers of each sample, which are `step` apart. Returns a
+ * sum that is nan if one of them is. */
+static double store_batched(const job *j, const pg_frame *tile, double *to, uint32_t from, size_t n,
+                            size_t step) {
+  const double *numbers = tile->batched + from * tile->tile;
   if (!j->replaces_nan) {
-    return j->kernels->store_tile(to, from, n, step, samples, j->r->tile);
+    return j->kernels->store_tile(to, numbers, n, step, tile->samples, tile->tile);
   }
   for (size_t k = 0; k < n; k++) {
-    replace_nan(to + k, from + k * j->r->tile, samples, step);
+    replace_nan(to + k, numbers + k * tile->tile, tile->samples, step);
   }
   return 0;
 }
@@ -121,9 +122,9 @@ static bool is_of_grads(const job *j, size_t array) {
   return j->to_grads && array + 1 == j->r->argument_count + j->r->result_count;
 }
 
-/* Stores the outputs that are batched, for a tile's samples; or those that are shared, once for each sample if
- * the result is batched. Returns a sum that is nan if a derivative among them is. */
-static double store_outputs(const job *j, bool of_batch, size_t first, size_t samples, const double *batched) {
+/* Stores the outputs that are shared, once for each sample if the result is batched; or those that are batched,
+ * of the samples of a tile, which begin at `first`. Returns a sum that is nan if a derivative among them is. */
+static double store_outputs(const job *j, const pg_frame *tile, size_t first) {
   const pg_routine *r = j->r;
   uint32_t k = 0, run;
   double sum = 0;
@@ -138,20 +139,20 @@ static double store_outputs(const job *j, bool of_batch, size_t first, size_t sa
       double *to = j->arrays[a] + (k - begin) + first * step, of_run;
       run = pg_run_of(r->outputs, k, end);
       if (slot == PG_NO_SLOT) {
-        if (!of_batch && !is_of_grads(j, a)) {
+        if (!tile && !is_of_grads(j, a)) {
           memset(to, 0, run * sizeof *to);
         }
         continue;
       }
-      if (of_batch ? is_there || !pg_is_batched(slot) : !is_there && pg_is_batched(slot)) {
+      if (tile ? is_there || !pg_is_batched(slot) : !is_there && pg_is_batched(slot)) {
         continue;
       }
-      if (of_batch) {
-        of_run = store_batched(j, to, batched + (size_t)pg_number_of(slot) * r->tile, run, step, samples);
+      if (tile) {
+        of_run = store_batched(j, tile, to, pg_number_of(slot), run, step);
       } else {
         const double *from = is_there ? to : j->shared + pg_number_of(slot);
         of_run = is_derivative ? sum_of(j, from, run) : 0;
-        store_shared(j, to, from, run, step, is_there ? 0 : array.batched ? samples : 1);
+        store_shared(j, to, from, run, step, is_there ? 0 : array.batched ? j->batch : 1);
       }
       sum += is_derivative ? of_run : 0;
     }
@@ -163,8 +164,8 @@ static double store_outputs(const job *j, bool of_batch, size_t first, size_t sa
 
 /* What a loop may take for a sample, about: a call for each row, of a whole tile if it is of the batch, and for
  * each number what it costs at worst, as when pow() goes to libm. */
-static double most_ns(const pg_loop *l) {
-  const double numbers = (double)l->rows * l->n, calls = 20.0 * l->rows / (pg_is_of_batch(l) ? PG_TILE : 1);
+static double most_ns(const pg_loop *l, uint32_t tile) {
+  const double numbers = (double)l->rows * l->n, calls = 20.0 * l->rows / (pg_is_of_batch(l) ? tile : 1);
   switch (l->op) {
   case PG_DOT:
   case PG_DOT_TOTAL:
@@ -184,32 +185,34 @@ static double most_ns(const pg_loop *l) {
   }
 }
 
-static double most_ns_of(const pg_loops *loops) {
+static double most_ns_of(const pg_routine *r, int phase) {
+  const pg_loops *loops = &r->phases[phase];
   double ns = 0;
   for (uint32_t k = 0; k < loops->count; k++) {
-    ns += most_ns(&loops->at[k]);
+    ns += most_ns(&loops->at[k], r->tile);
   }
   return ns;
 }
 
 /* Running -------------------------------------------------------------------------------------------------- */
 
-static void run_list(const pg_native_call *c, int phase, uint32_t loop) {
-  const pg_routine *r = c->routine;
-  pg_run_list(r, &r->phases[phase].at[loop], c->shared, c->batched, c->samples, c->additions);
+static void run_list(const pg_frame *f, int phase, uint32_t loop) {
+  const pg_routine *r = f->routine;
+  pg_run_list(f, &r->phases[phase].at[loop]);
 }
 
-/* Runs a phase: in the batch, for a tile of chunk `part` - 1. */
-static void run_phase(job *j, int phase, double *batched, double *totals, size_t samples, size_t part) {
-  const pg_routine *r = j->r;
-  pg_additions *additions = j->additions ? &j->additions[part] : NULL;
-  if (r->native) {
-    const pg_native_call call = {j->arrays, j->shared, batched, totals,   samples,
-                                 j->stop,   run_list,  r,       additions};
-    r->native(&call, phase);
-  } else {
-    j->kernels->run(r, phase, j->shared, batched, totals, samples, additions, j->stop);
-  }
+/* What a part of the run works on: in the batch, chunk `part` - 1. */
+static pg_frame frame_of(const job *j, size_t part) {
+  return (pg_frame){.arrays = j->arrays,
+                    .shared = j->shared,
+                    .stop = j->stop,
+                    .run_list = run_list,
+                    .routine = j->r,
+                    .additions = j->additions ? &j->additions[part] : NULL};
+}
+
+static void run_phase(const job *j, const pg_frame *f, int phase) {
+  (j->r->native ? j->r->native : j->kernels->run)(f, phase);
 }
 
 static void note_nan(job *j, double sum) {
@@ -218,16 +221,25 @@ static void note_nan(job *j, double sum) {
   }
 }
 
+/* The slots of the last tile are as wide as its samples need. Those of native code have one width. */
+static size_t width_of(const pg_routine *r, size_t samples) {
+  return r->native ? r->tile : (samples + PG_ALIGNED - 1) / PG_ALIGNED * PG_ALIGNED;
+}
+
 static void run_chunk(job *j, size_t chunk, double *batched) {
   assert(chunk < j->chunks && j->chunks <= PG_MAX_CHUNKS);
-  double *totals = j->totals + chunk * j->r->total_count;
   const size_t end = (chunk + 1) * j->tiles / j->chunks, most = j->r->tile;
+  pg_frame f = frame_of(j, 1 + chunk);
+  f.batched = batched;
+  f.totals = j->totals + chunk * j->r->total_count;
   double sum = 0;
   for (size_t tile = chunk * j->tiles / j->chunks; tile < end && !pg_is_stopped(j->stop); tile++) {
-    const size_t first = tile * most, left = j->batch - first, samples = left < most ? left : most;
-    load_inputs(j, first, samples, batched);
-    run_phase(j, PG_BATCH, batched, totals, samples, 1 + chunk);
-    sum += store_outputs(j, true, first, samples, batched);
+    const size_t first = tile * most, left = j->batch - first;
+    f.samples = left < most ? left : most;
+    f.tile = width_of(j->r, f.samples);
+    load_inputs(j, &f, first);
+    run_phase(j, &f, PG_BATCH);
+    sum += store_outputs(j, &f, first);
   }
   note_nan(j, sum);
 }
@@ -244,10 +256,13 @@ static double *aligned(double *at) {
   return at + (bytes - (uintptr_t)at % bytes) % bytes / sizeof *at;
 }
 
+/* How many numbers the batched slots may take, with those around them. */
+static size_t tile_size(const pg_routine *r) { return (size_t)r->batched * r->tile + 2 * PAD; }
+
 /* A helper has batched slots of its own. If there is no memory for them, the other threads do its work. */
 static void help(void *argument) {
   job *j = argument;
-  double *batched = pg_resize(NULL, ((size_t)j->r->batched * j->r->tile + 2 * PAD) * sizeof *batched);
+  double *batched = pg_resize(NULL, tile_size(j->r) * sizeof *batched);
   if (batched) {
     run_chunks(j, aligned(batched));
     free(batched);
@@ -259,7 +274,7 @@ static void help(void *argument) {
 static void run_batch(job *j, int threads, double *batched) {
   pg_os_worker helpers[MAX_HELPERS];
   int started = 0;
-  const double shares = threads > 1 ? (double)j->batch * most_ns_of(&j->r->phases[PG_BATCH]) / NS_A_THREAD : 1;
+  const double shares = threads > 1 ? (double)j->batch * most_ns_of(j->r, PG_BATCH) / NS_A_THREAD : 1;
   const int most = (double)j->chunks < shares ? (int)j->chunks : (int)shares;
   const int wanted = threads < most ? threads : most;
   for (; started + 1 < wanted && started < MAX_HELPERS && pg_may_allocate(); started++) {
@@ -406,12 +421,13 @@ static void run_phases(job *j, int threads, double *batched) {
   memset(j->shared + pg_first_total(r), 0, (r->total_count + r->scattered_count) * sizeof *j->shared);
   memset(j->totals, 0, j->chunks * r->total_count * sizeof *j->totals);
   if (!r->native) { /* which loads and stores what is shared itself */
-    load_inputs(j, 0, 0, NULL);
+    load_inputs(j, NULL, 0);
   }
   if (r->cotangent != PG_NO_REF) {
     add_cotangents(r, j->batch, j->arrays[r->argument_count - 1], j->shared);
   }
-  run_phase(j, PG_PROLOGUE, NULL, NULL, 1, 0);
+  const pg_frame prologue = frame_of(j, 0), epilogue = frame_of(j, 1 + j->chunks);
+  run_phase(j, &prologue, PG_PROLOGUE);
   if (r->phases[PG_BATCH].count || r->batched) {
     run_batch(j, threads, batched);
   }
@@ -423,8 +439,8 @@ static void run_phases(job *j, int threads, double *batched) {
   if (r->scattered_count) {
     add_all(j, true);
   }
-  run_phase(j, PG_EPILOGUE, NULL, NULL, 1, 1 + j->chunks);
-  note_nan(j, store_outputs(j, false, 0, j->batch, NULL));
+  run_phase(j, &epilogue, PG_EPILOGUE);
+  note_nan(j, store_outputs(j, NULL, 0));
 }
 
 /* Makes the additions to the results. Where a derivative is nan, none is made to grads: the results have all.
@@ -440,7 +456,7 @@ static int finish(job *j) {
   }
   if (j->to_grads) {
     j->to_grads = false;
-    store_outputs(j, false, 0, j->batch, NULL);
+    store_outputs(j, NULL, 0);
   }
   add_all(j, false);
   return nan ? FOUND_NAN : PG_OK;
@@ -462,7 +478,7 @@ static int run_once(pg_routine *r, size_t batch, double *const *arrays, int thre
   const size_t shared = (size_t)r->shared + PAD, totals = PG_MAX_CHUNKS * (size_t)r->total_count + PAD;
   double *memory = atomic_exchange(&r->spare, NULL);
   if (!memory) {
-    memory = pg_resize(NULL, (shared + totals + (size_t)r->batched * r->tile + 3 * PAD) * sizeof *memory);
+    memory = pg_resize(NULL, (shared + totals + PAD + tile_size(r)) * sizeof *memory);
   }
   if (!memory || !begin_additions(&j)) {
     free(memory);
@@ -499,7 +515,7 @@ static int run(pg_routine *r, size_t batch, double *const *arrays, int threads, 
 bool pg_use_native(pg_routine *r, const char *path) {
   void *found;
   r->library = pg_os_load(path, "pygrad_run", &found);
-  r->native = r->library ? (pg_native_code *)(uintptr_t)found : NULL;
+  r->native = r->library ? (pg_code *)(uintptr_t)found : NULL;
   return r->library;
 }
 
@@ -516,7 +532,7 @@ int pg_run_and_add_grads(pg_routine *r, size_t batch, double *const *arrays, int
 }
 
 double pg_long_batch(const pg_routine *r, double ns) {
-  const double left = ns - most_ns_of(&r->phases[PG_PROLOGUE]) - most_ns_of(&r->phases[PG_EPILOGUE]);
-  const double each = most_ns_of(&r->phases[PG_BATCH]); /* which is not all: a batch is copied, too */
+  const double left = ns - most_ns_of(r, PG_PROLOGUE) - most_ns_of(r, PG_EPILOGUE);
+  const double each = most_ns_of(r, PG_BATCH); /* which is not all: a batch is copied, too */
   return left < 0 ? 0 : left / (each + 1);
 }

@@ -1,15 +1,16 @@
 /* schedule.c: the order of the loops.
  *
  * An instruction's level is one above its highest operand's: so instructions of one level do not use each
- * other, and may be one loop. Within a level, those with like ops, terms and operands are put side by side, in
- * the order in which the user's loops made them. Then slots are numbered in this order, so that a loop's
- * results are in consecutive slots.
+ * other, and may be one loop. Within a level, those with like ops, terms and operands are a group, in the order
+ * in which the user's loops made them. Slots are numbered in the order of the loops, so that a loop's results
+ * are in consecutive slots.
  *
- * This order keeps values alive for long. Native code, which runs small loops as single statements, gains from
- * another one in the batch: that of the program, in which values are used soon after they are computed. Only
- * groups of like instructions of one level that are large stay together, at the time when the last of them is
- * computed. So an instruction's time is its number in the program, or its group's; or that of the latest
- * operand, if that is later. The pairs of a total are added one by one, each when its factors are known.
+ * The groups of the batch are in the order of the program, in which values are used soon after they are
+ * computed: so that a tile's slots stay in cache. An instruction's time is its number in the program, or that
+ * of its latest operand, if that is later; and a group's is that of the last of them. The pairs of a total are
+ * added when their factors are known, unless they are many.
+ *
+ * Native code runs small loops as single statements: there only groups of much work stay together.
  */
 #include <stdlib.h>
 
@@ -107,7 +108,7 @@ static record record_of(const pg_lowering *l, pg_ref i) {
       .first = (uint64_t)x->phase << 60 | x->level,
       .second = (uint64_t)x->op << 46 | (uint64_t)x->pair_count << 16 | x->signature,
       .third = is_backwards ? l->p->gradient + (l->p->count - 1 - i) : i,
-      .what = {i, PG_NO_REF},
+      .what = {i, 0, x->pair_count},
   };
 }
 
@@ -160,7 +161,7 @@ static bool sort_by_level(const pg_lowering *l, records *found) {
 
 /* Times -------------------------------------------------------------------------------------------------- */
 
-enum { LARGE = 1 << 14 }; /* a group of so many results times terms stays together */
+enum { LARGE = 1 << 14 }; /* a group of so many results times terms is of much work */
 
 static uint32_t time_of(const pg_lowering *l, pg_ref operand) {
   const pg_lowered *y = operand == PG_NO_REF ? NULL : &l->lowered[operand];
@@ -203,13 +204,19 @@ static record at_time(record x, uint32_t time) {
   return x;
 }
 
-/* Each pair of a total when its factors are known. */
+/* The pairs of a total when their factors are known. */
 static bool add_pairs(const pg_lowering *l, record x, records *to) {
   const pg_lowered *total = &l->lowered[x.what.instruction];
+  const pg_pair *pairs = &l->pairs[total->first_pair];
   bool added = true;
-  for (uint32_t t = 0; t < total->pair_count && added; t++) {
+  for (uint32_t t = 0; t < total->pair_count && added; t += x.what.count) {
+    const uint32_t time = time_of_pair(l, pairs[t]);
     x.what.pair = t;
-    added = add_record(to, at_time(x, time_of_pair(l, l->pairs[total->first_pair + t])));
+    x.what.count = 1;
+    while (t + x.what.count < total->pair_count && time_of_pair(l, pairs[t + x.what.count]) == time) {
+      x.what.count++;
+    }
+    added = add_record(to, at_time(x, time));
   }
   return added;
 }
@@ -227,8 +234,8 @@ static bool add_group(pg_lowering *l, const record *group, uint32_t count, recor
   bool added = true;
   for (uint32_t k = 0; k < count && added; k++) {
     pg_lowered *x = &l->lowered[group[k].what.instruction];
-    x->time = is_large ? last : x->time;
-    x->is_single = x->phase == PG_BATCH && !is_large;
+    x->time = is_large || !l->is_for_native ? last : x->time;
+    x->is_single = x->phase == PG_BATCH && !is_large && l->is_for_native;
     added = x->op == PG_DOT_TOTAL && !is_large ? add_pairs(l, group[k], to)
                                                : add_record(to, at_time(group[k], x->time));
   }
@@ -255,9 +262,9 @@ static bool sort_by_time(pg_lowering *l, records *found) {
   return added;
 }
 
-static bool sort(pg_lowering *l, bool by_time) {
+static bool sort(pg_lowering *l) {
   records found = {0};
-  bool sorted = sort_by_level(l, &found) && (!by_time || sort_by_time(l, &found)) &&
+  bool sorted = sort_by_level(l, &found) && sort_by_time(l, &found) &&
                 pg_grow((void **)&l->order, &l->order_room, 0, found.count, sizeof *l->order);
   for (uint32_t k = 0; sorted && k < found.count; k++) {
     l->order[l->order_count++] = found.at[k].what;
@@ -308,10 +315,10 @@ static void number_slots(pg_lowering *l, pg_routine *r) {
     const pg_ordered what = l->order[k];
     pg_lowered *x = &l->lowered[what.instruction];
     const bool batched = pg_instruction_of(l, what.instruction)->batched;
-    if (what.pair == PG_NO_REF) {
+    if (what.count == x->pair_count) {
       turn_upwards(l, x);
     }
-    if (x->op != PG_SCATTER_ADD && (what.pair == PG_NO_REF || what.pair == 0)) {
+    if (x->op != PG_SCATTER_ADD && what.pair == 0) {
       uint32_t *number = x->op == PG_DOT_TOTAL       ? &total
                          : x->op == PG_SCATTER_TOTAL ? &scattered
                                                      : &next[batched];
@@ -325,7 +332,7 @@ static void number_slots(pg_lowering *l, pg_routine *r) {
 
 bool pg_schedule(pg_lowering *l, pg_routine *r) {
   find_levels(l);
-  if (!sort(l, r->is_for_native)) {
+  if (!sort(l)) {
     return false;
   }
   number_slots(l, r);

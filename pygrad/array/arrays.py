@@ -20,11 +20,11 @@ from pygrad._cut import note_number_taken
 from pygrad.array.copying import Copying
 from pygrad.array.nodes import Nodes
 from pygrad.array.products import Products
+from pygrad.array.protocol import NumpyProtocol
 from pygrad.array.reductions import Reductions
-from pygrad.array.shaping import Shaping
 
 
-class Array(Reductions, Products, Shaping, Copying):
+class Array(Reductions, Products, Copying, NumpyProtocol):
     """An n-dimensional array of Values; `pygrad.array` makes one.
 
     It indexes, slices, broadcasts and reshapes as a NumPy array does, and raises what NumPy raises. `a[i, j]` is a
@@ -32,8 +32,9 @@ class Array(Reductions, Products, Shaping, Copying):
     methods work element by element. A number among the operands becomes one leaf for each scalar op.
 
     `==`, `!=`, `<`, `<=`, `>` and `>=` compare the numbers and return an array of bools, for `where` and for masks.
-    `bool(a)` of one element and NumPy's functions (`np.any`, `np.count_nonzero`, `np.zeros_like`, ...) go by number,
-    too; but an element is a Value, and true as every object is: write `np.any(a)`, not `any(a)`.
+    `bool(a)` of one element and functions such as `np.any`, `np.count_nonzero` and `np.zeros_like` go by number, too;
+    NumPy's other functions (`np.sum`, `np.stack`, `np.exp`, ...) give Arrays, or say what to use instead. But an
+    element is a Value, and true as every object is: write `np.any(a)`, not `any(a)`.
     Arrays are hashed by identity, so a dict can keep something for each of them. `x in [a, b]` compares with `==`,
     which raises a ValueError, as in NumPy.
 
@@ -64,8 +65,6 @@ class Array(Reductions, Products, Shaping, Copying):
 
     __slots__ = ()
 
-    __array_ufunc__ = None  # NumPy's arrays leave `x + a` to us
-
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """Return the Values in an array of objects, as NumPy asks for them; for any other dtype, the numbers."""
         if dtype is None or np.dtype(dtype) == object:
@@ -73,15 +72,6 @@ class Array(Reductions, Products, Shaping, Copying):
             values[:] = self.ravel().tolist()
             return values.reshape(self.shape)
         return self.data.astype(dtype)
-
-    def __array_function__(self, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Give NumPy's functions the numbers where they ask for truth, order or equality, and elsewhere the Values."""
-        if function in _BY_NUMBER:
-            args, kwargs = _numbers_of(args), _numbers_of(kwargs)
-        elif function in _BY_NUMBER_OF_THE_FIRST:
-            args = (*_numbers_of(args[:1]), *args[1:])
-            kwargs = {name: _numbers_of(x) if name == "condition" else x for name, x in kwargs.items()}
-        return function._implementation(*args, **kwargs)
 
     def item(self) -> float:
         """Return the only number as a Python float; ValueError unless there is exactly one.
@@ -116,23 +106,4 @@ class Array(Reductions, Products, Shaping, Copying):
         return f"Array({np.array2string(self.data, separator=', ', prefix='Array(')}{shape})"
 
 
-# Functions of NumPy to whose results no gradient could flow; and those of a condition and Values. They go by number:
-# an element, a Value, is true as any object is, and equal to itself only.
-_BY_NUMBER = {
-    np.all, np.any, np.argmax, np.argmin, np.argsort, np.argwhere, np.array_equal, np.array_equiv, np.allclose,
-    np.count_nonzero, np.empty_like, np.flatnonzero, np.full_like, np.isclose, np.isin, np.nonzero, np.ones_like,
-    np.searchsorted, np.unique, np.zeros_like,
-}  # fmt: skip
-_BY_NUMBER_OF_THE_FIRST = {np.where, np.extract, np.compress}
-
-
-def _numbers_of(x: Any) -> Any:
-    """The arguments of a function of NumPy, with its numbers in place of each Array."""
-    if isinstance(x, Array):
-        return x.data
-    if isinstance(x, (list, tuple)):
-        return type(x)(map(_numbers_of, x))
-    return {name: _numbers_of(item) for name, item in x.items()} if isinstance(x, dict) else x
-
-
-Nodes.kind = Array
+Nodes._kind = Array

@@ -9,6 +9,7 @@ import operator
 from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from pygrad import _bulk
 from pygrad._handles import formula
@@ -16,7 +17,7 @@ from pygrad._lib import OPS, Ids, Numbers, lib
 from pygrad._numbers import Number, is_number, refuse_masked, to_python
 from pygrad._ops import define_ops, op
 from pygrad.array.making import array
-from pygrad.array.nodes import IDS, Nodes, Operand, as_elements, as_objects, built, make_leaves, wrap
+from pygrad.array.nodes import FLOAT64, IDS, Nodes, Operand, as_elements, as_objects, built, make_leaves, wrap
 from pygrad.engine import Value
 
 if TYPE_CHECKING:
@@ -260,6 +261,52 @@ class Elementwise(Nodes):
             return _map_binary(lib.PG_DIVIDE, "/", other, self)
         return map_number(lib.PG_DIVIDE_INTO, "/", self, other, reverse=True)
 
+    # Operators that round are refused in words: their derivatives are 0 or undefined.
+
+    def __floordiv__(self, other: Operand) -> Any:  # self // other
+        return _refuse_rounding("//", other)
+
+    def __mod__(self, other: Operand) -> Any:  # self % other
+        return _refuse_rounding("%", other)
+
+    def __divmod__(self, other: Operand) -> Any:  # divmod(self, other)
+        return _refuse_rounding("divmod()", other)
+
+    __rfloordiv__, __rmod__, __rdivmod__ = __floordiv__, __mod__, __divmod__
+
+    def clip(self, min: Operand | None = None, max: Operand | None = None) -> Array:
+        """Return each element, or the limit that it exceeds; gradients as of `maximum` and `minimum`.
+
+        >>> array([-1.0, 0.5, 2.0]).clip(0, 1)
+        Array([0. , 0.5, 1. ])
+        """
+        x: Any = self if min is None else self.maximum(min)
+        return x if max is None else x.minimum(max)  # type: ignore[no-any-return]
+
+    def astype(self, dtype: npt.DTypeLike, *, copy: bool = True) -> Array:
+        """Return a copy, as `copy()`; TypeError for any dtype but float64: write `a.data.astype(dtype)`.
+
+        >>> array([1.0]).astype(float)
+        Array([1.])
+        """
+        if np.dtype(dtype) != FLOAT64:
+            raise TypeError(
+                f"an Array is always of float64, not of {np.dtype(dtype)}: write a.data.astype(...) for its numbers, "
+                "through which no gradient flows"
+            )
+        same: Any = self
+        return self.copy() if copy else same
+
+    def copy(self) -> Array:
+        """Return new nodes with the same numbers, through which gradients flow; `copy.deepcopy` copies leaves.
+
+        >>> x = array([1.0])
+        >>> x.copy().backward()
+        >>> x.grad
+        array([1.])
+        """
+        return self * 1
+
     # In-place operators rebind the name to a new Array, as those of a float do. A module's attribute would then be a
     # computed Array, which is no parameter.
 
@@ -389,14 +436,20 @@ def _repeated(ids: Ids, shape: tuple[int, ...]) -> Ids:
 def _for_each(numbers: Numbers, shape: tuple[int, ...]) -> Array:
     """Numbers as the other operand: broadcast first, so that each scalar op gets a leaf of its own."""
     if numbers.shape == shape:
-        return make_leaves(numbers)
+        return make_leaves(numbers, plain=True)
     try:
-        return make_leaves(np.broadcast_to(numbers, np.broadcast_shapes(numbers.shape, shape)))
+        return make_leaves(np.broadcast_to(numbers, np.broadcast_shapes(numbers.shape, shape)), plain=True)
     except ValueError:
         raise ValueError(f"operands could not be broadcast together with shapes {shape} {numbers.shape}") from None
 
 
 _plus, _times = _mapped(_ADD, "+"), _mapped(_MUL, "*")
+
+
+def _refuse_rounding(symbol: str, other: Any) -> Any:
+    if isinstance(other, (Nodes, Value, np.ndarray, list, tuple)) or is_number(other):
+        raise TypeError(f"an Array has no {symbol}, whose derivative is 0 or undefined: take the numbers, a.data")
+    return NotImplemented
 
 
 def _compared(holds: Any, x: Nodes, y: Any) -> Any:

@@ -36,30 +36,32 @@ def array(x: Any) -> Array:
     array([[2., 4.],
            [6., 8.]])
     """
-    if isinstance(x, Nodes):
-        return x._like(x._ids)
+    return x._like(x._ids) if isinstance(x, Nodes) else _made(x, plain=False)
+
+
+def as_array(x: Any) -> Array:
+    """Return an Array as it is, and make one of anything else, whose numbers are plain: see `make_leaves`."""
+    return x if isinstance(x, Nodes._kind) else _made(x, plain=True)
+
+
+def _made(x: Any, plain: bool) -> Array:
     if isinstance(x, Value):
         return hold(np.array(x._id, IDS), (x,))
     if isinstance(x, (list, tuple)) and x:
         if all(isinstance(element, Value) for element in x):
             return hold(np.array([value._id for value in x], IDS), tuple(x))
-        if Nodes.kind in map(type, x) and any(type(element) is Nodes.kind and element.ndim for element in x):
+        if Nodes._kind in map(type, x) and any(type(element) is Nodes._kind and element.ndim for element in x):
             return stack(x)
     elements = as_elements(x)
     if elements.dtype != object:
-        return make_leaves(elements)
+        return make_leaves(elements, plain)
     values = [element for element in elements.flat if isinstance(element, Value)]
     is_value = np.array([isinstance(element, Value) for element in elements.flat]).reshape(elements.shape)
-    leaves = make_leaves(elements[~is_value].astype(np.float64))
+    leaves = make_leaves(elements[~is_value].astype(np.float64), plain)
     ids = np.empty(elements.shape, dtype=np.uint32)
     ids[is_value] = [value._id for value in values]
     ids[~is_value] = leaves._ids
     return hold(ids, tuple(values))
-
-
-def as_array(x: Any) -> Array:
-    """Return an Array as it is, and make one of anything else."""
-    return x if isinstance(x, Nodes.kind) else array(x)
 
 
 def concatenate(arrays: Sequence[Operand], axis: SupportsIndex | None = 0) -> Array:
@@ -92,7 +94,7 @@ def where(condition: npt.ArrayLike, x: Operand, y: Operand) -> Array:
     >>> where([True, False], array([1.0, 2.0]), 0.0)
     Array([1., 0.])
     """
-    x, y = array(x), array(y)
+    x, y = as_array(x), as_array(y)
     truth = np.array(object) if isinstance(condition, Nodes) else to_ndarray(condition)
     if truth.dtype == object:
         raise TypeError("a condition must be made of numbers or booleans, not Values: compute it from x.data")

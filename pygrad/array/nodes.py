@@ -27,26 +27,21 @@ Operand = Union["Nodes", Value, Number, npt.ArrayLike]
 Axis = Union[None, int, tuple[int, ...]]
 
 normalize_axes = array_utils.normalize_axis_tuple  # counts negative ones from the end; raises NumPy's errors
-IDS = np.dtype(np.uint32)
+IDS, FLOAT64 = np.dtype(np.uint32), np.dtype(np.float64)
 
 _new = object.__new__
 
 
 class Nodes:
-    """Ids of nodes in an array of NumPy, and what holds the nodes. The parts of Array's interface are derived from it.
-
-    Attributes
-    ----------
-    kind
-        the class of all instances: Array, which pygrad/array/arrays.py puts together
-    """
+    """Ids of nodes in an array of NumPy, and what holds them. The parts of Array's interface are derived from it."""
 
     # _ids: of the elements. _holder: what holds the nodes, hidden. _pins: operands, if a Python function is the
     # _backward of a node at or below them (see _handles). _views: data and grad, where these are views.
-    # _is_parameter: set once a module was found to have it as a parameter.
+    # _is_parameter: set once a module was found to have it as a parameter. _kind: the class of all instances, which
+    # pygrad/array/arrays.py puts together.
     __slots__ = ("__weakref__", "_holder", "_ids", "_is_parameter", "_pins", "_views")
 
-    kind: ClassVar[type[Array]]
+    _kind: ClassVar[type[Array]]
 
     def __init__(self) -> None:
         raise TypeError("an Array cannot be created directly: call pygrad.array()")
@@ -139,6 +134,11 @@ class Nodes:
         """The number of elements."""
         return self._ids.size
 
+    @property
+    def dtype(self) -> np.dtype[np.float64]:
+        """The type of the numbers: always float64."""
+        return FLOAT64
+
     def _like(self, ids: Ids) -> Array:
         """An Array of some of these elements. Where the ids are a view, the nodes are held already."""
         held = shown(self._holder).ids
@@ -162,15 +162,15 @@ first_read.add_reader(Nodes, "_read", _note_and_read)
 
 
 def wrap(ids: Ids, holder: npt.NDArray[Any], pins: tuple[Any, ...] = ()) -> Array:
-    out: Array = _new(Nodes.kind)
+    out: Array = _new(Nodes._kind)
     out._ids, out._holder, out._pins, out._views = ids, holder, pins, ()
     return out
 
 
-def make_leaves(numbers: Numbers) -> Array:
-    """An Array of new leaves with these numbers."""
+def make_leaves(numbers: Numbers, plain: bool = False) -> Array:
+    """An Array of new leaves with these numbers; plain, if they are numbers of an expression, as in `a + 1`."""
     out = np.empty(numbers.shape, IDS)
-    status, holder = _bulk.leaves(numbers, out)
+    status, holder = _bulk.leaves(plain, numbers, out)
     if status:
         raise error(status, f"an Array of {numbers.size:,} numbers")
     return wrap(out, holder)
@@ -203,7 +203,7 @@ def built(status: int, holder: Any, out: Ids, what: Callable[[int], str], *opera
 
 def _element(x: Any) -> Value | float:
     """A Value, or a number as a Python int or float; TypeError or ValueError for anything else."""
-    if isinstance(x, (Nodes.kind, np.ndarray)) and not x.ndim:
+    if isinstance(x, (Nodes._kind, np.ndarray)) and not x.ndim:
         x = x[()]
     if isinstance(x, Value):
         return x

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
 from pygrad._handles import value_of
-from pygrad.array.nodes import Axis, Nodes
-from pygrad.index import has_index, plain_key, record_look_up, traced_index
+from pygrad.array.nodes import Axis, Nodes, normalize_axes
+from pygrad.index import Index, has_index, plain_key, record_look_up, traced_index
 
 if TYPE_CHECKING:
     from pygrad.array.arrays import Array
@@ -41,23 +42,37 @@ class Shaping(Nodes):
         """
         return self._like(self._ids.swapaxes(axis1, axis2))
 
-    def reshape(self, *shape: Any) -> Array:
+    @property
+    def mT(self) -> Array:
+        """The same elements with the last two axes interchanged: matrices transposed."""
+        if self.ndim < 2:
+            raise ValueError("matrix transpose with ndim < 2 is undefined")
+        return self.swapaxes(-1, -2)
+
+    def reshape(self, *shape: Any, order: str = "C") -> Array:
         """Return the same elements in another shape; one size may be -1, which is then worked out.
+
+        With order "F" the first index varies fastest, not the last.
 
         >>> array([1.0, 2.0, 3.0, 4.0]).reshape(2, -1).shape
         (2, 2)
         """
-        return self._like(self._ids.reshape(*shape))
+        return self._like(self._ids.reshape(*shape, order=_order(order)))
 
-    def ravel(self) -> Array:
-        """Return the elements on one axis.
+    def ravel(self, order: str = "C") -> Array:
+        """Return the elements on one axis; with order "F", as those of the transposed Array.
 
         >>> array([[1.0, 2.0]]).ravel()
         Array([1., 2.])
         """
-        return self._like(self._ids.ravel())
+        return self._like(self._ids.ravel(_order(order)))
 
     flatten = ravel
+
+    @property
+    def flat(self) -> Array:
+        """The elements on one axis, to iterate over and to index."""
+        return self.ravel()
 
     def squeeze(self, axis: Axis = None) -> Array:
         """Return the same elements without the axes of size 1, or without those named.
@@ -66,6 +81,26 @@ class Shaping(Nodes):
         (2,)
         """
         return self._like(self._ids.squeeze(axis))
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
+        """Return the elements of diagonals, along a last axis; see `numpy.diagonal`.
+
+        >>> array([[1.0, 2.0], [3.0, 4.0]]).diagonal()
+        Array([1., 4.])
+        """
+        return self._like(self._ids.diagonal(offset, axis1, axis2))
+
+    def take(self, indices: Any, axis: SupportsIndex | None = None, *, mode: Any = "raise") -> Array:
+        """Return the elements that integers choose, along an axis or of all in a row; see `numpy.take`.
+
+        >>> array([1.0, 2.0, 3.0]).take([2, 0])
+        Array([3., 1.])
+        """
+        if isinstance(indices, Index):
+            x, (at,) = (self.ravel(), (0,)) if axis is None else (self, normalize_axes(operator.index(axis), self.ndim))
+            chosen: Array = x[(slice(None),) * at + (indices, ...)]
+            return chosen
+        return self._like(np.asarray(self._ids.take(indices, axis, mode=mode)))
 
     def __getitem__(self, key: Any) -> Any:
         if has_index(key):
@@ -84,6 +119,15 @@ class Shaping(Nodes):
         record_look_up(self._ids, key, at, ids, held=(self, nodes))
         return nodes
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError(
+            "an Array does not support item assignment, as its elements are nodes of graphs: set numbers by "
+            "a.data[...] = x, or make another Array by pygrad.where"
+        )
+
+    def __delitem__(self, key: Any) -> None:
+        raise TypeError("an Array does not support item deletion: index those that remain")
+
     def __len__(self) -> int:
         return len(self._ids)
 
@@ -101,3 +145,9 @@ class Shaping(Nodes):
         if not self.ndim:
             return self[()]
         return [element.tolist() if isinstance(element, Shaping) else element for element in self]
+
+
+def _order(order: str) -> Any:
+    if order not in ("C", "F"):
+        raise ValueError(f"order must be 'C' or 'F', not {order!r}: an Array has no order in memory")
+    return order

@@ -1,6 +1,7 @@
 """Functions on Arrays, with the names and the argument order of torch.nn.functional.
 
-Each takes Arrays, or whatever `pygrad.array` accepts: Values, numbers, NumPy arrays, nested lists.
+Each takes Arrays, or whatever `pygrad.array` accepts: Values, numbers, NumPy arrays, nested lists. What a function of
+numbers gives for a Value is a Value.
 
     activations.py   functions of each number
     layers.py        what the layers of nn compute
@@ -9,21 +10,39 @@ Each takes Arrays, or whatever `pygrad.array` accepts: Values, numbers, NumPy ar
     operands.py      what the functions take
 """
 
-from pygrad.functional.activations import relu, sigmoid, softplus, tanh
-from pygrad.functional.layers import embedding, linear
-from pygrad.functional.losses import cross_entropy, hinge_loss, mse_loss
-from pygrad.functional.rows import log_softmax, rms_norm, softmax
+from pygrad.functional.activations import gelu, relu, sigmoid, silu, softplus, tanh
+from pygrad.functional.layers import dropout, embedding, linear
+from pygrad.functional.losses import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    hinge_loss,
+    huber_loss,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+    smooth_l1_loss,
+)
+from pygrad.functional.rows import layer_norm, log_softmax, rms_norm, softmax
 
 __all__ = [
+    "binary_cross_entropy_with_logits",
     "cross_entropy",
+    "dropout",
     "embedding",
+    "gelu",
     "hinge_loss",
+    "huber_loss",
+    "l1_loss",
+    "layer_norm",
     "linear",
     "log_softmax",
     "mse_loss",
+    "nll_loss",
     "relu",
     "rms_norm",
     "sigmoid",
+    "silu",
+    "smooth_l1_loss",
     "softmax",
     "softplus",
     "tanh",

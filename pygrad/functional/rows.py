@@ -70,22 +70,62 @@ def rms_norm(
     Array([3., 4.])
     """
     x = as_array(input)
-    sizes = (normalized_shape,) if isinstance(normalized_shape, int) else np.atleast_1d(normalized_shape)
-    axes = tuple(map(operator.index, sizes))
     eps = sys.float_info.epsilon if eps is None else eps
-    if not eps >= 0:
-        raise ValueError(f"rms_norm: eps must not be negative, got {eps}")
-    if not axes or x.shape[-len(axes) :] != axes:
-        raise ValueError(f"rms_norm: an input of shape {x.shape} does not end in axes of the sizes {axes}")
-    w = None if weight is None else as_array(weight)
-    if w is not None and w.shape != axes:
-        raise ValueError(f"rms_norm: the weight must not have shape {w.shape}, but {axes}")
+    axes = _checked_axes("rms_norm", x, normalized_shape, eps)
+    w = _checked_weight("rms_norm", "weight", weight, axes)
     out = np.empty(x.shape, np.uint32)
     try:
         held = _bulk.rms_norm(math.prod(axes), x._ids, None if w is None else w._ids, eps, out)
     except _bulk.Replaced:
         return _rms_norm_by_ops(x, math.prod(axes), w, eps)
     return built(*held, out, lambda at: f"rms_norm with eps={eps} of numbers whose squares are all 0", x, w)
+
+
+def layer_norm(
+    input: Operand,
+    normalized_shape: int | Sequence[int],
+    weight: Operand | None = None,
+    bias: Operand | None = None,
+    eps: float = 1e-5,
+) -> Array:
+    """Return (x - mean(x)) / sqrt(var(x) + eps) over the last axes, times the weights, plus the bias (Ba et al., 2016).
+
+    The parameters and errors are those of `rms_norm`; the bias has the shape of the weights.
+
+    Examples
+    --------
+    >>> layer_norm([1.0, 3.0], 2, eps=0.0)
+    Array([-1.,  1.])
+    """
+    x = as_array(input)
+    axes = _checked_axes("layer_norm", x, normalized_shape, eps)
+    w = _checked_weight("layer_norm", "weight", weight, axes)
+    b = _checked_weight("layer_norm", "bias", bias, axes)
+    if not x.size:
+        return x
+    rows = x.reshape(x.size // math.prod(axes), math.prod(axes))
+    centred = rows - rows.mean(-1, keepdims=True)
+    normed = centred * ((centred * centred).mean(-1, keepdims=True) + eps) ** -0.5
+    normed = normed if w is None else normed * w.ravel()
+    return (normed if b is None else normed + b.ravel()).reshape(x.shape)
+
+
+def _checked_axes(name: str, x: Array, normalized_shape: int | Sequence[int], eps: float) -> tuple[int, ...]:
+    """The sizes of the last axes of x."""
+    sizes = (normalized_shape,) if isinstance(normalized_shape, int) else np.atleast_1d(normalized_shape)
+    axes = tuple(map(operator.index, sizes))
+    if not eps >= 0:
+        raise ValueError(f"{name}: eps must not be negative, got {eps}")
+    if not axes or x.shape[-len(axes) :] != axes:
+        raise ValueError(f"{name}: an input of shape {x.shape} does not end in axes of the sizes {axes}")
+    return axes
+
+
+def _checked_weight(name: str, part: str, weight: Operand | None, axes: tuple[int, ...]) -> Array | None:
+    w = None if weight is None else as_array(weight)
+    if w is not None and w.shape != axes:
+        raise ValueError(f"{name}: the {part} must not have shape {w.shape}, but {axes}")
+    return w
 
 
 def _along(

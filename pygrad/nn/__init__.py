@@ -9,21 +9,31 @@ sizes.py        the sizes of a module
 
 import random
 
-from pygrad.engine import Value
-from pygrad.nn.containers import Sequential
-from pygrad.nn.layers import Embedding, Linear, RMSNorm
+from pygrad.engine import Value  # which, as `random`, micrograd.nn has
+from pygrad.nn.activations import GELU, ReLU, Sigmoid, SiLU, Softplus, Tanh
+from pygrad.nn.containers import ModuleList, Sequential
+from pygrad.nn.layers import Dropout, Embedding, LayerNorm, Linear, RMSNorm
 from pygrad.nn.module import Module
 from pygrad.nn.neurons import MLP, Layer, Neuron
 
 __all__ = [
+    "GELU",
     "MLP",
+    "Dropout",
     "Embedding",
     "Layer",
+    "LayerNorm",
     "Linear",
     "Module",
+    "ModuleList",
     "Neuron",
     "RMSNorm",
+    "ReLU",
     "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softplus",
+    "Tanh",
     "Value",
     "random",
 ]

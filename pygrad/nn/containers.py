@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import UserList
+from collections.abc import Iterable
 from typing import Any, Callable
 
 from pygrad.nn.module import Module
@@ -12,6 +14,8 @@ class Sequential(Module):
 
     Examples
     --------
+    >>> from pygrad import functional
+    >>> from pygrad.nn import Linear
     >>> model = Sequential(Linear(2, 8), functional.relu, Linear(8, 1))
     >>> model([1.0, 2.0]).shape, len(model.parameters())
     ((1,), 4)
@@ -23,7 +27,7 @@ class Sequential(Module):
                 raise TypeError(f"Sequential takes modules and functions, not {type(module).__name__!r}")
         self.modules = list(modules)
 
-    def __call__(self, input: Any) -> Any:
+    def forward(self, input: Any) -> Any:
         for module in self.modules:
             input = module(input)
         return input
@@ -36,3 +40,25 @@ class Sequential(Module):
 
     def __repr__(self) -> str:
         return f"Sequential({', '.join(getattr(m, '__name__', None) or repr(m) for m in self.modules)})"
+
+
+class ModuleList(UserList[Any], Module):
+    """A list of modules, for a `forward` that calls them. An ordinary list among the attributes does the same.
+
+    Examples
+    --------
+    >>> from pygrad.nn import Linear
+    >>> class Model(Module):
+    ...     def __init__(self):
+    ...         self.layers = ModuleList(Linear(2, 2) for _ in range(3))
+    >>> [name for name, _ in Model().named_parameters()][:2]
+    ['layers.0.weight', 'layers.0.bias']
+    """
+
+    __hash__ = Module.__hash__  # type: ignore[assignment]
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        super().__init__(modules)
+
+    def __repr__(self) -> str:
+        return f"ModuleList({self.data!r})"

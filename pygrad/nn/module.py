@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import reprlib
 from collections import UserList, deque
 from collections.abc import Iterator, Mapping, Set, ValuesView
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Callable, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,25 +21,60 @@ from pygrad._parameters import are_leaves, holds_only_numbers, is_leaf, node_ids
 from pygrad.array import Array, array
 from pygrad.engine import Value
 
+Self = TypeVar("Self", bound="Module")
+
 
 class Module:
     """A part of a model. Its parameters are the leaves among its attributes, and those of the modules among these.
 
     Lists, tuples, deques, dicts, dataclasses and arrays of objects among the attributes are searched, too. A set of
-    parameters is a TypeError, as it has no order. A subclass may override `parameters()`.
+    parameters is a TypeError, as it has no order. A subclass defines `forward`, which a call runs, or `__call__`, as in
+    micrograd. It may override `parameters()`.
+
+    Attributes
+    ----------
+    training
+        whether the module is trained, which matters to Dropout; see `train` and `eval`
+    requires_grad
+        whether `parameters()` has its parameters; see `requires_grad_`
 
     Examples
     --------
     >>> class Line(Module):
     ...     def __init__(self):
     ...         self.slope, self.offset = Value(2.0), Value(1.0)
-    >>> len(Line().parameters())
-    2
+    ...
+    ...     def forward(self, x):
+    ...         return self.slope * x + self.offset
+    >>> line = Line()
+    >>> line(3.0).data, len(line.parameters())
+    (7.0, 2)
     """
+
+    training = True
+    requires_grad = True
+    forward: Callable[..., Any]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what `forward` does.
+
+        Raises
+        ------
+        NotImplementedError
+            if the class defines neither `forward` nor `__call__`
+        """
+        try:
+            forward = self.forward
+        except AttributeError:
+            raise NotImplementedError(
+                f"{type(self).__name__} cannot be called: define {type(self).__name__}.forward(self, x)"
+            ) from None
+        return forward(*args, **kwargs)
 
     def zero_grad(self) -> None:
         """Set the grad of whatever `parameters()` returns to 0, as is needed before each backward pass.
 
+        >>> from pygrad.nn import Linear
         >>> line = Linear(1, 1)
         >>> line([1.0]).backward()
         >>> line.zero_grad()
@@ -56,12 +92,15 @@ class Module:
     def parameters(self) -> list[Any]:
         """Return the Values and Arrays to be learnt, each once; views of one before it are left out.
 
+        So are those of modules that `requires_grad_(False)` has frozen.
+
+        >>> from pygrad.nn import Linear, Sequential
         >>> len(Sequential(Linear(2, 8), Linear(8, 1)).parameters())
         4
         """
         found: dict[int, Value | Array] = {}
         held: dict[int, Array] = {}  # by what holds the nodes: its views have the same
-        for _, _, leaves in _leaves_in(self):
+        for _, _, leaves in _leaves_in(self, frozen=False):
             for leaf in leaves if isinstance(leaves, list) else [leaves]:
                 if isinstance(leaf, Array) and id(leaf) not in found:
                     before = held.setdefault(id(shown(leaf._holder)), leaf)
@@ -69,6 +108,60 @@ class Module:
                         continue
                 found.setdefault(id(leaf), leaf)
         return list(found.values())
+
+    def named_parameters(self) -> Iterator[tuple[str, Any]]:
+        """Yield what `parameters()` returns with names; those of a list of Values are numbered.
+
+        >>> from pygrad.nn import Neuron
+        >>> [name for name, _ in Neuron(2).named_parameters()]
+        ['w.0', 'w.1', 'b']
+        """
+        left = {id(parameter) for parameter in self.parameters()}
+        for name, _, leaves in _leaves_in(self, frozen=False):
+            numbered = (
+                {f"{name}.{i}": leaf for i, leaf in enumerate(leaves)} if isinstance(leaves, list) else {name: leaves}
+            )
+            for leaf_name, leaf in numbered.items():
+                if id(leaf) in left:
+                    left.remove(id(leaf))
+                    yield leaf_name, leaf
+
+    def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
+        """Set `requires_grad` of this module and all in it, and return the module: `False` freezes them.
+
+        An optimizer goes on with the parameters that it was made with: make it after this.
+
+        >>> from pygrad.nn import Linear, Sequential
+        >>> model = Sequential(Linear(2, 8), Linear(8, 1))
+        >>> _ = model[0].requires_grad_(False)
+        >>> [name for name, _ in model.named_parameters()]
+        ['modules.1.weight', 'modules.1.bias']
+        """
+        return self._set_all("requires_grad", requires_grad)
+
+    def train(self: Self, mode: bool = True) -> Self:
+        """Set `training` of this module and all in it, and return the module.
+
+        >>> from pygrad.nn import Dropout, Sequential
+        >>> Sequential(Dropout(0.5)).train()[0].training
+        True
+        """
+        return self._set_all("training", mode)
+
+    def eval(self: Self) -> Self:
+        """Set `training` of this module and all in it to false: Dropout then changes nothing.
+
+        >>> from pygrad.nn import Dropout, Sequential
+        >>> Sequential(Dropout(0.5)).eval()([1.0, 2.0])
+        Array([1., 2.])
+        """
+        return self.train(False)
+
+    def _set_all(self: Self, name: str, to: bool) -> Self:
+        modules = [part for _, _, part in _parts_below("", type(self).__name__, self, {}) if isinstance(part, Module)]
+        for module in modules:
+            setattr(module, name, bool(to))
+        return self
 
     def state_dict(self) -> dict[str, Numbers]:
         """Return copies of the parameters' numbers by name, such as `"layers.0.weight"`; a list of Values is one array.
@@ -80,6 +173,7 @@ class Module:
 
         Examples
         --------
+        >>> from pygrad.nn import Neuron
         >>> {name: numbers.shape for name, numbers in Neuron(3).state_dict().items()}
         {'w': (3,), 'b': ()}
         """
@@ -99,6 +193,7 @@ class Module:
 
         Examples
         --------
+        >>> from pygrad.nn import Neuron
         >>> one, other = Neuron(3), Neuron(3)
         >>> other.load_state_dict(one.state_dict())
         >>> other.w[0].data == one.w[0].data
@@ -128,6 +223,11 @@ class Module:
     def __delattr__(self, name: str) -> None:
         super().__delattr__(name)
         edited()
+
+    @reprlib.recursive_repr()
+    def __repr__(self) -> str:
+        parts = {name: x for name, x in vars(self).items() if any(isinstance(y, Module) for y in (x, *_listed(x)))}
+        return f"{type(self).__name__}({', '.join(f'{name}={x!r}' for name, x in parts.items())})"
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != PLAN}
@@ -167,12 +267,14 @@ def _named_leaves(module: Module) -> dict[str, Value | Array | list[Value]]:
     return found
 
 
-def _leaves_in(module: Module) -> Iterator[tuple[str, str, Value | Array | list[Value]]]:
+def _leaves_in(module: Module, frozen: bool = True) -> Iterator[tuple[str, str, Value | Array | list[Value]]]:
     """The leaves of a module: Arrays, Values, and lists of Values as a whole; with the state's name and the place."""
-    return _leaves_below("", type(module).__name__, module, {})
+    parts = _parts_below("", type(module).__name__, module, {}, frozen)
+    return (part for part in parts if not isinstance(part[2], Module))
 
 
-def _leaves_below(name: str, place: str, thing: Any, seen: dict[int, Any]) -> Iterator[Any]:
+def _parts_below(name: str, place: str, thing: Any, seen: dict[int, Any], frozen: bool = True) -> Iterator[Any]:
+    """The leaves and the modules of anything; without those that are frozen, if so asked."""
     if isinstance(thing, (Value, Array)):
         if is_leaf(thing):
             if isinstance(thing, Array):
@@ -180,12 +282,18 @@ def _leaves_below(name: str, place: str, thing: Any, seen: dict[int, Any]) -> It
             yield name, place, thing
         return
     if isinstance(thing, Set):
-        if any(_leaves_below(name, place, tuple(thing), {})):
+        inside = list(_parts_below(name, place, tuple(thing), {}, frozen))
+        if not all(isinstance(part, Module) for _, _, part in inside):
             raise TypeError(
                 f"{place} is a {type(thing).__name__!r}, which has no order, and so its parameters would have none: "
                 "keep them in a list or a dict"
             )
+        yield from inside
         return
+    if isinstance(thing, Module) and id(thing) not in seen:
+        if not (frozen or thing.requires_grad):
+            return
+        yield name, place, thing
     items = _items_of(thing)
     named = isinstance(items, dict)
     parts = list(items.values()) if named else items
@@ -200,15 +308,21 @@ def _leaves_below(name: str, place: str, thing: Any, seen: dict[int, Any]) -> It
     for key, part in zip(items if named else itertools.count(), parts):
         is_attribute = named and not isinstance(thing, Mapping)
         below = f"{name}.{key}" if name else str(key), place + (_attribute(key) if is_attribute else f"[{key!r}]")
-        yield from _leaves_below(*below, part, seen)
+        yield from _parts_below(*below, part, seen, frozen)
 
 
 def _attribute(name: str) -> str:
     return f".{name}" if name.isidentifier() else f".__dict__[{name!r}]"
 
 
+def _listed(thing: Any) -> Any:
+    return thing.values() if isinstance(thing, dict) else thing if isinstance(thing, (list, tuple)) else ()
+
+
 def _items_of(thing: Any) -> Any:
     """What a container holds: in a dict if it has names for it, else in a list or a tuple. Nothing if it is none."""
+    if isinstance(thing, (deque, UserList, ValuesView)):
+        return list(thing)
     if isinstance(thing, (Module, SimpleNamespace)):
         return {name: item for name, item in vars(thing).items() if name != PLAN}
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
@@ -217,6 +331,4 @@ def _items_of(thing: Any) -> Any:
         return dict(thing)
     if isinstance(thing, np.ndarray) and thing.dtype == object:
         return thing.reshape(-1).tolist() if thing.ndim == 0 else thing.tolist()
-    if isinstance(thing, (deque, UserList, ValuesView)):
-        return list(thing)
     return thing if isinstance(thing, (list, tuple)) else ()

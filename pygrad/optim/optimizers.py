@@ -1,22 +1,21 @@
-"""Optimizers with PyTorch's names and update rules; a step is one call of C."""
+"""Optimizers with PyTorch's names and update rules; a step is one call of C for each group of parameters."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Callable, Union
 
 import numpy as np
-import numpy.typing as npt
 
-from pygrad._lib import NULL, Ids, Numbers, c_doubles, c_ids, check, ffi, lib
-from pygrad._numbers import to_ndarray
-from pygrad._parameters import Parameters, node_ids
-from pygrad._parameters import reached as are_reached
-from pygrad.array import Array, as_elements
+from pygrad._parameters import Parameters, refuse_modules
+from pygrad.array import Array
 from pygrad.engine import Value
-from pygrad.optim.checks import count, not_negative, refuse_unless_number
+from pygrad.optim.checks import count
+from pygrad.optim.groups import Group
+from pygrad.optim.rules import AdamGroup, AdamWGroup, RMSpropGroup, SGDGroup
 from pygrad.optim.schedules import Schedule
+
+Groups = Union[Parameters, Iterable[Mapping[str, Any]]]
 
 
 class Optimizer:
@@ -25,14 +24,17 @@ class Optimizer:
     Parameters
     ----------
     params
-        Values and Arrays, as from `model.parameters()`; all must be leaves
+        Values and Arrays, as from `model.parameters()`; all must be leaves. Or dicts, each with `"params"` and those
+        options that are not as for the others: `[{"params": model[0].parameters(), "lr": 0.01}, {"params": ...}]`
     lr
         the learning rate: a number, or a function of the number of steps taken, such as `linear` and `cosine` return
 
     Attributes
     ----------
-    lr
-        the learning rate of the next step; it may be assigned at any time
+    lr, and the other options
+        what the next step will use; they may be assigned at any time, to all groups
+    param_groups
+        a group for each dict, or one: `optimizer.param_groups[0]["lr"] = 0.1` assigns its options
     steps
         the number of steps taken
 
@@ -45,74 +47,86 @@ class Optimizer:
 
     Examples
     --------
+    >>> from pygrad.optim import linear
     >>> optimizer = SGD([Value(1.0)], lr=linear(0.5, 10))
     >>> optimizer.lr, optimizer.steps, optimizer.params
     (0.5, 0, [Value(data=1.0, grad=0)])
+    >>> optimizer = SGD([{"params": [Value(1.0)], "lr": 0.5}, {"params": [Value(2.0)]}], momentum=0.9)
+    >>> [(group["lr"], group["momentum"]) for group in optimizer.param_groups]
+    [(0.5, 0.9), (0.001, 0.9)]
     """
 
-    _RULE: str  # the struct of csrc/pygrad.h with the options
-    _OPTIONS: tuple[str, ...] = ()  # their names in Python
-    _counts = True  # whether a step changes the buffers
+    _GROUP: type[Group] = Group
 
-    def __init__(self, params: Parameters, lr: float | Schedule, **options: Any) -> None:
-        if isinstance(params, (Value, Array)):
-            raise TypeError("parameters must be in a list or another iterable: pass [w], not w")
-        self._params = tuple(params)  # they hold the nodes
-        self._ids = node_ids(self._params)
-        if not self._ids.size:
-            raise ValueError("there are no parameters to optimize")
-        if not lib.pg_all_leaves(self._ids.size, c_ids(self._ids)):
-            raise ValueError("every parameter must be a leaf, but one was computed or has a _backward of its own")
-        ids = np.sort(self._ids)  # np.unique, in C++, may abort when Python ends daemon threads: CPython issue 87135
+    def __init__(self, params: Groups, lr: float | Schedule, **options: Any) -> None:
+        self._defaults = {"lr": lr, **options}
+        self.param_groups: list[Group] = []
+        refuse_modules(params)
+        given: Any = params if isinstance(params, (Value, Array)) else list(params)
+        are_groups = isinstance(given, list) and any(isinstance(part, Mapping) for part in given)
+        for group in given if are_groups else [{"params": given}]:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Add parameters: a dict with `"params"` and those options that are not as for the others.
+
+        >>> optimizer = SGD([Value(1.0)], lr=0.5)
+        >>> optimizer.add_param_group({"params": [Value(2.0)], "lr": 0.25})
+        >>> [group["lr"] for group in optimizer.param_groups]
+        [0.5, 0.25]
+        """
+        if not isinstance(param_group, Mapping) or "params" not in param_group:
+            raise TypeError(f'a group must be a dict with "params", not {param_group!r}')
+        unknown = param_group.keys() - {"params", *self._defaults}
+        if unknown:
+            name, known = type(self).__name__, ", ".join(self._defaults)
+            raise TypeError(f"{name} has no option {min(unknown)!r}; there are {known}")
+        group = self._GROUP(**{**self._defaults, **param_group})
+        # np.unique, in C++, may abort when Python ends daemon threads: CPython issue 87135
+        ids = np.sort(np.concatenate([group.ids, *(other.ids for other in self.param_groups)]))
         if (ids[1:] == ids[:-1]).any():
             raise ValueError("a parameter occurs twice; pass each once")
-        self.lr = lr
-        self.steps = 0
-        # How many steps each parameter has taken that changed its buffers: one number, or one for each leaf.
-        self._taken: int | npt.NDArray[np.int64] = 0
-        self._assign(**options)
+        group.steps = self.steps
+        self.param_groups.append(group)
 
     @property
     def params(self) -> list[Value | Array]:
-        """The parameters, in a new list."""
-        return list(self._params)
+        """The parameters of all groups, in a new list."""
+        return [parameter for group in self.param_groups for parameter in group.params]
 
     @property
     def lr(self) -> float:
         """The learning rate of the next step."""
-        if type(self._lr) is float:  # it was checked when it was assigned
-            return self._lr
-        lr = self._lr(self.steps) if callable(self._lr) else self._lr
-        not_negative(lr=lr)
+        lr: float = self._shared("lr")
         return lr
 
     @lr.setter
     def lr(self, lr: float | Schedule) -> None:
-        if not callable(lr):
-            not_negative(lr=lr)
-        self._lr = lr
+        self._assign("lr", lr)
 
     @property
     def steps(self) -> int:
         """The number of steps taken, by which a schedule gives the learning rate."""
-        return self._steps
+        return self.param_groups[0].steps if self.param_groups else 0
 
     @steps.setter
     def steps(self, steps: int) -> None:
-        self._steps = count("steps", steps)
+        steps = count("steps", steps)
+        for group in self.param_groups:
+            group.steps = steps
 
-    def _assign(self, **options: Any) -> None:
-        """Set options, which are checked together with the others."""
-        self._check({name: options[name] if name in options else getattr(self, name) for name in self._OPTIONS})
-        for name, x in options.items():
-            self._store(name, x)
-        vars(self).pop("_c_args", None)  # SGD's momentum needs a buffer
+    def _shared(self, name: str) -> Any:
+        first, *others = (group[name] for group in self.param_groups)
+        if any(x != first for x in others):
+            raise ValueError(f"the groups differ in {name}: ask each of optimizer.param_groups for its [{name!r}]")
+        return first
 
-    def _check(self, options: Mapping[str, Any]) -> None:
-        """Raise TypeError or ValueError for wrong options."""
-
-    def _store(self, name: str, x: Any) -> None:
-        setattr(self._rule, name, x)
+    def _assign(self, name: str, x: Any) -> None:
+        if name != "lr":
+            for group in self.param_groups:
+                group.checked({name: x})
+        for group in self.param_groups:
+            group[name] = x
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set the grad of every parameter to 0, as is needed before each backward pass.
@@ -120,94 +134,45 @@ class Optimizer:
         A step skips the parameters that no backward pass has reached since then: PyTorch's grad of `None`, which reads
         0 here. With `set_to_none=False` it takes their grads of 0 as computed.
         """
-        n, ids = self._c_args[:2]
-        check(lib.pg_fill(lib.PG_GRAD, n, ids, 0.0), "a parameter")
-        if not set_to_none:
-            check(lib.pg_add_grads(n, ids, c_doubles(self._buffer())), "a parameter")
+        for group in self.param_groups:
+            group.zero_grad(set_to_none)
 
-    def step(self) -> None:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the data of every parameter from its grad, but of those that no gradient has reached.
 
         Such are the parameters whose grads were set to 0, by `zero_grad()` or by assignment, and to which no backward
         pass came since; an Array is one parameter. Neither momentum nor weight decay changes them, as in PyTorch.
+
+        Parameters
+        ----------
+        closure
+            a function that sets the grads and returns the loss; it is called before the update, and its result returned
         """
-        rule, taken = self._rule, self._taken
-        rule.lr = self.lr
-        if type(taken) is int and self._update(rule, taken, self._c_args) == lib.PG_OK:
-            self._taken = taken + self._counts
-        else:
-            self._step_where_reached()
-        self._steps += 1
-
-    def _step_where_reached(self) -> None:
-        """The same where they differ: one update for those that were reached and have taken as many steps."""
-        reached = np.repeat(are_reached(self._ids, self._sizes), self._sizes)
-        taken = np.array(np.broadcast_to(self._taken, reached.shape))
-        buffers = list(self._buffers().values())
-        rule = ffi.new(self._RULE, self._rule[0])
-        rule.parameters = 0  # all that are given, were reached
-        left = reached.copy()
-        while left.any():
-            t = int(taken[left.argmax()])
-            at = np.flatnonzero(left & (taken == t))
-            parts = [buffer[at] for buffer in buffers]
-            check(self._update(rule, t, self._args(self._ids[at], parts)), "step()")
-            for buffer, part in zip(buffers, parts):
-                buffer[at] = part
-            left[at] = False
-        taken[reached] += self._counts
-        self._taken = _uniform(taken)
-
-    def _update(self, rule: Any, taken: int, args: tuple[Any, ...]) -> int:
-        """Update leaves whose parameters have taken so many steps; return a status of C."""
-        raise NotImplementedError
-
-    def _args(self, ids: Ids, buffers: list[Numbers]) -> tuple[Any, ...]:
-        """Leaves and their buffers as C takes them."""
-        return (ids.size, c_ids(ids), *map(c_doubles, buffers))
-
-    @functools.cached_property
-    def _sizes(self) -> npt.NDArray[np.uint32]:
-        """How many leaves each parameter has."""
-        sizes = [1 if isinstance(p, Value) else p.size for p in self._params]
-        return np.array([size for size in sizes if size], dtype=np.uint32)
-
-    @functools.cached_property
-    def _rule(self) -> Any:
-        if not hasattr(self, "_RULE"):
-            raise NotImplementedError(f"{type(self).__name__} does not say how step() updates parameters")
-        rule = ffi.new(self._RULE)
-        rule.parameters, rule.sizes = self._sizes.size, ffi.from_buffer("uint32_t[]", self._sizes)
-        return rule
-
-    # What C takes is made once, as that takes longer than a step of few parameters.
-    @functools.cached_property
-    def _c_args(self) -> tuple[Any, ...]:
-        return self._args(self._ids, list(self._buffers().values()))
-
-    def _buffer(self) -> Numbers:
-        return np.zeros(self._ids.size)
-
-    def _buffers(self) -> dict[str, Numbers]:
-        """The arrays kept from step to step, with one number for each parameter."""
-        return {}
+        loss = None if closure is None else closure()
+        groups = self.param_groups
+        if len(groups) > 1:
+            _ = [group.lr for group in groups]  # a schedule that raises changes no group
+        for group in groups:
+            group.step()
+        return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what is kept from step to step: `steps`, and under PyTorch's names copies of the buffers, and `step`.
+        """Return what is kept from step to step: `steps`, and under PyTorch's names the options, buffers, and `step`.
 
-        `step` counts the steps that changed the buffers: one number, or one for each leaf where some were skipped.
+        `step` counts the steps that changed the buffers: one number, or one for each leaf where some were skipped. Of
+        several groups each has a dict, under "0", "1" and so on.
 
-        >>> Adam([Value(1.0)]).state_dict()
-        {'steps': 0, 'step': 0, 'exp_avg': array([0.]), 'exp_avg_sq': array([0.])}
+        >>> SGD([Value(1.0)], lr=0.5, momentum=0.9).state_dict()["momentum_buffer"]
+        array([0.])
         """
-        buffers = {name: buffer.copy() for name, buffer in self._buffers().items()}
-        taken = {"step": self._taken if isinstance(self._taken, int) else self._taken.copy()} if buffers else {}
-        return {"steps": self.steps, **taken, **buffers}
+        states = [group.state_dict() for group in self.param_groups]
+        return {"steps": self.steps, **(states[0] if len(states) == 1 else {str(i): x for i, x in enumerate(states)})}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict()` of the same kind of optimizer with the same number of parameters.
 
-        Without `step`, as older versions wrote it, each parameter has taken all `steps`.
+        A learning rate that is a function stays, and goes on from `steps`. Without options and `step`, as older
+        versions wrote it, the options stay, and each parameter has taken all `steps`.
 
         Raises
         ------
@@ -224,48 +189,23 @@ class Optimizer:
         """
         if not isinstance(state, Mapping):
             raise TypeError(f"a state must be a dict, as from state_dict(), not {type(state).__name__!r}")
-        buffers = self._buffers()
-        needed = ["steps", "step", *buffers] if buffers else ["steps"]
-        if not {"steps", *buffers} <= set(state) <= set(needed):
-            raise KeyError(f"the state has {list(state)}, but {type(self).__name__} needs {needed}")
-        new = {name: as_elements(state[name]).astype(np.float64) for name in buffers}
-        for name, buffer in buffers.items():
-            if new[name].shape != buffer.shape:
-                raise ValueError(f"{name} has shape {new[name].shape} in the state, but needs {buffer.shape}")
+        groups = self.param_groups
+        parts = {name: part for name, part in state.items() if name != "steps"}
+        names = [str(i) for i in range(len(groups))]
+        if "steps" not in state or (len(groups) > 1 and set(parts) != set(names)):
+            raise KeyError(f"the state has {list(state)}, but {type(self).__name__} needs {['steps', *names]}")
         steps = count("steps", state["steps"])
-        taken = self._taken_in(state.get("step", steps)) if buffers else 0
-        self._steps, self._taken = steps, taken
-        for name, buffer in buffers.items():
-            buffer[...] = new[name]
+        states = [parts] if len(groups) == 1 else [parts[name] for name in names]
+        self.param_groups = [group.loaded(part, steps) for group, part in zip(groups, states)]
 
-    def _taken_in(self, steps: Any) -> int | npt.NDArray[np.int64]:
-        """The `step` of a state, checked."""
-        counts = to_ndarray(steps)
-        if not counts.ndim:
-            return count("step", steps)
-        if counts.shape != self._ids.shape:
-            raise ValueError(f"step has shape {counts.shape} in the state, but needs () or {self._ids.shape}")
-        return _uniform(np.array([count("step", x) for x in counts.tolist()], dtype=np.int64))
-
-    def __getstate__(self) -> dict[str, Any]:
-        options = {name: getattr(self, name) for name in self._OPTIONS}
-        made_again = ("_c_args", "_ids", "_rule", "_sizes")
-        return {**{name: x for name, x in vars(self).items() if name not in made_again}, "_options": options}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        options = state.pop("_options")
-        vars(self).update(state, _ids=node_ids(state["_params"]))
-        self._assign(**options)
-
-
-def _uniform(counts: npt.NDArray[np.int64]) -> int | npt.NDArray[np.int64]:
-    """One number if all are equal."""
-    return counts if (counts != counts[0]).any() else int(counts[0])
+    def __repr__(self) -> str:
+        groups = self.param_groups
+        return f"{type(self).__name__}({repr(groups[0]) if len(groups) == 1 else '; '.join(map(repr, groups))})"
 
 
 def _option(name: str, doc: str) -> property:
-    """An attribute that is stored in the struct of C."""
-    return property(lambda self: getattr(self._rule, name), lambda self, x: self._assign(**{name: x}), doc=doc)
+    """An option of all groups."""
+    return property(lambda self: self._shared(name), lambda self, x: self._assign(name, x), doc=doc)
 
 
 class SGD(Optimizer):
@@ -280,50 +220,34 @@ class SGD(Optimizer):
     0.5
     """
 
-    _RULE = "pg_sgd *"
-    _OPTIONS = ("momentum", "dampening", "weight_decay", "nesterov")
+    _GROUP = SGDGroup
 
     def __init__(
         self,
-        params: Parameters,
+        params: Groups,
         lr: float | Schedule = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        self._velocity: Numbers | None = None
         super().__init__(
-            params, lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov
+            params,
+            lr,
+            momentum=momentum,
+            dampening=dampening,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+            maximize=maximize,
         )
 
     momentum = _option("momentum", "The fraction of its velocity that a parameter keeps; may be assigned.")
     dampening = _option("dampening", "The fraction of the gradient left out of the velocity; may be assigned.")
     weight_decay = _option("weight_decay", "This times the parameter is added to the gradient; may be assigned.")
     nesterov = _option("nesterov", "Whether the momentum is Nesterov's; may be assigned.")
-
-    def _check(self, options: Mapping[str, Any]) -> None:
-        not_negative(momentum=options["momentum"], weight_decay=options["weight_decay"])
-        refuse_unless_number("dampening", options["dampening"])
-        if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
-            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
-
-    def _store(self, name: str, x: Any) -> None:
-        super()._store(name, x)
-        self._counts = self.momentum != 0
-
-    def _update(self, rule: Any, taken: int, args: tuple[Any, ...]) -> int:
-        rule.first = not taken
-        status: int = lib.pg_sgd_step(rule, *args)
-        return status
-
-    def _args(self, ids: Ids, buffers: list[Numbers]) -> tuple[Any, ...]:
-        return (ids.size, c_ids(ids), c_doubles(buffers[0]) if self.momentum else NULL)
-
-    def _buffers(self) -> dict[str, Numbers]:
-        if self.momentum and self._velocity is None:
-            self._velocity = self._buffer()
-        return {} if self._velocity is None else {"momentum_buffer": self._velocity}
+    maximize = _option("maximize", "Whether a step goes along the gradient, not against it; may be assigned.")
 
 
 class Adam(Optimizer):
@@ -338,52 +262,28 @@ class Adam(Optimizer):
     0.75
     """
 
-    _RULE = "pg_adam *"
-    _OPTIONS = ("betas", "eps", "weight_decay")
-    _DECOUPLED = False
+    _GROUP = AdamGroup
 
     def __init__(
         self,
-        params: Parameters,
+        params: Groups,
         lr: float | Schedule = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay)
-        self._mean, self._square = self._buffer(), self._buffer()
+        super().__init__(
+            params, lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize
+        )
 
-    weight_decay = _option("weight_decay", "This times the parameter is added to the gradient, by AdamW to the step.")
+    betas = _option("betas", "The fractions that the averages of the gradient and of its square keep; may be assigned.")
     eps = _option("eps", "Added to the denominator, so that gradients of 0 cause no division by 0; may be assigned.")
-
-    @property
-    def betas(self) -> tuple[float, float]:
-        """The fractions that the averages of the gradient and of its square keep; may be assigned."""
-        return self._rule.beta1, self._rule.beta2
-
-    @betas.setter
-    def betas(self, betas: tuple[float, float]) -> None:
-        self._assign(betas=betas)
-
-    def _check(self, options: Mapping[str, Any]) -> None:
-        not_negative(eps=options["eps"], weight_decay=options["weight_decay"])
-        betas = options["betas"]
-        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"betas must be at least 0 and below 1, two of them, got {betas}")
-
-    def _store(self, name: str, x: Any) -> None:
-        self._rule.decoupled = self._DECOUPLED
-        if name == "betas":
-            self._rule.beta1, self._rule.beta2 = x
-        else:
-            super()._store(name, x)
-
-    def _update(self, rule: Any, taken: int, args: tuple[Any, ...]) -> int:
-        status: int = lib.pg_adam_step(rule, taken + 1, *args)
-        return status
-
-    def _buffers(self) -> dict[str, Numbers]:
-        return {"exp_avg": self._mean, "exp_avg_sq": self._square}
+    weight_decay = _option("weight_decay", "This times the parameter is added to the gradient, by AdamW to the step.")
+    amsgrad = _option("amsgrad", "Whether to divide by the largest average so far (Reddi et al., 2018).")
+    maximize = _option("maximize", "Whether a step goes along the gradient, not against it; may be assigned.")
 
 
 class AdamW(Adam):
@@ -398,14 +298,62 @@ class AdamW(Adam):
     0.75
     """
 
-    _DECOUPLED = True
+    _GROUP = AdamWGroup
 
     def __init__(
         self,
-        params: Parameters,
+        params: Groups,
         lr: float | Schedule = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+
+
+class RMSprop(Optimizer):
+    """RMSprop (Tieleman & Hinton, 2012): gradients over the root of their mean square; see `torch.optim.RMSprop`.
+
+    Examples
+    --------
+    >>> w = Value(1.0)
+    >>> w.grad = 1e6
+    >>> RMSprop([w], lr=0.25, alpha=0.75).step()
+    >>> round(w.data, 9)
+    0.5
+    """
+
+    _GROUP = RMSpropGroup
+
+    def __init__(
+        self,
+        params: Groups,
+        lr: float | Schedule = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            alpha=alpha,
+            eps=eps,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            centered=centered,
+            maximize=maximize,
+        )
+
+    alpha = _option("alpha", "The fraction that the average of the squares keeps; may be assigned.")
+    eps = _option("eps", "Added to the denominator, so that gradients of 0 cause no division by 0; may be assigned.")
+    weight_decay = _option("weight_decay", "This times the parameter is added to the gradient; may be assigned.")
+    momentum = _option("momentum", "The fraction of its velocity that a parameter keeps; may be assigned.")
+    centered = _option("centered", "Whether to divide by the root of the variance, not of the mean square.")
+    maximize = _option("maximize", "Whether a step goes along the gradient, not against it; may be assigned.")

@@ -4,12 +4,15 @@ The recorded graph is a Program. What a call computes is in csrc/program/ and cs
 is here:
 
     trace.py        calls the function on Values and records its graph
-    arguments.py    structures of numbers, and the arguments of a call
+    structures.py   structures of numbers: trees of lists, dicts, named tuples, dataclasses
+    arguments.py    what a Program accepts as its arguments
+    signature.py    how calls bind to these
     recorded.py     what both make: the record of a function
     native.py       native code: the compiler, and the cache
     executor.py     runs it: routines, locks and fork, Ctrl-C, the search for inf and nan
     derivatives.py  jvp, jacobian, hvp and hessian
     graph.py        the recorded graph as arrays, and back
+    compose.py      calls on Values, and in other functions that are being compiled
     pure.py         the record with the parameters as an argument
     objective.py    a function of one vector, for other optimizers
     files.py        save, load and pickle

@@ -1,14 +1,11 @@
-"""Structures of numbers, and what a call of a Program accepts as one of its arguments.
-
-A structure is a tree of lists, tuples and dicts. In place of each Value, Array or index it has a Segment: the shape,
-and where the numbers are in a row of all numbers of the structure.
-"""
+"""What a call of a Program accepts as its arguments: their structures, names and defaults."""
 
 from __future__ import annotations
 
-import math
+import contextlib
+import inspect
 from collections.abc import Iterable, Iterator
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,101 +14,17 @@ from pygrad._lib import Numbers
 from pygrad._numbers import refuse_masked, to_ndarray
 from pygrad.array import as_elements
 from pygrad.index import Index
-
-Shape = tuple[int, ...]
+from pygrad.program.structures import (
+    IndexSegment,
+    Segment,
+    Shape,
+    leaves_of,
+    map_structure,
+    matching_parts,
+    parts_of,
+)
 
 _FLOAT64 = np.dtype(np.float64)
-
-
-# Structures -------------------------------------------------------------------------------------------------------
-
-
-class Segment:
-    """A Value or an Array in a structure: its shape, and where its numbers are in the row of all numbers."""
-
-    __slots__ = ("shape", "start", "stop")
-
-    def __init__(self, shape: Shape, start: int) -> None:
-        self.shape, self.start, self.stop = shape, start, start + math.prod(shape)
-
-    def of(self, rows: Numbers) -> Any:
-        """Its numbers from rows on the last axis: a float, or an array with the leading axes of the rows."""
-        part = rows[..., self.start : self.stop].reshape(rows.shape[:-1] + self.shape)
-        return part if part.ndim else part.item()
-
-    def __repr__(self) -> str:
-        return f"an array of shape {self.shape}" if self.shape else "a number"
-
-
-class IndexSegment(Segment):
-    """An index in a structure. `limits` has, for each integer, the size of the smallest table that it indexes."""
-
-    __slots__ = ("limits",)
-    limits: npt.NDArray[Any]
-
-    def of(self, rows: Numbers) -> None:
-        """None: there is no derivative with respect to an integer."""
-
-    def __repr__(self) -> str:
-        return f"integers of shape {self.shape}" if self.shape else "an integer"
-
-
-def map_structure(f: Callable[[Any], Any], tree: Any) -> Any:
-    """The same nested lists, tuples and dicts with f(x) in place of each x that is none of these."""
-    if isinstance(tree, dict):
-        return {key: map_structure(f, item) for key, item in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        items = [map_structure(f, item) for item in tree]
-        return items if isinstance(tree, list) else getattr(type(tree), "_make", tuple)(items)
-    return f(tree)
-
-
-def arrays_in(tree: Any) -> Iterator[Numbers]:
-    """The arrays of nested lists, tuples and dicts in order; a number is one without axes, and None is left out."""
-    if isinstance(tree, (list, tuple, dict)):
-        for item in tree.values() if isinstance(tree, dict) else tree:
-            yield from arrays_in(item)
-    elif tree is not None:
-        yield np.asarray(tree)
-
-
-def leaves_of(tree: Any, at: str = "") -> Iterator[tuple[str, Segment]]:
-    """The segments of a structure in order, each with where it is: "[0]['w']"."""
-    if isinstance(tree, Segment):
-        yield at, tree
-    else:
-        for key, item in tree.items() if isinstance(tree, dict) else enumerate(tree):
-            yield from leaves_of(item, f"{at}[{key!r}]")
-
-
-def segments_of(tree: Any) -> Iterator[Segment]:
-    """The segments of a structure in order."""
-    return (segment for _, segment in leaves_of(tree))
-
-
-def structured(tree: Any, rows: Numbers) -> Any:
-    """Numbers in a structure, from rows on the last axis of an array."""
-    return tree.of(rows) if isinstance(tree, Segment) else map_structure(lambda segment: segment.of(rows), tree)
-
-
-def locate(tree: Any, number: int) -> tuple[str, Shape]:
-    """The leaf of a structure that has a number of its row, as "[0]['w']", and the index of the number in that leaf."""
-    where, segment = next((at, s) for at, s in leaves_of(tree) if s.start <= number < s.stop)
-    return where, tuple(map(int, np.unravel_index(number - segment.start, segment.shape)))
-
-
-def place(tree: Any, *at: int) -> str:
-    """Where a number is in what structured() returns: `at` is its index in the rows."""
-    where, index = locate(tree, at[-1])
-    return where + subscript(*at[:-1], *index)
-
-
-def subscript(*at: int) -> str:
-    """An index as Python writes it: "[2, 1]"; "" for none."""
-    return f"[{', '.join(map(str, at))}]" if at else ""
-
-
-# Arguments --------------------------------------------------------------------------------------------------------
 
 
 class Leaf:
@@ -139,10 +52,13 @@ class Leaf:
             return self._integers(self.segment, x, what)
         if type(x) is not np.ndarray or x.dtype != _FLOAT64 or not (x.flags.c_contiguous and x.flags.aligned):
             x = np.array(x) if type(x) is float else self._floats(x, what)
-        shape = x.shape
+        self.require_shape(x.shape, what)
+        return x  # type: ignore[no-any-return]
+
+    def require_shape(self, shape: Shape, what: str = "argument") -> None:
+        """Raise ValueError unless it is that of the leaf, or of a batch."""
         if shape != self.shape and (not shape or shape[1:] != self.shape):
             raise ValueError(self._refusal(f"shape {shape}", what))
-        return x  # type: ignore[no-any-return]
 
     def _floats(self, x: Any, what: str) -> Numbers:
         try:
@@ -154,7 +70,10 @@ class Leaf:
             numbers = np.empty(0, dtype=object)
         if numbers.dtype != _FLOAT64:
             given = f"a {type(x).__name__} with something else" if isinstance(x, (list, tuple)) else type(x).__name__
-            raise TypeError(f"{what} {self.name} must consist of real numbers (of a Value, its data), got {given}")
+            raise TypeError(
+                f"{what} {self.name} must consist of real numbers (of a Value, its data; only calls of f itself take "
+                f"Values), got {given}"
+            )
         return np.require(numbers, requirements=["C", "A"])
 
     def _integers(self, segment: IndexSegment, x: Any, what: str) -> Numbers:
@@ -166,8 +85,7 @@ class Leaf:
         integers = to_ndarray(x.data if isinstance(x, Index) else x)
         if integers.dtype.kind not in "iu" and integers.size:
             raise TypeError(f"argument {self.name} must have integers for an index, got {integers.dtype}")
-        if integers.shape != segment.shape and (not integers.ndim or integers.shape[1:] != segment.shape):
-            raise ValueError(self._refusal(f"shape {integers.shape}", what))
+        self.require_shape(integers.shape, what)
         wrong = (integers < 0) | (integers >= segment.limits)
         if wrong.any():
             limit = np.broadcast_to(segment.limits, integers.shape)[wrong][0]
@@ -193,18 +111,36 @@ class Argument:
     Parameters
     ----------
     position
-        its position in a call
+        its place among the arguments
     structure
         of the example
     start
         how many numbers the arguments before it have
+    name
+        of the function's parameter
+    kind
+        how calls pass it, as in `inspect.Parameter`
+
+    Attributes
+    ----------
+    default
+        its numbers in a call that does not pass it; None if each call must
     """
 
-    def __init__(self, position: int, structure: Any, start: int) -> None:
-        self.position, self.structure, self.start = position, structure, start
-        self.leaves = [Leaf(f"{position}{at}", s, start + s.start) for at, s in leaves_of(structure)]
+    def __init__(
+        self,
+        position: int,
+        structure: Any,
+        start: int,
+        name: str,
+        kind: inspect._ParameterKind = inspect.Parameter.POSITIONAL_ONLY,
+    ) -> None:
+        self.position, self.structure, self.start, self.name, self.kind = position, structure, start, name, kind
+        self.shown = name if kind is inspect.Parameter.KEYWORD_ONLY else str(position)
+        self.leaves = [Leaf(f"{self.shown}{at}", s, start + s.start) for at, s in leaves_of(structure)]
         self.size = sum(leaf.size for leaf in self.leaves)
         self.stop = start + self.size
+        self.default: Numbers | None = None
 
     @property
     def shape(self) -> Shape | None:
@@ -217,6 +153,50 @@ class Argument:
         is_index = isinstance(self.structure, IndexSegment)
         return np.ascontiguousarray(self.structure.limits, dtype=np.int64) if is_index else None
 
+    @property
+    def parameter(self) -> inspect.Parameter:
+        """It as a parameter of a function."""
+        default = inspect.Parameter.empty if self.default is None else self._example(self.default)
+        return inspect.Parameter(self.name, self.kind, default=default)
+
+    def moved(self, places: int, numbers: int) -> Argument:
+        """The same, with so many arguments and numbers before it."""
+        other = Argument(self.position + places, self.structure, self.start + numbers, self.name, self.kind)
+        other.default = self.default
+        return other
+
+    def take_default(self, x: Any) -> None:
+        """Let calls leave it out that mean x, if x has the structure and shapes of the example."""
+        with contextlib.suppress(TypeError, ValueError, IndexError):
+            self.default = np.concatenate([np.zeros(0), *self.packed(x)])
+
+    def set_default(self, numbers: Any) -> None:
+        """Set the numbers of the default; ValueError, unless they are those of an argument."""
+        row = np.array(numbers, dtype=np.float64)
+        if row.shape != (self.size,):
+            raise ValueError(
+                f"argument {self.shown} has {self.size} numbers, but its default has the shape {row.shape}"
+            )
+        self.take_default(self._example(row))
+
+    def packed(self, x: Any) -> Iterator[Numbers]:
+        """The numbers of x, which must be no batch, in order, in one row for each leaf."""
+        for leaf, part in zip(self.leaves, self.parts(x, "argument")):
+            numbers = leaf.numbers(part)
+            if numbers.shape != leaf.shape:
+                raise ValueError(f"argument {leaf.name} must have shape {leaf.shape}, got {numbers.shape}")
+            yield numbers.ravel()
+
+    def _example(self, row: Numbers) -> Any:
+        """What a call passes for these numbers."""
+
+        def of(segment: Segment) -> Any:
+            part = row[segment.start : segment.stop].reshape(segment.shape)
+            part = part.astype(np.intp) if isinstance(segment, IndexSegment) else part
+            return part if part.ndim else part.item()
+
+        return map_structure(of, self.structure)
+
     def parts(self, x: Any, what: str) -> Iterable[Any]:
         """What is passed for each leaf, where x is passed for the argument."""
         return [x] if isinstance(self.structure, Segment) else self._parts(self.structure, x, what)
@@ -224,12 +204,13 @@ class Argument:
     def _parts(self, tree: Any, x: Any, what: str) -> Iterator[Any]:
         if isinstance(tree, Segment):
             yield x
-        elif (isinstance(x, (list, tuple)) or (isinstance(x, np.ndarray) and x.ndim)) and len(x) == len(tree):
-            refuse_masked(x)
-            for subtree, item in zip(tree, x):
-                yield from self._parts(subtree, item, what)
-        else:
+            return
+        refuse_masked(x)
+        parts, found = parts_of(tree), matching_parts(tree, x)
+        if found is None:
             raise ValueError(
-                f"{what} {self.position} must have the structure {self.structure}, where each array or number may be a "
+                f"{what} {self.shown} must have the structure {self.structure}, where each array or number may be a "
                 f"batch, with one more leading axis; got {x!r} for {tree}"
             )
+        for (_, subtree), item in zip(parts or (), found):
+            yield from self._parts(subtree, item, what)

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from pygrad._lib import Numbers
-from pygrad.program.arguments import (
-    Argument,
+from pygrad.program.arguments import Argument, Leaf
+from pygrad.program.executor import GRADIENT, TANGENTS, Executor, new_rows
+from pygrad.program.recorded import BatchedNumbers, Recorded
+from pygrad.program.structures import (
     IndexSegment,
-    Leaf,
     Segment,
     Shape,
     locate,
@@ -25,8 +26,6 @@ from pygrad.program.arguments import (
     structured,
     subscript,
 )
-from pygrad.program.executor import GRADIENT, TANGENTS, Executor, new_rows
-from pygrad.program.recorded import BatchedNumbers, Recorded
 
 _HVP = GRADIENT | TANGENTS
 

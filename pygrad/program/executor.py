@@ -18,8 +18,9 @@ from pygrad._handles import formula
 from pygrad._lib import Numbers, c_doubles, c_ids_of, check, ffi, lib, text
 from pygrad._locks import Lock
 from pygrad.program import native
-from pygrad.program.arguments import Segment, map_structure, structured, subscript
 from pygrad.program.recorded import Recorded
+from pygrad.program.signature import KEYWORD_ONLY
+from pygrad.program.structures import Segment, has_dataclass, map_structure, structured, subscript
 
 Kind = tuple[tuple[bool, ...], int]  # of a call: which of the arguments of pg_compile are batches, and what it computes
 
@@ -146,18 +147,19 @@ class Executor:
     def plan(self) -> tuple[Any, ...]:
         """What a call takes and returns, for which the C type asks when the settings have changed.
 
-        The shape of each argument, or None for a structure. The limits of each index, or None for other arguments. The
-        shape of the result: that of all numbers, if it is a structure. Then the same structure with the place of each
-        number, and the Segment of each array, else None; and a function that makes the structure from all numbers. The
-        ids of the parameters. Whether the result is one number; `check_finite`; and the number of threads.
+        The shape of each argument, or None for a structure, or what is passed by keyword. The limits of each index, or
+        None for other arguments. The shape of the result: that of all numbers, if it is a structure. Then the same
+        structure with the place of each number, and the Segment of each array; False, if C cannot make it; or None for
+        an array. Then a function that makes the structure from all numbers. The ids of the parameters. Whether the
+        result is one number; `check_finite`; and the number of threads.
         """
         recorded, result = self.recorded, self.recorded.result
         is_array = type(result) is Segment
         return (
-            tuple([argument.shape for argument in recorded.arguments]),
-            tuple([argument.limits for argument in recorded.arguments]),
+            tuple([None if a.kind is KEYWORD_ONLY else a.shape for a in recorded.arguments]),
+            tuple([None if a.kind is KEYWORD_ONLY else a.limits for a in recorded.arguments]),
             result.shape if is_array else (recorded.result_size,),
-            None if is_array else map_structure(lambda segment: segment if segment.shape else segment.start, result),
+            None if is_array else not has_dataclass(result) and map_structure(_outline, result),
             functools.partial(structured, result),
             np.ascontiguousarray(self._parameter_ids),
             recorded.is_scalar,
@@ -238,6 +240,10 @@ class Executor:
         if not chars:
             raise MemoryError(f"there is not enough memory for the text of {self.recorded.name}()")
         return text(ffi.gc(chars, lib.pg_text_free)).rstrip()
+
+
+def _outline(segment: Segment) -> Any:
+    return segment if segment.shape else segment.start
 
 
 # Signals ----------------------------------------------------------------------------------------------------------

@@ -7,11 +7,15 @@ parameters: see pg_serialized in csrc/pygrad.h. One more, "description", is JSON
     name                   of the function
     ops                    the names of ops, by the numbers that stand for them in the array "ops"
     arguments, result      their structures
+    signature              for each argument its name, its kind as inspect.Parameter.kind numbers these, and the
+                           numbers of its default or null; files of format 1 do not have it
     threads, check_finite  as in `pygrad.compile`
     backend                as in `pygrad.compile`; earlier files do not have it
 
 A structure is {"shape": [...]} for numbers, {"index": [...]} for integers that are indices, {"list": [structures]},
-{"tuple": [structures]} or {"dict": [[key, structure], ...]}.
+{"tuple": [structures]}, {"dict": [[key, structure], ...]}, {"none": []}, or for a named tuple or a dataclass
+{"fields": [name of the class, [[name, structure], ...]]}. Classes are not in a file: both become named tuples. Pickles
+name those that can be imported, besides.
 
 Files are not trusted. C checks the arrays, and accesses no memory but its own, whatever they contain. The memory that
 loading takes is in proportion to the size of the file.
@@ -19,9 +23,12 @@ loading takes is in proportion to the size of the file.
 
 from __future__ import annotations
 
+import collections
 import io
 import json
 import operator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
@@ -33,11 +40,13 @@ from pygrad._replacing import PathLike
 from pygrad.array import Array, make_leaves
 from pygrad.checkpoint import Arrays, pack, refused_as_damaged, unpack, write
 from pygrad.program import graph
-from pygrad.program.arguments import Argument, IndexSegment, Segment, segments_of
+from pygrad.program.arguments import Argument
 from pygrad.program.executor import BACKENDS
 from pygrad.program.recorded import Recorded, parameters_of
+from pygrad.program.signature import KINDS, POSITIONAL_ONLY, signature_of
+from pygrad.program.structures import IndexSegment, Segment, fields_of, parts_of, segments_of, with_fields
 
-FORMAT = 1
+FORMAT = 2
 
 # All arrays of a file. "limits" has for each input the limit of an index, and 0 for other inputs.
 _TYPES = {
@@ -75,9 +84,34 @@ def dumps(program: Saved) -> bytes:
     return file.getvalue()
 
 
-def loads(data: bytes, parameters: Array | None) -> Saved:
-    """Read the bytes that dumps() returned; with these parameters, if any are given."""
-    return _saved(data, "a pickled Program", parameters)
+def loads(data: bytes, parameters: Array | None, classes: Sequence[Any]) -> Saved:
+    """Read the bytes that dumps() returned; with these parameters, if any are given, and these classes.
+
+    The classes are those of classes_of(), for the named tuples and dataclasses in order.
+    """
+    return _saved(data, "a pickled Program", parameters, classes)
+
+
+def classes_of(recorded: Recorded) -> list[Any]:
+    """The classes of the named tuples and dataclasses among the arguments and results, in the order of the file."""
+    trees = [*(argument.structure for argument in recorded.arguments), recorded.result]
+    return [cls for tree in trees for cls in _classes_in(tree)]
+
+
+def can_be_imported(cls: type[Any]) -> bool:
+    """Whether a pickle can name a class."""
+    try:
+        found = operator.attrgetter(cls.__qualname__)(sys.modules[cls.__module__])
+    except (AttributeError, KeyError):
+        return False
+    return found is cls
+
+
+def _classes_in(tree: Any) -> Iterator[Any]:
+    if fields_of(tree):
+        yield type(tree)
+    for _, part in parts_of(tree) or ():
+        yield from _classes_in(part)
 
 
 # Writing ----------------------------------------------------------------------------------------------------------
@@ -94,6 +128,7 @@ def _arrays_of(program: Saved) -> Arrays:
         "ops": [graph.OP_NAMES[op] for op in used.tolist()],
         "arguments": [_described(argument.structure) for argument in f.arguments],
         "result": _described(f.result),
+        "signature": [_parameter(argument) for argument in f.arguments],
         "threads": operator.index(program.threads),
         "check_finite": bool(program.check_finite),
         "backend": program.backend,
@@ -121,7 +156,16 @@ def _described(tree: Any) -> dict[str, Any]:
             if not _is_key(key):
                 raise TypeError(f"a saved result must have keys that are strings, numbers or None, got {key!r}")
         return {"dict": [[key, _described(item)] for key, item in tree.items()]}
+    if tree is None:
+        return {"none": []}
+    if names := fields_of(tree):
+        parts = [_described(part) for _, part in parts_of(tree) or ()]
+        return {"fields": [type(tree).__name__, list(zip(names, parts))]}
     return {"list" if isinstance(tree, list) else "tuple": [_described(item) for item in tree]}
+
+
+def _parameter(argument: Argument) -> list[Any]:
+    return [argument.name, argument.kind.value, None if argument.default is None else argument.default.tolist()]
 
 
 def _is_key(x: Any) -> bool:
@@ -131,7 +175,7 @@ def _is_key(x: Any) -> bool:
 # Reading ----------------------------------------------------------------------------------------------------------
 
 
-def _saved(data: bytes, what: str, parameters: Array | None = None) -> Saved:
+def _saved(data: bytes, what: str, parameters: Array | None = None, classes: Sequence[Any] = ()) -> Saved:
     ours = f"pygrad {VERSION}"
     with refused_as_damaged(what, _EXPECTED):
         arrays = unpack(data)
@@ -147,7 +191,7 @@ def _saved(data: bytes, what: str, parameters: Array | None = None) -> Saved:
             f"{what} was written by {theirs} with the op {min(unknown)!r}, which {ours} does not have: upgrade pygrad"
         )
     with refused_as_damaged(what, _EXPECTED):
-        return _read(arrays, description, parameters)
+        return _read(arrays, description, parameters, iter(classes))
 
 
 def _description(arrays: Arrays) -> dict[str, Any]:
@@ -175,7 +219,7 @@ def _positive_entry(description: dict[str, Any], name: str) -> int:
     return number
 
 
-def _read(arrays: Arrays, description: dict[str, Any], parameters: Array | None) -> Saved:
+def _read(arrays: Arrays, description: dict[str, Any], parameters: Array | None, classes: Iterator[Any]) -> Saved:
     if arrays.keys() != _TYPES.keys():
         raise ValueError(f"its arrays must be {', '.join(sorted(_TYPES))}, got {', '.join(sorted(arrays))}")
     for name, dtype in _TYPES.items():
@@ -191,8 +235,11 @@ def _read(arrays: Arrays, description: dict[str, Any], parameters: Array | None)
     backend = _entry({"backend": "kernels", **description}, "backend", str)
     if backend not in BACKENDS:
         raise ValueError(f"its 'backend' must be one of {', '.join(BACKENDS)}, got {backend[:20]!r}")
-    arguments = _arguments(_entry(description, "arguments", list), arrays["limits"])
-    reader = _StructureReader("shape", "list", "tuple", "dict")
+    described = _entry(description, "arguments", list)
+    unnamed = [[f"x{k}", POSITIONAL_ONLY.value, None] for k in range(len(described))]
+    signature = _entry({"signature": unnamed, **description}, "signature", list)
+    arguments = _arguments(described, signature, arrays["limits"], classes)
+    reader = _StructureReader(classes, "shape")
     result = reader.read(description.get("result"))
     if reader.size != arrays["outputs"].size:
         raise ValueError(f"its result has {reader.size} numbers, but its graph has {arrays['outputs'].size} outputs")
@@ -212,11 +259,18 @@ def _op_codes(names: list[str], numbers: npt.NDArray[Any]) -> npt.NDArray[np.uin
     return codes
 
 
-def _arguments(described: list[Any], limits: npt.NDArray[Any]) -> tuple[Argument, ...]:
+def _arguments(
+    described: list[Any], signature: list[Any], limits: npt.NDArray[Any], classes: Iterator[Any]
+) -> tuple[Argument, ...]:
     arguments: list[Argument] = []
     start = 0
-    for position, structure in enumerate(described):
-        argument = Argument(position, _StructureReader("shape", "index", "list", "tuple").read(structure), start)
+    if len(described) != len(signature):
+        raise ValueError(f"it has {len(described)} arguments, but names of {len(signature)}")
+    for position, (structure, (name, kind, default)) in enumerate(zip(described, signature)):
+        tree = _StructureReader(classes, "shape", "index").read(structure)
+        if type(kind) is not int or kind not in KINDS:
+            raise ValueError(f"the kind of an argument must be one of {', '.join(map(str, KINDS))}, got {kind!r}")
+        argument = Argument(position, tree, start, str(name), KINDS[kind])
         for segment in segments_of(argument.structure):
             found = limits[start + segment.start : start + segment.stop]
             is_index = isinstance(segment, IndexSegment)
@@ -224,18 +278,21 @@ def _arguments(described: list[Any], limits: npt.NDArray[Any]) -> tuple[Argument
                 raise ValueError(f"its argument {position} has {segment}, which does not agree with the limits")
             if isinstance(segment, IndexSegment):
                 segment.limits = found.astype(np.intp).reshape(segment.shape)
+        if default is not None:
+            argument.set_default([float(x) for x in default])
         arguments.append(argument)
         start = argument.stop
     if start != limits.size:
         raise ValueError(f"its arguments have {start} numbers, but its graph has {limits.size} inputs")
+    signature_of(arguments)  # ValueError, if the names are not those of parameters
     return tuple(arguments)
 
 
 class _StructureReader:
-    """Reads structures of certain kinds, and counts their numbers."""
+    """Reads structures of numbers of certain kinds, and counts the numbers."""
 
-    def __init__(self, *kinds: str) -> None:
-        self.kinds, self.size = kinds, 0
+    def __init__(self, classes: Iterator[Any], *kinds: str) -> None:
+        self.classes, self.kinds, self.size = classes, (*kinds, "list", "tuple", "dict", "none", "fields"), 0
 
     def read(self, described: Any) -> Any:
         """The structure that _described() described."""
@@ -250,6 +307,8 @@ class _StructureReader:
             "list": lambda items: [self.read(item) for item in items],
             "tuple": lambda items: tuple([self.read(item) for item in items]),
             "dict": self._dict,
+            "none": lambda _: None,
+            "fields": self._fields,
         }
         return readers[kind](content)
 
@@ -264,6 +323,12 @@ class _StructureReader:
         if any(type(pair) is not list or len(pair) != 2 or not _is_key(pair[0]) for pair in pairs):
             raise ValueError("a dict must be a list of pairs of a key and a structure")
         return {key: self.read(item) for key, item in pairs}
+
+    def _fields(self, content: list[Any]) -> Any:
+        name, described = content
+        cls = next(self.classes, None)  # in the order of classes_of(), the outer before the inner
+        parts = self._dict(described)
+        return with_fields(cls, parts) if cls else collections.namedtuple(name, parts, rename=True)(*parts.values())
 
 
 def _graph(arrays: Arrays, parameters: Ids) -> Any:

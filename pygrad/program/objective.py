@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Callable
 
 import numpy as np
@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from pygrad._lib import Numbers
 from pygrad.array import as_elements
-from pygrad.program.arguments import Argument, IndexSegment, arrays_in, segments_of, structured
 from pygrad.program.recorded import Recorded
+from pygrad.program.signature import spread
+from pygrad.program.structures import IndexSegment, arrays_in, segments_of, structured
 
 
 class Objective:
@@ -52,13 +53,14 @@ class Objective:
         cotangent: npt.ArrayLike = 1.0,
     ) -> None:
         recorded.require_scalar("objective")
-        self._value_and_grad, self._args, self._cotangent = value_and_grad, list(args), as_elements(cotangent)
+        self._value_and_grad, self._arguments, self._args = value_and_grad, recorded.arguments, list(args)
+        self._cotangent = as_elements(cotangent)
         self._free = [argument for argument, x in zip(recorded.arguments, args) if x is None]
         if len(args) == len(recorded.arguments) and not self._free:
             raise ValueError(f"objective() of {recorded.name} needs an argument that is None: one to vary")
         for argument in self._free:
             if any(isinstance(segment, IndexSegment) for segment in segments_of(argument.structure)):
-                raise TypeError(f"argument {argument.position} is an index, which cannot vary: pass its integers")
+                raise TypeError(f"argument {argument.shown} is an index, which cannot vary: pass its integers")
         self.size = sum(argument.size for argument in self._free)
         recorded.numbers(self._with(np.zeros(self.size)))  # raises what a call would
 
@@ -72,7 +74,8 @@ class Objective:
         FloatingPointError
             with `check_finite`, if the value or a gradient is not finite
         """
-        values, gradients = self._value_and_grad(*self._with(x), cotangent=self._cotangent)
+        positional, by_keyword = spread(self._arguments, self._with(x))
+        values, gradients = self._value_and_grad(*positional, **by_keyword, cotangent=self._cotangent)
         of_free = [part.ravel() for part in arrays_in([gradients[argument.position] for argument in self._free])]
         return float(np.sum(values * self._cotangent)), np.concatenate(of_free)
 
@@ -93,7 +96,7 @@ class Objective:
         """
         if len(args) != len(self._free):
             raise TypeError(f"pack() takes the {len(self._free)} arguments that vary, got {len(args)}")
-        return np.concatenate([part for argument, x in zip(self._free, args) for part in _packed(argument, x)])
+        return np.concatenate([part for argument, x in zip(self._free, args) for part in argument.packed(x)])
 
     def unpack(self, x: npt.ArrayLike) -> tuple[Any, ...]:
         """Return the arguments that vary, each in the structure of its example: what pack() takes.
@@ -124,12 +127,3 @@ class Objective:
         for argument, part in zip(self._free, self.unpack(x)):
             args[argument.position] = part
         return args
-
-
-def _packed(argument: Argument, x: Any) -> Iterator[Numbers]:
-    """The numbers of an argument in order, in one row for each array."""
-    for leaf, part in zip(argument.leaves, argument.parts(x, "argument")):
-        numbers = leaf.numbers(part)
-        if numbers.shape != leaf.shape:
-            raise ValueError(f"argument {leaf.name} must have shape {leaf.shape}, got {numbers.shape}")
-        yield numbers.ravel()

@@ -16,14 +16,14 @@ from pygrad._lib import Numbers, fast
 from pygrad._replacing import PathLike
 from pygrad.array import Array, as_elements
 from pygrad.index import Index
-from pygrad.program import derivatives, files
-from pygrad.program.arguments import place, structured
+from pygrad.program import compose, derivatives, files
 from pygrad.program.c_source import write_c
 from pygrad.program.executor import GRADIENT, VALUES, Executor, backend_name, new_rows, thread_count
 from pygrad.program.native import required_compiler
 from pygrad.program.objective import Objective
 from pygrad.program.pure import pure
 from pygrad.program.recorded import Recorded
+from pygrad.program.structures import place, structured
 from pygrad.program.trace import TraceWarning, trace
 
 _FLOAT64 = np.dtype(np.float64)
@@ -37,20 +37,23 @@ def compile(
     threads: int = 1,
     check_finite: bool = False,
     backend: str | None = None,
+    **keyword_examples: Any,
 ) -> Program:
     """Call a function of Values once, and return a Program that computes the same from other numbers.
 
     Parameters
     ----------
     fn
-        takes Values and Arrays, and returns a Value, an Array, a number, or lists, tuples and dicts of these. The
-        Program repeats the operations of this one call: an `if` on a number goes the way that it went for the examples.
-    example_args
-        one for each argument: the function receives a `Value` for a number, an `Array` for a NumPy array, an `Index`
-        for a `pygrad.index`, and the same nested lists or tuples of these for a list or tuple. The Program accepts
-        arguments of the same structure and shapes. Nested lists of plain numbers are one argument, passed as an array
-        or as lists. In other lists or tuples, each array, number or index is an argument of its own: it may be a batch
-        while others are not.
+        takes Values and Arrays, and returns a Value, an Array, a number, or a structure of these: lists, tuples, named
+        tuples, dicts and dataclasses, with None where there is nothing. The Program repeats the operations of this one
+        call: an `if` on a number goes the way that it went for the examples.
+    example_args, keyword_examples
+        as in a call of the function: it receives a `Value` for a number, an `Array` for a NumPy array, an `Index` for a
+        `pygrad.index`, and the same structure of these for a structure. The Program accepts arguments of the same
+        structure and shapes, of dicts with the same keys. Nested lists and tuples of plain numbers are one argument,
+        passed as an array or as lists. In other structures, each array, number or index is an argument of its own: it
+        may be a batch while others are not. What has no example has its default, and is no argument of the Program.
+        A function that takes `threads`, `check_finite` or `backend` gets these by position.
     threads
         how many threads share the work on a batch. The results have the same bits for any number of threads.
     check_finite
@@ -72,7 +75,8 @@ def compile(
     Raises
     ------
     TypeError
-        if an example or a result is none of the above, or the function uses a Value with a `_backward` in Python
+        if an example or a result is none of the above, the function does not take the examples, or it uses a Value
+        with a `_backward` in Python
     ValueError
         if `threads` is not between 1 and 2**31 - 1, or there is no such backend
     RuntimeError
@@ -103,7 +107,7 @@ def compile(
     backend = backend_name(backend)
     if backend == "native":
         required_compiler()
-    recorded, reads, line = trace(fn, example_args)
+    recorded, reads, line = trace(fn, example_args, keyword_examples)
     program = Program(recorded, threads, check_finite, backend)
     if reads:
         message = (
@@ -132,9 +136,9 @@ class Program:
     """A recorded function, to be called with other numbers than those of its examples; `pygrad.compile` makes one.
 
     `f(*args)` returns what the function would return, with numbers in place of Values: a float for a Value, a NumPy
-    array for an Array, in the same lists, tuples and dicts. An argument of the shape of its example is one sample. An
-    argument with one more leading axis is a batch of samples; all batches of a call have the same size. Both kinds
-    mix: all samples share an argument that is not a batch. The results have the leading axis if any argument has it.
+    array for an Array, in the same structure. An argument of the shape of its example is one sample. An argument with
+    one more leading axis is a batch of samples; all batches of a call have the same size. Both kinds mix: all samples
+    share an argument that is not a batch. The results have the leading axis if any argument has it.
 
     `print(f)` lists the graph as it was recorded, and the code for each kind of call so far: `s` are slots of numbers
     that all samples share, `b` are slots with a number for each sample; i, j and t count results, rows of results, and
@@ -167,6 +171,7 @@ class Program:
     ) -> None:
         self._recorded = recorded
         self._executor = Executor(recorded, threads, check_finite, backend_name(backend))
+        self.__signature__ = recorded.signature
         self._settings_changed()
 
     def _settings_changed(self) -> None:
@@ -238,15 +243,24 @@ class Program:
         self._executor.check_finite = check_finite
         self._settings_changed()
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the results for the arguments, as the class describes.
+
+        They are passed as to the function, by position or keyword. An argument that has a default of the structure and
+        shapes of the example may be left out.
+
+        If there are Values or Arrays among them, the results are Values and Arrays, of the nodes that the function
+        would make: so `backward()` goes through them, and a function that is being compiled may call a Program, which
+        becomes part of its own. There, a Program with parameters also does so if it is called on numbers. A batch has
+        nodes for each sample. As in all graphs, what Python's numbers refuse is an exception.
 
         Raises
         ------
         TypeError
-            if there are more or fewer arguments than the function has, or one does not consist of real numbers
+            if the arguments do not fit the function's signature, or one does not consist of real numbers
         ValueError
-            if an argument has neither the shape of its example nor that of a batch, or batches have different sizes
+            if an argument does not have the structure of its example, or neither its shape nor that of a batch, or
+            batches have different sizes
         IndexError
             if an index is outside of a table that it indexes
         FloatingPointError
@@ -254,13 +268,20 @@ class Program:
 
         Examples
         --------
-        >>> from pygrad import compile
+        >>> from pygrad import Value, compile
         >>> f = compile(lambda x, y: x * y, 1.0, 1.0)
         >>> f(2.0, 3.0), f([1.0, 2.0], 3.0)
         (6.0, array([3., 6.]))
+        >>> x = Value(2.0)
+        >>> (f(x, 3.0) + x).backward()
+        >>> x.grad, compile(lambda x: f(x, x), 1.0).hessian(5.0)
+        (4.0, ((2.0,),))
         """
         recorded, executor = self._recorded, self._executor
-        numbers, batched, batch = recorded.numbers(args)
+        given = recorded.bound(args, kwargs)
+        if compose.is_composed(recorded, given):
+            return compose.call(recorded, given)
+        numbers, batched, batch = recorded.numbers(given)
         results = new_rows(batch, recorded.result_size)
         executor.run((batched, VALUES), numbers, batch, [results])
         if executor.check_finite:
@@ -268,12 +289,12 @@ class Program:
             executor.require_finite("a result", results, batch is not None, batch, numbers, where=where)
         return recorded.result.of(results) if recorded.is_scalar else structured(recorded.result, results)
 
-    def value_and_grad(self, *args: Any, cotangent: npt.ArrayLike = 1.0) -> tuple[Any, tuple[Any, ...]]:
+    def value_and_grad(self, *args: Any, cotangent: npt.ArrayLike = 1.0, **kwargs: Any) -> tuple[Any, tuple[Any, ...]]:
         """Return the one result of the function, and its gradient times the cotangent.
 
         Parameters
         ----------
-        args
+        args, kwargs
             as for a call
         cotangent
             a number, or an array of shape (B,) with one for each sample
@@ -283,9 +304,10 @@ class Program:
         value
             what a call returns
         gradients
-            a tuple with the gradient with respect to each argument, in the structure of the argument; None for an
-            index. A batch has a gradient for each sample. What is not a batch has the sum over all samples. So do the
-            parameters: the sum is added to their `grad`, as `backward()` does.
+            a tuple with the gradient with respect to each argument, in the order of the function's parameters, each in
+            the structure of the argument; None for an index. A batch has a gradient for each sample. What is not a
+            batch has the sum over all samples. So do the parameters: the sum is added to their `grad`, as `backward()`
+            does.
 
         Raises
         ------
@@ -304,7 +326,7 @@ class Program:
         recorded, executor = self._recorded, self._executor
         if not recorded.is_scalar:
             recorded.require_scalar("value_and_grad")
-        numbers, batched, batch = recorded.numbers(args)
+        numbers, batched, batch = recorded.numbers(recorded.bound(args, kwargs))
         weight, weighted = _cotangent(cotangent)
         if weighted:
             if batch is not None and batch != len(weight):
@@ -337,7 +359,7 @@ class Program:
             the arguments, as for a call
         tangents
             the direction: a tuple or list with an entry of the structure and shapes of each argument (None for an
-            index), or batches of these
+            index), or batches of these. Arguments are in the order of the function's parameters.
 
         Returns
         -------
@@ -358,12 +380,12 @@ class Program:
         """
         return derivatives.jvp(self._executor, primals, tangents)
 
-    def jacobian(self, *args: Any) -> Any:
+    def jacobian(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivatives of all results with respect to all arguments, at the cost of a `jvp` for each number.
 
         Parameters
         ----------
-        args
+        args, kwargs
             as for a call. If one is a batch, there is a Jacobian for each sample.
 
         Returns
@@ -386,7 +408,7 @@ class Program:
         (array([[5., 0.],
                [0., 5.]]), array([3., 4.]))
         """
-        return derivatives.jacobian(self._executor, args)
+        return derivatives.jacobian(self._executor, self._recorded.bound(args, kwargs))
 
     def hvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, ...]:
         """Return the derivative of the gradient in a direction: the Hessian of the one result times a vector.
@@ -421,12 +443,12 @@ class Program:
         """
         return derivatives.hvp(self._executor, primals, tangents)
 
-    def hessian(self, *args: Any) -> tuple[tuple[Any, ...], ...]:
+    def hessian(self, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], ...]:
         """Return the second derivatives of the one result, at the cost of an `hvp` for each number of the arguments.
 
         Parameters
         ----------
-        args
+        args, kwargs
             as for a call. If one is a batch, there is a Hessian for each sample.
 
         Returns
@@ -447,7 +469,7 @@ class Program:
         >>> f.hessian(3.0, 4.0)
         ((8.0, 6.0), (6.0, 0.0))
         """
-        return derivatives.hessian(self._executor, args)
+        return derivatives.hessian(self._executor, self._recorded.bound(args, kwargs))
 
     def pure(self) -> Program:
         """Return the same function with its parameters as the first argument, an array of shape (P,).
@@ -471,14 +493,14 @@ class Program:
             return self
         return Program(pure(self._recorded), self.threads, self.check_finite, self.backend)
 
-    def objective(self, *args: Any, cotangent: npt.ArrayLike = 1.0) -> Objective:
+    def objective(self, *args: Any, cotangent: npt.ArrayLike = 1.0, **kwargs: Any) -> Objective:
         """Return a function of one vector, for the optimizers and samplers of other libraries, such as SciPy's.
 
         It returns the value and the gradient: `scipy.optimize.minimize(objective, objective.pack(...), jac=True)`.
 
         Parameters
         ----------
-        args
+        args, kwargs
             as for a call, with None for each argument that is in the vector. By default all are. Others may be
             batches: the value is the sum over the samples.
         cotangent
@@ -510,7 +532,8 @@ class Program:
                 f"{recorded.name} has {self.parameters.size} parameters: call pure().objective(...), to which they are "
                 "the first argument (None if they are to vary, else their data)"
             )
-        return Objective(self.value_and_grad, recorded, args or [None] * len(recorded.arguments), cotangent)
+        given = recorded.bound(args, kwargs) if args or kwargs else [None] * len(recorded.arguments)
+        return Objective(self.value_and_grad, recorded, given, cotangent)
 
     def save(self, path: PathLike) -> None:
         """Write the Program, with the data that its parameters have now, to a file for `Program.load`.
@@ -521,7 +544,7 @@ class Program:
         Raises
         ------
         TypeError
-            if the results are in a dict with keys that are not strings, numbers or None
+            if an argument or the results have a dict with keys that are not strings, numbers or None
         OSError
             if `path` is not a regular file, is read-only, or cannot be written
 
@@ -542,7 +565,7 @@ class Program:
 
     @classmethod
     def load(cls, path: PathLike) -> Program:
-        """Read a Program that `save` has written. A named tuple among the results becomes a tuple.
+        """Read a Program that `save` has written. Dataclasses become named tuples: their classes are not in the file.
 
         Raises
         ------
@@ -568,8 +591,13 @@ class Program:
     def __copy__(self) -> Program:
         return copy.deepcopy(self)  # copy.copy would share the parameters
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Program:
+        parameters = copy.deepcopy(self.parameters, memo)
+        return _unpickled(type(self), files.dumps(self._saved()), parameters, files.classes_of(self._recorded))
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (type(self), files.dumps(self._saved()), self.parameters)
+        classes = [cls if files.can_be_imported(cls) else None for cls in files.classes_of(self._recorded)]
+        return _unpickled, (type(self), files.dumps(self._saved()), self.parameters, classes)
 
     def to_c(self, path: PathLike, name: str | None = None, batch: bool | Sequence[bool] = False) -> None:
         r"""Write a C file that computes what a call for one sample does, and the gradient if the result is one Value.
@@ -632,9 +660,11 @@ class Program:
         return f"<Program of {self._recorded.name}: {re.sub(r'[0-9]+', lambda n: f'{int(n[0]):,}', counts)}>"
 
 
-def _unpickled(cls: type[Program], data: bytes, parameters: Array | None = None) -> Program:
-    """The Program of a pickle, which names this function; older ones have no parameters but those in the data."""
-    return cls(*files.loads(data, parameters))
+def _unpickled(
+    cls: type[Program], data: bytes, parameters: Array | None = None, classes: Sequence[Any] = ()
+) -> Program:
+    """The Program of a pickle, which names this function; older ones have neither parameters nor classes."""
+    return cls(*files.loads(data, parameters, classes))
 
 
 def _cotangent(x: npt.ArrayLike) -> tuple[Numbers, bool]:

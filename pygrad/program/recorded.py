@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ import numpy as np
 
 from pygrad._lib import NULL, Numbers, c_ids_of, lib
 from pygrad.array import Array, hold
-from pygrad.program.arguments import Argument, Leaf, Segment, map_structure, segments_of
+from pygrad.program.arguments import Argument, Leaf
+from pygrad.program.signature import KEYWORD_ONLY, signature_of
+from pygrad.program.structures import Segment, Shape, map_structure, segments_of
 
 # A call's numbers: the array of each leaf, which of them are batches, and the size of these (None without any).
 BatchedNumbers = tuple[list[Numbers], tuple[bool, ...], Optional[int]]
@@ -48,6 +51,16 @@ class Recorded:
         return [leaf for argument in self.arguments for leaf in argument.leaves]
 
     @functools.cached_property
+    def signature(self) -> inspect.Signature:
+        """How calls pass the arguments."""
+        return signature_of(self.arguments)
+
+    @functools.cached_property
+    def _positional(self) -> int:
+        """How many arguments a call may pass by position, if it may pass all so; else -1."""
+        return -1 if any(a.kind is KEYWORD_ONLY for a in self.arguments) else len(self.arguments)
+
+    @functools.cached_property
     def result_size(self) -> int:
         """How many numbers a result has."""
         return sum(segment.stop - segment.start for segment in segments_of(self.result))
@@ -64,21 +77,37 @@ class Recorded:
                 f"{method}() needs a function with one scalar result; {self.name}() returns {self.result!r}"
             )
 
+    def bound(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Sequence[Any]:
+        """What a call passes for each argument, or their defaults."""
+        if not kwargs and len(args) == self._positional:
+            return args
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            by_position = not kwargs and self._positional >= 0
+            why = f"{self.name}() {error}: the Program is {self.name}{self.signature}"
+            raise TypeError(self._refusal(len(args), "argument") if by_position else why) from None
+        bound.apply_defaults()
+        return tuple(bound.arguments.values())
+
     def numbers(self, args: Sequence[Any], what: str = "argument") -> BatchedNumbers:
         """The numbers of the leaves of the arguments of a call, or with what="tangent" of their tangents."""
-        numbers, batched, batch = [], [], None
-        for leaf, part in self.parts(args, what):
-            found = leaf.numbers(part, what)
-            numbers.append(found)
-            batched.append(found.shape != leaf.shape)
+        numbers = [leaf.numbers(part, what) for leaf, part in self.parts(args, what)]
+        return numbers, *self.batch_of([x.shape for x in numbers], what)
+
+    def batch_of(self, shapes: Sequence[Shape], what: str = "argument") -> tuple[tuple[bool, ...], int | None]:
+        """Which leaves are batches, by the shapes of what is passed for them, and the size of these."""
+        batched, batch = [], None
+        for leaf, shape in zip(self.leaves, shapes):
+            batched.append(shape != leaf.shape)
             if batched[-1] and batch is None:
-                batch, first = len(found), leaf.name
-            if batched[-1] and batch != len(found):
+                batch, first = shape[0], leaf.name
+            if batched[-1] and batch != shape[0]:
                 raise ValueError(
                     f"all batches must have the same size: {what} {first} is a batch of {batch}, "
-                    f"{what} {leaf.name} is a batch of {len(found)}"
+                    f"{what} {leaf.name} is a batch of {shape[0]}"
                 )
-        return numbers, tuple(batched), batch
+        return tuple(batched), batch
 
     def parts(self, args: Sequence[Any], what: str = "argument") -> Iterator[tuple[Leaf, Any]]:
         """The leaves of the arguments of a call, or of their tangents, and what is passed for each."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Sequence
 from typing import Any, Callable
@@ -14,8 +15,10 @@ from pygrad._numbers import is_number, is_real, refuse_masked
 from pygrad.array import Array, array, make_leaves
 from pygrad.engine import Value
 from pygrad.index import Index, Lookups
-from pygrad.program.arguments import Argument, IndexSegment, Segment, Shape, map_structure
+from pygrad.program.arguments import Argument
 from pygrad.program.recorded import Recorded, parameters_of
+from pygrad.program.signature import bind_examples, spread
+from pygrad.program.structures import IndexSegment, Segment, Shape, map_structure, parts_of
 
 _NO_LIMIT = np.iinfo(np.int32).max  # of an index that the function does not use
 
@@ -60,22 +63,25 @@ def _begin(trace: Any, name: str) -> None:
 # Tracing ----------------------------------------------------------------------------------------------------------
 
 
-def trace(fn: Callable[..., Any], examples: Sequence[Any]) -> tuple[Recorded, int, Line | None]:
+def trace(fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Recorded, int, Line | None]:
     """Record a function, and count how often it read or set numbers of Values; with the line that did so first."""
     name = _name_of(fn)
-    shapes = [_shape_of(example) for example in examples]  # raises for wrong examples before anything is traced
+    examples = bind_examples(fn, name, args, kwargs)
+    shapes = [_shape_of(example) for _, example in examples]  # raises for wrong ones before anything is traced
     traced: list[_TracedArgument] = []
     outputs, lookups = _Outputs(name), Lookups()
     # It ends with this object at the latest, for a signal handler may raise an exception at the start of `finally`.
     pg_trace = ffi.gc(ffi.new(_TRACE), lib.pg_trace_end)
     try:
         _begin(pg_trace, name)
-        for position, (example, shape) in enumerate(zip(examples, shapes)):
+        for position, ((parameter, example), shape) in enumerate(zip(examples, shapes)):
             start = traced[-1].argument.stop if traced else 0
-            traced.append(_TracedArgument(position, example, shape, start, lookups))
+            traced.append(_TracedArgument(position, parameter, example, shape, start, lookups))
+        arguments = tuple([x.argument for x in traced])
+        positional, by_keyword = spread(arguments, [x.passed for x in traced])
         first_read.watch()
-        returned = fn(*[argument.passed for argument in traced])
-        result = map_structure(outputs.add, returned)
+        returned = fn(*positional, **by_keyword)
+        result = outputs.add_all(returned)
         lookups.ended = True
         inputs = _in_a_row([argument.end_trace(lookups) for argument in traced])
         pg_program = _record(name, inputs, outputs.ids(), lookups)
@@ -83,7 +89,6 @@ def trace(fn: Callable[..., Any], examples: Sequence[Any]) -> tuple[Recorded, in
         line = first_read.end()
         lib.pg_trace_end(pg_trace)
     # The parameters are held before the traced graph goes, since nothing else may hold them.
-    arguments = tuple(argument.argument for argument in traced)
     return Recorded(name, arguments, result, pg_program, parameters_of(pg_program)), pg_trace.reads, line
 
 
@@ -94,9 +99,11 @@ def _name_of(fn: Callable[..., Any]) -> str:
 
 def _shape_of(example: Any) -> Shape | None:
     """The shape of an example as one argument of numbers; None for lists that are not nested lists of plain numbers."""
-    if isinstance(example, (list, tuple)):
-        shapes: set[Shape | None] = {_shape_of(item) for item in example}
-        if len(shapes) > 1 or None in shapes or any(isinstance(item, (np.ndarray, Index)) for item in example):
+    parts = parts_of(example)
+    if parts is not None:
+        shapes: set[Shape | None] = {_shape_of(part) for _, part in parts}
+        is_array = type(example) in (list, tuple) and not any(isinstance(x, (np.ndarray, Index)) for x in example)
+        if len(shapes) > 1 or None in shapes or not is_array:
             return None
         return (len(example), *(shapes.pop() or ())) if shapes else (0,)
     refuse_masked(example)
@@ -105,8 +112,8 @@ def _shape_of(example: Any) -> Shape | None:
     if isinstance(example, np.ndarray) or not is_number(example):
         given = f"an array of {example.dtype}" if isinstance(example, np.ndarray) else repr(type(example).__name__)
         raise TypeError(
-            "an example must be a number, a NumPy array of numbers, a pygrad.index, or a list or tuple of these, "
-            f"got {given}"
+            "an example must be a number, a NumPy array of numbers, a pygrad.index, or a list, tuple, dict or "
+            f"dataclass of these, got {given}"
         )
     return ()
 
@@ -122,7 +129,15 @@ class _TracedArgument:
         what calls of the Program will accept
     """
 
-    def __init__(self, position: int, example: Any, shape: Shape | None, start: int, lookups: Lookups) -> None:
+    def __init__(
+        self,
+        position: int,
+        parameter: inspect.Parameter,
+        example: Any,
+        shape: Shape | None,
+        start: int,
+        lookups: Lookups,
+    ) -> None:
         self._start, self._size = start, 0
         self._traced: list[tuple[Segment, Any]] = []
         structure = map_structure(lambda x: self._add(x, lookups), example)
@@ -130,7 +145,8 @@ class _TracedArgument:
         self.passed = map_structure(lambda _: next(nodes)[1], structure)
         if shape is not None and not isinstance(structure, Segment):  # lists that make one array
             structure = Segment(shape, 0)
-        self.argument = Argument(position, structure, start)
+        self.argument = Argument(position, structure, start, parameter.name, parameter.kind)
+        self._default = parameter.default
 
     def _add(self, x: Any, lookups: Lookups) -> Segment:
         """The segment of a number, an array or an index of the example, of which the nodes are made here."""
@@ -148,7 +164,7 @@ class _TracedArgument:
         return segment
 
     def end_trace(self, lookups: Lookups) -> Ids:
-        """Set the limits of indices, now that they are known. Return the ids of the nodes: 0 for an index."""
+        """Set what is known now: the limits of indices, the default. Return the ids of the nodes: 0 for an index."""
         ids = np.zeros(self._size, dtype=np.uint32)
         for segment, node in self._traced:
             if isinstance(segment, IndexSegment):
@@ -157,6 +173,8 @@ class _TracedArgument:
                 segment.limits = np.array(limits).reshape(segment.shape)
             else:
                 ids[segment.start : segment.stop] = _ids_of(node)
+        if self._default is not inspect.Parameter.empty:
+            self.argument.take_default(self._default)
         return ids
 
 
@@ -167,8 +185,11 @@ class _Outputs:
         self._name, self._size = name, 0
         self._nodes: list[Value | Array] = []
 
-    def add(self, x: Any) -> Segment:
-        """The segment of another one."""
+    def add_all(self, returned: Any) -> Any:
+        """The structure of what the function returned."""
+        return self._add(returned) if returned is None else map_structure(self._add, returned)
+
+    def _add(self, x: Any) -> Segment:
         node = self._node(x)
         segment = Segment(node.shape if isinstance(node, Array) else (), self._size)
         self._nodes.append(node)
@@ -183,7 +204,7 @@ class _Outputs:
         refuse_masked(x)
         if not is_number(x):
             raise TypeError(
-                f"{self._name}() must return Values, Arrays, numbers, or lists, tuples or dicts of these, "
+                f"{self._name}() must return Values, Arrays, numbers, or lists, tuples, dicts or dataclasses of these, "
                 f"got {type(x).__name__!r}"
             )
         return Value(x)

@@ -1,6 +1,7 @@
 """The bulk builders and holders of csrc/python/arrays.c do what their twins in Python do, and refuse other arrays."""
 
 import gc
+import itertools
 import weakref
 
 import numpy as np
@@ -75,9 +76,11 @@ def test_a_builder_in_c_that_fails_says_at_which_element(no_leak):
 
 
 def test_leaves_in_c_are_those_in_python(no_leak):
-    for data in (numbers(6, 4), numbers(6, 4).T, numbers(3)[::-1], np.float64(2.0).reshape(()), numbers(0)):
+    arrays = [numbers(6, 4), numbers(6, 4).T, numbers(3)[::-1], np.float64(2.0).reshape(()), numbers(0)]
+    for data, plain in itertools.product(arrays, [False, True]):
         (status, in_c), (expected, in_python) = both(
-            "leaves", lambda data=data: (np.empty(data.shape, np.uint32), lambda f, out: f(data, out))
+            "leaves",
+            lambda data=data, plain=plain: (np.empty(data.shape, np.uint32), lambda f, out: f(plain, data, out)),
         )
         assert status == expected == 0
         assert in_c.tobytes() == in_python.tobytes() == np.ascontiguousarray(data).tobytes()
@@ -119,7 +122,7 @@ def test_arrays_of_other_sizes_are_refused():
         lambda: fast.reduce(ADD, 2, x._ids, np.empty((), np.uint32)),
         lambda: fast.matmul(1, 3, 1, x._ids, 3, 1, x._ids, 1, 1, x._ids, np.empty(1, np.uint32)),
         lambda: fast.rms_norm(3, x._ids, x._ids[:2], 0.0, three),
-        lambda: fast.leaves(np.zeros(3), two),
+        lambda: fast.leaves(False, np.zeros(3), two),
     ):
         with pytest.raises(ValueError, match="sizes"):
             call()
@@ -136,7 +139,7 @@ def test_arrays_of_other_sizes_are_refused():
 def test_a_holder_releases_its_nodes_and_keeps_its_array_of_ids():
     before = live_nodes()
     ids = np.empty(3, np.uint32)
-    status, holder = fast.leaves(np.zeros(3), ids)
+    status, holder = fast.leaves(False, np.zeros(3), ids)
     assert status == 0
     assert holder.ids is ids
     assert holder.leaves

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pygrad import Array, Value, array
-from support.arrays import CUBE, X, elements, raises_as
+from support.arrays import X, elements, raises_as
 
 
 def matrices(rows, columns, seed):
@@ -118,9 +118,3 @@ def test_a_matrix_product_with_a_number_is_a_type_error(other):
     for f in [lambda: array(X) @ other, lambda: other @ array(X)]:
         with pytest.raises(TypeError, match="unsupported operand"):
             f()
-
-
-def test_more_than_two_axes_are_a_value_error_that_says_so():
-    for x, y in [(CUBE, CUBE.swapaxes(2, 3)), (CUBE, np.ones(4)), (np.ones(2), CUBE)]:
-        with pytest.raises(ValueError, match="1 or 2 axes"):
-            array(x) @ array(y)

@@ -130,12 +130,17 @@ def test_another_class_may_implement_the_reflected_operator():
         assert function(array([1.0]), Other()) == "mine"
 
 
-def test_numpy_s_functions_refuse_an_array():
-    for function in [np.sin, np.exp, np.negative]:
-        with pytest.raises(TypeError, match="Array"):
-            function(array([1.0]))
-    with pytest.raises(TypeError, match="Array"):
-        np.add(np.ones(2), array([1.0, 2.0]))
+def test_an_array_of_numpy_becomes_an_array_by_an_operator_in_place():
+    for op in [operator.iadd, operator.isub]:
+        with pytest.raises(TypeError, match="out="):  # a call cannot be told from one with out=
+            op(np.ones(2), array([1.0, 2.0]))
+    total = numbers = np.ones(2)
+    a = array([1.0, 2.0])
+    total += a
+    total -= a * 2
+    assert type(total) is Array
+    assert total.data.tolist() == [0, -1]
+    assert numbers.tolist() == [1, 1]
 
 
 def test_augmented_assignment_leaves_the_original_array_unchanged():

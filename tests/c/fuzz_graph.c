@@ -201,8 +201,8 @@ static void mlp(void) {
   any_of(2, x);
   double numbers[2];
   numbers_into(2, numbers);
-  const pg_mlp two_layers = {2, (uint32_t[]){2, 1}, (uint32_t[]){2, 2, 2}, (bool[]){true, false, false},
-                             parameters};
+  const pg_mlp two_layers = {
+      2, (uint32_t[]){2, 1}, (uint32_t[]){2, 2, 2}, (bool[]){true, false, false}, parameters, PG_RELU};
   const bool are_ints[] = {is_int(numbers[0]), is_int(numbers[1])};
   const int result = pg_mlp_forward(&two_layers, 2, x, byte() % 2 ? numbers : NULL, are_ints, out);
   put_all(result, 1, out + 2);
@@ -289,7 +289,8 @@ static void update(void) {
   double first[3] = {0}, second[3] = {0};
   any_of(3, ids);
   if (adam) {
-    pg_adam_step(&(pg_adam){.lr = lr, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8}, 1, 3, ids, first, second);
+    pg_adam_step(&(pg_adam){.lr = lr, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8}, 1, 3, ids, first, second,
+                 NULL);
   } else {
     pg_sgd_step(&(pg_sgd){.lr = lr, .momentum = 0.5, .first = true}, 3, ids, first);
   }
@@ -343,7 +344,7 @@ static void run(const pg_program *p, int wanted, bool batched) {
     MUST(status == PG_OK || status == PG_NO_MEMORY);
     pg_text_free(pg_routine_text(r));
     if (wanted <= PG_GRADIENT) {
-      pg_text_free(pg_emit_c(1, (const pg_routine *[]){r}, slopes, "f"));
+      pg_text_free(pg_emit_c(1, &r, slopes, "f"));
     }
   }
   pg_routine *native = pg_compile(p, 1, (size_t[]){3}, (bool[]){batched, batched}, wanted | PG_NATIVE);

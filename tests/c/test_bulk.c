@@ -319,8 +319,8 @@ TEST(an_mlp_builds_the_loops_graph) {
     p[i] = leaf(random_number(&seed));
   }
   const uint32_t widths[] = {2, 3, 1}, inputs[] = {2, 2, 2, 2, 2, 5};
-  const bool relu[] = {true, false, true, true, false, false};
-  const pg_mlp mlp = {3, widths, inputs, relu, p};
+  const bool nonlinear[] = {true, false, true, true, false, false};
+  const pg_mlp mlp = {3, widths, inputs, nonlinear, p, PG_RELU};
   const pg_id given[2] = {leaf(0.5), leaf(-0.25)};
   double grads[2];
   for (int pass = 0; pass < 3; pass++) { /* the inputs are nodes, numbers, or both */
@@ -407,7 +407,7 @@ TEST(any_node_may_be_the_first_of_a_block) {
   const operands o = make_operands();
   pg_id leaves[PG_BLOCK_NODES], out[SIZE], scratch[N];
   const pg_id given[2] = {0, o.a[1]};
-  const pg_mlp mlp = {1, (uint32_t[]){2}, (uint32_t[]){2, 2}, (bool[]){true, false}, o.a};
+  const pg_mlp mlp = {1, (uint32_t[]){2}, (uint32_t[]){2, 2}, (bool[]){true, false}, o.a, PG_RELU};
 #define AT_EACH(rooms, call, results)                                                                          \
   for (uint32_t room = 0; room < (rooms); room++) {                                                            \
     const size_t count = pad(leaves, room);                                                                    \

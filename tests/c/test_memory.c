@@ -86,7 +86,7 @@ static int cross_entropy(void) {
 }
 
 static int mlp_forward(void) {
-  const pg_mlp mlp = {2, (uint32_t[]){2, 1}, (uint32_t[]){1, 1, 2}, (bool[]){true, true, false}, row};
+  const pg_mlp mlp = {2, (uint32_t[]){2, 1}, (uint32_t[]){1, 1, 2}, (bool[]){true, true, false}, row, PG_RELU};
   const int result = pg_mlp_forward(&mlp, 1, (pg_id[]){0}, (double[]){0.5}, NULL, out);
   return result < 0 ? result : dropped((pg_made)out[2]);
 }

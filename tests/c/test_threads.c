@@ -77,7 +77,7 @@ static void make_many(void) {
   MAKES(2, pg_cross_entropy(2, 2, shared, (uint32_t[]){0, 1}, scratch, out));
   MAKES(4, pg_rms_norm(2, 2, shared, NULL, 1e-5, out));
 #undef MAKES
-  const pg_mlp mlp = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, shared};
+  const pg_mlp mlp = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){true}, shared, PG_RELU};
   REQUIRE(pg_mlp_forward(&mlp, 1, &shared[2], NULL, NULL, out) == PG_OK);
   release(out[0]);
 }
@@ -90,7 +90,7 @@ static void read_and_write(void) {
   REQUIRE(pg_data(shared[0]) == 1.5 && pg_data_at(shared[0]) && pg_all_leaves(4, shared));
   REQUIRE(pg_set_flags(shared[0], PG_LABELLED) == PG_OK && pg_flags_of(shared[0]) & PG_LABELLED);
   REQUIRE(pg_sgd_step(&(pg_sgd){.lr = 0}, 4, shared, NULL) == PG_OK);
-  REQUIRE(pg_adam_step(&(pg_adam){.lr = 0, .eps = 1}, 1, 4, shared, means, squares) == PG_OK);
+  REQUIRE(pg_adam_step(&(pg_adam){.lr = 0, .eps = 1}, 1, 4, shared, means, squares, NULL) == PG_OK);
   REQUIRE(pg_add_grads(4, shared, zeros) == PG_OK);
 }
 

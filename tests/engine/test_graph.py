@@ -140,6 +140,35 @@ def test_prev_is_one_set_which_can_be_edited():
     assert (a.grad, b.grad, other.grad) == (1, 1, 0)
 
 
+@on_cpython("PyPy has no gc.callbacks")
+@pytest.mark.parametrize("assigned", [(), (7.0,)])
+@pytest.mark.parametrize("allocations", range(8))
+def test_prev_may_be_assigned_while_it_is_read(assigned, allocations):
+    """By what the garbage collector calls as Values are made, or by another thread then."""
+    v, new = (Value(2.0) * 2) * (Value(3.0) * 3), {Value(x) for x in assigned}
+    gc.collect()
+    used = [Value(0.0) for _ in range(5000)]  # so that new objects are allocated
+
+    def assign(phase, info):
+        gc.callbacks.remove(assign)
+        v._prev = new
+
+    threshold = gc.get_threshold()
+    gc.collect()
+    gc.callbacks.append(assign)
+    gc.set_threshold(8)
+    try:
+        lists = [[] for _ in range(allocations)]
+        v._prev  # noqa: B018
+    finally:
+        gc.set_threshold(*threshold)
+        if assign in gc.callbacks:
+            gc.callbacks.remove(assign)
+            v._prev = new
+    assert v._prev is new
+    del used, lists
+
+
 @on_cpython("PyPy finalizes one Value of a circle in each collection")
 def test_a_cycle_through_prev_is_collected(no_leak):
     for _ in range(10):

@@ -163,12 +163,12 @@ def test_a_model_that_keeps_a_million_numbers_is_not_searched_number_by_number(m
     model = Holder([data, [(1.0, 2)] * 1000, dict.fromkeys(range(1000), 0.5), collections.deque([1.0] * 1000)])
     looked_at = 0
 
-    def counted(*args, search=nn_module._leaves_below):
+    def counted(*args, search=nn_module._parts_below):
         nonlocal looked_at
         looked_at += 1
         return search(*args)
 
-    monkeypatch.setattr(nn_module, "_leaves_below", counted)
+    monkeypatch.setattr(nn_module, "_parts_below", counted)
     assert model.parameters() == []
     assert looked_at < 10
 
@@ -284,3 +284,93 @@ def test_other_classes_may_be_bases_of_a_module():
             return self.slope * x
 
     assert Line()(2).data == 6
+
+
+# Calls -----------------------------------------------------------------------------------------------------------
+
+
+class Scaled(nn.Module):
+    def __init__(self, *parts):
+        self.scale, self.parts = Value(2.0), parts
+
+    def forward(self, x, *, twice=False):
+        return self.scale * x * (2 if twice else 1)
+
+
+def test_a_call_runs_forward_with_all_arguments():
+    assert Scaled()(3.0).data == 6
+    assert Scaled()(3.0, twice=True).data == 12
+
+
+def test_a_module_without_forward_says_what_to_define():
+    class Nothing(nn.Module):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"Nothing cannot be called: define Nothing.forward\(self, x\)"):
+        Nothing()(1.0)
+    with pytest.raises(AttributeError, match="missing"):
+        type("Wrong", (nn.Module,), {"forward": lambda self, x: self.missing})()(1.0)
+
+
+# Names, and what is set for a whole model ---------------------------------------------------------------------------
+
+WHOLE = {
+    "an attribute": lambda part: Holder(part),
+    "a list": lambda part: Holder([1.0, part]),
+    "a dict": lambda part: Holder({"a": {"b": part}}),
+    "a set": lambda part: Holder({part}),
+    "a ModuleList": lambda part: Holder(nn.ModuleList([part])),
+    "a Sequential": lambda part: nn.Sequential(part),
+    "a dataclass": lambda part: Holder(Record(part, 1)),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_train_and_eval_reach_each_module_and_return_the_model(name):
+    dropout = nn.Dropout(1.0)
+    model = WHOLE[name](dropout)
+    assert model.eval() is model
+    assert not dropout.training
+    assert not model.training
+    assert dropout([1.0]).data.tolist() == [1]
+    assert model.train() is model
+    assert dropout.training
+    assert dropout([1.0]).data.tolist() == [0]
+    assert nn.Dropout(1.0).training
+
+
+def test_train_ends_in_a_model_that_contains_itself():
+    model = GPT()
+    assert not model.eval().blocks[0][1].training
+    assert repr(model).startswith("GPT(embedding=Embedding(5, 4), blocks=[Sequential(RMSNorm")
+    assert "parent=..." in repr(model)
+
+
+def test_named_parameters_are_the_parameters_in_order_and_have_the_state_s_names():
+    for model in (GPT(), nn.MLP(2, [3, 1]), nn.Linear(2, 2), Holder([Value(1.0), [Value(2.0) * 1]]), nn.Module()):
+        named = dict(model.named_parameters())
+        assert list(named.values()) == model.parameters()
+        assert all(name in model.state_dict() or name.rpartition(".")[0] in model.state_dict() for name in named)
+    shared = Value(1.0)
+    assert [name for name, _ in Holder([[shared], shared]).named_parameters()] == ["held.0.0"]
+
+
+FROZEN = {
+    "a Linear": (lambda: nn.Linear(2, 1), 2),
+    "an MLP": (lambda: nn.MLP(2, [2, 1]), 9),
+    "a Sequential": (lambda: nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1)), 4),
+}
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_a_frozen_module_has_no_parameters_but_a_state(name):
+    make, count = FROZEN[name]
+    part = make()
+    model = Holder([part, nn.Linear(1, 1)])
+    state = model.state_dict().keys()
+    assert part.requires_grad_(False) is part
+    assert (len(part.parameters()), len(model.parameters())) == (0, 2)
+    assert [name for name, _ in model.named_parameters()] == ["held.1.weight", "held.1.bias"]
+    assert model.state_dict().keys() == state
+    model.requires_grad_()
+    assert (len(part.parameters()), len(model.parameters())) == (count, count + 2)

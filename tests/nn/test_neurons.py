@@ -5,6 +5,7 @@ import copy
 import gc
 import pickle
 import random
+import types
 from unittest import mock
 
 import micrograd.nn
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import pygrad
-from pygrad import Value, nn, reference
+from pygrad import Value, functional, nn, reference
 from pygrad._lib import fast
 from pygrad.nn import neurons
 from support import live_nodes, on_cffi
@@ -446,3 +447,85 @@ def test_an_array_in_a_replaced_list_is_used_from_the_next_call():
     neuron([1.0, 1.0])
     neuron.w[0] = pygrad.array([1.0, 2.0])
     assert neuron([1.0, 1.0]).shape == (2,)
+
+
+# Activations, and forward ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "softplus"])
+def test_an_activation_builds_the_reference_s_graph(activation):
+    agree(*both(lambda m: m.MLP(3, [4, 4, 2], activation=activation)))
+    agree(*both(lambda m: m.Neuron(3, activation=activation)))
+    agree(*both(lambda m: m.Layer(3, 2, nonlin=False, activation=activation)))
+    assert repr(nn.MLP(3, [2, 1], activation)) == repr(reference.MLP(3, [2, 1], activation))
+
+
+def test_the_lecture_s_tanh_is_one_c_call_too():
+    model = nn.MLP(3, [4, 1], activation="tanh")
+    with mock.patch.object(neurons, "inputs", None):
+        model([1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("activation", [Value.tanh, functional.tanh, nn.Tanh(), lambda v: v.tanh()])
+def test_an_activation_may_be_a_function_of_a_value(activation):
+    random.seed(3)
+    named = nn.MLP(3, [4, 1], activation="tanh")
+    random.seed(3)
+    assert bits(nn.MLP(3, [4, 1], activation=activation)([1.0, 2.0, 3.0]).data) == bits(named([1.0, 2.0, 3.0]).data)
+
+
+@pytest.mark.parametrize("make", [lambda a: nn.Neuron(2, activation=a), lambda a: nn.MLP(2, [], activation=a)])
+@pytest.mark.parametrize("wrong", ["swish", None, 3])
+def test_an_unknown_activation_is_refused_with_those_there_are(make, wrong):
+    with pytest.raises(ValueError, match=f"activation must be 'relu', 'tanh', .* of a Value, not {wrong!r}"):
+        make(wrong)
+
+
+def test_neurons_of_several_activations_and_a_changed_one_are_called_as_they_are():
+    def mixed(module):
+        model = module.MLP(3, [4, 4, 2])
+        model([1.0, 2.0, 3.0])
+        model.layers[0].neurons[1].activation = "tanh"
+        model.layers[1].neurons[0].activation = "sigmoid"
+        return model
+
+    agree(*both(mixed))
+
+
+def test_a_replaced_tanh_of_values_is_called(monkeypatch):
+    model = nn.MLP(2, [2, 1], activation="tanh")
+    before = model([1.0, 2.0]).data
+    monkeypatch.setattr(Value, "tanh", lambda v: v * 0.0)
+    assert model([1.0, 2.0]).data == model.layers[1].neurons[0].b.data != before
+
+
+FORWARDS = {
+    "Neuron": lambda base: lambda self, x: base.forward(self, x) * 2 + 1,
+    "Layer": lambda base: lambda self, x: [v * v for v in base.forward(self, x)],
+    "MLP": lambda base: lambda self, x: [v + 1 for v in base.forward(self, [*x[::-1]])],
+}
+
+
+@pytest.mark.parametrize("base", FORWARDS)
+@pytest.mark.parametrize("when", ["in the class", "later", "in the object"])
+def test_an_overridden_forward_is_called_as_an_overridden_call_is(base, when):
+    def model_with_one(module):
+        method = (
+            FORWARDS[base](getattr(module, base)) if module is nn else OVERRIDES[base](module, getattr(module, base))
+        )
+        name, function = ("forward", method) if module is nn else ("__call__", method["__call__"])
+        cls = type(f"My{base}", (getattr(module, base),), {name: function} if when == "in the class" else {})
+        model = cls(3, [4, 4, 2]) if base == "MLP" else module.MLP(3, [4, 4, 2])
+        part = model
+        if base == "Layer":
+            part = model.layers[1] = cls(4, 4)
+        elif base == "Neuron":
+            part = model.layers[0].neurons[2] = cls(3)
+        model([1.0, 2.0, 3.0])
+        if when == "later" or (when == "in the object" and module is reference):
+            setattr(cls, name, function)
+        elif when == "in the object":
+            part.forward = types.MethodType(function, part)
+        return model
+
+    agree(*both(model_with_one))

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from pygrad import Value, array
+from pygrad import Value, array, nn
 from pygrad.optim import clip_grad_norm_
 from support.optimizers import KINDS, far_from_0, flat, set_grads
 
@@ -119,3 +119,29 @@ def test_a_bare_array_is_clipped():
     w = array([1.0, 2.0])
     w.grad = [3.0, 4.0]
     assert clip_grad_norm_(w, 1.0) == 5
+
+
+@pytest.mark.parametrize("max_norm", [-1.0, -1e-9, math.nan, -math.inf])
+def test_a_negative_norm_is_refused(max_norm):
+    w = Value(1.0)
+    w.grad = 3.0
+    with pytest.raises(ValueError, match="max_norm must not be negative"):
+        clip_grad_norm_([w], max_norm)
+    assert w.grad == 3
+
+
+@pytest.mark.parametrize("grad", [math.inf, math.nan, 1e200])
+def test_a_norm_that_is_not_finite_raises_if_asked_and_no_grad_has_changed(grad):
+    w = array([1.0, 2.0])
+    w.grad = [grad, grad]
+    with pytest.raises(FloatingPointError, match=r"the norm of the grads is (inf|nan); error_if_nonfinite=False"):
+        clip_grad_norm_([w], 1.0, error_if_nonfinite=True)
+    np.testing.assert_array_equal(w.grad, [grad, grad])
+    w.grad = 3.0
+    clip_grad_norm_([w], 1.0, error_if_nonfinite=True)
+    assert np.linalg.norm(w.grad) == pytest.approx(1, rel=1e-5)
+
+
+def test_a_module_in_place_of_its_parameters_is_refused():
+    with pytest.raises(TypeError, match=r"pass the parameters of the Linear, model.parameters\(\)"):
+        clip_grad_norm_(nn.Linear(1, 1), 1.0)

@@ -45,8 +45,8 @@ def test_options_of_adam_may_be_assigned_between_steps():
     w.grad = [1.0, -1.0]
     optimizer.step()
     other = array(w.data)
-    again = AdamW([other], lr=0.1, weight_decay=0.5, eps=0.1)
-    again.load_state_dict(optimizer.state_dict())
+    again = AdamW([other], lr=0.1)
+    again.load_state_dict({**optimizer.state_dict(), "weight_decay": 0.5, "eps": 0.1})
     optimizer.weight_decay, optimizer.eps = 0.5, 0.1
     assert (optimizer.weight_decay, optimizer.eps) == (0.5, 0.1)
     w.grad = other.grad = far_from_0(rng, 2)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pygrad import MLP, Value, array
-from pygrad.optim import SGD, Adam, AdamW
+from pygrad.optim import SGD, Adam, AdamW, RMSprop
 from support.optimizers import RULES, flat, set_grads
 
 
@@ -71,16 +71,28 @@ def test_optimizers_leak_no_node(no_leak):
         ([1.0], TypeError, "Values and Arrays, not 'float'"),
         ([np.ones(2)], TypeError, "not 'ndarray'"),
         (lambda v, a: [[v]], TypeError, "not 'list'"),
-        (lambda v, a: [{"params": [v]}], TypeError, "not 'dict'"),
+        (lambda v, a: [{"params": [v]}, {"params": [a, v]}], ValueError, "twice"),
+        (lambda v, a: [{"params": [v]}, a], TypeError, 'a group must be a dict with "params", not Array'),
+        (lambda v, a: [v, {"params": [a]}], TypeError, 'a group must be a dict with "params", not Value'),
+        (lambda v, a: [{"lr": 0.1}], TypeError, 'a group must be a dict with "params"'),
+        (lambda v, a: [{"params": []}], ValueError, "no parameters"),
+        (lambda v, a: [{"params": v}], TypeError, r"\[w\], not w"),
+        (lambda v, a: [{"params": [v], "momentun": 0.9}], TypeError, "no option 'momentun'; there are lr, "),
+        (lambda v, a: [{"params": [v], "lr": -1}], ValueError, "lr must not be negative"),
+        (lambda v, a: [{"params": MLP(2, [1])}], TypeError, r"MLP, model.parameters\(\), and not the MLP"),
         (lambda v, a: [("name", v)], TypeError, "not 'tuple'"),
         ("ab", TypeError, "not 'str'"),
         (None, TypeError, "NoneType"),
         (3, TypeError, "int"),
-        (lambda v, a: MLP(2, [1]), TypeError, "MLP"),
+        (
+            lambda v, a: MLP(2, [1]),
+            TypeError,
+            r"pass the parameters of the MLP, model.parameters\(\), and not the MLP itself",
+        ),
     ],
 )
 def test_wrong_parameters_are_refused(params, error, message):
-    for cls in [SGD, Adam, AdamW]:
+    for cls in [SGD, Adam, AdamW, RMSprop]:
         with pytest.raises(error, match=message):
             cls(params(Value(1.0), array([1.0, 2.0])) if callable(params) and not isinstance(params, type) else params)
 

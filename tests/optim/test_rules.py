@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pygrad import MLP, Value, array
-from pygrad.optim import SGD, Adam, AdamW, clip_grad_norm_, cosine
+from pygrad.optim import SGD, Adam, AdamW, RMSprop, clip_grad_norm_, cosine
 from support.optimizers import KINDS, RULES, far_from_0, flat, set_grads
 
 
@@ -47,10 +47,14 @@ def test_a_step_is_torch_s_rule_for_values_arrays_and_mixtures(name, kind):
 @pytest.mark.parametrize(
     ("cls", "expected"),
     [
-        (SGD, "params lr=0.001 momentum=0.0 dampening=0.0 weight_decay=0.0 nesterov=False"),
-        (Adam, "params lr=0.001 betas=(0.9, 0.999) eps=1e-08 weight_decay=0.0"),
-        (AdamW, "params lr=0.001 betas=(0.9, 0.999) eps=1e-08 weight_decay=0.01"),
-        (clip_grad_norm_, "parameters max_norm norm_type=2.0"),
+        (SGD, "params lr=0.001 momentum=0.0 dampening=0.0 weight_decay=0.0 nesterov=False maximize=False"),
+        (Adam, "params lr=0.001 betas=(0.9, 0.999) eps=1e-08 weight_decay=0.0 amsgrad=False maximize=False"),
+        (AdamW, "params lr=0.001 betas=(0.9, 0.999) eps=1e-08 weight_decay=0.01 amsgrad=False maximize=False"),
+        (
+            RMSprop,
+            "params lr=0.01 alpha=0.99 eps=1e-08 weight_decay=0.0 momentum=0.0 centered=False maximize=False",
+        ),
+        (clip_grad_norm_, "parameters max_norm norm_type=2.0 error_if_nonfinite=False"),
     ],
 )
 def test_parameters_have_torch_s_names_order_and_defaults(cls, expected):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pygrad import Value, array
-from pygrad.optim import SGD, Adam, AdamW, Optimizer, linear
+from pygrad.optim import SGD, Adam, AdamW, Optimizer, RMSprop, linear
 from support.optimizers import RULES, far_from_0, flat, make_values, set_grads
 
 
@@ -37,7 +37,7 @@ def test_a_loaded_state_continues_exactly(name, done):
         for v, x in zip(again, data[:30]):
             v.data = x
         other.load_state_dict(loaded)
-        assert (other.steps, other.lr) == (done, optimizer._lr(done))
+        assert (other.steps, other.lr) == (done, linear(0.3, 30)(done))
         for g in grads[done:]:
             set_grads(again, g)
             other.step()
@@ -56,7 +56,7 @@ def test_a_state_has_torch_s_names_and_is_a_copy():
         w.grad = [3.0, 4.0]
         optimizer.step()
         state = optimizer.state_dict()
-        assert state.keys() == {"steps", *names}
+        assert state.keys() == {"steps", "lr", *optimizer.param_groups[0].OPTIONS, *names}
         assert state["steps"] == 1
         for name in names - {"step"}:
             assert state[name].shape == (2,)
@@ -103,9 +103,13 @@ def test_a_wrong_state_is_refused_and_nothing_is_changed(change, error, message)
 
 def test_a_state_of_another_kind_is_a_key_error():
     w = [Value(1.0)]
-    for ours, theirs in [(SGD(w), Adam(w)), (SGD(w, momentum=0.9), SGD(w)), (SGD(w), SGD(w, momentum=0.9))]:
+    two = [{"params": w}, {"params": [Value(2.0)]}]
+    for ours, theirs in [(SGD(w), Adam(w)), (Adam(w), RMSprop(w)), (SGD(w), SGD(two)), (SGD(two), SGD(w))]:
         with pytest.raises(KeyError):
             ours.load_state_dict(theirs.state_dict())
+    for state in ({"steps": 3}, {"steps": 3, "momentum": 0.9}):
+        with pytest.raises(KeyError, match="momentum_buffer"):
+            SGD(w, momentum=0.9).load_state_dict(state)
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["deepcopy", "pickle"])

@@ -47,7 +47,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
 
 
 def test_a_file_from_a_newer_version_is_refused_and_says_so(small, tmp_path):
-    newer = {"description": edited(small, format=2, pygrad="9.1")["description"], "more": np.ones(1)}
+    newer = {"description": edited(small, format=3, pygrad="9.1")["description"], "more": np.ones(1)}
     with pytest.raises(ValueError, match=r"f' was written by pygrad 9\.1, which pygrad .* cannot read: upgrade"):
         load(tmp_path / "f", packed(newer))
     with pytest.raises(ValueError, match=r"was written by pygrad 9\.1 with the op 'ERF', which pygrad"):

@@ -1,6 +1,8 @@
 """Lookups in tables: they cost what is looked up, and give what the same keys give without compile."""
 
+import itertools
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 import pygrad
 from pygrad import Value, array
 from pygrad._parameters import node_ids, reached
+from pygrad.program.graph import arrays_of
 from pygrad.program.native import compiler
 
 BACKENDS = ["kernels", pytest.param("native", marks=pytest.mark.skipif(not compiler(), reason="there is no compiler"))]
@@ -168,3 +171,40 @@ def test_a_pole_in_a_branch_that_is_not_taken_has_the_gradient_0(i, backend):
     assert w.grad.tolist() == (1 + expected).tolist()
     g = pygrad.compile(lambda i, t: (t * 1.0)[i].sqrt().maximum(1.0), pygrad.index(0), table, backend=backend)
     assert g.value_and_grad(i, table)[1][1].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_tracing_an_embedding_takes_the_table_once(at_once):
+    rows, width, tokens = 2000, 4, 256
+    table = pygrad.array(np.arange(rows * width, dtype=float).reshape(rows, width))
+
+    def embed(i):
+        return table[i].sum() if at_once else sum([table[i[k]].sum() for k in range(tokens)])
+
+    example = pygrad.index(np.arange(tokens))
+    tracemalloc.start()
+    try:
+        f = pygrad.compile(embed, example)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert arrays_of(f._recorded.pg_program)["elements"].size == rows * width
+    assert peak < 100 * (rows * width + tokens * width * 10)
+    i = np.arange(tokens)[::-1] * 7
+    assert f(i) == table.data[i].sum()
+
+
+def test_a_table_may_be_indexed_along_any_of_its_axes_again_and_again():
+    table = pygrad.array(np.arange(24.0).reshape(2, 3, 4))
+
+    def look_up(i, j):
+        return [table[i], table[i, :, 1], table[:, j], table[..., i], table[0].T[..., j], table[::-1][i, 2]]
+
+    def expected(i, j):
+        t = table.data
+        return [t[i], t[i, :, 1], t[:, j], t[..., i], t[0].T[..., j], t[::-1][i, 2]]
+
+    f = pygrad.compile(look_up, pygrad.index(0), pygrad.index(2))
+    for i, j in itertools.product(range(2), range(3)):
+        for ours, theirs in zip(f(i, j), expected(i, j)):
+            np.testing.assert_array_equal(ours, theirs)

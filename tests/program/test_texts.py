@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import pygrad
-from pygrad import TraceWarning, Value
+from pygrad import TraceWarning, Value, array, index
+from pygrad.program import native
 
 PARAMETER, PARAMETERS = Value(2.0), pygrad.array([1.0, 3.0])
 
@@ -185,3 +186,30 @@ def test_what_is_printed_and_derived_is_the_same_in_every_locale(python, tmp_pat
         assert texts() == before
     """
     python(code, env={**os.environ, "LOCPATH": str(tmp_path)})
+
+
+# By name: a function, its arguments, what is not finite, and the op of the message. Of what is not taken, the message
+# names nothing.
+NOT_TAKEN = {
+    "a pole in the smaller of two": (lambda x, y: x.sqrt().maximum(1.0) + y.sqrt(), (0.0, 0.0), "1", "0.5 / 0.0"),
+    "a pole below a relu that is off": (lambda x, y: (1 - 1 / x).relu() + y.log(), (0.0, 5e-324), "1", "1.0 / 5e-324"),
+    "a pole above a relu that is off": (lambda x, y: x.relu().sqrt() + y.sqrt(), (-1.0, 0.0), "1", "0.5 / 0.0"),
+    "a number in the smaller of two": (lambda x, y: x.log().maximum(0) + y.exp(), (0.0, 800.0), "value", "exp(800.0)"),
+    "a number in the larger of two": (lambda x, y: x.exp().minimum(5.0) + y.exp(), (1e3, 800.0), "value", "exp(800.0)"),
+    "a number in a row": (lambda x, y: array([x.log(), y]).max() * 1e308 * y, (0.0, 9.0), "value", "1e+308 * 9.0"),
+    "an element": (lambda x, y: array([x.log(), y])[index(1)] + y.sqrt(), (0.0, 0.0), "1", "0.5 / 0.0"),
+}
+
+
+@pytest.mark.parametrize("backend", ["kernels", "native"])
+@pytest.mark.parametrize(("function", "xs", "what", "op"), NOT_TAKEN.values(), ids=NOT_TAKEN)
+@pytest.mark.parametrize("lead", [(), (3,)], ids=["one", "batch"])
+def test_check_finite_does_not_name_what_is_not_taken(function, xs, what, op, lead, backend):
+    if backend == "native" and not native.compiler():
+        pytest.skip("no compiler")
+    f = pygrad.compile(function, 1.5, 1.5, check_finite=True, backend=backend)
+    place = "a result" if what == "value" else f"the gradient by argument {what}"
+    with pytest.raises(FloatingPointError) as raised:
+        f.value_and_grad(*(np.full(lead, x) for x in xs))
+    assert str(raised.value).startswith(place)
+    assert f": {op} is " in str(raised.value)

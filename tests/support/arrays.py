@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pygrad import Array, Value, array
+from pygrad import Array, Value, array, compile
 from support import ops
 
 
@@ -48,6 +48,19 @@ def check(f, formula, *numbers, rtol=1e-12):
     (out * weights).sum().backward()
     for i, x in enumerate(inputs):
         np.testing.assert_allclose(x.grad, slope(formula, numbers, i, weights), rtol=1e-6, atol=1e-7)
+
+
+def check_compiled(f, *numbers, rtol=1e-12):
+    """Check f in a compiled function, value and gradients, against f on Arrays."""
+    inputs = [array(x) for x in numbers]
+    out = f(*inputs)
+    weights = np.random.default_rng(0).uniform(-2, 2, out.shape)
+    (out * weights).sum().backward()
+    program = compile(lambda *inputs: (f(*inputs) * weights).sum(), *[np.ones(np.shape(x)) for x in numbers])
+    value, gradients = program.value_and_grad(*numbers)
+    np.testing.assert_allclose(value, (out.data * weights).sum(), rtol=rtol, atol=1e-12)
+    for x, gradient in zip(inputs, gradients):
+        np.testing.assert_allclose(gradient, x.grad, rtol=rtol, atol=1e-12)
 
 
 X = np.array([[0.5, 1.5, 2.0], [1.25, 0.75, 3.0]])

@@ -149,9 +149,15 @@ OPERATIONS = {
     },
     "Array.__imatmul__": lambda w: operator.imatmul(w.x, w.y.T),
     "Array.__array__": lambda w: (np.asarray(w.x), np.asarray(w.x, dtype=float)),
-    "Array.__array_function__": lambda w: (np.any(w.x), np.where(w.x, w.x, 0), np.transpose(w.x)),
+    "Array.__array_function__": lambda w: (
+        np.any(w.x),
+        np.where(w.x, w.x, 0),
+        np.einsum("ij,kj", w.x, w.y),
+        np.tril(w.x),
+    ),
+    "Array.__array_ufunc__": lambda w: (X + w.x, np.exp(w.x), np.add.reduce(w.x), np.subtract.outer(w.x[0], w.y[0])),
     "Array.__hash__": lambda w: hash(w.x),
-    "Array.__matmul__": lambda w: (w.x @ w.y.T, w.x @ w.y[0], w.x[0] @ w.y[0]),
+    "Array.__matmul__": lambda w: (w.x @ w.y.T, w.x @ w.y[0], w.x[0] @ w.y[0], w.x[None] @ w.y.T[None]),
     "Array.__rmatmul__": lambda w: X.T @ w.x,
     "Array.__getitem__": lambda w: (w.x[1], w.x[1, 2], w.x[[0, 2]], (w.x * 2)[1, 1]),
     "Array.__getitem__ index": lambda w: w.x[w.index],
@@ -163,7 +169,19 @@ OPERATIONS = {
     "Array.__pos__": lambda w: +w.mean,
     "Array.__round__": lambda w: round(w.mean, 1),
     "Array.__format__": lambda w: f"{w.mean:.3f} {w.x}",
-    "Array.T": lambda w: w.x.T,
+    **{f"Array.{name}": lambda w, name=name: getattr(w.x, name) for name in ["T", "mT", "flat", "dtype"]},
+    "Array.argmax": lambda w: w.x.argmax(),
+    "Array.argmin": lambda w: w.x.argmin(axis=1),
+    "Array.astype": lambda w: w.x.astype(float),
+    "Array.clip": lambda w: w.x.clip(0.7, 1.5),
+    "Array.copy": lambda w: w.x.copy(),
+    "Array.cumprod": lambda w: w.x.cumprod(),
+    "Array.cumsum": lambda w: w.x.cumsum(axis=1),
+    "Array.diagonal": lambda w: w.x.diagonal(),
+    "Array.dot": lambda w: (w.x.dot(w.y.T), (w.x[:, None] * 1).dot(w.y.T)),
+    "Array.std": lambda w: w.x.std(axis=0),
+    "Array.take": lambda w: (w.x.take([0, 2]), w.x.take(w.index, axis=1)),
+    "Array.var": lambda w: (w.x.var(), w.x.var(axis=0, ddof=1, where=X > 1)),
     "Array.backward": lambda w: w.mean.backward(),
     "Array.flatten": lambda w: w.x.T.flatten(),
     "Array.item": lambda w: w.mean.item(),
@@ -171,7 +189,7 @@ OPERATIONS = {
     "Array.mean": lambda w: w.x.mean(axis=1),
     "Array.min": lambda w: w.x.min(),
     "Array.prod": lambda w: w.x.prod(0),
-    "Array.sum": lambda w: (w.x.sum(), w.x.sum(1, keepdims=True)),
+    "Array.sum": lambda w: (w.x.sum(), w.x.sum(1, keepdims=True), w.x.sum(initial=w.v, where=X > 1)),
     "Array.ravel": lambda w: w.x.T.ravel(),
     "Array.reshape": lambda w: w.x.T.reshape(2, -1),
     "Array.squeeze": lambda w: w.x[:, None].squeeze(),
@@ -182,6 +200,11 @@ OPERATIONS = {
     "array": lambda w: pygrad.array(X),
     "array of Values": lambda w: pygrad.array([[w.v, 2.0], [w.leaf, w.product]]),
     "array of Arrays": lambda w: pygrad.array([w.x, w.y]),
+    **{
+        f"{name}": lambda w, name=name: getattr(pygrad, name)(3) for name in ["arange", "eye", "ones", "zeros", "randn"]
+    },
+    "full": lambda w: pygrad.full((2, 3), 0.5),
+    "uniform": lambda w: pygrad.uniform(-1, 1, (2, 3), rng=0),
     "concatenate": lambda w: pygrad.concatenate([w.x, X, w.y]),
     "stack": lambda w: pygrad.stack([w.x, w.y, X]),
     "where": lambda w: pygrad.where(X > 1, w.x, 0.0),
@@ -318,8 +341,15 @@ NOT_CALLED = {
     "MemoryStats": "a tuple",
     "TraceWarning": "a class of warnings",
     "GradientCutWarning": "a class of warnings",
-    "Array.__array_ufunc__": "None",
-    "Array.__init__": "raises TypeError",
+    **{
+        f"Array.{name}": "raises TypeError"
+        for name in [
+            "__init__",
+            "__setitem__",
+            "__delitem__",
+            *(f"__{prefix}{op}__" for op in ("floordiv", "mod", "divmod") for prefix in ("", "r")),
+        ]
+    },
     "Index.__hash__": "None",
     "Index.__init__": "index() calls it",
     "viz.GraphPage": "what graph_html returns",
@@ -333,7 +363,7 @@ def _members(cls):
     An attribute that a program has given to Values is none of them, although the C type lists it.
     """
     made_by_python = {"__annotations__", "__dict__", "__doc__", "__module__", "__slots__", "__weakref__"}
-    owners = [owner for owner in cls.__mro__[:-1] if owner is cls or cls is Array]
+    owners = cls.__mro__[:-1] if cls is Array else [cls]
     names = (name for owner in owners for name in vars(owner) if name[0] != "_" or name[:2] == "__")
     return {name for name in names if name not in made_by_python and (hasattr(cls, name) or name[:2] == "__")}
 

@@ -3,25 +3,26 @@
 import numpy as np
 
 from pygrad import Array, Value, array
-from pygrad.optim import SGD, Adam, AdamW
+from pygrad.optim import SGD, Adam, AdamW, RMSprop
 
 
-def sgd(data, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False):
+def sgd(data, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False):
     """A generator: send it (grads, lr) of each step, and it yields the data after the step."""
     buffer = None
     while True:
         grad, rate = yield data
-        grad = grad + weight_decay * data
+        grad = (-grad if maximize else grad) + weight_decay * data
         if momentum:
             buffer = grad if buffer is None else momentum * buffer + (1 - dampening) * grad
             grad = grad + momentum * buffer if nesterov else buffer
         data = data - (lr if rate is None else rate) * grad
 
 
-def adam(data, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled=False):
-    mean, square, t = np.zeros(data.shape), np.zeros(data.shape), 0
+def adam(data, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, maximize=False, decoupled=False):
+    mean, square, largest, t = np.zeros(data.shape), np.zeros(data.shape), np.zeros(data.shape), 0
     while True:
         grad, rate = yield data
+        grad = -grad if maximize else grad
         rate = lr if rate is None else rate
         t += 1
         if decoupled:
@@ -30,12 +31,24 @@ def adam(data, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decouple
             grad = grad + weight_decay * data
         mean = betas[0] * mean + (1 - betas[0]) * grad
         square = betas[1] * square + (1 - betas[1]) * grad * grad
-        denominator = np.sqrt(square) / np.sqrt(1 - betas[1] ** t) + eps
+        largest = np.maximum(largest, square)
+        denominator = np.sqrt(largest if amsgrad else square) / np.sqrt(1 - betas[1] ** t) + eps
         data = data - rate / (1 - betas[0] ** t) * mean / denominator
 
 
-def adamw(data, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2):
-    return adam(data, lr, betas, eps, weight_decay, decoupled=True)
+def adamw(data, weight_decay=1e-2, **options):
+    return adam(data, weight_decay=weight_decay, decoupled=True, **options)
+
+
+def rmsprop(data, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False, maximize=False):
+    square, mean, velocity = np.zeros(data.shape), np.zeros(data.shape), np.zeros(data.shape)
+    while True:
+        grad, rate = yield data
+        grad = (-grad if maximize else grad) + weight_decay * data
+        square = alpha * square + (1 - alpha) * grad * grad
+        mean = mean + (1 - alpha) * (grad - mean)
+        velocity = momentum * velocity + grad / (np.sqrt(square - mean * mean if centered else square) + eps)
+        data = data - (lr if rate is None else rate) * velocity
 
 
 RULES = {
@@ -50,7 +63,20 @@ RULES = {
     "SGD, nesterov": (SGD, sgd, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
     "SGD, nesterov and weight_decay": (SGD, sgd, {"lr": 0.1, "momentum": 0.5, "weight_decay": 1, "nesterov": True}),
     "SGD, momentum above 1": (SGD, sgd, {"lr": 0.01, "momentum": 1.1, "dampening": -0.5}),
+    "SGD, maximize": (SGD, sgd, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "maximize": True}),
     "Adam": (Adam, adam, {}),
+    "Adam, amsgrad": (Adam, adam, {"lr": 0.1, "betas": (0.5, 0.6), "amsgrad": True}),
+    "Adam, maximize": (Adam, adam, {"lr": 0.1, "weight_decay": 0.1, "maximize": True}),
+    "AdamW, amsgrad, maximize": (AdamW, adamw, {"lr": 0.1, "betas": (0.5, 0.6), "amsgrad": True, "maximize": True}),
+    "RMSprop": (RMSprop, rmsprop, {}),
+    "RMSprop, alpha": (RMSprop, rmsprop, {"lr": 0.1, "alpha": 0.5, "eps": 1e-3}),
+    "RMSprop, momentum": (RMSprop, rmsprop, {"momentum": 0.9, "weight_decay": 0.1}),
+    "RMSprop, centered": (RMSprop, rmsprop, {"alpha": 0.9, "eps": 0.1, "centered": True}),
+    "RMSprop, all": (
+        RMSprop,
+        rmsprop,
+        {"lr": 0.1, "alpha": 0.9, "eps": 0.1, "weight_decay": 0.2, "momentum": 0.5, "centered": True, "maximize": True},
+    ),
     "Adam, lr": (Adam, adam, {"lr": 0.3}),
     "Adam, betas": (Adam, adam, {"lr": 0.01, "betas": (0.5, 0.75)}),
     "Adam, betas of 0": (Adam, adam, {"lr": 0.01, "betas": (0, 0.0)}),

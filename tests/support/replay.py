@@ -444,7 +444,7 @@ class Replay:
         with_numbers = self.byte() % 2
         widths, inputs = ffi.new("uint32_t[]", [2, 1]), ffi.new("uint32_t[]", [2, 2, 2])
         relu, parameters = ffi.new("bool[]", [True, False, False]), ffi.new("pg_id[]", p)
-        described = ffi.new("pg_mlp *", [2, widths, inputs, relu, parameters])
+        described = ffi.new("pg_mlp *", [2, widths, inputs, relu, parameters, NUMBER_OF["RELU"]])
         out = ffi.new("pg_id[3]")
         given_numbers, are_ints = numbers if with_numbers else ffi.NULL, [isinstance(x, int) for x in numbers]
         result = self.call("pg_mlp_forward", described, 2, x, given_numbers, are_ints, out)
@@ -534,7 +534,7 @@ class Replay:
         first, second = ffi.new("double[3]"), ffi.new("double[3]")
         if adam:
             rule = ffi.new("pg_adam *", [lr, 0.9, 0.99, 1e-8, 0, False])
-            status = self.call("pg_adam_step", rule, 1, 3, ids, first, second)
+            status = self.call("pg_adam_step", rule, 1, 3, ids, first, second, ffi.NULL)
         else:
             status = self.call("pg_sgd_step", ffi.new("pg_sgd *", [lr, 0.5, 0, 0, False, True]), 3, ids, first)
         for id in ids if status == lib.PG_OK else []:  # other tests check the numbers

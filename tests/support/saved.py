@@ -9,7 +9,7 @@ import numpy as np
 import pygrad
 from pygrad import Program
 from pygrad.checkpoint import pack, unpack
-from pygrad.program.arguments import IndexSegment
+from pygrad.program.structures import IndexSegment
 from support.compiled import bits
 
 rng = np.random.default_rng(0)
@@ -21,13 +21,13 @@ def again(f):
 
 def dumps(f):
     """The bytes in a pickle, which are the same as in a file."""
-    _, (_, data, _) = f.__reduce__()
+    _, (_, data, *_) = f.__reduce__()
     return data
 
 
 def unpickled(data):
     """The Program in such bytes."""
-    rebuild, (kind, _, _) = pygrad.compile(lambda x: x, 1.0).__reduce__()
+    rebuild, (kind, *_) = pygrad.compile(lambda x: x, 1.0).__reduce__()
     return rebuild(kind, data)
 
 

@@ -16,26 +16,32 @@ from pygrad.bench.arrays import PygradArray
 from pygrad.bench.work import Work, Workload, each
 from pygrad.bench.workloads import asian
 
-PATHS, CHUNK = 100_000, 10_000
+PATHS, CHUNK = 1_000_000, 10_000
 PROCESSES = 2
 
 
 class Chunks(NamedTuple):
-    """A curve of volatilities, and for each chunk the seed of its normals and the number of its paths."""
+    """A curve of volatilities, the seed of all normals, and the number of paths of each chunk."""
 
     vols: Any
-    seeds: list[int]
+    seed: int
     sizes: list[int]
 
 
 def problem(rng: np.random.Generator, paths: int) -> Chunks:
     sizes = [min(CHUNK, paths - start) for start in range(0, paths, CHUNK)]
-    return Chunks(asian.curve(), rng.integers(1 << 32, size=len(sizes)).tolist(), sizes)
+    return Chunks(asian.curve(), int(rng.integers(1 << 32)), sizes)
 
 
-def normals(seed: int, paths: int) -> Any:
-    """The random numbers of a chunk."""
-    return np.random.default_rng(seed).standard_normal((paths, asian.DAYS))
+def normals(seed: int, k: int, paths: int) -> Any:
+    """The random numbers of the k-th chunk."""
+    return np.random.default_rng([seed, k]).standard_normal((paths, asian.DAYS))
+
+
+def drawn(seed: int, block_info: Any) -> Any:
+    """The random numbers of a block of a Dask array."""
+    (k, _), (paths, _) = (block_info[None][key] for key in ("chunk-location", "chunk-shape"))
+    return normals(seed, k, paths)
 
 
 def program(chunks: Chunks, threads: int) -> pygrad.program.Program:
@@ -52,8 +58,8 @@ def in_threads(chunks: Chunks) -> Work:
 
     def run() -> list[Any]:
         totals: list[Any] = [0.0] * 4
-        for seed, size in zip(chunks.seeds, chunks.sizes):
-            z = normals(seed, size)
+        for k, size in enumerate(chunks.sizes):
+            z = normals(chunks.seed, k, size)
             values, (*greeks, _) = f.value_and_grad(asian.SPOT, asian.RATE, chunks.vols, z, cotangent=1 / paths)
             totals = [total + part for total, part in zip(totals, [values.sum() / paths, *greeks])]
         return totals
@@ -82,19 +88,13 @@ def close() -> None:
 def on_cluster(chunks: Chunks) -> Work:
     import dask
     import dask.array as da
-    from dask.delayed import delayed
 
     import pygrad.dask
 
     f, paths = program(chunks, 1), sum(chunks.sizes)
-    draw = delayed(normals, pure=False)  # else a second run would take the results of the first
 
     def run() -> Any:
-        parts = [
-            da.from_delayed(draw(seed, size), (size, asian.DAYS), float)
-            for seed, size in zip(chunks.seeds, chunks.sizes)
-        ]
-        z = da.concatenate(parts)
+        z = da.map_blocks(drawn, chunks.seed, chunks=(tuple(chunks.sizes), asian.DAYS), dtype=float)
         lazy = pygrad.dask.value_and_grad(f, asian.SPOT, asian.RATE, chunks.vols, z, cotangent=1 / paths)
         values, (*greeks, _) = lazy
         (found,) = dask.compute([values.mean(), *greeks], scheduler=client().get)
@@ -104,7 +104,7 @@ def on_cluster(chunks: Chunks) -> Work:
 
 
 def on_scalars(engine: str, chunks: Chunks) -> Work:
-    z = np.concatenate([normals(seed, size) for seed, size in zip(chunks.seeds, chunks.sizes)])
+    z = np.concatenate([normals(chunks.seed, k, size) for k, size in enumerate(chunks.sizes)])
     return asian.on_scalars(engine, asian.Option(chunks.vols, z))
 
 

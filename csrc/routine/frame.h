@@ -1,0 +1,30 @@
+/* frame.h: what run.c passes to the kernels, and to native code: the memory that a phase of a routine works on.
+ * Native code is what emit_native.c wrote and a compiler made; native.h includes this file, too. */
+#ifndef PYGRAD_FRAME_H
+#define PYGRAD_FRAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct pg_frame pg_frame;
+
+struct pg_frame {
+  double *const *arrays; /* of the caller: arguments, then results */
+  double *shared;
+  /* Only PG_BATCH needs these. */
+  double *batched; /* the slots of a tile */
+  double *totals;  /* those of the chunk that the tile belongs to */
+  size_t samples;  /* of the tile */
+  size_t tile; /* how many numbers a batched slot has: whole vectors; in native code, those of the routine */
+  const bool *stop;
+  /* Runs a lookup or a scatter: loop `loop` of a phase. */
+  void (*run_list)(const pg_frame *f, int phase, uint32_t loop);
+  const void *routine; /* the pg_routine */
+  void *additions;     /* the pg_additions that PG_SCATTER_ADD appends to */
+};
+
+/* Runs a phase of a routine. Returns early if *stop is set. */
+typedef void pg_code(const pg_frame *f, int phase);
+
+#endif
