@@ -18,10 +18,12 @@ void pg_os_unreserve(void *at, size_t bytes) {
   VirtualFree(at, 0, MEM_RELEASE);
 }
 
-bool pg_os_commit(void *at, size_t bytes) { return VirtualAlloc(at, bytes, MEM_COMMIT, PAGE_READWRITE) != NULL; }
+bool pg_os_commit(void *at, size_t bytes) {
+  return VirtualAlloc(at, bytes, MEM_COMMIT, PAGE_READWRITE) != NULL;
+}
 
-/* MEM_RESET lets the system take the pages at any time. They keep what they hold, or read as zero: so it is zero
- * in either case. (MEM_DECOMMIT would need memory to make the part readable again.) */
+/* MEM_RESET lets the system take the pages at any time. They keep what they hold, or read as zero: so it is
+ * zero in either case. (MEM_DECOMMIT would need memory to make the part readable again.) */
 bool pg_os_discard(void *at, size_t bytes) {
   const size_t page = pg_os_page();
   if ((uintptr_t)at % page || bytes % page) {
