@@ -112,7 +112,8 @@ def compile(
     if reads:
         message = (
             f"{recorded.name}() read or set numbers of Values {reads:,} times, or asked whether a Value is true; in "
-            "the Program, the numbers that it read are constants, and it sets none"
+            "the Program, the numbers that it read are constants, and it sets none: compute with the Values, choose by "
+            "maximum(), minimum() and relu(), and pass what is to vary as an argument"
         )
         if line:  # that did so first
             warnings.warn_explicit(message, TraceWarning, *line)
@@ -402,11 +403,20 @@ class Program:
 
         Examples
         --------
-        >>> from pygrad import compile
+        >>> from pygrad import Value, compile
         >>> f = compile(lambda x, y: x * y, np.ones(2), 1.0)
         >>> f.jacobian([3.0, 4.0], 5.0)
         (array([[5., 0.],
                [0., 5.]]), array([3., 4.]))
+
+        The derivatives by the parameters, here and in `jvp`, `hvp` and `hessian`, are those of `pure()`, to which they
+        are the first argument:
+
+        >>> w = Value(3.0)
+        >>> g = compile(lambda x: w * x, np.ones(2))
+        >>> g.pure().jacobian(g.parameters.data, [1.0, 2.0])[0]
+        array([[1.],
+               [2.]])
         """
         return derivatives.jacobian(self._executor, self._recorded.bound(args, kwargs))
 
