@@ -1,10 +1,10 @@
 /* posix.c: os.h for Linux, macOS and the BSDs. */
-#if !defined _WIN32 && !defined __EMSCRIPTEN__
 #define _DEFAULT_SOURCE  /* MAP_ANONYMOUS, madvise on glibc and musl */
 #define _DARWIN_C_SOURCE /* ... on macOS */
 
 #include "os/os.h"
 
+#if !defined _WIN32 && !defined __EMSCRIPTEN__
 #include <dlfcn.h>
 #include <pthread.h>
 #include <sched.h>

@@ -1,7 +1,7 @@
 /* wasm.c: os.h for WebAssembly, by Emscripten: one thread, no address space without memory, no fork. */
-#ifdef __EMSCRIPTEN__
 #include "os/os.h"
 
+#ifdef __EMSCRIPTEN__
 #include <dlfcn.h>
 #include <emscripten/emmalloc.h>
 #include <string.h>

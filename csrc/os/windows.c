@@ -1,7 +1,7 @@
 /* windows.c: os.h for Windows. */
-#ifdef _WIN32
 #include "os/os.h"
 
+#ifdef _WIN32
 #include <string.h>
 #include <windows.h>
 

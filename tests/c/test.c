@@ -1,5 +1,5 @@
-/* test.c: runs the tests whose names contain a word of the command line, or all. `--list` lists them; `--here` runs
- * the one of a name in this process, for systems where a process has no children. */
+/* test.c: runs the tests whose names contain a word of the command line, or all. `--list` lists them; `--here`
+ * runs the one of a name in this process, for systems where a process has no children. */
 #define _POSIX_C_SOURCE 200809L
 /* The compiler calls the functions below instead of these in all other files: see Makefile. */
 #undef malloc
