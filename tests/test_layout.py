@@ -19,7 +19,7 @@ ORDER = """
     array functional checkpoint _parameters optim _mlp nn
     program.structures program.arguments program.signature program.recorded program.trace program.native
     program.executor program.derivatives program.c_source program.graph program.compose program.files program.pure
-    program.objective program.program program
+    program.weighted program.objective program.program program
     gradcheck
     dropin reference
     pygrad

@@ -14,6 +14,7 @@ is here:
     graph.py        the recorded graph as arrays, and back
     compose.py      calls on Values, and in other functions that are being compiled
     pure.py         the record with the parameters as an argument
+    weighted.py     the record of the sum of all results, each with a weight
     objective.py    a function of one vector, for other optimizers
     files.py        save, load and pickle
     c_source.py     to_c

@@ -30,6 +30,12 @@ from pygrad.program.structures import (
 _HVP = GRADIENT | TANGENTS
 
 
+def require_tuple(name: str, given: Any) -> None:
+    """Raise TypeError unless these are a tuple or list, for the arguments."""
+    if not isinstance(given, (list, tuple)):
+        raise TypeError(f"{name} must be a tuple with one entry for each argument, got {type(given).__name__!r}")
+
+
 def jvp(executor: Executor, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """See `Program.jvp`."""
     recorded = executor.recorded
@@ -144,9 +150,8 @@ def _for_each_sample(leaf: Leaf, x: Numbers, batch: int) -> Numbers:
 
 def _with_tangents(recorded: Recorded, primals: Sequence[Any], tangents: Sequence[Any]) -> BatchedNumbers:
     """The numbers of the primals, then those of the tangents."""
-    for name, given in [("primals", primals), ("tangents", tangents)]:
-        if not isinstance(given, (list, tuple)):
-            raise TypeError(f"{name} must be a tuple with one entry for each argument, got {type(given).__name__!r}")
+    require_tuple("primals", primals)
+    require_tuple("tangents", tangents)
     points, batched, batch = recorded.numbers(primals)
     directions, directed, count = recorded.numbers(tangents, "tangent")
     if batch is not None and count is not None and batch != count:

@@ -23,8 +23,10 @@ from pygrad.program.native import required_compiler
 from pygrad.program.objective import Objective
 from pygrad.program.pure import pure
 from pygrad.program.recorded import Recorded
+from pygrad.program.signature import spread
 from pygrad.program.structures import place, structured
 from pygrad.program.trace import TraceWarning, trace
+from pygrad.program.weighted import weighted
 
 _FLOAT64 = np.dtype(np.float64)
 
@@ -380,6 +382,52 @@ class Program:
         ([0.0, 1.0], [3.0, 1.0])
         """
         return derivatives.jvp(self._executor, primals, tangents)
+
+    def vjp(self, primals: Sequence[Any], cotangents: Any) -> tuple[Any, tuple[Any, ...]]:
+        """Return the results, and cotangents times the Jacobian: the gradient of functions with any number of results.
+
+        It costs a call, and the gradient of one sum of all results, each times its cotangent.
+
+        Parameters
+        ----------
+        primals
+            the arguments, as for a call
+        cotangents
+            numbers in the structure and shapes of the result, or batches of these
+
+        Returns
+        -------
+        results
+            what a call returns
+        gradients
+            as those of `value_and_grad`, which also says what becomes of the gradient by the parameters
+
+        Raises
+        ------
+        TypeError
+            if the function returns no number, or as a call does
+        ValueError, IndexError, FloatingPointError
+            as a call does; no `grad` has changed then
+
+        Examples
+        --------
+        >>> from pygrad import compile
+        >>> f = compile(lambda x, y: [x * y, x.exp()], 1.0, 1.0)
+        >>> f.vjp((0.0, 3.0), [1.0, 10.0])
+        ([0.0, 1.0], (13.0, 0.0))
+        """
+        derivatives.require_tuple("primals", primals)
+        recorded, whole = self._recorded, self._weighted
+        recorded.parts(primals)  # checks how many there are
+        positional, named = spread(recorded.arguments, primals)
+        results = self(*positional, **named)
+        whole.threads, whole.check_finite = self.threads, self.check_finite
+        positional, named = spread(whole._recorded.arguments, (*primals, cotangents))
+        return results, whole.value_and_grad(*positional, **named)[1][:-1]
+
+    @functools.cached_property
+    def _weighted(self) -> Program:
+        return Program(weighted(self._recorded), backend=self.backend)
 
     def jacobian(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivatives of all results with respect to all arguments, at the cost of a `jvp` for each number.

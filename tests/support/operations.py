@@ -232,6 +232,7 @@ OPERATIONS = {
     "Program.value_and_grad for the first time": lambda w: w.compile().value_and_grad(X[0], BATCH),
     "Program.value_and_grad at a pole for the first time": lambda w: w.compile_pole().value_and_grad(BATCH - 0.1),
     "Program.jvp": lambda w: w.compile().jvp((X[0], BATCH), (X[1], 1.0)),
+    "Program.vjp": lambda w: w.compile().vjp((X[0], BATCH), BATCH),
     "Program.jacobian": lambda w: (w.vector.jacobian(1, X[0]), w.compile_vector().jacobian([1, 2], X[0])),
     "Program.hvp": lambda w: w.compile().hvp((X[0], BATCH), (X[1], 1.0)),
     "Program.hessian": lambda w: w.compile().hessian(X[0], 0.5),
