@@ -87,9 +87,9 @@ static bool commit(void) {
     return false;
   }
   uint32_t grown = A->committed + COMMIT_BLOCKS < A->capacity ? A->committed + COMMIT_BLOCKS : A->capacity;
-  /* The table is committed from its start each time, because COMMIT_BLOCKS entries are not whole pages. */
-  if (!pg_os_commit(A->blocks, bytes_of_table(grown)) ||
-      !pg_os_commit(A->nodes + pg_first_of(A->committed), bytes_of_nodes(grown - A->committed))) {
+  const uint32_t more = grown - A->committed;
+  if (!pg_os_commit(A->blocks + A->committed, bytes_of_table(more)) ||
+      !pg_os_commit(A->nodes + pg_first_of(A->committed), bytes_of_nodes(more))) {
     return false;
   }
   if (A->committed == 0) {
