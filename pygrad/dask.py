@@ -183,7 +183,8 @@ class _Call:
         # Tasks of their own, whose results each worker gets once.
         self._program = delayed(f, pure=True, traverse=False)
         ends = np.cumsum([0, *self._sizes])
-        self._shared = delayed([ends, *(None if p.batched else p.x for p in passed)], pure=True)
+        shapes = [p.leaf.shape for p in passed if p.batched]
+        self._shared = delayed([ends, shapes, *(p.shared() for p in passed)], pure=True)
 
     def run(self, method: Callable[..., list[Numbers]], parts: list[_Part]) -> Iterator[da.Array]:
         """The parts that a method returns for each chunk, put together."""
@@ -249,6 +250,12 @@ class _Passed(NamedTuple):
         leaf.numbers(np.zeros((1,) * batched + x.shape[batched:], x.dtype))  # raises what a call would
         return cls(leaf, x, batched)
 
+    def shared(self) -> Any:
+        """What all chunks share, None for a batch."""
+        if self.batched:
+            return None
+        return delayed(_as_declared, pure=True)(self.x, self.leaf.shape) if isinstance(self.x, da.Array) else self.x
+
     def blocks(self, sizes: tuple[int, ...]) -> da.Array:
         """The batch, with these sizes of chunks."""
         chunks = (sizes, *self.leaf.shape)
@@ -303,15 +310,33 @@ def _of_chunk(
 
     The dict is one task's result for all sums, and what is to be sent to other workers is small.
     """
-    ends, *parts = shared
+    ends, shapes, *parts = shared
     found = iter(batches)
     try:
+        samples = int(ends[k + 1] - ends[k])
+        for x, shape in zip(batches, shapes):
+            if np.shape(x)[:1] != (samples,):  # samples of another shape are for the call to refuse
+                _require_declared(np.shape(x), (samples, *shape))
         arrays = method(f, *(next(found) if x is None else x for x in parts))
     except Exception as error:
         error.add_note(f"in chunk {k}, samples {ends[k]} to {ends[k + 1] - 1}")
         raise
     sums = {i: arrays[i] for i in summed}
     return [*(None if i in sums else x for i, x in enumerate(arrays)), sums]
+
+
+def _require_declared(shape: Shape, declared: Shape) -> None:
+    """Raise ValueError for what a Dask array does not declare: a call would take a batch for what is no batch."""
+    if shape != declared:
+        raise ValueError(
+            f"a Dask array has a block of shape {shape}, where it declares {declared}: see the function and the chunks "
+            "that were passed to dask.array.map_blocks, or to what else has made the array"
+        )
+
+
+def _as_declared(x: Any, declared: Shape) -> Any:
+    _require_declared(np.shape(x), declared)
+    return x
 
 
 def _sums(chunks: list[dict[int, Numbers]]) -> dict[int, Numbers]:

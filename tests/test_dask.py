@@ -166,6 +166,35 @@ def test_a_chunk_is_one_task_and_one_for_each_of_its_results():
     assert len(graph_of(256)) - len(graph_of(128)) <= 3.5 * 128  # an eighth of a sum, and means in groups of their own
 
 
+class Counted:
+    """A block that counts how often it is made."""
+
+    def __init__(self):
+        self.times = 0
+
+    def __call__(self, block):
+        self.times += 1
+        return block
+
+
+ASKED = [  # what is asked for, how often a chunk is made
+    (lambda value, by_w: dask.compute(value, by_w), 1),
+    (lambda value, by_w: dask.compute(*dask.persist(value, by_w)), 1),
+    (lambda value, by_w: dask.compute(dask.delayed([value, by_w])), 1),
+    (lambda value, by_w: (value.compute(), by_w.compute()), 2),
+    (lambda value, by_w: dask.compute(*dask.optimize(value, by_w)), 2),
+]
+
+
+@pytest.mark.parametrize(("ask", "times"), ASKED)
+def test_a_chunk_runs_once_for_all_results_that_are_computed_together(ask, times):
+    made = Counted()
+    x = da.from_array(X, chunks=(100, 3)).map_blocks(made, dtype=float, meta=np.empty((0, 3)))
+    value, (by_w, *_) = pygrad.dask.value_and_grad(LINE, W, 0.0, x)
+    ask(value, by_w)
+    assert made.times == 10 * times
+
+
 def test_no_task_grows_with_the_number_of_chunks():
     few, many = ([len(pickle.dumps(task)) for task in graph_of(count) if task.dependencies] for count in (64, 512))
     assert max(many) < max(few) + 100
@@ -178,6 +207,27 @@ def test_the_program_is_one_object_in_the_graph():
 
 SLOPE = Value(2.0)
 BATCH = da.from_array(X, chunks=(300, 3))
+
+
+def misdeclared(made):
+    """A batch of which the fifth block has another shape than declared."""
+    return da.map_blocks(
+        lambda block_id: np.ones(made if block_id[0] == 4 else (100, 3)),
+        chunks=((100,) * 10, 3),
+        dtype=float,
+        meta=np.empty((0, 3)),
+    )
+
+
+MADE = [  # the block, the message
+    ((100, 2), r"argument 2 must have shape \(3,\)"),
+    ((100,), r"argument 2 must have shape \(3,\)"),
+    ((100, 3, 1), r"argument 2 must have shape \(3,\)"),
+    ((50, 3), r"a block of shape \(50, 3\), where it declares \(100, 3\)"),  # a batch for a call
+    ((0, 3), r"a block of shape \(0, 3\), where it declares \(100, 3\)"),
+    ((3,), r"a block of shape \(3,\), where it declares \(100, 3\)"),  # one sample for a call
+    ((), r"a block of shape \(\), where it declares \(100, 3\)"),
+]
 REFUSED = [
     (lambda: pygrad.dask.value(lambda x: x, BATCH), TypeError, "takes what pygrad.compile returns, got 'function'"),
     (
@@ -212,6 +262,31 @@ def test_an_error_has_the_message_of_the_call_and_the_place_of_the_chunk():
     ) as caught:
         pygrad.dask.value(f, da.from_array(x, chunks=100)).compute()
     assert caught.value.__notes__ == ["in chunk 4, samples 400 to 499"]
+
+
+@pytest.mark.parametrize("call", [pygrad.dask.value, pygrad.dask.value_and_grad, pygrad.dask.jacobian])
+@pytest.mark.parametrize(("made", "words"), MADE)
+def test_a_block_of_another_shape_than_declared_is_an_error(made, words, call):
+    lazy = call(LINE, W, 0.0, misdeclared(made))
+    with pytest.raises(ValueError, match=words) as caught:
+        dask.compute(lazy, scheduler="threads", num_workers=2)
+    assert caught.value.__notes__ == ["in chunk 4, samples 400 to 499"]
+
+
+def test_a_shared_array_that_turns_out_to_be_a_batch_is_an_error():
+    w = da.map_blocks(lambda: np.ones((100, 3)), chunks=((3,),), dtype=float, meta=np.empty(0))
+    by_w, *_ = pygrad.dask.value_and_grad(LINE, w, 0.0, BATCH)[1]
+    with pytest.raises(ValueError, match=r"a block of shape \(100, 3\), where it declares \(3,\)"):
+        by_w.compute()
+
+
+@pytest.mark.parametrize("made", [(100, 2), (100,), (100, 3, 1)])
+def test_a_wrong_shape_of_samples_has_the_message_of_the_call(made):
+    with pytest.raises(ValueError, match="argument 2") as local:
+        LINE(W, 0.0, np.ones(made))
+    with pytest.raises(ValueError, match="argument 2") as caught:
+        pygrad.dask.value(LINE, W, 0.0, misdeclared(made)).compute()
+    assert str(caught.value) == str(local.value)
 
 
 @pytest.mark.parametrize("scheduler", ["threads", "processes"])

@@ -2,8 +2,12 @@
 
 import gc
 import os
+import re
 import signal
+import subprocess
+import sys
 import time
+from concurrent.futures import CancelledError
 
 import dask
 import dask.array as da
@@ -13,7 +17,10 @@ from distributed import Client, LocalCluster
 
 import pygrad
 import pygrad.dask
+from pygrad import nn
+from pygrad.program import native
 from support.compiled import bits
+from support.compiler import slow_compiler
 
 LINE = pygrad.compile(lambda w, x: (w @ x).tanh(), np.ones(3), np.ones(3))
 W = np.array([0.5, -1.0, 2.0])
@@ -21,14 +28,23 @@ X = np.random.default_rng(0).normal(size=(1000, 3))
 CHUNK = 20
 
 
-@pytest.fixture
-def cluster():
+@pytest.fixture(scope="module")
+def _cluster():
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
-        Client(cluster) as client,
+        Client(cluster, set_as_default=False) as client,
     ):
         yield cluster, client
     gc.collect()
+
+
+@pytest.fixture
+def cluster(_cluster):
+    """A cluster that the tests share, with two workers."""
+    cluster, client = _cluster
+    scaled(cluster, client, 2)
+    with client.as_current():
+        yield cluster, client
 
 
 def slowly(block):
@@ -62,6 +78,19 @@ def test_an_error_on_a_worker_has_the_message_of_the_call_and_the_place(cluster)
     assert caught.value.__notes__ == ["in chunk 5, samples 50 to 59"]
 
 
+def test_a_block_of_another_shape_than_declared_is_an_error_with_the_place(cluster):
+    def made(block_id):
+        return np.ones({3: (20, 2), 4: (10, 3)}.get(block_id[0], (20, 3)))
+
+    x = da.map_blocks(made, chunks=((20,) * 5, 3), dtype=float, meta=np.empty((0, 3)))
+    with pytest.raises(ValueError, match="argument 1 must have shape") as local:
+        LINE(W, made((3,)))
+    for block, words in [(3, str(local.value)), (4, "a block of shape (10, 3), where it declares (20, 3)")]:
+        with pytest.raises(ValueError, match=re.escape(words)) as caught:
+            pygrad.dask.value(LINE, W, x).blocks[block].compute()
+        assert caught.value.__notes__ == [f"in chunk {block}, samples {20 * block} to {20 * block + 19}"]
+
+
 def test_a_worker_that_is_killed_changes_no_bit(cluster):
     _, client = cluster
     running = client.compute(dask.delayed(lazy(wait=True)))
@@ -70,22 +99,92 @@ def test_a_worker_that_is_killed_changes_no_bit(cluster):
     assert bits_of(running.result(timeout=60)) == EXPECTED
 
 
+def scaled(cluster, client, workers):
+    """The workers, when there are this many."""
+    cluster.scale(workers)
+    deadline = time.monotonic() + 60
+    while len(found := set(client.scheduler_info()["workers"])) != workers and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(found) == workers
+    return found
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_the_bits_do_not_depend_on_the_number_of_workers(cluster, workers):
+    scaled(*cluster, workers)
+    assert bits_of(dask.compute(*lazy())) == EXPECTED
+
+
 def test_a_worker_that_comes_late_is_used(cluster):
     cluster, client = cluster
-    first = set(client.scheduler_info()["workers"])
-    running = client.persist(lazy(wait=True)[0])
-    cluster.scale(3)
-    client.wait_for_workers(3, timeout=60)
-    assert bits(running.compute()) == EXPECTED[0]
-    (late,) = set(client.scheduler_info()["workers"]) - first
+    first = scaled(cluster, client, 2)
+    running = dask.persist(*lazy(wait=True))
+    (late,) = scaled(cluster, client, 3) - first
+    assert bits_of(dask.compute(*running)) == EXPECTED
     assert client.has_what()[late]
 
 
-def test_a_scheduler_that_is_lost_is_an_error_and_the_program_stays(cluster):
-    cluster, client = cluster
-    running = client.compute(dask.delayed(lazy(wait=True)))
-    cluster.close()
-    with pytest.raises(Exception, match=r"(?i)cancelled|closed|lost|scheduler"):
+def set_environment(**variables):
+    os.environ.update(variables)
+
+
+@pytest.mark.skipif(native.compiler() is None, reason="there is no C compiler")
+def test_workers_on_one_machine_compile_native_code_once(cluster, tmp_path):
+    _, client = cluster
+    compiler, made = slow_compiler(tmp_path)
+    cache = tmp_path / "cache"
+    client.run(set_environment, CC=str(compiler), PYGRAD_CACHE_DIR=str(cache))
+    f = pygrad.compile(lambda w, x: (w @ x).tanh(), np.ones(3), np.ones(3), backend="native")
+    value = pygrad.dask.value(f, W, da.from_array(X, chunks=(CHUNK, 3))).persist()
+    assert bits(value.compute()) == bits(f(W, X))
+    assert all(client.has_what().values())  # both have run it
+    assert made.read_text() == "\n"
+    assert len(list(cache.iterdir())) == 1
+
+
+@pytest.fixture
+def remote(tmp_path):
+    """A scheduler and a worker as processes of their own, and a client of them."""
+    file = tmp_path / "scheduler.json"
+    options = ["--scheduler-file", str(file), "--no-dashboard"]
+
+    def start(module, *more):
+        command = [sys.executable, "-m", f"distributed.cli.{module}", *options, *more]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # they import this module
+        return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+
+    scheduler = start("dask_scheduler", "--port", "0")
+    worker = start("dask_worker", "--no-nanny", "--nthreads", "1")
+    try:
+        with Client(scheduler_file=str(file), timeout=60) as client:
+            client.wait_for_workers(1, timeout=60)
+            yield scheduler, client
+    finally:
+        for process in (scheduler, worker):
+            process.kill()
+            process.wait()
+        gc.collect()
+
+
+def test_a_scheduler_that_is_killed_is_an_error_that_says_so_and_nothing_local_changes(remote):
+    scheduler, client = remote
+    model = nn.MLP(3, [2, 1])
+    f = pygrad.compile(lambda x: model(x), np.ones(3))
+    for parameter in model.parameters():
+        parameter.grad = 1.5
+    parameters = f.parameters.data.copy()
+    x = da.from_array(X, chunks=(CHUNK, 3)).map_blocks(slowly, dtype=float)
+    asked = pygrad.dask.value_and_grad(f.pure(), parameters, x)
+    expected = bits_of(dask.compute(*asked, scheduler="synchronous"))
+    running = client.compute(dask.delayed(asked))
+    deadline = time.monotonic() + 60
+    while not any(client.has_what().values()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert running.status == "pending"
+    scheduler.kill()
+    with pytest.raises(CancelledError, match=r"scheduler-connection-lost\.\n.*lost the connection to the scheduler"):
         running.result(timeout=60)
+    assert bits(f.parameters.data) == bits(parameters)
+    assert (f.parameters.grad == 1.5).all()
     with dask.config.set(scheduler="synchronous"):
-        assert bits_of(dask.compute(*lazy())) == EXPECTED
+        assert bits_of(dask.compute(*asked)) == expected

@@ -2,12 +2,14 @@
 
 A file of the cache has the key in its name, a hash of all that the code is made of: its text, the compiler, its
 options, and the processor. Behind that is a hash of the contents. A file that does not have it, or that another user
-could have written, is not loaded but made anew. So any number of processes may share the cache.
+could have written, is not loaded but made anew. So any number of processes may share the cache. Of those that want the
+same code at once, one makes it and the others wait.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import hashlib
 import os
@@ -38,7 +40,7 @@ NO_COMPILER = (
     "gcc libc6-dev; Fedora: dnf install gcc; macOS: xcode-select --install), or use backend='kernels'"
 )
 LIMIT = 1 << 30  # bytes that the cache has at most, unless PYGRAD_CACHE_SIZE says otherwise
-_ABANDONED = 24 * 3600  # seconds after which nobody works in a folder any more
+_ABANDONED = 24 * 3600  # seconds after which nobody compiles any more
 PATIENCE = 2.0  # seconds after which there is a progress bar
 _LINES = 5  # of the compiler's message in an error
 _DIGEST = 32  # hexadecimal digits of a hash in a name
@@ -141,11 +143,12 @@ def _limit() -> int:
 
 
 def _remove_leftovers() -> None:
-    """Remove the folders of processes that were killed while they compiled."""
-    for folder in cache_folder().glob("compiling-*"):
+    """Remove the folders and locks of processes that were killed while they compiled."""
+    for path in cache_folder().glob("compiling-*"):
         with contextlib.suppress(OSError):
-            if time.time() - folder.lstat().st_mtime > _ABANDONED:
-                shutil.rmtree(folder)
+            if time.time() - path.lstat().st_mtime > _ABANDONED:
+                remove = shutil.rmtree if path.is_dir() else os.unlink
+                remove(path)
 
 
 def _keep_within_limit(kept: Path, limit: int) -> None:
@@ -194,9 +197,23 @@ def load(routine: Any, source: str, name: str) -> None:
     with _folder() as folder:
         path = _find(folder, key)
         if path is None:
-            path = _compile(folder, key, command, head, source.split("\f"), name)
+            with _one_at_a_time(folder, key):
+                path = _find(folder, key) or _compile(folder, key, command, head, source.split("\f"), name)
         if not lib.pg_use_native(routine, os.fsencode(path)):
             raise RuntimeError(f"the native code in {path} cannot be loaded; `pygrad cache --clear` removes it")
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path, key: str) -> Iterator[None]:
+    """Let others that want the same code wait. It saves work, no more: the cache is safe without it."""
+    lock = folder / f"compiling-{key}.lock"
+    with lock.open("wb") as file:
+        with contextlib.suppress(OSError):  # some file systems have no locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def _compile(folder: Path, key: str, command: list[str], head: str, parts: list[str], name: str) -> Path:

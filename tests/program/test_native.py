@@ -21,6 +21,7 @@ from pygrad import Value, nn
 from pygrad.__main__ import main
 from pygrad.program import native
 from support.compiled import bits, check, numbers, seeds
+from support.compiler import slow_compiler
 from support.optimizations import WITHOUT, disabled
 from support.programs import RECORDED, function, possible, programs
 
@@ -346,14 +347,29 @@ def test_folders_of_killed_processes_are_removed_after_a_day(cache):
     assert list(cache.iterdir()) == [new]
 
 
+def test_the_lock_of_a_killed_process_holds_up_nobody(cache):
+    square()(1.0)
+    (name,) = libraries(cache)
+    (cache / name).unlink()
+    lock, old = cache / f"compiling-{name[:32]}.lock", cache / "compiling-old.lock"
+    for path in (lock, old):
+        path.touch()
+        os.utime(path, (1, 1))
+    assert square()(0.0) == 1.0
+    assert libraries(cache) == [path.name for path in cache.iterdir()] == [name]
+
+
 RUN = "import pygrad; f = pygrad.compile(lambda x: x.exp() * 7.25, 1.0, backend='native'); print(f(0.0))"
 
 
-def test_processes_may_share_a_cache(cache):
+def test_processes_share_a_cache_and_compile_once(cache, tmp_path, monkeypatch):
+    compiler, made = slow_compiler(tmp_path)
+    monkeypatch.setenv("CC", str(compiler))
     running = [subprocess.Popen([sys.executable, "-c", RUN], stdout=subprocess.PIPE, text=True) for _ in range(4)]
     assert [process.communicate(timeout=100)[0].strip() for process in running] == ["7.25"] * 4
-    assert len({name[:32] for name in libraries(cache)}) == 1
-    assert all(path.suffix == ".so" for path in cache.iterdir())
+    assert made.read_text() == "\n"
+    assert [path.name for path in cache.iterdir()] == libraries(cache)
+    assert len(libraries(cache)) == 1
 
 
 def test_ctrl_c_while_compiling_leaves_nothing_behind(cache, tmp_path, monkeypatch):
