@@ -27,10 +27,13 @@ class World:
         self.product, self.mean = self.v * self.w, (self.x * self.y).mean()
         self.mlp, self.layer, self.neuron = nn.MLP(3, [4, 1]), nn.Layer(3, 2), nn.Neuron(3)
         self.linear, self.embedding, self.norm = nn.Linear(3, 2), nn.Embedding(5, 3), nn.RMSNorm(3)
+        self.layer_norm, self.dropout = nn.LayerNorm(3), nn.Dropout(seed=0)
+        self.activations = [getattr(nn, name)() for name in ACTIVATIONS]
         self.sequential = nn.Sequential(self.linear, functional.relu)
         self.trained = nn.MLP(3, [4, 1])
         self.sgd = optim.SGD(self.trained.layers[0].parameters(), lr=1e-3, momentum=0.9)
         self.adam = optim.Adam(self.trained.layers[1].parameters(), lr=1e-3)
+        self.rmsprop = optim.RMSprop([pygrad.array(X)], lr=1e-3)
         self.adamw = optim.AdamW([pygrad.array(X)], lr=1e-3)
         self.table = pygrad.array(X)
         self.program = self.compile()
@@ -105,10 +108,13 @@ def _edit(w, name, x):
 def _train(w):
     loss = (w.trained([0.5, w.v, w.w]) + w.mean[()]) ** 2
     loss.backward()
-    for optimizer in (w.sgd, w.adam, w.adamw):
+    for optimizer in (w.sgd, w.adam, w.adamw, w.rmsprop):
         optimizer.step()
         optimizer.zero_grad()
 
+
+ACTIVATIONS = ["GELU", "ReLU", "SiLU", "Sigmoid", "Softplus", "Tanh"]
+RMSPROP = {"alpha": 0.5, "centered": False, "eps": 1e-6, "momentum": 0.5, "weight_decay": 0.5}
 
 OPERATIONS = {
     "Value": lambda w: Value(2.0),
@@ -221,8 +227,19 @@ OPERATIONS = {
     "functional.log_softmax": lambda w: functional.log_softmax(w.x),
     "functional.rms_norm": lambda w: functional.rms_norm(w.x, 3, w.y[0]),
     "functional.cross_entropy": lambda w: functional.cross_entropy(w.x, [0, 1, 2, 0]),
+    "functional.layer_norm": lambda w: functional.layer_norm(w.x, 3, w.y[0], w.y[1]),
+    "functional.gelu": lambda w: functional.gelu(w.x),
+    "functional.silu": lambda w: functional.silu(w.x),
+    "functional.dropout": lambda w: functional.dropout(w.x, 0.5),
+    "functional.nll_loss": lambda w: functional.nll_loss(w.x, [0, 1, 2, 0]),
+    "functional.binary_cross_entropy_with_logits": lambda w: functional.binary_cross_entropy_with_logits(w.x, w.y),
+    **{
+        f"functional.{name}": lambda w, name=name: getattr(functional, name)(w.x, w.y)
+        for name in ["huber_loss", "l1_loss", "smooth_l1_loss"]
+    },
     "functional.mse_loss": lambda w: functional.mse_loss(w.x, w.y),
     "functional.hinge_loss": lambda w: functional.hinge_loss(w.x, w.y, reduction="none"),
+    "gradcheck": lambda w: pygrad.gradcheck(lambda x: (x * w.v).sum(), X[0]),
     "compile": lambda w: w.compile(),
     "compile of lookups": lambda w: w.compile_vector()(1, X[0]),
     "Program": lambda w: w.compile()(X[0], 0.5),
@@ -262,6 +279,14 @@ OPERATIONS = {
     **{f"Index.{name}": lambda w, name=name: getattr(w.index, name) for name in ["data", "ndim", "shape", "size"]},
     "Index.is_traced": lambda w: w.index.is_traced,
     "nn.Module": lambda w: nn.Module(),
+    "nn.Module.__call__": lambda w: (w.dropout(w.x), w.layer_norm(w.x)),
+    "nn.Module.forward": lambda w: [layer.forward(w.x) for layer in (w.dropout, w.layer_norm, *w.activations)],
+    "nn.Module.train": lambda w: w.sequential.train(),
+    "nn.Module.training": lambda w: w.sequential.training,
+    "nn.Module.eval": lambda w: w.linear.eval(),
+    "nn.Module.requires_grad_": lambda w: w.sequential.requires_grad_(),
+    "nn.Module.requires_grad": lambda w: w.sequential.requires_grad,
+    "nn.Module.named_parameters": lambda w: (list(w.mlp.named_parameters()), list(w.sequential.named_parameters())),
     "nn.Module.parameters": lambda w: (w.mlp.parameters(), w.sequential.parameters()),
     "nn.Module.zero_grad": lambda w: w.mlp.zero_grad(),
     "nn.Module.state_dict": lambda w: (w.mlp.state_dict(), w.linear.state_dict()),
@@ -272,6 +297,7 @@ OPERATIONS = {
     "nn.Module.__delattr__": lambda w: (setattr(w.norm, "extra", w.leaf), delattr(w.norm, "extra")),
     "nn.Neuron": lambda w: (nn.Neuron(3), repr(w.neuron)),
     "nn.Neuron.__call__": lambda w: w.neuron([1.0, w.v, 2.0]),
+    "nn.Neuron.activation": lambda w: w.neuron.activation,
     "nn.Layer": lambda w: (nn.Layer(3, 2), repr(w.layer)),
     "nn.Layer.__call__": lambda w: w.layer([1.0, w.v, 2.0]),
     "nn.MLP": lambda w: (nn.MLP(3, [4, 1]), repr(w.mlp)),
@@ -283,6 +309,11 @@ OPERATIONS = {
     "nn.Embedding.__call__": lambda w: w.embedding([1, 1, 4]),
     "nn.RMSNorm": lambda w: (nn.RMSNorm(3), repr(w.norm)),
     "nn.RMSNorm.__call__": lambda w: w.norm(w.x),
+    "nn.LayerNorm": lambda w: (nn.LayerNorm(3), repr(w.layer_norm)),
+    "nn.Dropout": lambda w: (nn.Dropout(), repr(w.dropout)),
+    "nn.Dropout.mask": lambda w: w.dropout.mask((4, 3)),
+    **{f"nn.{name}": lambda w, name=name: getattr(nn, name)() for name in ACTIVATIONS},
+    "nn.ModuleList": lambda w: (nn.ModuleList([w.linear, w.norm]).parameters(), repr(nn.ModuleList([w.linear]))),
     "nn.Sequential": lambda w: (nn.Sequential(w.linear), repr(w.sequential)),
     "nn.Sequential.__call__": lambda w: w.sequential(w.x),
     "nn.Sequential.__getitem__": lambda w: w.sequential[0],
@@ -297,6 +328,7 @@ OPERATIONS = {
     "optim.Optimizer.__getstate__": lambda w: pickle.dumps([w.sgd, w.adam]),
     "optim.Optimizer.__setstate__": lambda w: pickle.loads(pickle.dumps([w.sgd, w.adam])),
     "optim.Optimizer.lr": lambda w: _edit(w.sgd, "lr", 0.1),
+    "optim.Optimizer.add_param_group": lambda w: optim.SGD([w.leaf]).add_param_group({"params": [w.table], "lr": 1.0}),
     "optim.Optimizer.steps": lambda w: _edit(w.adam, "steps", 3),
     "optim.Optimizer.params": lambda w: w.sgd.params,
     "optim.SGD": lambda w: optim.SGD([w.leaf], momentum=0.5),
@@ -305,6 +337,13 @@ OPERATIONS = {
     "optim.SGD.nesterov": lambda w: _edit(w.sgd, "nesterov", True),
     "optim.SGD.dampening": lambda w: _edit(w.sgd, "dampening", 0.5),
     "optim.SGD.weight_decay": lambda w: _edit(w.sgd, "weight_decay", 0.5),
+    **{
+        f"optim.{name}.maximize": lambda w, name=name: _edit(getattr(w, name.lower()), "maximize", True)
+        for name in ["SGD", "Adam", "RMSprop"]
+    },
+    "optim.RMSprop": lambda w: optim.RMSprop([w.leaf], momentum=0.5, centered=True).step(),
+    **{f"optim.RMSprop.{name}": lambda w, name=name, x=x: _edit(w.rmsprop, name, x) for name, x in RMSPROP.items()},
+    "optim.Adam.amsgrad": lambda w: _edit(optim.Adam([w.leaf]), "amsgrad", True),
     "optim.Adam": lambda w: optim.Adam([w.leaf]),
     "optim.Adam.step": lambda w: optim.Adam([w.leaf]).step(),
     "optim.Adam.betas": lambda w: _edit(w.adam, "betas", (0.5, 0.9)),
@@ -341,6 +380,8 @@ NOT_CALLED = {
     "as_micrograd": "edits sys.modules",
     "MemoryStats": "a tuple",
     "TraceWarning": "a class of warnings",
+    "GradcheckError": "a class of exceptions",
+    **{f"nn.ModuleList.{name}": "of a list" for name in ["__abstractmethods__", "__hash__", "__orig_bases__"]},
     "GradientCutWarning": "a class of warnings",
     **{
         f"Array.{name}": "raises TypeError"
@@ -376,7 +417,11 @@ def public_names():
         names = getattr(module, "__all__", None) or [n for n, x in vars(module).items() if _is_of(x, module)]
         for name in names:
             thing = getattr(module, name)
-            if isinstance(thing, type(pygrad)) or (f"nn.{name}" in OPERATIONS and prefix == ""):
+            if (
+                isinstance(thing, type(pygrad))
+                or (prefix and thing is Value)
+                or (f"nn.{name}" in OPERATIONS and prefix == "")
+            ):
                 continue
             if thing not in (Array, Index):  # made by functions
                 yield prefix + name
