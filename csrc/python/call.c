@@ -217,8 +217,8 @@ static pg_plan *new_plan(PyObject *self) {
   }
   pg_plan *had = f->plan;
   f->plan = plan;
-  pg_plan_drop(had); /* may run Python code */
-  return plan;
+  pg_plan_drop(had); /* may run Python code, which may change the settings */
+  return f->plan == plan ? plan : NULL;
 }
 
 /* The arguments of a call are in an array, or else in a tuple. */

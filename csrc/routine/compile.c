@@ -33,7 +33,7 @@ static uint32_t tile_of(const pg_routine *r) {
   const size_t cache = r->is_for_native ? 1 << 18 : 1 << 20; /* bytes */
   const uint32_t least = r->is_for_native ? 16 : 64;
   uint32_t tile = PG_TILE;
-  while (tile > least && r->batched * tile * sizeof(double) > cache) {
+  while (tile > least && (size_t)r->batched * tile * sizeof(double) > cache) {
     tile /= 2;
   }
   return tile;
