@@ -18,6 +18,7 @@ typedef struct {
   pg_slot slot; /* of the first */
   uint32_t count, array, offset;
   bool is_direct, is_result;
+  bool is_summed; /* derivatives that only loops store, which add them up */
 } run;
 
 /* What an emitter of native code has of its own. */
@@ -63,7 +64,7 @@ static void find_runs(pg_emitter *e) {
       const pg_slot slot = r->inputs[k].slot;
       length = pg_run_of(r->inputs, k, end);
       if (slot != PG_NO_SLOT && !pg_is_batched(slot) && k != r->cotangent) {
-        add_run(e, (run){slot, length, a, k - begin, true, false});
+        add_run(e, (run){slot, length, a, k - begin, true, false, false});
       }
     }
   }
@@ -73,7 +74,8 @@ static void find_runs(pg_emitter *e) {
       const pg_slot slot = r->outputs[k].slot;
       length = pg_run_of(r->outputs, k, end);
       if (slot != PG_NO_SLOT && !r->arrays[a].batched) {
-        add_run(e, (run){slot, length, a, k - begin, pg_number_of(slot) >= fixed, true});
+        const bool is_direct = pg_number_of(slot) >= fixed;
+        add_run(e, (run){slot, length, a, k - begin, is_direct, true, is_direct && a >= r->first_derivative});
       }
     }
   }
@@ -120,12 +122,23 @@ static void touch_results(pg_emitter *e) {
   }
 }
 
+/* What a statement stores, no loop adds up. */
+static void touch_statement(pg_emitter *e, const pg_entry *x) {
+  const native *n = e->own;
+  const pg_slot slot = pg_moved(x->loop->dst, (int64_t)x->j * x->loop->n + x->i);
+  const uint32_t found = pg_is_batched(slot) ? PG_NO_REF : n->run_of[pg_number_of(slot)];
+  if (found != PG_NO_REF) {
+    n->runs[found].is_summed = false;
+  }
+}
+
 static void choose_direct(pg_emitter *e) {
   touch_results(e);
   for (uint32_t k = 0; k < e->count; k++) {
     const pg_loop *l = e->entries[k].loop;
     const pg_strided *operands[3];
     if (!e->entries[k].is_block) {
+      touch_statement(e, &e->entries[k]);
       continue;
     }
     if (pg_has_list(l)) {
@@ -261,10 +274,16 @@ static void write_operand(pg_emitter *e, const pg_strided *x, bool has_terms, bo
   }
 }
 
+/* The sum to which a loop adds its results. */
+static const char *sum_of(const pg_emitter *e, const pg_loop *l) {
+  const run *direct = direct_run(e, l->dst);
+  return direct && direct->is_summed ? "f->sum, " : "(double *)NULL, ";
+}
+
 static void write_map_loop(pg_emitter *e, const pg_loop *l, bool vectors) {
   const bool binary = pg_is_binary(l->op);
-  pg_print(e->out, "PG_%sMAP%s(%s, %u, %u, ", vectors ? "TILE_" : "", binary ? "_TWO" : "", NAMES[l->op], l->n,
-           l->rows);
+  pg_print(e->out, "PG_%sMAP%s(%s%s, %u, %u, ", vectors ? "TILE_" : "", binary ? "_TWO" : "",
+           vectors ? "" : sum_of(e, l), NAMES[l->op], l->n, l->rows);
   if (vectors) {
     pg_print(e->out, "%u, end, ", e->r->tile);
   }
@@ -277,7 +296,8 @@ static void write_map_loop(pg_emitter *e, const pg_loop *l, bool vectors) {
 }
 
 static void write_dot_loop(pg_emitter *e, const pg_loop *l, bool vectors) {
-  pg_print(e->out, "pg_%sdots(%u, %u, %u, ", vectors ? "tile_" : "", l->n, l->rows, l->sum.terms);
+  pg_print(e->out, "pg_%sdots(%s%u, %u, %u, ", vectors ? "tile_" : "", vectors ? "" : sum_of(e, l), l->n,
+           l->rows, l->sum.terms);
   if (vectors) {
     pg_print(e->out, "%u, end, ", e->r->tile);
   }
@@ -340,9 +360,11 @@ static void write_phases(pg_emitter *e) {
   }
 }
 
-/* Copies those runs that are not direct. */
+/* Copies those runs that are not direct, and adds derivatives to the sum: where many are the same, once. */
 static void write_copies(const pg_emitter *e, bool results) {
   const native *n = e->own;
+  pg_slot added = PG_NO_SLOT;
+  uint32_t added_count = 0;
   pg_print(e->out, "static void %s(const pg_frame *f) {\nPG_BLOCK\n", results ? "store" : "load");
   for (uint32_t k = 0; k < n->run_count; k++) {
     const run *x = &n->runs[k];
@@ -363,6 +385,26 @@ static void write_copies(const pg_emitter *e, bool results) {
         pg_print(e->out, "memcpy(s + %u, arrays[%u] + %u", pg_number_of(slot), x->array, x->offset + i);
       }
       pg_print(e->out, ", %u * sizeof *s);\n", length);
+      if (results && x->array >= e->r->first_derivative && (slot != added || length > added_count)) {
+        pg_print(e->out, "*f->sum += pg_sum(");
+        write_address(e, slot);
+        pg_print(e->out, ", %u);\n", length);
+        added = slot;
+        added_count = length;
+      }
+    }
+  }
+  pg_print(e->out, "}\n");
+}
+
+/* Adds those derivatives to the sum that no loop has added. */
+static void write_sums(const pg_emitter *e) {
+  const native *n = e->own;
+  pg_print(e->out, "static void add(const pg_frame *f) {\nPG_BLOCK\n");
+  for (uint32_t k = 0; k < n->run_count; k++) {
+    const run *x = &n->runs[k];
+    if (x->is_result && x->array >= e->r->first_derivative && x->is_direct && !x->is_summed) {
+      pg_print(e->out, "*f->sum += pg_sum(arrays[%u] + %u, %u);\n", x->array, x->offset, x->count);
     }
   }
   pg_print(e->out, "}\n");
@@ -375,6 +417,7 @@ static void write_run(const pg_emitter *e) {
   }
   write_copies(e, false);
   write_copies(e, true);
+  write_sums(e);
   for (int phase = 0; phase < PG_PHASES; phase++) {
     for (uint32_t k = 0; k < n->blocks_of[phase]; k++) {
       pg_print(e->out, "void pygrad_%d_%u(const pg_frame *);\n", phase, k);
@@ -393,7 +436,7 @@ static void write_run(const pg_emitter *e) {
                    "static block *const *const PHASES[] = {PHASE_0, PHASE_1, PHASE_2};\n"
                    "if (phase == 0) load(f);\n"
                    "for (block *const *at = PHASES[phase]; *at && !pg_is_stopped(f->stop); at++) (*at)(f);\n"
-                   "if (phase == 2) store(f);\n"
+                   "if (phase == 2) store(f), add(f);\n"
                    "}\n");
 }
 
