@@ -7,7 +7,7 @@ CORE_FILES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*.inc)
 C_FILES := $(CORE_FILES) $(wildcard pygrad/bench/*.[ch] tests/c/*.[ch])
 CORE := $(CORE_FILES) $(wildcard csrc/*.def csrc/*/*.def) build_ffi.py setup.py pyproject.toml
 
-.PHONY: demo test test-cffi test-native bench lint format docs notebooks dist sanitize memcheck fuzz coverage trust always clean
+.PHONY: demo test test-cffi test-native bench lint format docs notebooks dist sanitize memcheck fuzz cross coverage trust always clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo  ## train micrograd's demo in plain Python and in C
@@ -70,6 +70,9 @@ memcheck:  ## run the C tests under valgrind
 
 fuzz:  ## fuzz the C API and the file loader; `make fuzz SECONDS=600`
 	$(MAKE) -C tests/c fuzz
+
+cross:  ## run the C tests for other processors and systems under emulators; `make cross TARGETS="arm64 musl"`
+	$(PYTHON) tests/c/cross.py $(TARGETS)
 
 coverage: $(VENV)/.coverage  ## report which lines and branches of csrc/ the C and Python tests reach
 	$(MAKE) -C tests/c coverage

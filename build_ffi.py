@@ -151,6 +151,7 @@ ffibuilder.set_source(
         "-fno-builtin-pow",
         "-fno-math-errno",
         "-fvisibility=hidden",
+        *(["-msse2", "-mfpmath=sse"] if platform.machine() in ("i386", "i686") else []),  # the x87 rounds otherwise
     ],
     # Assertions are for the tests of csrc/: see tests/c/Makefile.
     define_macros=[("NDEBUG", None)],

@@ -448,7 +448,7 @@ char *pg_routine_text(const pg_routine *routine);
  * PG_VALUES or PG_GRADIENT, of one sample or a batch, one of each at most; with PG_NATIVE, or they are slower.
  * `parameters` are the numbers that the functions use where their caller passes none. All names in it begin
  * with `name` and _. */
-char *pg_emit_c(size_t count, const pg_routine *const *routines, const double *parameters, const char *name);
+char *pg_emit_c(size_t count, pg_routine *const *routines, const double *parameters, const char *name);
 void pg_text_free(char *text);
 
 /* Memory ------------------------------------------------------------------------------------------------- */

@@ -22,14 +22,17 @@ Place = tuple[str, tuple[str, ...], bool, CodeType]  # its instruction; whether 
 _CALLS = ("CALL", "CALL_FUNCTION_EX", "CALL_KW", "PRECALL")
 # Functions whose result has no gradient to lose.
 _WITHOUT_GRADIENT = (math.ceil, math.floor, math.isclose, math.isfinite, math.isinf, math.isnan, math.trunc)
+# Methods and functions that store a number in an array.
+_STORING = [(name,) for name in ["__setitem__", "append", "copyto", "fill", "insert", "itemset", "put", "setitem"]]
 
 
 class GradientCutWarning(UserWarning):
     """A calculation took the number of a computed Value, so no gradient goes through it.
 
-    It is shown once for each place, for functions of `math`, as in `math.exp(v)`, and for assignment to an element of
-    an array, as in `a[0] = v`. `float(v)`, printing and formatting do not warn; nor do functions that something else
-    calls, as in `map(math.exp, values)`. To turn it off: `warnings.simplefilter("ignore", pygrad.GradientCutWarning)`.
+    It is shown once for each place, for functions of `math`, as in `math.exp(v)`, and for assignment to elements of
+    an array, as in `a[0] = v` and `a.fill(v)`. `float(v)`, printing and formatting do not warn; nor do functions that
+    something else calls, as in `map(math.exp, values)`. To turn it off:
+    `warnings.simplefilter("ignore", pygrad.GradientCutWarning)`.
 
     Examples
     --------
@@ -56,7 +59,7 @@ def note_number_taken(value: Any, id: int, depth: int = 0) -> bool:
     kind, path, harmless, _ = known or _look(code, offset)
     if harmless:
         return True
-    if kind == "STORE_SUBSCR":
+    if kind == "STORE_SUBSCR" or path[-1:] in _STORING:
         hint = "assigning a Value to an element of an array takes its number, and cuts off its gradient: "
         hint += "keep Values in a list, or write v.data"
     elif (function := _resolve(frame, path)) and getattr(function, "__module__", None) in ("math", "cmath"):

@@ -92,6 +92,7 @@ def one_call(kind: str, forward: Call) -> Call:
             return self.forward(x)
         return out[0] if len(out) == 1 else out
 
+    call.__name__, call.__qualname__ = "__call__", forward.__qualname__.replace("forward", "__call__")
     _kinds[call, forward] = kind
     return call  # type: ignore[return-value]
 

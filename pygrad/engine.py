@@ -36,6 +36,8 @@ from pygrad._ops import define_ops, op, value_op
 from pygrad._runs import place_of, value_at
 from pygrad._sweep import backward_from, backward_step
 
+__all__ = ["Value"]  # `from micrograd.engine import *` must not replace names of a script
+
 _NO_CHILDREN: tuple[Value, ...] = ()
 _PLAIN = (float, int)  # the types that C takes as they are; float() also accepts text
 _get_data, _set_data = lib.pg_data, lib.pg_set_data  # a look-up less for each call

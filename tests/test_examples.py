@@ -123,10 +123,16 @@ class TestAThousandStepsLeaveTheMemoryFlat:
 
 def test_dask_asian_agrees_with_the_closed_form(tmp_path):
     out = run("dask_asian.py", "--paths", 25_000, cwd=tmp_path)
-    assert "25,000 paths in 3 chunks on 2 workers" in out
+    assert "25,000 paths in 2 chunks on 2 workers" in out
     assert out.count(" errors") == 4
 
 
 def test_dask_training_has_the_same_losses_without_a_cluster(tmp_path):
     out = " ".join(run("dask_training.py", "--samples", 2000, "--steps", 5, cwd=tmp_path).split())
     assert "The losses of all 5 steps have the same bits in this process" in out
+
+
+def test_dask_limits_prints_how_many_workers_pay(tmp_path):
+    out = run("dask_limits.py", "--samples", 2000, "--tasks", 50, cwd=tmp_path)
+    assert "a chunk 3.5 tasks" in out
+    assert "workers make a step slower" in out

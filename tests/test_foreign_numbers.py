@@ -1,5 +1,6 @@
 """Numbers of other libraries: whatever has `__float__` or `__index__` is a number wherever pygrad takes one."""
 
+import operator
 from decimal import Decimal
 from fractions import Fraction
 from types import SimpleNamespace
@@ -169,3 +170,16 @@ def test_an_exception_of_an_object_that_is_no_number_arrives():
 
     with pytest.raises(RuntimeError, match="mine"):
         array([1.0, Broken()])
+
+
+def test_jax_arrays_are_numbers_and_arrays():
+    jnp = pytest.importorskip("jax.numpy")
+    for x in (jnp.array(2.5), jnp.array(3), jnp.array(1.5, jnp.bfloat16)):
+        for op in (operator.add, operator.sub, operator.mul, operator.truediv, operator.pow):
+            assert op(Value(2.0), x).data == op(2.0, float(x))
+            assert op(x, Value(2.0)).data == op(float(x), 2.0)
+            assert op(x, array([2.0])).data == op(float(x), 2.0)
+        assert Value(x).data == array(x).data == float(x)
+        assert pygrad.compile(lambda v: v * v, 1.0)(x) == float(x) ** 2
+    assert array(jnp.ones(3)).data.tolist() == [1, 1, 1]
+    assert pygrad.compile(lambda v: v * v, 1.0)(jnp.ones(3)).tolist() == [1, 1, 1]

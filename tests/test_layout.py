@@ -18,7 +18,7 @@ ORDER = """
     array.copying array.functions array.moves array.protocol array.arrays
     array functional checkpoint _parameters optim _mlp nn
     program.structures program.arguments program.signature program.recorded program.trace program.native
-    program.executor program.derivatives program.c_source program.graph program.files program.pure
+    program.executor program.derivatives program.c_source program.graph program.compose program.files program.pure
     program.objective program.program program
     gradcheck
     dropin reference

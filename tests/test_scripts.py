@@ -391,6 +391,32 @@ SCRIPTS = {
                 out.backward()
                 print(out, a, b, c, doubled)
     """,
+    "all names of the engine": """
+        text = op = check = labels = register = symbol_of = fast = lib = "mine"
+        before = set(dir())
+        from micrograd.engine import *
+        print(sorted(set(dir()) - before), text, op, check, labels, register, symbol_of, fast, lib)
+    """,
+    "a walk that orders nodes by their numbers": """
+        from micrograd.engine import Value
+
+        a, b = Value(1.5), Value(2)
+        c = (a + b) * (b - a) / (a * a + 1)
+        order, visited = [], set()
+
+        def visit(v):
+            if id(v) not in visited:
+                visited.add(id(v))
+                for child in sorted(v._prev, key=lambda x: (x.data, x._op)):
+                    visit(child)
+                order.append(v)
+
+        visit(c)
+        c.grad = 1.0
+        for v in reversed(order):
+            v._backward()
+        print([(v, v._op) for v in order])
+    """,
 }
 
 

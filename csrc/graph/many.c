@@ -122,17 +122,25 @@ int pg_write(int field, size_t n, const pg_id *ids, const double *from) {
   return PG_OK;
 }
 
+PG_INLINE void fill(int field, size_t n, const pg_id *ids, double number) {
+  pg_node *const nodes = pg_the_arena.nodes;
+  for (size_t i = 0; i < n; i++) {
+    if (field == PG_DATA) {
+      pg_assign_data(&nodes[ids[i]], number, false);
+    } else {
+      pg_assign_grad(&nodes[ids[i]], number, number == 0);
+    }
+  }
+}
+
 int pg_fill(int field, size_t n, const pg_id *ids, double number) {
   if (!begin_to_set(field, n, ids)) {
     return PG_STALE;
   }
-  for (size_t i = 0; i < n; i++) {
-    pg_node *node = pg_node_at(ids[i]);
-    if (field == PG_DATA) {
-      pg_assign_data(node, number, false);
-    } else {
-      pg_assign_grad(node, number, number == 0);
-    }
+  if (field == PG_GRAD && number == 0) { /* before each backward pass: what is constant here is not computed */
+    fill(PG_GRAD, n, ids, 0);
+  } else {
+    fill(field, n, ids, number);
   }
   pg_unlock();
   return PG_OK;

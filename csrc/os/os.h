@@ -12,8 +12,8 @@ size_t pg_os_page(void);
 /* Reserves address space without memory behind it. The caller owns it; NULL if the system refuses. */
 void *pg_os_reserve(size_t bytes);
 void pg_os_unreserve(void *at, size_t bytes);
-/* Makes a part of it readable and writable; what was not committed before reads as zero. False if memory has
- * run out. */
+/* Makes a part of it, which was not committed before, readable and writable; it reads as zero. False if memory
+ * has run out. */
 bool pg_os_commit(void *at, size_t bytes);
 /* Gives the memory of a part back to the system: the part stays readable and writable, and reads as zero.
  * False, and nothing has changed, if it does not consist of whole pages. */

@@ -4,6 +4,7 @@
 
 #include "os/os.h"
 
+#if !defined _WIN32 && !defined __EMSCRIPTEN__
 #include <dlfcn.h>
 #include <pthread.h>
 #include <sched.h>
@@ -23,7 +24,10 @@ void *pg_os_reserve(size_t bytes) {
 
 void pg_os_unreserve(void *at, size_t bytes) { munmap(at, bytes); }
 
-bool pg_os_commit(void *at, size_t bytes) { return mprotect(at, bytes, PROT_READ | PROT_WRITE) == 0; }
+bool pg_os_commit(void *at, size_t bytes) {
+  const size_t before = (uintptr_t)at % pg_os_page(); /* mprotect() takes whole pages */
+  return mprotect((char *)at - before, before + bytes, PROT_READ | PROT_WRITE) == 0;
+}
 
 bool pg_os_discard(void *at, size_t bytes) {
   /* madvise() would round the end up to a whole page, and discard what follows this part. */
@@ -75,3 +79,4 @@ void *pg_os_load(const char *path, const char *function, void **found) {
 }
 
 void pg_os_unload(void *library) { dlclose(library); }
+#endif

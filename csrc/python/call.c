@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 
+#include "graph/trace.h"
 #include "memory.h"
 #include "python/call.h"
 
@@ -226,6 +227,9 @@ static PyObject *straight(PyObject *self, PyObject *const *args, PyObject *tuple
   pg_call c;
   pg_plan *plan = ((pg_compiled *)self)->plan;
   plan = plan ? plan : new_plan(self);
+  if (plan && plan->parameter_count && !cotangent && pg_trace_flag()) {
+    return NULL; /* the parameters are those of the function that is being traced: see compose.py */
+  }
   if (!plan || (size_t)count != plan->count || (cotangent && !plan->is_scalar) || !begin(&c, plan)) {
     return NULL;
   }

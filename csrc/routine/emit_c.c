@@ -9,6 +9,9 @@
  *   if there are targets, what is added to each output
  *
  * and which calls functions of bounded size, the blocks. All global names begin with the caller's name.
+ *
+ * The function for a gradient of a small program ends with a call of another, of the masked routine, if a
+ * derivative is nan.
  */
 #include <stdio.h>
 #include <string.h>
@@ -23,8 +26,9 @@ enum { NUMBERS_A_LINE = 6 };
 typedef struct {
   const pg_routine *r;
   const char *name; /* what all names begin with */
-  char suffix[16];  /* what the routine's own names go on with */
+  char suffix[32];  /* what the routine's own names go on with */
   bool is_gradient, is_batch;
+  bool is_masked;           /* it stores results only where there is nan */
   uint32_t parts;           /* how many blocks have been written */
   uint32_t ends[PG_PHASES]; /* the last part of each phase */
 } writer;
@@ -48,14 +52,17 @@ static const struct {
 
 enum { PREFIX = 2 }; /* the length of "pg" */
 
-static writer writer_of(const pg_routine *r, const char *name) {
-  writer w = {.r = r, .name = name, .is_gradient = r->cotangent != PG_NO_REF};
+static writer writer_of(const pg_routine *r, const char *name, bool is_masked) {
+  writer w = {.r = r, .name = name, .is_gradient = r->cotangent != PG_NO_REF, .is_masked = is_masked};
   for (size_t a = 0; a < r->argument_count + r->result_count; a++) {
     w.is_batch = w.is_batch || r->arrays[a].batched;
   }
   strcpy(w.suffix, w.is_gradient ? "gradient" : "value");
   if (w.is_batch) {
     strcat(w.suffix, "_batch");
+  }
+  if (is_masked) {
+    strcat(w.suffix, "_masked");
   }
   return w;
 }
@@ -505,8 +512,20 @@ static void write_address(const pg_emitter *e, const stretch *x, uint32_t port, 
   }
 }
 
-static void write_copy_by_table(const pg_emitter *e, const stretch *x, const char *sample) {
+/* One of the numbers that a table places. */
+static void write_element(const pg_emitter *e, const stretch *x, const char *sample) {
   const pg_array *array = &e->r->arrays[x->array];
+  pg_print(e->out, "(");
+  write_address(e, x, x->first, sample);
+  pg_print(e->out, ")[k");
+  if (x->batched && array->batched) {
+    pg_print(e->out, " + q * %zu", array->size);
+  }
+  pg_print(e->out, "]");
+}
+
+static void write_copy_by_table(const pg_emitter *e, const stretch *x, const char *sample) {
+  const writer *w = e->own;
   const char *q = x->batched ? " + q" : "";
   pg_print(e->out, "for (ptrdiff_t k = 0; k < %u; k++) ", x->end - x->first);
   if (x->batched) {
@@ -517,13 +536,12 @@ static void write_copy_by_table(const pg_emitter *e, const stretch *x, const cha
     write_table_name(e, x);
     pg_print(e->out, "[k]%s] = ", q);
   }
-  pg_print(e->out, "(");
-  write_address(e, x, x->first, sample);
-  pg_print(e->out, ")[k");
-  if (x->batched && array->batched) {
-    pg_print(e->out, " + q * %zu", array->size);
+  if (w->is_masked && !x->loads) {
+    pg_print(e->out, "if (isnan(");
+    write_element(e, x, sample);
+    pg_print(e->out, ")) ");
   }
-  pg_print(e->out, "]");
+  write_element(e, x, sample);
   if (!x->loads) {
     pg_print(e->out, " = work[");
     write_table_name(e, x);
@@ -533,6 +551,7 @@ static void write_copy_by_table(const pg_emitter *e, const stretch *x, const cha
 }
 
 static void write_copy_by_runs(const pg_emitter *e, const stretch *x, const char *sample) {
+  const writer *w = e->own;
   const pg_port *ports = ports_of(e, x);
   for (uint32_t k = x->first, run; k < x->end; k += run) {
     run = pg_run_of(ports, k, x->end);
@@ -540,7 +559,8 @@ static void write_copy_by_runs(const pg_emitter *e, const stretch *x, const char
     if (ports[k].slot == PG_NO_SLOT && x->loads) {
       continue;
     }
-    pg_print(e->out, "memcpy(");
+    const bool masks = w->is_masked && !x->loads;
+    pg_print(e->out, masks ? "%s_replace_nan(" : "memcpy(", w->name);
     if (x->loads) {
       pg_print(e->out, "work + %zu, ", place);
     }
@@ -548,7 +568,7 @@ static void write_copy_by_runs(const pg_emitter *e, const stretch *x, const char
     if (!x->loads) {
       pg_print(e->out, ", work + %zu", place);
     }
-    pg_print(e->out, ", %u * sizeof *work);\n", run);
+    pg_print(e->out, masks ? ", %u);\n" : ", %u * sizeof *work);\n", run);
   }
 }
 
@@ -608,7 +628,7 @@ static void write_cotangent(const pg_emitter *e, bool batched) {
 /* Functions ---------------------------------------------------------------------------------------------- */
 
 static void write_head(pg_text *out, const writer *w) {
-  pg_print(out, "void %s_%s(", w->name, w->suffix);
+  pg_print(out, "%svoid %s_%s(", w->is_masked ? "static " : "", w->name, w->suffix);
   pg_print(out, w->is_batch ? "size_t batch, const double *const *arguments" : "const double *inputs");
   pg_print(out, ", const double *parameters, ");
   if (w->is_gradient) {
@@ -643,6 +663,27 @@ static void write_tiles(const pg_emitter *e) {
   pg_print(e->out, "}\n");
 }
 
+/* Calls the masked function if the sum of the derivatives is nan: one of them is, or inf and -inf are among
+ * them. */
+static void write_call_of_masked(const pg_emitter *e) {
+  const pg_routine *r = e->r;
+  const writer *w = e->own;
+  uint32_t k = (uint32_t)r->arrays[r->argument_count].size;
+  pg_print(e->out, "double sum = 0;\n");
+  for (size_t a = r->first_derivative; a < r->argument_count + r->result_count; a++) {
+    const caller_array to = array_of(w, a, k);
+    if (r->arrays[a].size) {
+      pg_print(e->out, "for (size_t k = 0; k < %zu%s; k++) sum += (%s + %u)[k];\n", r->arrays[a].size,
+               r->arrays[a].batched ? " * batch" : "", to.name, k - to.origin);
+    }
+    k += (uint32_t)r->arrays[a].size;
+  }
+  pg_print(e->out, "if (isnan(sum)) {\n%s_%s_masked(", w->name, w->suffix);
+  pg_print(e->out, w->is_batch ? "batch, arguments, " : "inputs, ");
+  pg_print(e->out, "parameters, cotangent, outputs, %s, parameter_gradient, work);\n}\n",
+           w->is_batch ? "argument_gradients" : "input_gradient");
+}
+
 static void write_function(const pg_emitter *e) {
   const pg_routine *r = e->r;
   const writer *w = e->own;
@@ -672,11 +713,14 @@ static void write_function(const pg_emitter *e) {
   write_calls(e, PG_EPILOGUE);
   visit_stretches(e, false, write_shared_copy);
   visit_stretches(e, false, write_additions);
+  if (atomic_load(&r->masked)) {
+    write_call_of_masked(e);
+  }
   pg_print(e->out, "}\n");
 }
 
-static void write_routine(pg_text *out, const pg_routine *r, const char *name) {
-  writer w = writer_of(r, name);
+static void write_routine(pg_text *out, const pg_routine *r, const char *name, bool is_masked) {
+  writer w = writer_of(r, name, is_masked);
   pg_emitter e = {.out = out, .r = r, .dialect = &PORTABLE, .own = &w};
   pg_emitter_begin(&e);
   if (!e.failed) {
@@ -705,39 +749,43 @@ static bool calls(const pg_routine *r, const char *function) {
   return false;
 }
 
-/* Those functions of functions.def that one of the routines calls. */
-static void write_functions(pg_text *out, size_t count, const pg_routine *const *routines, const char *name) {
-  for (size_t f = 0; f < sizeof FUNCTIONS / sizeof *FUNCTIONS; f++) {
-    for (size_t k = 0; k < count; k++) {
-      if (calls(routines[k], FUNCTIONS[f].name)) {
-        pg_print(out, "static double %s%s%s { %s }\n", name, FUNCTIONS[f].name + PREFIX, FUNCTIONS[f].arguments,
-                 FUNCTIONS[f].body);
-        break;
+/* Those functions of functions.def that one of the routines calls, and what all may call. */
+static void write_functions(pg_text *out, size_t count, pg_routine *const *routines, const char *name) {
+  bool called[sizeof FUNCTIONS / sizeof *FUNCTIONS] = {false}, has_lists = false, has_masked = false;
+  for (size_t k = 0; k < count; k++) {
+    has_masked = has_masked || atomic_load(&routines[k]->masked);
+    for (const pg_routine *r = routines[k]; r; r = atomic_load(&r->masked)) {
+      has_lists = has_lists || r->list_size;
+      for (size_t f = 0; f < sizeof FUNCTIONS / sizeof *FUNCTIONS; f++) {
+        called[f] = called[f] || calls(r, FUNCTIONS[f].name);
       }
     }
   }
-}
-
-/* A function that finds the number of a list's element. */
-static void write_slot_function(pg_text *out, size_t count, const pg_routine *const *routines,
-                                const char *name) {
-  for (size_t k = 0; k < count; k++) {
-    if (routines[k]->list_size) {
-      pg_print(out, "static double *%s_slot(double *w, ptrdiff_t place, ptrdiff_t q) {\n", name);
-      pg_print(out, "return w + place / 2 + (place %% 2 ? q : 0);\n}\n");
-      return;
+  for (size_t f = 0; f < sizeof FUNCTIONS / sizeof *FUNCTIONS; f++) {
+    if (called[f]) {
+      pg_print(out, "static double %s%s%s { %s }\n", name, FUNCTIONS[f].name + PREFIX, FUNCTIONS[f].arguments,
+               FUNCTIONS[f].body);
     }
+  }
+  if (has_lists) { /* finds the number of a list's element */
+    pg_print(out, "static double *%s_slot(double *w, ptrdiff_t place, ptrdiff_t q) {\n", name);
+    pg_print(out, "return w + place / 2 + (place %% 2 ? q : 0);\n}\n");
+  }
+  if (has_masked) {
+    pg_print(out, "static void %s_replace_nan(double *to, const double *from, ptrdiff_t n) {\n", name);
+    pg_print(out, "for (ptrdiff_t k = 0; k < n; k++) if (isnan(to[k])) to[k] = from[k];\n}\n");
   }
 }
 
 /* The sizes of arrays, and the functions. */
-static void write_declarations(pg_text *out, size_t count, const pg_routine *const *routines,
-                               const char *name) {
+static void write_declarations(pg_text *out, size_t count, pg_routine *const *routines, const char *name) {
   const pg_routine *r = routines[0];
   size_t most[2] = {0};
   for (size_t k = 0; k < count; k++) {
-    size_t *size = &most[writer_of(routines[k], name).is_batch];
-    *size = work_size(routines[k]) > *size ? work_size(routines[k]) : *size;
+    size_t *size = &most[writer_of(routines[k], name, false).is_batch];
+    for (const pg_routine *r = routines[k]; r; r = atomic_load(&r->masked)) {
+      *size = work_size(r) > *size ? work_size(r) : *size;
+    }
   }
   pg_print(out, "enum { %s_INPUTS = %u, %s_PARAMETERS = %u, ", name, r->input_count, name, r->parameter_count);
   pg_print(out, "%s_OUTPUTS = %u, %s_WORK = %zu", name, r->output_count, name, most[false]);
@@ -746,7 +794,7 @@ static void write_declarations(pg_text *out, size_t count, const pg_routine *con
   }
   pg_print(out, " };\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n");
   for (size_t k = 0; k < count; k++) {
-    const writer w = writer_of(routines[k], name);
+    const writer w = writer_of(routines[k], name, false);
     write_head(out, &w);
     pg_print(out, ";\n");
   }
@@ -756,8 +804,21 @@ static void write_declarations(pg_text *out, size_t count, const pg_routine *con
   pg_print(out, "#ifdef __cplusplus\n}\n#endif\n\n");
 }
 
-char *pg_emit_c(size_t count, const pg_routine *const *routines, const double *parameters, const char *name) {
+/* Makes the masked routines of the gradients, unless these are large: there are no sums of products in a masked
+ * routine, as each product is masked, so that it may be 50 times as large. False if there is no memory. */
+static bool make_masked(size_t count, pg_routine *const *routines) {
+  enum { MOST_INSTRUCTIONS = 1000 };
+  bool made = true;
+  for (size_t k = 0; k < count && made; k++) {
+    const bool has = routines[k]->cotangent != PG_NO_REF && routines[k]->program->count <= MOST_INSTRUCTIONS;
+    made = !has || pg_masked(routines[k]);
+  }
+  return made;
+}
+
+char *pg_emit_c(size_t count, pg_routine *const *routines, const double *parameters, const char *name) {
   pg_text text = {0}, *const out = &text;
+  text.failed = !make_masked(count, routines);
   pg_print(out, "#include <math.h>\n#include <stddef.h>\n#include <string.h>\n\n");
   write_declarations(out, count, routines, name);
   if (routines[0]->parameter_count) {
@@ -765,9 +826,12 @@ char *pg_emit_c(size_t count, const pg_routine *const *routines, const double *p
     write_numbers(out, routines[0]->parameter_count, parameters);
   }
   write_functions(out, count, routines, name);
-  write_slot_function(out, count, routines, name);
   for (size_t k = 0; k < count; k++) {
-    write_routine(out, routines[k], name);
+    const pg_routine *masked = atomic_load(&routines[k]->masked);
+    if (masked) {
+      write_routine(out, masked, name, true);
+    }
+    write_routine(out, routines[k], name, false);
   }
   return pg_text_of(out);
 }

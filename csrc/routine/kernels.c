@@ -109,8 +109,7 @@ static void scatter(const pg_frame *f, const pg_loop *l, size_t sample) {
   }
 }
 
-static void add(pg_additions *to, uint32_t place, pg_target target, double number) {
-  to->sum += number;
+PG_INLINE void add(pg_additions *to, uint32_t place, pg_target target, double number) {
   if (to->sums) {
     to->sums[place] += number;
   } else if (target.array != PG_NO_REF) {
@@ -134,12 +133,16 @@ static void add_pair(const pg_frame *f, const pg_loop *l, const pg_slot *pair) {
     const uint32_t which = (uint32_t)*index;
     if (!l->scatter.is_even) {
       add(to, l->scatter.list + which, targets[which], *number);
+      to->sum += *number;
       continue;
     }
+    double sum = 0; /* of this sample: so the processor need not wait for that of the one before */
     pg_target target = {targets[0].array, targets[0].at + which * (targets[1].at - targets[0].at)};
     for (uint32_t i = 0; i < l->n; i++, target.at += (uint32_t)l->scatter.i_step) {
       add(to, l->scatter.list + which + i * (uint32_t)l->scatter.list_step, target, number[i * apart]);
+      sum += number[i * apart];
     }
+    to->sum += sum;
   }
 }
 

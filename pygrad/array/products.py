@@ -66,7 +66,7 @@ def _steps(ids: Ids) -> tuple[Ids, int, int]:
 
 
 def matmul(x: Nodes, y: Nodes, bias: Nodes | None = None) -> Array:
-    """Return x @ y, where each sum starts from its column's bias."""
+    """Return x @ y. Each sum starts from its column's bias, if there is one: then x and y have at most two axes."""
     if x.ndim > 2 or y.ndim > 2:
         return _matmul_of_many(x, y)
     if not x.ndim or not y.ndim or x.shape[-1] != y.shape[0]:

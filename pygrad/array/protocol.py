@@ -251,25 +251,30 @@ def _refuse(function: Any, parameter: str) -> None:
 
 
 @functools.cache
-def _parameters(function: Any) -> inspect.Signature:
-    return inspect.signature(function)
+def _taken(function: Any) -> tuple[inspect.Signature, int, set[str]]:
+    """The signature of a function of NumPy, how many arguments it needs, and which names its implementation takes."""
+    signature = inspect.signature(function)
+    parameters = inspect.signature(_implementation_of[function]).parameters
+    takes_all = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    needed = sum(parameter.default is inspect.Parameter.empty for parameter in signature.parameters.values())
+    return signature, needed, set(signature.parameters if takes_all else parameters) - _REFUSED
 
 
-def _call(function: Any, implementation: Function, args: Any, kwargs: Any) -> Any:
-    """Call what stands for a function of NumPy, without parameters at their defaults; refuse others that it has not."""
-    bound = _parameters(function).bind(*args, **kwargs)
-    taken = _parameters(implementation).parameters.values()
-    names = {parameter.name for parameter in taken}
-    any_name = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in taken)
+def _call(function: Any, args: Any, kwargs: Any) -> Any:
+    """Call what stands for a function of NumPy, and refuse parameters that this has not, unless left at defaults."""
+    signature, needed, names = _taken(function)
+    if len(args) <= needed and names.issuperset(kwargs):
+        return _implementation_of[function](*args, **kwargs)
+    bound = signature.bind(*args, **kwargs)
     for name, given in list(bound.arguments.items()):
-        default = _parameters(function).parameters[name].default
-        if default is inspect.Parameter.empty or (name not in _REFUSED and (any_name or name in names)):
+        default = signature.parameters[name].default
+        if default is inspect.Parameter.empty or name in names:
             continue
         left_out = given is None or given is default or (isinstance(given, str) and given == default)
         if not left_out and not (name == "dtype" and np.dtype(given) == np.float64):
             _refuse(function, name)
         del bound.arguments[name]
-    return implementation(*bound.args, **bound.kwargs)
+    return _implementation_of[function](*bound.args, **bound.kwargs)
 
 
 class NumpyProtocol(Nodes):
@@ -291,7 +296,7 @@ class NumpyProtocol(Nodes):
             return function(*numbers_of(args), **numbers_of(kwargs))
         if function not in _implementation_of:
             raise _refusal(function)
-        return _call(function, _implementation_of[function], args, kwargs)
+        return _call(function, args, kwargs)
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """Do what a function of NumPy does element by element, or raise a TypeError that says what to use instead."""

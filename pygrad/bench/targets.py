@@ -58,6 +58,7 @@ TARGETS = [
     Target("a GPT step on Values", "gpt", "value", "minimal", faster=15),
     Target("a GPT step with Arrays", "gpt", "array", "minimal", faster=100),
     Target("a GPT step, compiled", "gpt", "compile", "minimal", faster=500),
+    Target("a GPT step with Adam, as machine code", "gpt", "native", "c", within=1.3),
     Target("the Asian option and all Greeks, compiled", "asian", "compile", "c-value", within=1.5),
     Target("the moons step, compiled, as a pure function", "moons", "pure", "compile", within=1.05),
     Target("the Asian option on two Dask processes", "cluster", "dask", "compile-threads", within=1.15),

@@ -12,6 +12,7 @@ is here:
     executor.py     runs it: routines, locks and fork, Ctrl-C, the search for inf and nan
     derivatives.py  jvp, jacobian, hvp and hessian
     graph.py        the recorded graph as arrays, and back
+    compose.py      calls on Values, and in other functions that are being compiled
     pure.py         the record with the parameters as an argument
     objective.py    a function of one vector, for other optimizers
     files.py        save, load and pickle

@@ -52,10 +52,13 @@ class Leaf:
             return self._integers(self.segment, x, what)
         if type(x) is not np.ndarray or x.dtype != _FLOAT64 or not (x.flags.c_contiguous and x.flags.aligned):
             x = np.array(x) if type(x) is float else self._floats(x, what)
-        shape = x.shape
+        self.require_shape(x.shape, what)
+        return x  # type: ignore[no-any-return]
+
+    def require_shape(self, shape: Shape, what: str = "argument") -> None:
+        """Raise ValueError unless it is that of the leaf, or of a batch."""
         if shape != self.shape and (not shape or shape[1:] != self.shape):
             raise ValueError(self._refusal(f"shape {shape}", what))
-        return x  # type: ignore[no-any-return]
 
     def _floats(self, x: Any, what: str) -> Numbers:
         try:
@@ -67,7 +70,10 @@ class Leaf:
             numbers = np.empty(0, dtype=object)
         if numbers.dtype != _FLOAT64:
             given = f"a {type(x).__name__} with something else" if isinstance(x, (list, tuple)) else type(x).__name__
-            raise TypeError(f"{what} {self.name} must consist of real numbers (of a Value, its data), got {given}")
+            raise TypeError(
+                f"{what} {self.name} must consist of real numbers (of a Value, its data; only calls of f itself take "
+                f"Values), got {given}"
+            )
         return np.require(numbers, requirements=["C", "A"])
 
     def _integers(self, segment: IndexSegment, x: Any, what: str) -> Numbers:
@@ -79,8 +85,7 @@ class Leaf:
         integers = to_ndarray(x.data if isinstance(x, Index) else x)
         if integers.dtype.kind not in "iu" and integers.size:
             raise TypeError(f"argument {self.name} must have integers for an index, got {integers.dtype}")
-        if integers.shape != segment.shape and (not integers.ndim or integers.shape[1:] != segment.shape):
-            raise ValueError(self._refusal(f"shape {integers.shape}", what))
+        self.require_shape(integers.shape, what)
         wrong = (integers < 0) | (integers >= segment.limits)
         if wrong.any():
             limit = np.broadcast_to(segment.limits, integers.shape)[wrong][0]

@@ -16,7 +16,7 @@ from pygrad._lib import Numbers, fast
 from pygrad._replacing import PathLike
 from pygrad.array import Array, as_elements
 from pygrad.index import Index
-from pygrad.program import derivatives, files
+from pygrad.program import compose, derivatives, files
 from pygrad.program.c_source import write_c
 from pygrad.program.executor import GRADIENT, VALUES, Executor, backend_name, new_rows, thread_count
 from pygrad.program.native import required_compiler
@@ -112,7 +112,8 @@ def compile(
     if reads:
         message = (
             f"{recorded.name}() read or set numbers of Values {reads:,} times, or asked whether a Value is true; in "
-            "the Program, the numbers that it read are constants, and it sets none"
+            "the Program, the numbers that it read are constants, and it sets none: compute with the Values, choose by "
+            "maximum(), minimum() and relu(), and pass what is to vary as an argument"
         )
         if line:  # that did so first
             warnings.warn_explicit(message, TraceWarning, *line)
@@ -249,6 +250,11 @@ class Program:
         They are passed as to the function, by position or keyword. An argument that has a default of the structure and
         shapes of the example may be left out.
 
+        If there are Values or Arrays among them, the results are Values and Arrays, of the nodes that the function
+        would make: so `backward()` goes through them, and a function that is being compiled may call a Program, which
+        becomes part of its own. There, a Program with parameters also does so if it is called on numbers. A batch has
+        nodes for each sample. As in all graphs, what Python's numbers refuse is an exception.
+
         Raises
         ------
         TypeError
@@ -263,13 +269,20 @@ class Program:
 
         Examples
         --------
-        >>> from pygrad import compile
+        >>> from pygrad import Value, compile
         >>> f = compile(lambda x, y: x * y, 1.0, 1.0)
         >>> f(2.0, 3.0), f([1.0, 2.0], 3.0)
         (6.0, array([3., 6.]))
+        >>> x = Value(2.0)
+        >>> (f(x, 3.0) + x).backward()
+        >>> x.grad, compile(lambda x: f(x, x), 1.0).hessian(5.0)
+        (4.0, ((2.0,),))
         """
         recorded, executor = self._recorded, self._executor
-        numbers, batched, batch = recorded.numbers(recorded.bound(args, kwargs))
+        given = recorded.bound(args, kwargs)
+        if compose.is_composed(recorded, given):
+            return compose.call(recorded, given)
+        numbers, batched, batch = recorded.numbers(given)
         results = new_rows(batch, recorded.result_size)
         executor.run((batched, VALUES), numbers, batch, [results])
         if executor.check_finite:
@@ -390,11 +403,20 @@ class Program:
 
         Examples
         --------
-        >>> from pygrad import compile
+        >>> from pygrad import Value, compile
         >>> f = compile(lambda x, y: x * y, np.ones(2), 1.0)
         >>> f.jacobian([3.0, 4.0], 5.0)
         (array([[5., 0.],
                [0., 5.]]), array([3., 4.]))
+
+        The derivatives by the parameters, here and in `jvp`, `hvp` and `hessian`, are those of `pure()`, to which they
+        are the first argument:
+
+        >>> w = Value(3.0)
+        >>> g = compile(lambda x: w * x, np.ones(2))
+        >>> g.pure().jacobian(g.parameters.data, [1.0, 2.0])[0]
+        array([[1.],
+               [2.]])
         """
         return derivatives.jacobian(self._executor, self._recorded.bound(args, kwargs))
 

@@ -15,7 +15,7 @@ from pygrad._lib import NULL, Numbers, c_ids_of, lib
 from pygrad.array import Array, hold
 from pygrad.program.arguments import Argument, Leaf
 from pygrad.program.signature import KEYWORD_ONLY, signature_of
-from pygrad.program.structures import Segment, map_structure, segments_of
+from pygrad.program.structures import Segment, Shape, map_structure, segments_of
 
 # A call's numbers: the array of each leaf, which of them are batches, and the size of these (None without any).
 BatchedNumbers = tuple[list[Numbers], tuple[bool, ...], Optional[int]]
@@ -92,19 +92,22 @@ class Recorded:
 
     def numbers(self, args: Sequence[Any], what: str = "argument") -> BatchedNumbers:
         """The numbers of the leaves of the arguments of a call, or with what="tangent" of their tangents."""
-        numbers, batched, batch = [], [], None
-        for leaf, part in self.parts(args, what):
-            found = leaf.numbers(part, what)
-            numbers.append(found)
-            batched.append(found.shape != leaf.shape)
+        numbers = [leaf.numbers(part, what) for leaf, part in self.parts(args, what)]
+        return numbers, *self.batch_of([x.shape for x in numbers], what)
+
+    def batch_of(self, shapes: Sequence[Shape], what: str = "argument") -> tuple[tuple[bool, ...], int | None]:
+        """Which leaves are batches, by the shapes of what is passed for them, and the size of these."""
+        batched, batch = [], None
+        for leaf, shape in zip(self.leaves, shapes):
+            batched.append(shape != leaf.shape)
             if batched[-1] and batch is None:
-                batch, first = len(found), leaf.name
-            if batched[-1] and batch != len(found):
+                batch, first = shape[0], leaf.name
+            if batched[-1] and batch != shape[0]:
                 raise ValueError(
                     f"all batches must have the same size: {what} {first} is a batch of {batch}, "
-                    f"{what} {leaf.name} is a batch of {len(found)}"
+                    f"{what} {leaf.name} is a batch of {shape[0]}"
                 )
-        return numbers, tuple(batched), batch
+        return tuple(batched), batch
 
     def parts(self, args: Sequence[Any], what: str = "argument") -> Iterator[tuple[Leaf, Any]]:
         """The leaves of the arguments of a call, or of their tangents, and what is passed for each."""

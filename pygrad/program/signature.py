@@ -52,7 +52,9 @@ def bind_examples(
             return list(_bound(signature, args, kwargs))
         except TypeError as error:
             refusal = refusal or error
-    raise TypeError(f"{name}() {refusal}: pass compile() an example for each argument of the function") from None
+    raise TypeError(
+        f"{name}() {refusal}: pass compile() an example for each argument, as in compile(f, 1.0, np.zeros(3))"
+    ) from None
 
 
 def _bound(

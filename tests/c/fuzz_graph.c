@@ -344,7 +344,7 @@ static void run(const pg_program *p, int wanted, bool batched) {
     MUST(status == PG_OK || status == PG_NO_MEMORY);
     pg_text_free(pg_routine_text(r));
     if (wanted <= PG_GRADIENT) {
-      pg_text_free(pg_emit_c(1, (const pg_routine *[]){r}, slopes, "f"));
+      pg_text_free(pg_emit_c(1, &r, slopes, "f"));
     }
   }
   pg_routine *native = pg_compile(p, 1, (size_t[]){3}, (bool[]){batched, batched}, wanted | PG_NATIVE);

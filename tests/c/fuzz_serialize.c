@@ -140,7 +140,7 @@ static void run(const pg_program *p, const pg_serialized *s, int wanted, bool ba
   MUST(status == PG_OK || status == PG_STALE);
   pg_text_free(pg_routine_text(r));
   if (wanted <= PG_GRADIENT) {
-    pg_text_free(pg_emit_c(1, (const pg_routine *[]){r}, y, "f"));
+    pg_text_free(pg_emit_c(1, &r, y, "f"));
   }
   pg_routine_free(r);
   free(x), free(y), free(out[0]), free(out[1]), free(out[2]);

@@ -1,4 +1,5 @@
-/* test.c: runs the tests whose names contain a word of the command line, or all. */
+/* test.c: runs the tests whose names contain a word of the command line, or all. `--list` lists them; `--here`
+ * runs the one of a name in this process, for systems where a process has no children. */
 #define _POSIX_C_SOURCE 200809L
 /* The compiler calls the functions below instead of these in all other files: see Makefile. */
 #undef malloc
@@ -10,8 +11,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#ifdef _WIN32
+#include <process.h>
+#else
 #include <sys/wait.h>
 #include <unistd.h>
+#endif
 
 enum { MOST_TESTS = 256 };
 
@@ -135,18 +140,27 @@ double random_number(uint64_t *seed) { return (double)(int64_t)random_bits(seed)
 
 /* Running ------------------------------------------------------------------------------------------------ */
 
+static void run_here(int test) {
+  tests[test].run();
+  CHECK(live_nodes() == 0);
+  CHECK(allocated() == 0);
+}
+
 /* Runs a test in a child, which exits, so that a sanitizer looks for leaks and gcov writes its counts. */
-static bool passes(int test) {
+static bool passes(const char *program, int test) {
   fflush(NULL);
+#ifdef _WIN32
+  return _spawnl(_P_WAIT, program, program, "--here", tests[test].name, NULL) == 0;
+#else
+  (void)program;
   const pid_t child = fork();
   if (child == 0) {
-    tests[test].run();
-    CHECK(live_nodes() == 0);
-    CHECK(allocated() == 0);
+    run_here(test);
     exit(0);
   }
   int status = 1;
   return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+#endif
 }
 
 static bool is_wanted(const char *name, int words, char **word) {
@@ -159,16 +173,26 @@ static bool is_wanted(const char *name, int words, char **word) {
 }
 
 int main(int argc, char **argv) {
+  const char *option = argc > 1 ? argv[1] : "";
   int run = 0, failed = 0;
   for (int i = 0; i < test_count; i++) {
-    if (is_wanted(tests[i].name, argc - 1, argv + 1)) {
+    if (strcmp(option, "--list") == 0) {
+      run += printf("%s\n", tests[i].name) > 0;
+    } else if (strcmp(option, "--here") == 0) {
+      if (argc > 2 && strcmp(argv[2], tests[i].name) == 0) {
+        run_here(i);
+        run++;
+      }
+    } else if (is_wanted(tests[i].name, argc - 1, argv + 1)) {
       run++;
-      if (!passes(i)) {
+      if (!passes(argv[0], i)) {
         fprintf(stderr, "FAILED %s\n", tests[i].name);
         failed++;
       }
     }
   }
-  printf("%d tests in C passed, %d failed\n", run - failed, failed);
+  if (*option != '-') {
+    printf("%d tests in C passed, %d failed\n", run - failed, failed);
+  }
   return failed > 0 || run == 0;
 }

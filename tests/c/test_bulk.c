@@ -366,7 +366,7 @@ TEST(a_closure_below_the_operands_pins_what_is_made_of_them) {
   PINS(pg_cross_entropy(1, 2, a, (uint32_t[]){0}, scratch, out), 1);
   PINS(pg_rms_norm(1, 2, a, NULL, 0, out), 2);
 #undef PINS
-  const pg_mlp mlp = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){false}, (pg_id[]){weight, custom}};
+  const pg_mlp mlp = {1, (uint32_t[]){1}, (uint32_t[]){1}, (bool[]){false}, (pg_id[]){weight, custom}, PG_RELU};
   CHECK(pg_mlp_forward(&mlp, 1, &x, NULL, NULL, out) == PG_SOME_PINNED);
   release(out[0]);
   release(custom);

@@ -194,6 +194,7 @@ TEST(deserializing_may_run_out_of_memory) {
 
 TEST(a_program_is_written_as_c) {
   recorded r = record();
+  const int64_t before = allocated();
   enum { KINDS = 4 };
   pg_routine *routines[KINDS];
   const double parameters[] = {1.5, INFINITY, -INFINITY, NAN, -0.0, 0.1, 1e300, -5e-324};
@@ -204,11 +205,10 @@ TEST(a_program_is_written_as_c) {
   }
   char *text = NULL;
   for (int64_t successes = 0; !text; successes++) {
-    const int64_t before = allocated();
     pg_test_fail_allocations(successes);
-    text = pg_emit_c(KINDS, (const pg_routine *const *)routines, parameters, "f");
+    text = pg_emit_c(KINDS, routines, parameters, "f"); /* the masked routines that it has made stay */
     pg_test_fail_allocations(-1);
-    CHECK((text || allocated() == before) && successes < 200);
+    CHECK(successes < 1000);
   }
   CHECK(strstr(text, "void f_value(") && strstr(text, "void f_gradient_batch(") && !strstr(text, "pg_") &&
         strstr(text, "INFINITY"));
@@ -216,6 +216,7 @@ TEST(a_program_is_written_as_c) {
   for (int k = 0; k < KINDS; k++) {
     pg_routine_free(routines[k]);
   }
+  CHECK(allocated() == before);
   drop(&r);
 }
 

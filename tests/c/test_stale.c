@@ -104,6 +104,63 @@ TEST(ids_that_name_no_live_node_are_refused) {
   release(good);
 }
 
+/* Whether many functions take all of these. */
+static bool all_live(size_t n, const pg_id *ids) {
+  double numbers[3 * PG_BLOCK_NODES];
+  const int status = pg_read(PG_DATA, n, ids, numbers);
+  CHECK(status == pg_fill(PG_GRAD, n, ids, 0) && pg_all_leaves(n, ids) == (status == PG_OK));
+  return status == PG_OK;
+}
+
+enum { MANY = 3 * PG_BLOCK_NODES, WINDOW = 64 };
+
+/* New leaves, and one more, which is stale. */
+static pg_id make_many(pg_id *ids) {
+  static const double zeros[MANY + 1];
+  const pg_id first = (pg_id)pg_leaves(MANY + 1, zeros);
+  release(first + MANY);
+  for (pg_id i = 0; i < MANY; i++) {
+    ids[i] = first + i;
+  }
+  return first + MANY;
+}
+
+TEST(one_of_many_consecutive_ids_that_names_no_live_node_is_found) {
+  pg_id ids[MANY];
+  const pg_id stale = make_many(ids);
+  CHECK(all_live(MANY, ids));
+  for (size_t i = 0; i < MANY; i++) {
+    const pg_id id = ids[i];
+    ids[i] = i % 2 ? stale : 0;
+    CHECK(!all_live(MANY, ids));
+    ids[i] = ids[MANY - 1 - i];
+    CHECK(all_live(MANY, ids));
+    ids[i] = id;
+  }
+  CHECK(pg_release_all(MANY, ids) == PG_OK);
+  for (pg_id last = WINDOW - 2; last > WINDOW - MANY;
+       last -= 7) { /* such as never were given out, and 0, 1, ... */
+    for (pg_id i = 0; i < WINDOW; i++) {
+      ids[i] = last - (WINDOW - 1) + i;
+    }
+    CHECK(!all_live(WINDOW, ids));
+  }
+}
+
+TEST(a_leaf_that_has_died_beside_blocks_of_which_all_nodes_live_is_found) {
+  pg_id ids[MANY];
+  for (int forward = 0; forward < 2; forward++) {
+    make_many(ids);
+    for (size_t k = 0; k < MANY; k++) {
+      const size_t dead = forward ? k : MANY - 1 - k;
+      release(ids[dead]);
+      for (size_t i = 0; i + WINDOW <= MANY; i += 8) {
+        CHECK(all_live(WINDOW, ids + i) == (forward ? i > dead : i + WINDOW <= dead));
+      }
+    }
+  }
+}
+
 TEST(ids_are_refused_where_there_is_no_arena_yet) {
   refuse_one(256);
   refuse_one(UINT32_MAX);

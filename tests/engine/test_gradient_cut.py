@@ -4,6 +4,7 @@ import array
 import cmath
 import gc
 import math
+import operator
 import types
 import warnings
 import weakref
@@ -43,6 +44,10 @@ CUTS = {
         v,
     ),
     "cmath": lambda v: cmath.exp(v),
+    "__setitem__": lambda v: np.zeros(2).__setitem__(0, v),
+    "setitem": lambda v: operator.setitem(np.zeros(2), 0, v),
+    "fill": lambda v: [np.zeros(2)][0].fill(v),
+    "array.append": lambda v: array.array("d").append(v),
     "an argument of float": lambda v: float(math.tanh(v)),
     "stored in an ndarray": store,
     "stored in an array": store_in_array,

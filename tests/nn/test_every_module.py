@@ -73,6 +73,7 @@ def test_help_shows_an_example_and_repr_the_options(name):
     cls = getattr(nn, name)
     assert ">>>" in cls.__doc__
     assert repr(MODULES[name][0]()) == MODULES[name][2]
+    assert cls.__call__.__name__ == "__call__"
     for method, x in inspect.getmembers(nn.Module, inspect.isfunction):
         assert inspect.getdoc(x) or method.startswith("_"), method
 

@@ -118,3 +118,20 @@ def test_native_code_runs_it(batch, tmp_path, monkeypatch):
     np.testing.assert_allclose(of_pure, value, rtol=1e-12)
     np.testing.assert_allclose(by_its_x, by_x, rtol=1e-12)
     np.testing.assert_allclose(by_parameters, f.parameters.grad, rtol=1e-12)
+
+
+def test_all_derivatives_by_parameters_are_those_of_the_pure_function():
+    w = pygrad.array([0.5, -1.5])
+    f = pygrad.compile(lambda x: (w[0] * x.exp() + w[1] * w[0] * x) ** 2, 1.0)
+    g = pygrad.compile(lambda w, x: (w[0] * x.exp() + w[1] * w[0] * x) ** 2, np.zeros(2), 1.0).pure()
+    data, x, direction = f.parameters.data, 0.75, np.array([1.0, -2.0])
+    pure = f.pure()
+    for ours, theirs in [
+        (pure.jacobian(data, x), g.jacobian(data, x)),
+        (pure.hessian(data, x)[0], g.hessian(data, x)[0]),
+        (pure.jvp((data, x), (direction, 0.0)), g.jvp((data, x), (direction, 0.0))),
+        (pure.hvp((data, x), (direction, 0.0)), g.hvp((data, x), (direction, 0.0))),
+    ]:
+        for a, b in zip(ours, theirs):
+            np.testing.assert_allclose(a, b)
+    assert pygrad.gradcheck(f, x)

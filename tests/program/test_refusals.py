@@ -36,7 +36,7 @@ def test_arguments_unlike_the_traced_ones_are_refused():
         f.value_and_grad(np.zeros(3), 1.0, cotangent=[[1.0]])
 
 
-@pytest.mark.parametrize("x", ["1.0", None, 1j, [1.0, "2", 3.0], Value(1.0), [Value(1.0)] * 3, {}, object()])
+@pytest.mark.parametrize("x", ["1.0", None, 1j, [1.0, "2", 3.0], {}, object()])
 def test_a_non_number_is_refused(x):
     f = pygrad.compile(lambda x: x[0], [0.0] * 3)
     with pytest.raises(TypeError, match="argument 0 must consist of real numbers"):

@@ -288,7 +288,7 @@ def test_functions_may_take_any_arguments():
 
 @pytest.mark.parametrize(("args", "kwargs"), [((), {}), ((1.0,), {}), ((1.0, 2.0), {"scael": 1.0}), ((1.0,) * 4, {})])
 def test_examples_must_fit_the_function(args, kwargs):
-    with pytest.raises(TypeError, match=r"scaled\(\) .*: pass compile\(\) an example for each argument"):
+    with pytest.raises(TypeError, match=r"scaled\(\) .*: pass compile\(\) an example for each argument, as in"):
         pygrad.compile(scaled, *args, **kwargs)
 
 

@@ -1,5 +1,6 @@
 """`Program.to_c` writes a C file that compiles without a warning and computes what the Program does."""
 
+import functools
 import os
 import random
 import re
@@ -23,6 +24,7 @@ from pygrad import functional as F
 from pygrad.bench.workloads import gpt
 from support import on_cpython
 from support.compiled import check_results, some
+from support.edges import COMPILED
 from support.optimizations import WITHOUT, disabled
 from support.programs import EDGES, ERRORS, RECORDED, function, possible, programs
 
@@ -183,6 +185,33 @@ def test_an_op_gives_the_program_s_value_and_gradients_at_the_edges():
                 gradient = of_program(f, x, y, cotangent=0.5)
                 np.testing.assert_allclose(c.gradient([x, y], 0.5), gradient, rtol=1e-12, atol=1e-16)  # 1 - z * z
                 assert_same(c.value([x, y]), f(x, y))
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_a_file_gives_the_derivative_where_it_exists(language):
+    points = [xs for _, xs, _ in COMPILED.values()]
+    programs = [pygrad.compile(function, *[1.5] * len(xs)) for function, xs, _ in COMPILED.values()]
+    files = exported(*programs, language=language, batches=[True] * len(programs))
+    for f, c, xs in zip(programs, files, points):
+        for cotangent in (1.0, 0.0):
+            assert_same(c.gradient(xs, cotangent), of_program(f, *xs, cotangent=cotangent))
+        batch = [np.append(np.full(69, x), 1.5) for x in xs]
+        for found, right in zip(c.gradient_batch(70, batch)[1], f.value_and_grad(*batch)[1]):
+            assert_same(found, right)
+        weights = np.arange(70.0) % 3
+        for found, right in zip(
+            c.gradient_batch(70, batch, weights)[1], f.value_and_grad(*batch, cotangent=weights)[1]
+        ):
+            assert_same(found, right)
+
+
+def test_a_file_of_a_large_graph_has_no_second_function_for_poles(tmp_path):
+    def chain(n):
+        return pygrad.compile(lambda x: functools.reduce(lambda y, _: (y * x).relu(), range(n), x).sqrt(), 1.0)
+
+    for n, has in [(400, True), (600, False)]:
+        chain(n).to_c(tmp_path / "chain.c", "f")
+        assert ("_masked(" in (tmp_path / "chain.c").read_text()) == has
 
 
 def test_a_model_reads_the_parameters_it_is_given():

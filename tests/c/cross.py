@@ -1,0 +1,172 @@
+"""Compiles the C tests for other machines, and runs them under emulators: `make cross TARGETS="arm64 musl"`.
+
+Prints a table: for each target whether it compiles, how many tests pass, and what was not run and why. Fails if a
+target does not compile, or if a test fails that is not named here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+OUT = ROOT / "build" / "cross"
+LONGEST = 900  # seconds for a target's tests
+# Emulators ignore limits of memory, so that the tests of these are skipped, as under a sanitizer.
+ENVIRONMENT = {**os.environ, "PYGRAD_SANITIZED": "1", "WINEDEBUG": "-all", "WINEPREFIX": str(OUT / "wine")}
+FLAGS = """-std=c11 -O2 -ffp-contract=off -fno-builtin-pow -fno-math-errno -Wall -Werror=implicit-function-declaration
+           -Dmalloc=counted_malloc -Drealloc=counted_realloc -Dfree=counted_free -Icsrc -Itests/c"""
+
+MINGW_POW = "mingw's pow() is not that of Windows, and less exact"
+GIVE_BACK = ["a_chain_of_a_million_nodes_is_freed_and_its_memory_given_back", "only_whole_pages_are_given_back"]
+INSTRUCTION_SETS = ["baseline_kernels", "kernels_of_the_second_instruction_set", "kernels_of_the_third_instruction_set"]
+COMPARE_POW = [
+    f"each_{what}_in_{which}" for what in ("row_of_the_op_table", "op_in_each_setting") for which in INSTRUCTION_SETS
+]
+
+
+@dataclass
+class Target:
+    """A machine: how to compile for it, and how to run its programs.
+
+    `packages` are Debian's. `without` are files of tests for what the system does not have. `fails` names the tests
+    that fail for a known reason, which is not ours. `alone` is for machines where a process has no children.
+    """
+
+    compiler: str
+    packages: str
+    run: str = ""
+    flags: str = "-static"
+    without: tuple[str, ...] = ()
+    fails: dict[str, str] = field(default_factory=dict)
+    suffix: str = ""
+    alone: bool = False
+
+
+def emulated(machine: str, compiler: str, options: str = "", flags: str = "") -> Target:
+    """A Linux machine that qemu emulates."""
+    return Target(f"{compiler}-gcc", f"gcc-{compiler} qemu-user", f"qemu-{machine} {options}", f"-static {flags}")
+
+
+TARGETS = {
+    "clang": Target("clang", "clang", flags=""),
+    "musl": Target("musl-gcc", "musl-tools"),
+    "arm64": emulated("aarch64", "aarch64-linux-gnu"),
+    "arm64-16k": emulated("aarch64", "aarch64-linux-gnu", "-p 16384"),
+    "arm64-64k": emulated("aarch64", "aarch64-linux-gnu", "-p 65536"),
+    "riscv64": emulated("riscv64", "riscv64-linux-gnu"),
+    "ppc64le": emulated("ppc64le", "powerpc64le-linux-gnu"),
+    "s390x": emulated("s390x", "s390x-linux-gnu"),
+    "i386": emulated("i386", "i686-linux-gnu", flags="-msse2 -mfpmath=sse"),
+    "armhf": emulated("arm", "arm-linux-gnueabihf"),
+    "windows-x64": Target(
+        "x86_64-w64-mingw32-gcc",
+        "mingw-w64 wine64",
+        run="wine",
+        without=("test_limits.c",),
+        fails=dict.fromkeys(COMPARE_POW, MINGW_POW),
+        suffix=".exe",
+    ),
+    "wasm": Target(
+        "emcc",
+        "emscripten nodejs",
+        run="node --no-experimental-fetch",  # which this Emscripten takes for that of a browser
+        flags="-O1 -msimd128 -sALLOW_MEMORY_GROWTH=1 -sMAXIMUM_MEMORY=2GB -sEXIT_RUNTIME=1 -sTOTAL_STACK=5MB",
+        without=("test_limits.c", "test_concurrent.c", "test_threads.c"),
+        fails=dict.fromkeys(GIVE_BACK, "no memory is given back"),
+        suffix=".js",
+        alone=True,
+    ),
+}
+
+
+@dataclass
+class Outcome:
+    """What became of a target: two cells of the table, a remark, and whether it is as it should be."""
+
+    compiles: str
+    tests: str
+    remark: str
+    good: bool
+
+
+def outcome(name: str, target: Target) -> Outcome:
+    """Compile and run a target's tests."""
+    if not shutil.which(target.compiler):
+        return Outcome("", "", f"not run: needs Debian's {target.packages}", good=True)
+    program = OUT / f"{name}{target.suffix}"
+    tests = [path for path in sorted(HERE.glob("test*.c")) if path.name not in target.without]
+    core = [path for path in sorted((ROOT / "csrc").rglob("*.c")) if path.parent.name != "python"]
+    sources = [str(path.relative_to(ROOT)) for path in core + tests]
+    options = shlex.split(f"{FLAGS} {target.flags}")
+    built = subprocess.run(
+        [target.compiler, *options, *sources, "-o", str(program), "-lm", "-lpthread"],
+        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True,
+    )  # fmt: skip
+    if built.returncode:
+        return Outcome("no", "", first_error(built.stderr), good=False)
+    emulator = shlex.split(target.run)
+    if emulator and not shutil.which(emulator[0]):
+        return Outcome("yes", "", f"not run: needs Debian's {target.packages}", good=True)
+    run = [*emulator, str(program)]
+    try:
+        passed, failed = run_alone(run) if target.alone else run_together(run)
+    except subprocess.TimeoutExpired:
+        return Outcome("yes", "", f"the tests took more than {LONGEST} s", good=False)
+    unknown = [test for test in failed if test not in target.fails]
+    remarks = [*sorted({target.fails[test] for test in failed if test in target.fails}), *unknown]
+    remarks += [f"without {', '.join(target.without)}"] if target.without else []
+    return Outcome("yes", f"{passed} of {passed + len(failed)}", "; ".join(remarks), good=passed > 0 and not unknown)
+
+
+def first_error(output: str) -> str:
+    """The first line of a compiler's output that speaks of an error."""
+    return next((line for line in output.splitlines() if "error" in line), "the compiler failed")
+
+
+def run_together(run: list[str]) -> tuple[int, list[str]]:
+    """How many tests pass, and the names of the others. The program runs each test in a process of its own."""
+    ran = subprocess.run(run, env=ENVIRONMENT, capture_output=True, text=True, errors="replace", timeout=LONGEST)
+    last = ran.stdout.split()  # "113 tests in C passed, 0 failed"
+    failed = [line.removeprefix("FAILED ") for line in ran.stderr.splitlines() if line.startswith("FAILED ")]
+    return int(last[0]) if last else 0, failed
+
+
+def run_alone(run: list[str]) -> tuple[int, list[str]]:
+    """The same for a machine where a process has no children: each test is run from here."""
+
+    def passes(name: str) -> bool:
+        return subprocess.run([*run, "--here", name], env=ENVIRONMENT, capture_output=True, timeout=60).returncode == 0
+
+    names = subprocess.run([*run, "--list"], env=ENVIRONMENT, capture_output=True, text=True, timeout=60).stdout.split()
+    failed = [name for name in names if not passes(name)]
+    return len(names) - len(failed), failed
+
+
+def main() -> int:
+    """Print the table; 1 if a target is not as it should be."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("targets", nargs="*", metavar="target", help=f"by default all: {', '.join(TARGETS)}")
+    names = parser.parse_args().targets or list(TARGETS)
+    if unknown := [name for name in names if name not in TARGETS]:
+        parser.error(f"there is no target {unknown[0]!r}; targets are {', '.join(TARGETS)}")
+    OUT.mkdir(parents=True, exist_ok=True)
+    print("| target | compiles | C tests | remarks |\n| --- | --- | --- | --- |")
+    good = True
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for name, found in zip(names, pool.map(lambda name: outcome(name, TARGETS[name]), names)):
+            print(f"| {name} | {found.compiles} | {found.tests} | {found.remark} |", flush=True)
+            good = good and found.good
+    return not good
+
+
+if __name__ == "__main__":
+    sys.exit(main())
