@@ -74,8 +74,8 @@ static void find_runs(pg_emitter *e) {
       const pg_slot slot = r->outputs[k].slot;
       length = pg_run_of(r->outputs, k, end);
       if (slot != PG_NO_SLOT && !r->arrays[a].batched) {
-        const bool is_direct = pg_number_of(slot) >= fixed;
-        add_run(e, (run){slot, length, a, k - begin, is_direct, true, is_direct && a >= r->first_derivative});
+        add_run(e,
+                (run){slot, length, a, k - begin, pg_number_of(slot) >= fixed, true, a >= r->first_derivative});
       }
     }
   }
@@ -277,7 +277,7 @@ static void write_operand(pg_emitter *e, const pg_strided *x, bool has_terms, bo
 /* The sum to which a loop adds its results. */
 static const char *sum_of(const pg_emitter *e, const pg_loop *l) {
   const run *direct = direct_run(e, l->dst);
-  return direct && direct->is_summed ? "f->sum, " : "(double *)NULL, ";
+  return direct && direct->is_summed ? "f->sum, " : "NULL, ";
 }
 
 static void write_map_loop(pg_emitter *e, const pg_loop *l, bool vectors) {
@@ -360,54 +360,53 @@ static void write_phases(pg_emitter *e) {
   }
 }
 
-/* Copies those runs that are not direct, and adds derivatives to the sum: where many are the same, once. */
-static void write_copies(const pg_emitter *e, bool results) {
-  const native *n = e->own;
-  pg_slot added = PG_NO_SLOT;
-  uint32_t added_count = 0;
-  pg_print(e->out, "static void %s(const pg_frame *f) {\nPG_BLOCK\n", results ? "store" : "load");
-  for (uint32_t k = 0; k < n->run_count; k++) {
-    const run *x = &n->runs[k];
-    if (x->is_direct || x->is_result != results) {
-      continue;
+static void write_copy(const pg_emitter *e, const run *x) {
+  for (uint32_t i = 0, length; i < x->count; i += length) {
+    const pg_slot slot = pg_moved(x->slot, i);
+    const run *other = x->is_result ? direct_run(e, slot) : NULL;
+    length = 1; /* the longest part that is all in one place */
+    while (i + length < x->count && (x->is_result ? direct_run(e, pg_moved(slot, length)) : NULL) == other) {
+      length++;
     }
-    for (uint32_t i = 0, length; i < x->count; i += length) {
-      const pg_slot slot = pg_moved(x->slot, i);
-      const run *other = results ? direct_run(e, slot) : NULL;
-      length = 1; /* the longest part that is all in one place */
-      while (i + length < x->count && (results ? direct_run(e, pg_moved(slot, length)) : NULL) == other) {
-        length++;
-      }
-      if (results) {
-        pg_print(e->out, "memcpy(arrays[%u] + %u, ", x->array, x->offset + i);
-        write_address(e, slot);
-      } else {
-        pg_print(e->out, "memcpy(s + %u, arrays[%u] + %u", pg_number_of(slot), x->array, x->offset + i);
-      }
-      pg_print(e->out, ", %u * sizeof *s);\n", length);
-      if (results && x->array >= e->r->first_derivative && (slot != added || length > added_count)) {
-        pg_print(e->out, "*f->sum += pg_sum(");
-        write_address(e, slot);
-        pg_print(e->out, ", %u);\n", length);
-        added = slot;
-        added_count = length;
-      }
+    if (x->is_result) {
+      pg_print(e->out, "memcpy(arrays[%u] + %u, ", x->array, x->offset + i);
+      write_address(e, slot);
+    } else {
+      pg_print(e->out, "memcpy(s + %u, arrays[%u] + %u", pg_number_of(slot), x->array, x->offset + i);
     }
+    pg_print(e->out, ", %u * sizeof *s);\n", length);
   }
-  pg_print(e->out, "}\n");
 }
 
-/* Adds those derivatives to the sum that no loop has added. */
-static void write_sums(const pg_emitter *e) {
+/* Copies those runs that are not direct. */
+static void write_copies(const pg_emitter *e, bool results) {
   const native *n = e->own;
-  pg_print(e->out, "static void add(const pg_frame *f) {\nPG_BLOCK\n");
   for (uint32_t k = 0; k < n->run_count; k++) {
-    const run *x = &n->runs[k];
-    if (x->is_result && x->array >= e->r->first_derivative && x->is_direct && !x->is_summed) {
-      pg_print(e->out, "*f->sum += pg_sum(arrays[%u] + %u, %u);\n", x->array, x->offset, x->count);
+    if (!n->runs[k].is_direct && n->runs[k].is_result == results) {
+      write_copy(e, &n->runs[k]);
     }
   }
-  pg_print(e->out, "}\n");
+}
+
+/* Adds those derivatives to the sum that no loop has added: at once, those that lie side by side. */
+static void write_sums(const pg_emitter *e) {
+  const native *n = e->own;
+  const run *x = n->runs, *const end = x + n->run_count;
+  while (x < end) {
+    const run *const first = x;
+    uint32_t count = 0;
+    for (; x < end && x->array == first->array && x->offset == first->offset + count; x++) {
+      if (x->array < e->r->first_derivative || (x->is_direct && x->is_summed)) {
+        break;
+      }
+      count += x->count;
+    }
+    if (count) {
+      pg_print(e->out, "pg_add_up(f->sum, arrays[%u] + %u, %u);\n", first->array, first->offset, count);
+    } else {
+      x++;
+    }
+  }
 }
 
 static void write_run(const pg_emitter *e) {
@@ -415,9 +414,12 @@ static void write_run(const pg_emitter *e) {
   if (n->blocks_of[0] + n->blocks_of[1] + n->blocks_of[2] > BLOCKS_A_FILE) {
     pg_print(e->out, "\f\n");
   }
+  pg_print(e->out, "static void load(const pg_frame *f) {\nPG_BLOCK\n");
   write_copies(e, false);
+  pg_print(e->out, "}\nstatic void store(const pg_frame *f) {\nPG_BLOCK\n");
   write_copies(e, true);
   write_sums(e);
+  pg_print(e->out, "}\n");
   for (int phase = 0; phase < PG_PHASES; phase++) {
     for (uint32_t k = 0; k < n->blocks_of[phase]; k++) {
       pg_print(e->out, "void pygrad_%d_%u(const pg_frame *);\n", phase, k);
@@ -436,7 +438,7 @@ static void write_run(const pg_emitter *e) {
                    "static block *const *const PHASES[] = {PHASE_0, PHASE_1, PHASE_2};\n"
                    "if (phase == 0) load(f);\n"
                    "for (block *const *at = PHASES[phase]; *at && !pg_is_stopped(f->stop); at++) (*at)(f);\n"
-                   "if (phase == 2) store(f), add(f);\n"
+                   "if (phase == 2) store(f);\n"
                    "}\n");
 }
 

@@ -88,25 +88,23 @@ PG_INLINE double pg_add_lanes(vec x) {
   return sum;
 }
 
-PG_INLINE double pg_sum(const double *numbers, ptrdiff_t n) {
-  vec sums[2] = {v_splat(0), v_splat(0)};
-  double rest = 0;
+/* Adds n numbers to a sum. */
+PG_INLINE void pg_add_up(double *sum, const double *numbers, ptrdiff_t n) {
   ptrdiff_t i = 0;
-  for (; i + 2 * PG_LANES <= n; i += 2 * PG_LANES) {
-    sums[0] += v_load(numbers + i);
-    sums[1] += v_load(numbers + i + PG_LANES);
+  double all = *sum;
+  if (n >= 2 * PG_LANES) {
+    vec sums[2] = {v_splat(0), v_splat(0)};
+    for (; i + 2 * PG_LANES <= n; i += 2 * PG_LANES) {
+      sums[0] += v_load(numbers + i);
+      sums[1] += v_load(numbers + i + PG_LANES);
+    }
+    all += pg_add_lanes(sums[0] + sums[1]);
   }
   for (; i < n; i++) {
-    rest += numbers[i];
+    all += numbers[i];
   }
-  return rest + pg_add_lanes(sums[0] + sums[1]);
+  *sum = all;
 }
-
-/* A row is added to the sum, if there is one, while it is in cache. */
-#define PG_ADD_ROW(sum, z, n)                                                                                  \
-  if (sum) {                                                                                                   \
-    *(sum) += pg_sum(z, n);                                                                                    \
-  }
 
 /* z[i] = op(a[i * ai], b[i * bi]) in each row; aj and bj are the steps to the next row. */
 #define PG_MAP(sum, op, n, rows, z0, a0, ai, aj)                                                               \
@@ -120,7 +118,9 @@ PG_INLINE double pg_sum(const double *numbers, ptrdiff_t n) {
     for (; i < (n); i++) {                                                                                     \
       z[i] = s_##op(a[i * (ai)]);                                                                              \
     }                                                                                                          \
-    PG_ADD_ROW(sum, z, n)                                                                                      \
+    if (sum) {                                                                                                 \
+      pg_add_up(sum, z, n);                                                                                    \
+    }                                                                                                          \
   }
 #define PG_MAP_TWO(sum, op, n, rows, z0, a0, ai, aj, b0, bi, bj)                                               \
   PG_ROWS(rows) {                                                                                              \
@@ -133,7 +133,9 @@ PG_INLINE double pg_sum(const double *numbers, ptrdiff_t n) {
     for (; i < (n); i++) {                                                                                     \
       z[i] = s_##op(a[i * (ai)], b[i * (bi)]);                                                                 \
     }                                                                                                          \
-    PG_ADD_ROW(sum, z, n)                                                                                      \
+    if (sum) {                                                                                                 \
+      pg_add_up(sum, z, n);                                                                                    \
+    }                                                                                                          \
   }
 
 /* `count` vectors of dot products whose operands lie side by side along i, or are the same for each. */
@@ -239,7 +241,9 @@ PG_INLINE void pg_dots(double *sum, ptrdiff_t n, ptrdiff_t rows, ptrdiff_t terms
     for (; i < n; i++) {
       z[i] = pg_dot(terms, init ? init[i * init_i] : 0, PG_AT(a, ai), at, PG_AT(b, bi), bt);
     }
-    PG_ADD_ROW(sum, z, n)
+    if (sum) {
+      pg_add_up(sum, z, n); /* while the row is in cache */
+    }
 #undef PG_AT
 #undef PG_INIT
   }
