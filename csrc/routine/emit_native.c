@@ -388,7 +388,15 @@ static void write_copies(const pg_emitter *e, bool results) {
   }
 }
 
-/* Adds those derivatives to the sum that no loop has added: at once, those that lie side by side. */
+/* Whether the sum has these derivatives already: from loops, or from the run before, which has the same. */
+static bool is_added(const pg_emitter *e, const run *x) {
+  const native *n = e->own;
+  const bool repeats =
+      x > n->runs && x[-1].array >= e->r->first_derivative && x[-1].slot == x->slot && x[-1].count >= x->count;
+  return repeats || (x->is_direct && x->is_summed);
+}
+
+/* Adds those derivatives to the sum that it does not have: at once, those that lie side by side. */
 static void write_sums(const pg_emitter *e) {
   const native *n = e->own;
   const run *x = n->runs, *const end = x + n->run_count;
@@ -396,7 +404,7 @@ static void write_sums(const pg_emitter *e) {
     const run *const first = x;
     uint32_t count = 0;
     for (; x < end && x->array == first->array && x->offset == first->offset + count; x++) {
-      if (x->array < e->r->first_derivative || (x->is_direct && x->is_summed)) {
+      if (x->array < e->r->first_derivative || is_added(e, x)) {
         break;
       }
       count += x->count;
