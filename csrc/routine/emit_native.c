@@ -18,6 +18,7 @@ typedef struct {
   pg_slot slot; /* of the first */
   uint32_t count, array, offset;
   bool is_direct, is_result;
+  bool is_summed; /* derivatives that only loops store, which add them up */
 } run;
 
 /* What an emitter of native code has of its own. */
@@ -63,7 +64,7 @@ static void find_runs(pg_emitter *e) {
       const pg_slot slot = r->inputs[k].slot;
       length = pg_run_of(r->inputs, k, end);
       if (slot != PG_NO_SLOT && !pg_is_batched(slot) && k != r->cotangent) {
-        add_run(e, (run){slot, length, a, k - begin, true, false});
+        add_run(e, (run){slot, length, a, k - begin, true, false, false});
       }
     }
   }
@@ -73,7 +74,8 @@ static void find_runs(pg_emitter *e) {
       const pg_slot slot = r->outputs[k].slot;
       length = pg_run_of(r->outputs, k, end);
       if (slot != PG_NO_SLOT && !r->arrays[a].batched) {
-        add_run(e, (run){slot, length, a, k - begin, pg_number_of(slot) >= fixed, true});
+        add_run(e,
+                (run){slot, length, a, k - begin, pg_number_of(slot) >= fixed, true, a >= r->first_derivative});
       }
     }
   }
@@ -120,12 +122,23 @@ static void touch_results(pg_emitter *e) {
   }
 }
 
+/* What a statement stores, no loop adds up. */
+static void touch_statement(pg_emitter *e, const pg_entry *x) {
+  const native *n = e->own;
+  const pg_slot slot = pg_moved(x->loop->dst, (int64_t)x->j * x->loop->n + x->i);
+  const uint32_t found = pg_is_batched(slot) ? PG_NO_REF : n->run_of[pg_number_of(slot)];
+  if (found != PG_NO_REF) {
+    n->runs[found].is_summed = false;
+  }
+}
+
 static void choose_direct(pg_emitter *e) {
   touch_results(e);
   for (uint32_t k = 0; k < e->count; k++) {
     const pg_loop *l = e->entries[k].loop;
     const pg_strided *operands[3];
     if (!e->entries[k].is_block) {
+      touch_statement(e, &e->entries[k]);
       continue;
     }
     if (pg_has_list(l)) {
@@ -261,10 +274,16 @@ static void write_operand(pg_emitter *e, const pg_strided *x, bool has_terms, bo
   }
 }
 
+/* The sum to which a loop adds its results. */
+static const char *sum_of(const pg_emitter *e, const pg_loop *l) {
+  const run *direct = direct_run(e, l->dst);
+  return direct && direct->is_summed ? "f->sum, " : "NULL, ";
+}
+
 static void write_map_loop(pg_emitter *e, const pg_loop *l, bool vectors) {
   const bool binary = pg_is_binary(l->op);
-  pg_print(e->out, "PG_%sMAP%s(%s, %u, %u, ", vectors ? "TILE_" : "", binary ? "_TWO" : "", NAMES[l->op], l->n,
-           l->rows);
+  pg_print(e->out, "PG_%sMAP%s(%s%s, %u, %u, ", vectors ? "TILE_" : "", binary ? "_TWO" : "",
+           vectors ? "" : sum_of(e, l), NAMES[l->op], l->n, l->rows);
   if (vectors) {
     pg_print(e->out, "%u, end, ", e->r->tile);
   }
@@ -277,7 +296,8 @@ static void write_map_loop(pg_emitter *e, const pg_loop *l, bool vectors) {
 }
 
 static void write_dot_loop(pg_emitter *e, const pg_loop *l, bool vectors) {
-  pg_print(e->out, "pg_%sdots(%u, %u, %u, ", vectors ? "tile_" : "", l->n, l->rows, l->sum.terms);
+  pg_print(e->out, "pg_%sdots(%s%u, %u, %u, ", vectors ? "tile_" : "", vectors ? "" : sum_of(e, l), l->n,
+           l->rows, l->sum.terms);
   if (vectors) {
     pg_print(e->out, "%u, end, ", e->r->tile);
   }
@@ -340,32 +360,61 @@ static void write_phases(pg_emitter *e) {
   }
 }
 
+static void write_copy(const pg_emitter *e, const run *x) {
+  for (uint32_t i = 0, length; i < x->count; i += length) {
+    const pg_slot slot = pg_moved(x->slot, i);
+    const run *other = x->is_result ? direct_run(e, slot) : NULL;
+    length = 1; /* the longest part that is all in one place */
+    while (i + length < x->count && (x->is_result ? direct_run(e, pg_moved(slot, length)) : NULL) == other) {
+      length++;
+    }
+    if (x->is_result) {
+      pg_print(e->out, "memcpy(arrays[%u] + %u, ", x->array, x->offset + i);
+      write_address(e, slot);
+    } else {
+      pg_print(e->out, "memcpy(s + %u, arrays[%u] + %u", pg_number_of(slot), x->array, x->offset + i);
+    }
+    pg_print(e->out, ", %u * sizeof *s);\n", length);
+  }
+}
+
 /* Copies those runs that are not direct. */
 static void write_copies(const pg_emitter *e, bool results) {
   const native *n = e->own;
-  pg_print(e->out, "static void %s(const pg_frame *f) {\nPG_BLOCK\n", results ? "store" : "load");
   for (uint32_t k = 0; k < n->run_count; k++) {
-    const run *x = &n->runs[k];
-    if (x->is_direct || x->is_result != results) {
-      continue;
-    }
-    for (uint32_t i = 0, length; i < x->count; i += length) {
-      const pg_slot slot = pg_moved(x->slot, i);
-      const run *other = results ? direct_run(e, slot) : NULL;
-      length = 1; /* the longest part that is all in one place */
-      while (i + length < x->count && (results ? direct_run(e, pg_moved(slot, length)) : NULL) == other) {
-        length++;
-      }
-      if (results) {
-        pg_print(e->out, "memcpy(arrays[%u] + %u, ", x->array, x->offset + i);
-        write_address(e, slot);
-      } else {
-        pg_print(e->out, "memcpy(s + %u, arrays[%u] + %u", pg_number_of(slot), x->array, x->offset + i);
-      }
-      pg_print(e->out, ", %u * sizeof *s);\n", length);
+    if (!n->runs[k].is_direct && n->runs[k].is_result == results) {
+      write_copy(e, &n->runs[k]);
     }
   }
-  pg_print(e->out, "}\n");
+}
+
+/* Whether the sum has these derivatives already: from loops, or from the run before, which has the same. */
+static bool is_added(const pg_emitter *e, const run *x) {
+  const native *n = e->own;
+  const bool repeats =
+      x > n->runs && x[-1].array >= e->r->first_derivative && x[-1].slot == x->slot && x[-1].count >= x->count;
+  return repeats || (x->is_direct && x->is_summed);
+}
+
+/* Adds those derivatives to the sum that it does not have: at once, those that lie side by side. */
+static void write_sums(const pg_emitter *e) {
+  const native *n = e->own;
+  const run *x = n->runs, *const end = x + n->run_count;
+  while (x < end) {
+    const run *const first = x;
+    uint32_t count = 0;
+    for (; x < end && x->array == first->array && x->offset == first->offset + count; x++) {
+      if (x->array < e->r->first_derivative || is_added(e, x)) {
+        break;
+      }
+      count += x->count;
+    }
+    if (count) {
+      pg_print(e->out, "pg_add_up(f->sum, arrays[%u] + %u, %u);\n", first->array, first->offset, count);
+    } else {
+      x++;
+    }
+  }
 }
 
 static void write_run(const pg_emitter *e) {
@@ -373,8 +422,12 @@ static void write_run(const pg_emitter *e) {
   if (n->blocks_of[0] + n->blocks_of[1] + n->blocks_of[2] > BLOCKS_A_FILE) {
     pg_print(e->out, "\f\n");
   }
+  pg_print(e->out, "static void load(const pg_frame *f) {\nPG_BLOCK\n");
   write_copies(e, false);
+  pg_print(e->out, "}\nstatic void store(const pg_frame *f) {\nPG_BLOCK\n");
   write_copies(e, true);
+  write_sums(e);
+  pg_print(e->out, "}\n");
   for (int phase = 0; phase < PG_PHASES; phase++) {
     for (uint32_t k = 0; k < n->blocks_of[phase]; k++) {
       pg_print(e->out, "void pygrad_%d_%u(const pg_frame *);\n", phase, k);

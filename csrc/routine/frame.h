@@ -17,6 +17,7 @@ struct pg_frame {
   double *totals;  /* those of the chunk that the tile belongs to */
   size_t samples;  /* of the tile */
   size_t tile; /* how many numbers a batched slot has: whole vectors; in native code, those of the routine */
+  double *sum; /* native code adds the derivatives that it stores to it: nan if one is */
   const bool *stop;
   /* Runs a lookup or a scatter: loop `loop` of a phase. */
   void (*run_list)(const pg_frame *f, int phase, uint32_t loop);

@@ -80,8 +80,34 @@ PG_INLINE bool pg_is_stopped(const bool *stop) { return stop && __atomic_load_n(
 
 #define PG_ROWS(rows) for (ptrdiff_t j = 0; j < (rows); j++)
 
+PG_INLINE double pg_add_lanes(vec x) {
+  double sum = 0;
+  for (int i = 0; i < PG_LANES; i++) {
+    sum += x[i];
+  }
+  return sum;
+}
+
+/* Adds n numbers to a sum. */
+PG_INLINE void pg_add_up(double *sum, const double *numbers, ptrdiff_t n) {
+  ptrdiff_t i = 0;
+  double all = *sum;
+  if (n >= 2 * PG_LANES) {
+    vec sums[2] = {v_splat(0), v_splat(0)};
+    for (; i + 2 * PG_LANES <= n; i += 2 * PG_LANES) {
+      sums[0] += v_load(numbers + i);
+      sums[1] += v_load(numbers + i + PG_LANES);
+    }
+    all += pg_add_lanes(sums[0] + sums[1]);
+  }
+  for (; i < n; i++) {
+    all += numbers[i];
+  }
+  *sum = all;
+}
+
 /* z[i] = op(a[i * ai], b[i * bi]) in each row; aj and bj are the steps to the next row. */
-#define PG_MAP(op, n, rows, z0, a0, ai, aj)                                                                    \
+#define PG_MAP(sum, op, n, rows, z0, a0, ai, aj)                                                               \
   PG_ROWS(rows) {                                                                                              \
     double *const z = (z0) + j * (n);                                                                          \
     const double *const a = (a0) + j * (aj);                                                                   \
@@ -92,8 +118,11 @@ PG_INLINE bool pg_is_stopped(const bool *stop) { return stop && __atomic_load_n(
     for (; i < (n); i++) {                                                                                     \
       z[i] = s_##op(a[i * (ai)]);                                                                              \
     }                                                                                                          \
+    if (sum) {                                                                                                 \
+      pg_add_up(sum, z, n);                                                                                    \
+    }                                                                                                          \
   }
-#define PG_MAP_TWO(op, n, rows, z0, a0, ai, aj, b0, bi, bj)                                                    \
+#define PG_MAP_TWO(sum, op, n, rows, z0, a0, ai, aj, b0, bi, bj)                                               \
   PG_ROWS(rows) {                                                                                              \
     double *const z = (z0) + j * (n);                                                                          \
     const double *const a = (a0) + j * (aj), *const b = (b0) + j * (bj);                                       \
@@ -104,15 +133,10 @@ PG_INLINE bool pg_is_stopped(const bool *stop) { return stop && __atomic_load_n(
     for (; i < (n); i++) {                                                                                     \
       z[i] = s_##op(a[i * (ai)], b[i * (bi)]);                                                                 \
     }                                                                                                          \
+    if (sum) {                                                                                                 \
+      pg_add_up(sum, z, n);                                                                                    \
+    }                                                                                                          \
   }
-
-PG_INLINE double pg_add_lanes(vec x) {
-  double sum = 0;
-  for (int i = 0; i < PG_LANES; i++) {
-    sum += x[i];
-  }
-  return sum;
-}
 
 /* `count` vectors of dot products whose operands lie side by side along i, or are the same for each. */
 PG_INLINE void pg_dots_across(int count, ptrdiff_t terms, double *z, const double *init, ptrdiff_t init_i,
@@ -191,7 +215,7 @@ PG_INLINE double pg_dot(ptrdiff_t terms, double init, const double *a, ptrdiff_t
 }
 
 /* z[i] = init[i * init_i] + the sum over t of a[i * ai + t * at] * b[i * bi + t * bt] in each row. */
-PG_INLINE void pg_dots(ptrdiff_t n, ptrdiff_t rows, ptrdiff_t terms, double *z, const double *init,
+PG_INLINE void pg_dots(double *sum, ptrdiff_t n, ptrdiff_t rows, ptrdiff_t terms, double *z, const double *init,
                        ptrdiff_t init_i, ptrdiff_t init_j, const double *a, ptrdiff_t ai, ptrdiff_t aj,
                        ptrdiff_t at, const double *b, ptrdiff_t bi, ptrdiff_t bj, ptrdiff_t bt) {
   const bool across = (ai == 0 || ai == 1) && (bi == 0 || bi == 1), along = at == 1 && bt == 1;
@@ -216,6 +240,9 @@ PG_INLINE void pg_dots(ptrdiff_t n, ptrdiff_t rows, ptrdiff_t terms, double *z, 
     }
     for (; i < n; i++) {
       z[i] = pg_dot(terms, init ? init[i * init_i] : 0, PG_AT(a, ai), at, PG_AT(b, bi), bt);
+    }
+    if (sum) {
+      pg_add_up(sum, z, n); /* while the row is in cache */
     }
 #undef PG_AT
 #undef PG_INIT

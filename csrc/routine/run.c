@@ -144,15 +144,15 @@ static double store_outputs(const job *j, const pg_frame *tile, size_t first) {
         }
         continue;
       }
-      if (tile ? is_there || !pg_is_batched(slot) : !is_there && pg_is_batched(slot)) {
+      if (is_there || pg_is_batched(slot) != (tile != NULL)) {
         continue;
       }
       if (tile) {
         of_run = store_batched(j, tile, to, pg_number_of(slot), run, step);
       } else {
-        const double *from = is_there ? to : j->shared + pg_number_of(slot);
+        const double *from = j->shared + pg_number_of(slot);
         of_run = is_derivative ? sum_of(j, from, run) : 0;
-        store_shared(j, to, from, run, step, is_there ? 0 : array.batched ? j->batch : 1);
+        store_shared(j, to, from, run, step, array.batched ? j->batch : 1);
       }
       sum += is_derivative ? of_run : 0;
     }
@@ -426,7 +426,9 @@ static void run_phases(job *j, int threads, double *batched) {
   if (r->cotangent != PG_NO_REF) {
     add_cotangents(r, j->batch, j->arrays[r->argument_count - 1], j->shared);
   }
-  const pg_frame prologue = frame_of(j, 0), epilogue = frame_of(j, 1 + j->chunks);
+  pg_frame prologue = frame_of(j, 0), epilogue = frame_of(j, 1 + j->chunks);
+  double sum = 0;
+  prologue.sum = epilogue.sum = &sum;
   run_phase(j, &prologue, PG_PROLOGUE);
   if (r->phases[PG_BATCH].count || r->batched) {
     run_batch(j, threads, batched);
@@ -440,7 +442,7 @@ static void run_phases(job *j, int threads, double *batched) {
     add_all(j, true);
   }
   run_phase(j, &epilogue, PG_EPILOGUE);
-  note_nan(j, store_outputs(j, NULL, 0));
+  note_nan(j, sum + store_outputs(j, NULL, 0));
 }
 
 /* Makes the additions to the results. Where a derivative is nan, none is made to grads: the results have all.
