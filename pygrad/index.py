@@ -45,7 +45,8 @@ class Lookups:
         rows = table.shape[axis]
         place = table.__array_interface__["data"][0], table.shape, table.strides, axis
         numbers = self._columns.setdefault(place, np.full(table.size // max(rows, 1), -1))
-        new = np.unique(columns[numbers[columns] < 0])
+        # Not by np.unique, in C++, which may abort when Python ends daemon threads: CPython issue 87135.
+        new = np.array(sorted(set(columns[numbers[columns] < 0].tolist())), dtype=np.intp)
         if new.size:
             numbers[new] = self._count + np.arange(new.size)
             self._rows.append(np.full(new.size, rows))
