@@ -260,6 +260,7 @@ OPERATIONS = {
     "Program.load": lambda w: pygrad.Program.load(w.program_path)(X[0], BATCH),
     "Program.to_c": lambda w: w.program.to_c(w.path.with_suffix(".c")),
     "Program.__copy__": lambda w: copy.copy(w.program)(X[0], 0.5),
+    "Program.__deepcopy__": lambda w: copy.deepcopy(w.program)(X[0], 0.5),
     "Program.backend": lambda w: w.program.backend,
     "Program.__str__": lambda w: str(w.program),
     "Program.__repr__": lambda w: repr(w.program),
@@ -404,7 +405,15 @@ def _members(cls):
 
     An attribute that a program has given to Values is none of them, although the C type lists it.
     """
-    made_by_python = {"__annotations__", "__dict__", "__doc__", "__module__", "__slots__", "__weakref__"}
+    made_by_python = {
+        "__annotations__",
+        "__dict__",
+        "__doc__",
+        "__module__",
+        "__slotnames__",
+        "__slots__",
+        "__weakref__",
+    }
     owners = cls.__mro__[:-1] if cls is Array else [cls]
     names = (name for owner in owners for name in vars(owner) if name[0] != "_" or name[:2] == "__")
     return {name for name in names if name not in made_by_python and (hasattr(cls, name) or name[:2] == "__")}
