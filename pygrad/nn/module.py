@@ -112,6 +112,8 @@ class Module:
     def named_parameters(self) -> Iterator[tuple[str, Any]]:
         """Yield what `parameters()` returns with names; those of a list of Values are numbered.
 
+        Examples
+        --------
         >>> from pygrad.nn import Neuron
         >>> [name for name, _ in Neuron(2).named_parameters()]
         ['w.0', 'w.1', 'b']
@@ -131,6 +133,8 @@ class Module:
 
         An optimizer goes on with the parameters that it was made with: make it after this.
 
+        Examples
+        --------
         >>> from pygrad.nn import Linear, Sequential
         >>> model = Sequential(Linear(2, 8), Linear(8, 1))
         >>> _ = model[0].requires_grad_(False)

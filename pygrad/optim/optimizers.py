@@ -70,6 +70,8 @@ class Optimizer:
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
         """Add parameters: a dict with `"params"` and those options that are not as for the others.
 
+        Examples
+        --------
         >>> optimizer = SGD([Value(1.0)], lr=0.5)
         >>> optimizer.add_param_group({"params": [Value(2.0)], "lr": 0.25})
         >>> [group["lr"] for group in optimizer.param_groups]
