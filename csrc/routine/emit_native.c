@@ -399,12 +399,14 @@ static bool is_added(const pg_emitter *e, const run *x) {
 /* Adds those derivatives to the sum that it does not have: at once, those that lie side by side. */
 static void write_sums(const pg_emitter *e) {
   const native *n = e->own;
-  const run *x = n->runs, *const end = x + n->run_count;
-  while (x < end) {
-    const run *const first = x;
+  uint32_t k = 0;
+  while (k < n->run_count) {
+    const run *const first = &n->runs[k];
     uint32_t count = 0;
-    for (; x < end && x->array == first->array && x->offset == first->offset + count; x++) {
-      if (x->array < e->r->first_derivative || is_added(e, x)) {
+    for (; k < n->run_count; k++) {
+      const run *x = &n->runs[k];
+      const bool is_next = x->array == first->array && x->offset == first->offset + count;
+      if (!is_next || x->array < e->r->first_derivative || is_added(e, x)) {
         break;
       }
       count += x->count;
@@ -412,7 +414,7 @@ static void write_sums(const pg_emitter *e) {
     if (count) {
       pg_print(e->out, "pg_add_up(f->sum, arrays[%u] + %u, %u);\n", first->array, first->offset, count);
     } else {
-      x++;
+      k++;
     }
   }
 }
