@@ -22,7 +22,7 @@ bool pg_may_allocate(void);
  * pg_test_... of pygrad.h change them, and any thread may read them. */
 typedef struct {
   _Atomic int64_t allocations; /* that succeed before all others fail; below 0: all succeed */
-  atomic_int instruction_set;  /* a row of the table in routine/kernels.c; below 0: the machine's best */
+  atomic_int instruction_set;  /* a row of the table in routine/kernels.c; below 0: not chosen yet */
   atomic_uint disabled;        /* optimizations that new programs leave out */
 } pg_test_settings;
 

@@ -1,5 +1,6 @@
 /* os.h: what the core needs of the operating system. Private to the core, which calls the system here only.
- * Each system has one file that implements it: posix.c. Any thread may call these functions. */
+ * Each system has one file that implements it: posix.c, windows.c, wasm.c;
+ * those with dlopen() share dl.c. Any thread may call these functions. */
 #ifndef PYGRAD_OS_H
 #define PYGRAD_OS_H
 

@@ -5,7 +5,6 @@
 #include "os/os.h"
 
 #if !defined _WIN32 && !defined __EMSCRIPTEN__
-#include <dlfcn.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -67,16 +66,4 @@ void pg_os_join(pg_os_worker *worker) { pthread_join((pthread_t)worker->handle, 
 bool pg_os_at_fork(void (*before)(void), void (*in_parent)(void), void (*in_child)(void)) {
   return pthread_atfork(before, in_parent, in_child) == 0;
 }
-
-void *pg_os_load(const char *path, const char *function, void **found) {
-  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  *found = library ? dlsym(library, function) : NULL;
-  if (library && !*found) {
-    dlclose(library);
-    return NULL;
-  }
-  return library;
-}
-
-void pg_os_unload(void *library) { dlclose(library); }
 #endif

@@ -2,7 +2,6 @@
 #include "os/os.h"
 
 #ifdef __EMSCRIPTEN__
-#include <dlfcn.h>
 #include <emscripten/emmalloc.h>
 #include <string.h>
 
@@ -45,16 +44,4 @@ bool pg_os_at_fork(void (*before)(void), void (*in_parent)(void), void (*in_chil
   (void)before, (void)in_parent, (void)in_child;
   return true;
 }
-
-void *pg_os_load(const char *path, const char *function, void **found) {
-  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  *found = library ? dlsym(library, function) : NULL;
-  if (library && !*found) {
-    dlclose(library);
-    return NULL;
-  }
-  return library;
-}
-
-void pg_os_unload(void *library) { dlclose(library); }
 #endif
