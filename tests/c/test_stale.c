@@ -138,8 +138,8 @@ TEST(one_of_many_consecutive_ids_that_names_no_live_node_is_found) {
     ids[i] = id;
   }
   CHECK(pg_release_all(MANY, ids) == PG_OK);
-  for (pg_id last = WINDOW - 2; last > WINDOW - MANY;
-       last -= 7) { /* such as never were given out, and 0, 1, ... */
+  /* Such as never were given out, and 0, 1, ...: the numbers wrap around. */
+  for (pg_id last = WINDOW - 2; last > (pg_id)WINDOW - MANY; last -= 7) {
     for (pg_id i = 0; i < WINDOW; i++) {
       ids[i] = last - (WINDOW - 1) + i;
     }
