@@ -59,6 +59,7 @@ dist: $(VENV)/.dist  ## build the sdist and the wheel, and test the wheel in a f
 	rm -rf dist build/dist
 	$(RUN) -m build --quiet
 	if ls dist/*-abi3-*.whl; then $(VENV)/bin/abi3audit --strict dist/*.whl; fi
+	$(RUN) -m twine check --strict dist/*
 	$(PYTHON) -m venv build/dist/venv
 	build/dist/venv/bin/pip install --quiet "$$(echo dist/*.whl)[test]"
 	tar -xzf dist/*.tar.gz -C build/dist --strip-components=1

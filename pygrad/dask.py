@@ -15,6 +15,8 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pygrad._distribution import install
+
 try:
     import dask.array as da
     from dask.base import normalize_token, tokenize
@@ -22,7 +24,7 @@ try:
     from dask.delayed import Delayed, delayed
     from dask.highlevelgraph import HighLevelGraph
 except ImportError as error:
-    raise ImportError("pygrad.dask needs `pip install 'pygrad[dask]'`") from error
+    raise ImportError(f"pygrad.dask needs `{install('dask')}`") from error
 
 from pygrad._lib import Numbers
 from pygrad.program import Program
