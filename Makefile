@@ -46,7 +46,8 @@ format: $(VENV)/.lint  ## write the types of the core, and format the code as `l
 	$(VENV)/bin/clang-format -i $(C_FILES)
 
 docs: $(VENV)/.docs  ## build the documentation into site/
-	$(RUN) -m sphinx --builder html --fail-on-warning --keep-going --quiet docs site
+	$(RUN) -m sphinx --builder html --fail-on-warning --quiet --doctree-dir build/docs/doctrees docs build/docs/site
+	rm -rf site && cp -r build/docs/site site
 
 pictures: $(VENV)/.test  ## write the pictures and tables of docs/ that come from the code
 	@command -v dot >/dev/null || { echo "graphviz is missing: apt install graphviz, or brew install graphviz"; exit 1; }
