@@ -79,6 +79,19 @@ def train(new_step, Value, MLP, X, y, steps, advance):
     return model, history
 
 
+def plot(model, X, y, losses, file):
+    """Draw the decision boundary of the trained model, and its loss at each step."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
+    pygrad.viz.plot_decision_boundary(model, X, y, left, margin=0.5)
+    correct = np.mean([(model(row.tolist()).data > 0) == (yi > 0) for row, yi in zip(X, y)])
+    left.set(title=f"{correct:.0%} of the points are classified correctly", xlabel="x", ylabel="y")
+    right.plot(losses, color="tab:blue")
+    right.set(title=f"The loss falls from {losses[0]:.2f} to {losses[-1]:.3f}", xlabel="step", ylabel="loss")
+    right.set(xlim=(0, max(1, len(losses) - 1)), ylim=(0, None))
+    right.grid(color="0.9")
+    fig.savefig(file, dpi=120)
+
+
 def main():
     parser = argparse.ArgumentParser(description="micrograd's demo in plain Python and in C")
     parser.add_argument("--steps", type=int, default=100)
@@ -144,11 +157,8 @@ def main():
     for name, s in seconds.items():
         faster = f", [bold]{seconds['plain Python'] / s:,.1f} times faster[/bold]" if name in list(seconds)[1:] else ""
         console.print(f"{name:>12}: {s:.6f} seconds a step (median){faster}")
-    fig, ax = plt.subplots(figsize=(6, 5))
-    pygrad.viz.plot_decision_boundary(model, X, y, ax)
-    ax.set(title="Two moons and the decision boundary of the trained MLP 2-16-16-1", xlabel="x", ylabel="y")
-    fig.savefig(options.out, dpi=120, bbox_inches="tight")
-    console.print(f"The decision boundary is in {options.out}")
+    plot(model, X, y, losses["C"], options.out)
+    console.print(f"The decision boundary and the loss are in {options.out}")
 
 
 if __name__ == "__main__":

@@ -251,15 +251,35 @@ def test_samples_that_are_not_finite_are_refused(ax):
 
 
 @pytest.mark.parametrize(
-    "many", [lambda x: x, lambda x: [], lambda x: pygrad.array(x) * 2], ids=["list", "empty", "Array"]
+    "model", [lambda x: [x[1], x[0], 0.5 - x[1]], lambda x: pygrad.array([x[1], x[0], 0.5 - x[1]])]
 )
-def test_a_model_with_more_or_less_than_one_score_is_refused(ax, many):
-    with pytest.raises(ValueError, match=r"must return one score, not [02]"):
-        viz.plot_decision_boundary(many, X, Y, ax)
+def test_the_largest_of_several_scores_is_that_of_the_class(ax, model):
+    viz.plot_decision_boundary(model, X, [0, 1, 2], ax, cmap="brg")  # blue, red, green
+    ax.collections[-1].remove()
+    ax.figure.canvas.draw()
+    picture = np.asarray(ax.figure.canvas.buffer_rgba()).astype(int)
+    pixels = [ax.transData.transform(point) for point in [(-1.0, 3.0), (1.5, 0.0), (-1.5, -0.5)]]
+    assert [picture[len(picture) - round(y), round(x), :3].argmax() for x, y in pixels] == [2, 0, 1]
+
+
+def test_the_samples_of_several_classes_have_their_colours(ax):
+    viz.plot_decision_boundary(lambda x: [x[0], x[1], 0.0], X, [0, 1, 1], ax)
+    assert ax.collections[-1].get_clim() == (0, 2)
+
+
+def test_a_class_without_a_score_is_refused(ax):
+    with pytest.raises(ValueError, match="2 scores, so y must be of the classes 0 to 1"):
+        viz.plot_decision_boundary(lambda x: x, X, Y, ax)
+
+
+@pytest.mark.parametrize("none", [lambda x: [], lambda x: pygrad.array(x)[:0]], ids=["list", "Array"])
+def test_a_model_without_a_score_is_refused(ax, none):
+    with pytest.raises(ValueError, match="must return a score, or one for each class, not none"):
+        viz.plot_decision_boundary(none, X, Y, ax)
 
 
 def test_a_model_that_returns_something_else_is_refused(ax):
-    with pytest.raises(TypeError, match="must return a Value, or a list or Array of one, not 'str'"):
+    with pytest.raises(TypeError, match="must return a Value, or a list or Array of them, not 'str'"):
         viz.plot_decision_boundary(lambda x: "1", X, Y, ax)
 
 
