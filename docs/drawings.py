@@ -47,7 +47,6 @@ path { fill: none; stroke: #777; stroke-width: 1.2; }
 .LEAF { fill: #9aa5b1; }
 .head { fill: #777; }
 .off { stroke-dasharray: 4 4; }
-.label { fill: #fff; stroke: none; }
 .factor { fill: #c62828; font-weight: bold; }
 .leaf { fill: #dceaf4; }
 .ADD { fill: #4f94c4; }
@@ -155,7 +154,7 @@ def _example() -> tuple[Value, dict[int, str]]:
 
 def graph() -> str:
     """The example as draw_dot draws it."""
-    return str(draw_dot(_example()[0]).pipe(encoding="utf-8"))
+    return str(draw_dot(_example()[0], rankdir="TB").pipe(encoding="utf-8"))
 
 
 STEP = 104  # the distance between nodes
@@ -244,9 +243,10 @@ def paths() -> str:
             dx, dy = (x2 - x1) / length, (y2 - y1) / length
             x1, y1, x2, y2 = x1 + 30 * dx, y1 + 22 * dy, x2 - 34 * dx, y2 - 26 * dy
             elements.append(f'<path class="{"" if factor else "off"}" d="M {x1:.1f} {y1:.1f} L {x2:.1f} {y2:.1f}"/>')
-            x, y = (x1 + x2) / 2, (y1 + y2) / 2
             elements.append(f'<path class="head" d="M 0 0 l -9 -4 v 8 z" transform="{_turned(x2, y2, dx, dy)}"/>')
-            labels += [_box(x - 19, y - 9, 38, 18, "label"), _text(x, y + 4.5, f"{factor:.4g}", "factor")]
+            side = -13 if start[0] == end[0] == "d" else 12  # of the arrow, on which no other passes
+            x, y = (x1 + x2) / 2 + side * dy, (y1 + y2) / 2 - side * dx
+            labels.append(_text(x, y + 4.5, f"{factor:.4g}", "factor"))
     for name, (x, y) in at.items():
         elements += [_box(x - 28, y - 20, 56, 40, "leaf" if name == "a" else "")]
         elements += [_text(x, y - 2, name, "code"), _text(x, y + 14, f"{values[name].data:.4g}", "small")]
@@ -265,7 +265,7 @@ def readme_graph() -> Value:
 
 def readme() -> str:
     """The whole graph, as draw_dot draws it."""
-    return str(draw_dot(readme_graph()).pipe(encoding="utf-8"))
+    return str(draw_dot(readme_graph(), rankdir="TB").pipe(encoding="utf-8"))
 
 
 # Tables -----------------------------------------------------------------------------------------------------------
