@@ -10,16 +10,12 @@ import shlex
 import sys
 from typing import Any, Callable, NamedTuple
 
+from pygrad._system import processors
 from pygrad.bench import limit
 
 
 class MissingError(Exception):
     """An engine is not installed. The message is the command that installs it."""
-
-
-def cpus() -> int:
-    """The number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Engine(NamedTuple):
@@ -109,7 +105,7 @@ ENGINES = {
         Engine("native", "pygrad native", family="pygrad"),
         Engine("pure", "pygrad compile, pure()", family="pygrad"),
         Engine("dask", "pygrad.dask, 2 processes", "distributed", family="pygrad"),
-        Engine("compile-threads", f"pygrad compile, {cpus()} threads", family="pygrad"),
+        Engine("compile-threads", f"pygrad compile, {processors()} threads", family="pygrad"),
         Engine("micrograd", "micrograd", "micrograd", makes_garbage=True, family="yardstick"),
         Engine("micrograd-rust", "micrograd-rust", "micrograd_rust", remark="builds it with Rust's cargo"),
         Engine("torch-scalars", "PyTorch, scalars", "torch", _one_thread, _TORCH),
