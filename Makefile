@@ -10,8 +10,8 @@ CORE := $(CORE_FILES) $(wildcard csrc/*.def csrc/*/*.def) build_ffi.py setup.py 
 .PHONY: demo test test-cffi test-native bench lint format docs notebooks dist sanitize memcheck fuzz cross coverage trust always clean
 .DELETE_ON_ERROR:
 
-demo: $(VENV)/.demo  ## train micrograd's demo in plain Python and in C
-	$(RUN) examples/moons.py
+demo: $(VENV)/.demo  ## train micrograd's demo in C and race plain Python: ten seconds; `make demo OPTIONS=--full`
+	@$(RUN) examples/moons.py $(OPTIONS)
 
 test: $(VENV)/.test  ## run all tests
 	$(RUN) -m pytest
@@ -90,7 +90,7 @@ build/trust/%.txt: always
 
 clean:  ## remove all build products
 	rm -rf $(VENV) build dist site .cache *.egg-info pygrad/_core.c pygrad/_core.*so .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -f moons.png diffusion2d.png rumelhart1986.png asian_option.png
+	rm -f moons.png spirals.png diffusion2d.png rumelhart1986.png asian_option.png
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The environment with the packages of one extra in pyproject.toml. It is reinstalled when the core changes.
