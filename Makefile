@@ -7,7 +7,7 @@ CORE_FILES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*.inc)
 C_FILES := $(CORE_FILES) $(wildcard pygrad/bench/*.[ch] tests/c/*.[ch])
 CORE := $(CORE_FILES) $(wildcard csrc/*.def csrc/*/*.def) build_ffi.py setup.py pyproject.toml
 
-.PHONY: demo test test-cffi test-native bench lint format docs notebooks dist sanitize memcheck fuzz cross coverage trust always clean
+.PHONY: demo test test-cffi test-native bench lint format docs pictures notebooks dist sanitize memcheck fuzz cross coverage trust always clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo  ## train micrograd's demo in C and race plain Python: ten seconds; `make demo OPTIONS=--full`
@@ -46,7 +46,12 @@ format: $(VENV)/.lint  ## write the types of the core, and format the code as `l
 	$(VENV)/bin/clang-format -i $(C_FILES)
 
 docs: $(VENV)/.docs  ## build the documentation into site/
-	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
+	$(RUN) -m sphinx --builder html --fail-on-warning --quiet --doctree-dir build/docs/doctrees docs build/docs/site
+	rm -rf site && cp -r build/docs/site site
+
+pictures: $(VENV)/.test  ## write the pictures and tables of docs/ that come from the code
+	@command -v dot >/dev/null || { echo "graphviz is missing: apt install graphviz, or brew install graphviz"; exit 1; }
+	$(RUN) docs/drawings.py
 
 notebooks: $(VENV)/.test  ## run the notebooks in docs/ and store their outputs in them
 	$(RUN) tests/support/notebooks.py
