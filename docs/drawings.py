@@ -18,7 +18,7 @@ from pygrad import MLP, Value
 from pygrad._handles import symbol_of
 from pygrad._lib import lib, text
 from pygrad.array.elementwise import Elementwise
-from pygrad.viz import draw_dot
+from pygrad.viz import draw_dot, graph_html
 
 CSRC = Path(__file__).parent.parent / "csrc"
 ARENA = (CSRC / "graph" / "arena.h").read_text(encoding="utf-8")
@@ -134,6 +134,33 @@ def graph() -> str:
     return f'<figure class="graph">{svg[svg.index("<svg") :]}</figure>'
 
 
+def played() -> str:
+    """The expression of the README, to play its passes: see pygrad.viz.graph_html."""
+    page: str = graph_html(_readme())._repr_html_()
+    return f'<figure class="played">{page}</figure>'
+
+
+def _readme() -> Value:
+    """The result of the README's expression; what it assigns again to a name gets the next number."""
+    names: dict[str, Value] = {}
+    a = names["a"] = Value(-4.0)
+    b = names["b"] = Value(2.0)
+    c = names["c"] = a + b
+    d = names["d"] = a * b + b**3
+    c = names["c2"] = c + (c + 1)
+    c = names["c3"] = c + (1 + c + (-a))
+    d = names["d2"] = d + (d * 2 + (b + a).relu())
+    d = names["d3"] = d + (3 * d + (b - a).relu())
+    e = names["e"] = c - d
+    f = names["f"] = e**2
+    g = names["g1"] = f / 2.0
+    g = names["g"] = g + 10.0 / f
+    for name, value in names.items():
+        value.label = name
+    g.backward()
+    return g
+
+
 STEP = 104  # the distance between nodes
 
 
@@ -208,4 +235,4 @@ def _methods(cls: type) -> str:
     return "\n".join(["| method | result |", "| --- | --- |", *lines])
 
 
-DRAWN = {drawing.__name__: drawing for drawing in (node, blocks, graph, sweep, ops, value_ops, array_ops)}
+DRAWN = {drawing.__name__: drawing for drawing in (node, blocks, graph, played, sweep, ops, value_ops, array_ops)}

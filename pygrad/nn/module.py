@@ -181,7 +181,7 @@ class Module:
         >>> {name: numbers.shape for name, numbers in Neuron(3).state_dict().items()}
         {'w': (3,), 'b': ()}
         """
-        return {name: np.array(array(leaves).data) for name, leaves in _named_leaves(self).items()}
+        return {name: np.array(array(leaves).data) for name, leaves in named_leaves(self).items()}
 
     def load_state_dict(self, state: Mapping[str, npt.ArrayLike]) -> None:
         """Set the parameters to the numbers of a `state_dict()`. If it raises, no parameter has changed.
@@ -205,7 +205,7 @@ class Module:
         """
         if not isinstance(state, Mapping):
             raise TypeError(f"a state must be a dict, as from state_dict(), not {type(state).__name__!r}")
-        own = {name: array(leaves) for name, leaves in _named_leaves(self).items()}
+        own = {name: array(leaves) for name, leaves in named_leaves(self).items()}
         missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
         if missing or unknown:
             raise KeyError(f"the state lacks {sorted(missing)}, the module lacks {sorted(unknown)}")
@@ -258,7 +258,7 @@ def _mark_or_refuse(name: str, old: Any, new: Array) -> None:
         )
 
 
-def _named_leaves(module: Module) -> dict[str, Value | Array | list[Value]]:
+def named_leaves(module: Module) -> dict[str, Value | Array | list[Value]]:
     """The leaves of a module by name; ValueError if two have the same."""
     found: dict[str, Any] = {}
     places: dict[str, str] = {}
