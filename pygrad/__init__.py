@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pygrad import functional, nn, optim
 from pygrad._cut import GradientCutWarning
-from pygrad._lib import VERSION
+from pygrad._distribution import VERSION
 from pygrad.array import (
     Array,
     arange,

@@ -13,7 +13,6 @@ import os
 import platform
 import sys
 import sysconfig
-from importlib.metadata import version
 from typing import Any, Callable
 
 import numpy as np
@@ -28,7 +27,6 @@ except ImportError as missing:
 __all__ = [
     "NULL",
     "OPS",
-    "VERSION",
     "Ids",
     "Numbers",
     "c_doubles",
@@ -42,8 +40,6 @@ __all__ = [
     "text",
     "traced_functions",
 ]
-
-VERSION = version("pygrad")  # read once: it is parsed from the metadata of the package
 
 
 def _load_fast() -> Any:

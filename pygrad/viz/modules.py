@@ -12,7 +12,6 @@ import numpy as np
 from pygrad.array import Array
 from pygrad.engine import Value
 from pygrad.nn import Module
-from pygrad.nn.module import named_leaves
 from pygrad.viz.layout import uses_of
 
 
@@ -35,7 +34,7 @@ def parameters_of(model: Module) -> dict[int, Parameter]:
     if not isinstance(model, Module):
         raise TypeError(f"model must be a Module, not {type(model).__name__!r}: pass what has the parameters")
     found: dict[int, Parameter] = {}
-    for name, leaves in named_leaves(model).items():
+    for name, leaves in model._named_leaves().items():
         modules = _modules_of(name)
         for place, id in _places(leaves):
             found.setdefault(id, Parameter(name + place, modules))
