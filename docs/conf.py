@@ -1,7 +1,10 @@
 """Sphinx's configuration. `make docs` builds the pages into site/. Neither building nor reading needs a network."""
 
 import os
+import sys
+from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
 os.environ["PYGRAD_FACADE"] = "cffi"  # the classes in Python have signatures; those in C are derived from them
 
 project = "pygrad"
@@ -32,3 +35,10 @@ html_copy_source = False
 html_show_search_summary = False  # which would be fetched, as a page from disk cannot
 html_show_copyright = False
 html_show_sphinx = False
+
+
+def setup(app):
+    """Write the page to play beside the others."""
+    import played
+
+    app.connect("build-finished", lambda app, _: played.readme().save(Path(app.outdir) / "played.html"))
