@@ -47,7 +47,7 @@ def value(f: Program, *args: Any, **kwargs: Any) -> Any:
     Returns
     -------
     Any
-        Dask arrays of shape (B, *shape of the result), in the structure of what a call returns
+        Dask arrays of shape `(B, *shape of the result)`, in the structure of what a call returns
 
     Raises
     ------

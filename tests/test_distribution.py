@@ -36,7 +36,7 @@ def test_a_page_installs_the_checkout_or_this_project(path):
 
 
 def test_the_readme_on_pypi_has_no_link_to_a_file():
-    text = metadata(_distribution.NAME).get_payload()
+    text = metadata(_distribution.NAME)["Description"]
     assert "# pygrad" in text
     assert "https://github.com/karpathy/micrograd)" in text
     assert not re.findall(r"\]\((?!https://)", text)

@@ -20,7 +20,7 @@ ORDER = """
     program.structures program.arguments program.signature program.recorded program.trace program.native
     program.executor program.derivatives program.c_source program.graph program.compose program.files program.pure
     program.weighted program.objective program.program program
-    gradcheck
+    checking
     dropin reference
     pygrad
     viz dask bench _children __main__
