@@ -1,8 +1,10 @@
 """Builds the package: pyproject.toml describes it, and build_ffi.py lists what is compiled."""
 
 import platform
+import re
 import sys
 import sysconfig
+from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
@@ -29,6 +31,13 @@ class BuildExt(build_ext):
             raise SystemExit(f"{error}\n{NO_COMPILER}") from error
 
 
+def readme():
+    """README.md for PyPI, which has no other file of the repository: without pictures, and with links to pages only."""
+    text = Path("README.md").read_text(encoding="utf-8")
+    text = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", text)
+    return re.sub(r"\[([^\]]*)\]\((?!https://)[^)]*\)", r"\1", text)
+
+
 # One binary serves every CPython from 3.11 on. PyPy and free-threaded CPython have no stable ABI.
 abi3 = (
     platform.python_implementation() == "CPython"
@@ -37,6 +46,8 @@ abi3 = (
 )
 
 setup(
+    long_description=readme(),
+    long_description_content_type="text/markdown",
     cffi_modules=["build_ffi.py:ffibuilder"],
     cmdclass={"build_ext": BuildExt},
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if abi3 else {},

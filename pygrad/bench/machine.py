@@ -8,6 +8,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from pygrad._distribution import VERSION
 from pygrad.bench import limit
 from pygrad.bench.engines import ENGINES, cpus
 
@@ -24,8 +25,8 @@ def processor() -> str:
 
 def versions() -> dict[str, str]:
     """The versions of pygrad, NumPy and the installed engines."""
-    packages = {"pygrad", "numpy", *(engine.package for engine in ENGINES.values() if engine.package)}
-    found = {}
+    packages = {"numpy", *(engine.package for engine in ENGINES.values() if engine.package)}
+    found = {"pygrad": VERSION}
     for package in sorted(packages):
         try:
             found[package] = version(package)
