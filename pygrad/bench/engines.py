@@ -52,7 +52,7 @@ class Engine(NamedTuple):
         MissingError
             if it is not installed
         """
-        if self.name in (*LIMITS, "native") and limit.compiler() is None:
+        if self.name in NEED_COMPILER and limit.compiler() is None:
             raise MissingError(limit.NO_COMPILER)
         if self.name in LIMITS:
             limit.library()
@@ -90,6 +90,7 @@ def _one_thread(torch: Any) -> None:
 
 
 LIMITS = ("c", "c-value")
+NEED_COMPILER = (*LIMITS, "native", "native-value")
 BACKENDS = {"compile": "kernels", "native": "native"}  # engines that are backends of pygrad.compile
 _TORCH = "the default build for Linux downloads gigabytes for GPUs; see pytorch.org for a CPU build"
 
@@ -102,7 +103,9 @@ ENGINES = {
         Engine("value", "pygrad Value", family="pygrad"),
         Engine("array", "pygrad Array", family="pygrad"),
         Engine("compile", "pygrad compile", family="pygrad"),
+        Engine("compile-value", "pygrad compile, value alone", family="pygrad"),
         Engine("native", "pygrad native", family="pygrad"),
+        Engine("native-value", "pygrad native, value alone", family="pygrad"),
         Engine("pure", "pygrad compile, pure()", family="pygrad"),
         Engine("dask", "pygrad.dask, 2 processes", "distributed", family="pygrad"),
         Engine("compile-threads", f"pygrad compile, {processors()} threads", family="pygrad"),
