@@ -4,18 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
 os.environ["PYGRAD_FACADE"] = "cffi"  # the classes in Python have signatures; those in C are derived from them
-
-DOCS = Path(__file__).parent
-sys.path.insert(0, str(DOCS))
-
-import drawings  # noqa: E402
-
-from pygrad.viz import graph_html  # noqa: E402
-
-PLAYED = DOCS.parent / "build" / "docs" / "played"
-PLAYED.mkdir(parents=True, exist_ok=True)
-graph_html(drawings.readme_graph()).save(PLAYED / "played.html")
 
 project = "pygrad"
 html_title = "pygrad"
@@ -39,10 +29,16 @@ python_maximum_signature_line_length = 88
 
 html_theme = "furo"
 html_static_path = ["style.css", "enlarge.js"]
-html_extra_path = [str(PLAYED)]
 html_css_files = ["style.css"]
 html_js_files = ["enlarge.js"]
 html_copy_source = False
 html_show_search_summary = False  # which would be fetched, as a page from disk cannot
 html_show_copyright = False
 html_show_sphinx = False
+
+
+def setup(app):
+    """Write the page to play beside the others."""
+    import played
+
+    app.connect("build-finished", lambda app, _: played.readme().save(Path(app.outdir) / "played.html"))

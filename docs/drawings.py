@@ -258,14 +258,9 @@ def _turned(x: float, y: float, dx: float, dy: float) -> str:
     return f"translate({x:.1f} {y:.1f}) rotate({math.degrees(math.atan2(dy, dx)):.1f})"
 
 
-def readme_graph() -> Value:
-    """The result of the steps, after its backward pass."""
-    return _run()[0]["g"]
-
-
 def readme() -> str:
     """The whole graph, as draw_dot draws it."""
-    return str(draw_dot(readme_graph(), rankdir="TB").pipe(encoding="utf-8"))
+    return str(draw_dot(_run()[0]["g"], rankdir="TB").pipe(encoding="utf-8"))
 
 
 # Tables -----------------------------------------------------------------------------------------------------------

@@ -114,5 +114,5 @@ def test_the_site_can_be_searched_from_disk(tmp_path):
 def test_the_site_loads_nothing_from_the_network():
     for page in SITE.glob("**/*.html"):
         loads = re.findall(r'<(?:script|img|iframe)[^>]* src="(.*?)"|<link [^>]*href="(.*?)"', page.read_text("utf-8"))
-        assert loads
+        assert loads or page.name == "played.html"  # which is in one piece
         assert not [url for url in map("".join, loads) if url.startswith(("http:", "https:", "//"))], page.name
