@@ -2,6 +2,8 @@
 
 python examples/asian_option.py [--paths 100000] [--threads 1] [--seed 0] [--out asian_option.png]
 
+It takes a few seconds, and needs `pip install '.[demo]'`.
+
 The option pays the amount by which the mean of a year's daily prices exceeds the strike. Its Greeks are the gradient of
 its price with respect to the spot price (delta), the interest rate (rho), and each of the 252 volatilities of a curve
 (vegas).
@@ -162,28 +164,30 @@ def plot(payoffs, vegas, file):
         [["vols", "payoffs"], ["vegas", "payoffs"]], figsize=(11, 5), height_ratios=[1, 2], layout="constrained"
     )
     axes["vols"].plot(VOLS, color="0.3")
-    axes["vols"].set(title="The curve", ylabel="volatility", ylim=(0, None), xticklabels=[])
+    axes["vols"].set(title="Volatility: a calm year with one turbulent season", ylabel="volatility", ylim=(0, None))
+    axes["vols"].set(xticklabels=[])
     axes["vegas"].plot(vegas, ".", color="tab:blue", label="Asian call, simulated")
     axes["vegas"].plot(geometric_vegas, color="tab:orange", label="geometric Asian call, closed form")
-    axes["vegas"].set(title="Vega of each day", xlabel="day", ylabel="d price / d volatility")
+    axes["vegas"].set(title="Vega: early days move all later prices", xlabel="day")
+    axes["vegas"].set(ylabel="d price / d volatility")
     axes["vegas"].axhline(0, color="0.8", linewidth=0.8, zorder=0)
     axes["vegas"].legend(frameon=False)
     axes["payoffs"].hist(payoffs[payoffs > 0], bins=60, color="tab:blue")
     axes["payoffs"].axvline(
-        payoffs.mean(), color="tab:orange", label=f"the price: the mean of all payoffs, {payoffs.mean():.2f}"
+        payoffs.mean(), color="tab:orange", label=f"mean of all paths, the price: {payoffs.mean():.2f}"
     )
-    title = f"Payoffs above 0; {np.mean(payoffs == 0):.0%} of the paths pay nothing"
-    axes["payoffs"].set(title=title, xlabel="payoff, discounted", ylabel="paths", xlim=(0, None))
+    title = f"Payoff: {np.mean(payoffs == 0):.0%} of the paths pay nothing, few pay much"
+    axes["payoffs"].set(title=title, xlabel="payoff above 0, discounted", ylabel="paths", xlim=(0, None))
     axes["payoffs"].legend(frameon=False)
     fig.savefig(file, dpi=150)
 
 
 def main():
     parser = argparse.ArgumentParser(description="an Asian call option and its 254 Greeks by Monte Carlo")
-    parser.add_argument("--paths", type=int, default=100_000)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", default="asian_option.png", help="the file for the plot")
+    parser.add_argument("--paths", type=int, default=100_000, help="the number of simulated paths (default 100,000)")
+    parser.add_argument("--threads", type=int, default=1, help="the number of threads (default 1)")
+    parser.add_argument("--seed", type=int, default=0, help="the seed of the random numbers (default 0)")
+    parser.add_argument("--out", default="asian_option.png", help="the file for the picture (default asian_option.png)")
     options = parser.parse_args()
     if options.paths < 2:
         parser.error(f"--paths must be at least 2 for a standard error, got {options.paths}")
