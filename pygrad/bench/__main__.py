@@ -155,8 +155,10 @@ def _cliffs(results: Results) -> Iterator[RenderableType]:
 
 
 def _measure(options: argparse.Namespace, console: Console, results: Results) -> None:
-    effort = measure.QUICK if options.effort == "quick" else measure.FULL
     workloads = grid.workloads(options.only) if options.sweep else [WORKLOADS[name] for name in options.only]
+    effort = measure.QUICK
+    if options.effort == "full":
+        effort, workloads = measure.FULL, [workload.full for workload in workloads]
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} of {task.total} workloads")
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
         task = progress.add_task("", total=len(workloads))
