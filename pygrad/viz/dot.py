@@ -41,6 +41,7 @@ def draw_dot(root: Roots, format: str = "svg", rankdir: str = "LR") -> graphviz.
 
     Examples
     --------
+    >>> from pygrad import Value
     >>> x = Value(1.0, label="x")
     >>> picture = draw_dot((x * 2 + 1).relu())
     >>> "ReLU" in picture.source
@@ -63,6 +64,7 @@ def to_dot(root: Roots, rankdir: str = "LR") -> str:
 
     Examples
     --------
+    >>> from pygrad import Value
     >>> x = Value(1.0, label="x")
     >>> print(to_dot(-x), end="")
     digraph {
