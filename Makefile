@@ -32,11 +32,17 @@ bench: $(VENV)/.bench  ## compare speeds; `make bench OPTIONS="--only dots --ful
 lint: $(VENV)/.lint  ## check types, formatting and compiler warnings
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(RUN) -m mypy
+	@for system in linux darwin win32; do \
+	  $(RUN) -m mypy --platform $$system --cache-dir .mypy_cache/$$system || exit 1; \
+	done
+	$(VENV)/bin/actionlint
 	$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
-	@for source in $(filter-out tests/%,$(filter %.c,$(C_FILES))); do \
-	  $(CC) -std=c11 -O2 -ffp-contract=off -Wall -Wextra -Wpedantic -Wconversion -Werror -Icsrc \
-	    -isystem $$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("include"))') -fsyntax-only $$source || exit 1; \
+	@command -v clang >/dev/null || echo "clang is not installed, so its warnings are not checked"
+	@for compiler in $(CC) $$(command -v clang); do \
+	  for source in $(filter-out tests/%,$(filter %.c,$(C_FILES))); do \
+	    $$compiler -std=c11 -O2 -ffp-contract=off -Wall -Wextra -Wpedantic -Wconversion -Werror -Icsrc \
+	      -isystem $$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("include"))') -fsyntax-only $$source || exit 1; \
+	  done; \
 	done
 
 format: $(VENV)/.lint  ## write the types of the core, and format the code as `lint` requires

@@ -10,12 +10,13 @@ them, from a seed for each chunk, and drop them when the chunk is done: a worker
 
 import argparse
 import math
-import resource
+import sys
 import time
 
 import dask
 import dask.array as da
 import numpy as np
+import psutil
 from asian_option import DAYS, RATE, SPOT, VOLS, asian_call, central_differences, closed_form, geometric_call
 from distributed import Client, LocalCluster, progress
 from rich.console import Console
@@ -50,6 +51,10 @@ def exact():
 
 def peak_memory():
     """The most memory that a worker has had, in MB."""
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset / 2**20
+    import resource  # which Windows has not
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

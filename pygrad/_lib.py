@@ -10,9 +10,7 @@ import functools
 import importlib.machinery
 import importlib.util
 import os
-import platform
 import sys
-import sysconfig
 from typing import Any, Callable
 
 import numpy as np
@@ -50,7 +48,7 @@ def _load_fast() -> Any:
     facade = os.environ.get("PYGRAD_FACADE", "")
     if facade not in ("", "c", "cffi"):
         raise ImportError(f"the environment variable PYGRAD_FACADE must be c, cffi or empty, not {facade!r}")
-    has_types = platform.python_implementation() == "CPython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+    has_types = sys.implementation.name == "cpython" and "free-threading" not in sys.version
     if facade == "cffi" or not has_types:
         return None
     name, path = "pygrad._fast", core.__file__
