@@ -31,7 +31,7 @@ from pygrad._handles import (
     symbol_of,
 )
 from pygrad._lib import check, fast, lib, text
-from pygrad._numbers import Number, is_number, refuse_masked, to_number, to_python
+from pygrad._numbers import Number, inverse, is_number, refuse_masked, to_number, to_python
 from pygrad._ops import define_ops, op, value_op
 from pygrad._runs import place_of, value_at
 from pygrad._sweep import backward_from, backward_step
@@ -167,7 +167,7 @@ class Value(Handle):
         if isinstance(other, Value):
             return self * other**-1
         if is_number(other):
-            return self * to_python(other) ** -1
+            return self * inverse(to_python(other))
         refuse_masked(other)
         return NotImplemented
 
