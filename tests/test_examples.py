@@ -180,7 +180,7 @@ class TestAThousandStepsLeaveTheMemoryFlat:
 
 def test_dask_asian_agrees_with_the_closed_form(tmp_path):
     out = run("dask_asian.py", "--paths", 25_000, cwd=tmp_path)
-    assert "25,000 paths in 2 chunks on 2 workers" in out
+    assert "25,000 paths in 50 chunks on 2 workers" in out
     assert out.count(" errors") == 4
 
 
