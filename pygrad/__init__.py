@@ -37,7 +37,7 @@ from pygrad.gradcheck import GradcheckError, gradcheck
 from pygrad.index import Index, index
 from pygrad.memory import MemoryStats, memory_stats
 from pygrad.nn import MLP, Layer, Module, Neuron
-from pygrad.program import Program, TraceWarning, compile
+from pygrad.program import Program, TraceWarning, compile, custom_vjp
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -60,6 +60,7 @@ __all__ = [
     "as_micrograd",
     "compile",
     "concatenate",
+    "custom_vjp",
     "eye",
     "full",
     "functional",
