@@ -7,11 +7,11 @@ CORE_FILES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*.inc)
 C_FILES := $(CORE_FILES) $(wildcard pygrad/bench/*.[ch] tests/c/*.[ch])
 CORE := $(CORE_FILES) $(wildcard csrc/*.def csrc/*/*.def) build_ffi.py setup.py pyproject.toml
 
-.PHONY: demo test test-cffi test-native bench lint format docs notebooks dist sanitize memcheck fuzz cross coverage trust always clean
+.PHONY: demo test test-cffi test-native bench lint format docs pictures notebooks dist sanitize memcheck fuzz cross coverage trust always clean
 .DELETE_ON_ERROR:
 
-demo: $(VENV)/.demo  ## train micrograd's demo in plain Python and in C
-	$(RUN) examples/moons.py
+demo: $(VENV)/.demo  ## train micrograd's demo in C and race plain Python: ten seconds; `make demo OPTIONS=--full`
+	@$(RUN) examples/moons.py $(OPTIONS)
 
 test: $(VENV)/.test  ## run all tests
 	$(RUN) -m pytest
@@ -32,11 +32,17 @@ bench: $(VENV)/.bench  ## compare speeds; `make bench OPTIONS="--only dots --ful
 lint: $(VENV)/.lint  ## check types, formatting and compiler warnings
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(RUN) -m mypy
+	@for system in linux darwin win32; do \
+	  $(RUN) -m mypy --platform $$system --cache-dir .mypy_cache/$$system || exit 1; \
+	done
+	$(VENV)/bin/actionlint
 	$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
-	@for source in $(filter-out tests/%,$(filter %.c,$(C_FILES))); do \
-	  $(CC) -std=c11 -O2 -ffp-contract=off -Wall -Wextra -Wpedantic -Wconversion -Werror -Icsrc \
-	    -isystem $$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("include"))') -fsyntax-only $$source || exit 1; \
+	@command -v clang >/dev/null || echo "clang is not installed, so its warnings are not checked"
+	@for compiler in $(CC) $$(command -v clang); do \
+	  for source in $(filter-out tests/%,$(filter %.c,$(C_FILES))); do \
+	    $$compiler -std=c11 -O2 -ffp-contract=off -Wall -Wextra -Wpedantic -Wconversion -Werror -Icsrc \
+	      -isystem $$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("include"))') -fsyntax-only $$source || exit 1; \
+	  done; \
 	done
 
 format: $(VENV)/.lint  ## write the types of the core, and format the code as `lint` requires
@@ -46,7 +52,12 @@ format: $(VENV)/.lint  ## write the types of the core, and format the code as `l
 	$(VENV)/bin/clang-format -i $(C_FILES)
 
 docs: $(VENV)/.docs  ## build the documentation into site/
-	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
+	$(RUN) -m sphinx --builder html --fail-on-warning --quiet --doctree-dir build/docs/doctrees docs build/docs/site
+	rm -rf site && cp -r build/docs/site site
+
+pictures: $(VENV)/.test  ## write the pictures and tables of docs/ that come from the code
+	@command -v dot >/dev/null || { echo "graphviz is missing: apt install graphviz, or brew install graphviz"; exit 1; }
+	$(RUN) docs/drawings.py
 
 notebooks: $(VENV)/.test  ## run the notebooks in docs/ and store their outputs in them
 	$(RUN) tests/support/notebooks.py
@@ -55,6 +66,7 @@ dist: $(VENV)/.dist  ## build the sdist and the wheel, and test the wheel in a f
 	rm -rf dist build/dist
 	$(RUN) -m build --quiet
 	if ls dist/*-abi3-*.whl; then $(VENV)/bin/abi3audit --strict dist/*.whl; fi
+	$(RUN) -m twine check --strict dist/*
 	$(PYTHON) -m venv build/dist/venv
 	build/dist/venv/bin/pip install --quiet "$$(echo dist/*.whl)[test]"
 	tar -xzf dist/*.tar.gz -C build/dist --strip-components=1
@@ -89,7 +101,7 @@ build/trust/%.txt: always
 
 clean:  ## remove all build products
 	rm -rf $(VENV) build dist site .cache *.egg-info pygrad/_core.c pygrad/_core.*so .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -f moons.png diffusion2d.png rumelhart1986.png asian_option.png
+	rm -f moons.png spirals.png diffusion2d.png rumelhart1986.png asian_option.png
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The environment with the packages of one extra in pyproject.toml. It is reinstalled when the core changes.

@@ -1,13 +1,19 @@
-"""Generates the drawings and tables of the documentation from the code, when mkdocs builds the pages (see mkdocs.yml).
+"""Writes the pictures and tables of the documentation that come from the code (`make pictures`).
 
-A line `<!-- drawn: name -->` of a page is replaced by the result of the function of that name.
+Pictures go into docs/pictures/. A table replaces what is between `<!-- table: name -->` and `<!-- end -->` in a page.
+Both are committed, so that a page has no holes where it is read as a file. With --check it says which are old.
 """
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import itertools
 import math
 import random
 import re
+import sys
+from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -20,20 +26,35 @@ from pygrad._lib import lib, text
 from pygrad.array.elementwise import Elementwise
 from pygrad.viz import draw_dot
 
-CSRC = Path(__file__).parent.parent / "csrc"
+DOCS = Path(__file__).parent
+CSRC = DOCS.parent / "csrc"
 ARENA = (CSRC / "graph" / "arena.h").read_text(encoding="utf-8")
+TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
 
-
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Insert the drawings into a page. mkdocs calls this for each page."""
-    return re.sub(r"^<!-- drawn: (\w+) -->$", lambda match: DRAWN[match[1]](), markdown, flags=re.MULTILINE)
+STYLE = """
+svg { background: #fff; font-family: sans-serif; }
+text { fill: #222; font-size: 13px; text-anchor: middle; }
+.small { fill: #666; font-size: 11px; }
+.code { font-family: monospace; font-weight: bold; }
+.start { text-anchor: start; }
+rect { fill: #f5f5f5; stroke: #777; }
+path { fill: none; stroke: #777; stroke-width: 1.2; }
+.arrow { stroke: #d84315; stroke-width: 2; }
+.data { fill: #dceaf4; }
+.grad { fill: #f9e4d5; }
+.parameter, .LEAF, .ADD, .MUL, .RELU { stroke: none; }
+.parameter { fill: #d1495b; }
+.LEAF { fill: #9aa5b1; }
+.ADD { fill: #4f94c4; }
+.MUL { fill: #57a773; }
+.RELU { fill: #e0a13a; }
+"""
 
 
 def _svg(width: float, height: float, title: str, elements: list[str]) -> str:
-    return (
-        f'<figure class="drawing"><svg viewBox="0 0 {width:g} {height:g}" style="width: {width:g}px" role="img">'
-        f"<title>{escape(title)}</title>{''.join(elements)}</svg></figure>"
-    )
+    size = f'width="{width + 16:g}" height="{height + 16:g}" viewBox="-8 -8 {width + 16:g} {height + 16:g}"'
+    start = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">\n<title>{escape(title)}</title>'
+    return "\n".join([start, f"<style>{STYLE}</style>", *elements, "</svg>\n"])
 
 
 def _text(x: float, y: float, content: object, kind: str = "") -> str:
@@ -129,9 +150,7 @@ def _example() -> tuple[Value, dict[int, str]]:
 
 def graph() -> str:
     """The example as draw_dot draws it."""
-    c, _ = _example()
-    svg = draw_dot(c).pipe(encoding="utf-8")
-    return f'<figure class="graph">{svg[svg.index("<svg") :]}</figure>'
+    return str(draw_dot(_example()[0]).pipe(encoding="utf-8"))
 
 
 STEP = 104  # the distance between nodes
@@ -177,23 +196,30 @@ def _below(root: int) -> list[int]:
 # Tables -----------------------------------------------------------------------------------------------------------
 
 
-def ops() -> str:
+def ops(_: str) -> str:
     """The rows of ops.def as a table."""
     rows = re.findall(r"^PG_[A-Z]+ *\((.*)\)$", (CSRC / "ops.def").read_text(encoding="utf-8"), re.MULTILINE)
     lines = ["| name | symbol | forward | adjoint of x | adjoint of y |", "| --- | --- | --- | --- | --- |"]
     for row in rows:
-        name, *columns = re.split(r" *,(?![^(]*\)) +", row)
+        name, *columns = _arguments(row)
         columns = [f"`{column.strip(chr(34))}`" for column in columns]
         lines.append(f"| {name} | {' | '.join(columns + [''] * (4 - len(columns)))} |")
     return "\n".join(lines)
 
 
-def value_ops() -> str:
-    """The methods of Value that the op table defines; mkdocstrings reads source code and does not find them."""
+def _arguments(row: str) -> list[str]:
+    """The arguments of a macro: what stands between commas that are in no parentheses."""
+    depths = itertools.accumulate({"(": 1, ")": -1}.get(character, 0) for character in row)
+    marked = "".join("\n" if c == "," and not depth else c for c, depth in zip(row, depths))
+    return [argument.strip() for argument in marked.split("\n")]
+
+
+def value_ops(_: str) -> str:
+    """The methods of Value that the op table defines."""
     return _methods(Value)
 
 
-def array_ops() -> str:
+def array_ops(_: str) -> str:
     """The methods and operators of Array that functions create."""
     return _methods(Elementwise)
 
@@ -201,11 +227,89 @@ def array_ops() -> str:
 def _methods(cls: type) -> str:
     """The methods that are ops, with the first line of their docstrings."""
     made: dict[Any, str] = {}
-    for name, method in vars(cls).items():
-        if hasattr(method, "symbol"):
-            made.setdefault(method, name)  # of __add__ and __radd__ the first
-    lines = [f"| `{name}` | {method.__doc__.splitlines()[0]} |" for method, name in made.items()]
-    return "\n".join(["| method | result |", "| --- | --- |", *lines])
+    for owner in cls.__mro__:  # the class, or one from which a C type was derived
+        for name, method in vars(owner).items():
+            if hasattr(method, "symbol"):
+                made.setdefault(method, name)  # of __add__ and __radd__ the first
+    return _two_columns("method", {name: method for method, name in made.items()})
 
 
-DRAWN = {drawing.__name__: drawing for drawing in (node, blocks, graph, sweep, ops, value_ops, array_ops)}
+def contents(page: str) -> str:
+    """What a page of the API documents, with its arguments."""
+    rows = {}
+    excluded = {
+        n for names in re.findall(r"^   :exclude-members: (.*)$", page, re.MULTILINE) for n in names.split(", ")
+    }
+    for kind, name in re.findall(r"^\.\. auto(\w+):: ([\w.]+)$", page, re.MULTILINE):
+        module = name if kind == "module" else name.rpartition(".")[0]
+        members = vars(importlib.import_module(module))
+        here = {n for n, x in members.items() if (inspect.isroutine(x) or inspect.isclass(x)) and x.__doc__}
+        here = {n for n in here - excluded if members[n].__module__ == name and not n.startswith("_")}
+        for member in sorted(here, key=list(members).index) if kind == "module" else [name.rpartition(".")[2]]:
+            rows[member + _signature(members[member])] = members[member]
+    more = "`help()`, and the site that `make docs` builds, say more of each."
+    return f"{_two_columns('name', rows)}\n\n{more}"
+
+
+def _signature(function: Any) -> str:
+    """The arguments of a function or a class, without types."""
+    if isinstance(function, type) and issubclass(function, BaseException):
+        return ""
+    parameters = inspect.signature(function).parameters.values()
+    return str(inspect.Signature([parameter.replace(annotation=parameter.empty) for parameter in parameters]))
+
+
+def _two_columns(title: str, rows: Mapping[str, Any]) -> str:
+    lines = [f"| {title} | what it is |", "| --- | --- |"]
+    return "\n".join(lines + [f"| `{name}` | {inspect.getdoc(x).splitlines()[0]} |" for name, x in rows.items()])
+
+
+def bench(_: str) -> str:
+    """The tables of bench.txt, each below its title."""
+    lines = (DOCS / "bench.txt").read_text(encoding="utf-8").splitlines()
+    tops = [i for i, line in enumerate(lines) if line.startswith("\u250f")]
+    return "\n\n".join("\n".join([f"## {lines[i - 1]}", "", *_table(lines[i:])]) for i in tops)
+
+
+def _table(lines: list[str]) -> Iterator[str]:
+    """The first table of the lines, which rich has drawn with boxes, in Markdown."""
+    rows: list[list[str]] = []
+    for line in lines[1 : next(i for i, line in enumerate(lines) if line.startswith("\u2514"))]:
+        cells = [cell.strip() for cell in re.split("[\u2502\u2503]", line)[1:-1]]
+        if rows and cells and not any(cells[1:]):  # the first cell goes on from the line above
+            rows[-1][0] += f" {cells[0]}"
+        elif cells:
+            rows.append(cells)
+    for row in [rows[0], ["---", *["---:"] * (len(rows[0]) - 1)], *rows[1:]]:
+        yield f"| {' | '.join(row)} |"
+
+
+PICTURES = {drawing.__name__: drawing for drawing in (node, blocks, graph, sweep)}
+TABLES = {table.__name__: table for table in (ops, value_ops, array_ops, contents, bench)}
+
+
+def with_tables(page: str) -> str:
+    """The text of a page with its tables as they are now."""
+    return TABLE.sub(lambda match: match[1] + TABLES[match[2]](page) + match[3], page)
+
+
+def main(check: bool) -> None:
+    """Write the pictures and the pages; to check, only say which are not as they would be written."""
+    files = {DOCS / "pictures" / f"{name}.svg": drawing() for name, drawing in PICTURES.items()}
+    files |= {page: with_tables(page.read_text(encoding="utf-8")) for page in DOCS.glob("**/*.md")}
+    for file, now in files.items():
+        if not check:
+            file.write_text(now, encoding="utf-8")
+        elif _content(file.read_text(encoding="utf-8")) != _content(now):
+            sys.exit(f"{file.relative_to(DOCS)} is old: run `make pictures`")
+
+
+def _content(file: str) -> str:
+    """A file without what depends on the version of graphviz and its fonts: of its pictures only the text counts."""
+    return (
+        "".join(re.findall(r"<text.*?</text>", re.sub(r"<text [^>]*>", "<text>", file))) if "Graphviz" in file else file
+    )
+
+
+if __name__ == "__main__":
+    main(check="--check" in sys.argv)

@@ -2,6 +2,8 @@
 
 python examples/asian_option.py [--paths 100000] [--threads 1] [--seed 0] [--out asian_option.png]
 
+It takes a few seconds, and needs `pip install '.[demo]'`.
+
 The option pays the amount by which the mean of a year's daily prices exceeds the strike. Its Greeks are the gradient of
 its price with respect to the spot price (delta), the interest rate (rho), and each of the 252 volatilities of a curve
 (vegas).
@@ -180,10 +182,10 @@ def plot(payoffs, vegas, file):
 
 def main():
     parser = argparse.ArgumentParser(description="an Asian call option and its 254 Greeks by Monte Carlo")
-    parser.add_argument("--paths", type=int, default=100_000)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", default="asian_option.png", help="the file for the plot")
+    parser.add_argument("--paths", type=int, default=100_000, help="the number of simulated paths (default 100,000)")
+    parser.add_argument("--threads", type=int, default=1, help="the number of threads (default 1)")
+    parser.add_argument("--seed", type=int, default=0, help="the seed of the random numbers (default 0)")
+    parser.add_argument("--out", default="asian_option.png", help="the file for the picture (default asian_option.png)")
     options = parser.parse_args()
     if options.paths < 2:
         parser.error(f"--paths must be at least 2 for a standard error, got {options.paths}")

@@ -2,18 +2,21 @@
 
 python examples/dask_asian.py [--paths 1000000] [--workers 2] [--address tcp://...] [--seed 0]
 
+It takes about a minute, and needs `pip install '.[demo,dask]'`.
+
 Without an address it starts workers on this machine. 100 million paths are 200 GB of random numbers. The workers make
 them, from a seed for each chunk, and drop them when the chunk is done: a worker's memory stays that of a few chunks.
 """
 
 import argparse
 import math
-import resource
+import sys
 import time
 
 import dask
 import dask.array as da
 import numpy as np
+import psutil
 from asian_option import DAYS, RATE, SPOT, VOLS, asian_call, central_differences, closed_form, geometric_call
 from distributed import Client, LocalCluster, progress
 from rich.console import Console
@@ -48,15 +51,21 @@ def exact():
 
 def peak_memory():
     """The most memory that a worker has had, in MB."""
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset / 2**20
+    import resource  # which Windows has not
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main():
     parser = argparse.ArgumentParser(description="an Asian call option and its Greeks on a Dask cluster")
-    parser.add_argument("--paths", type=int, default=1_000_000)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--address", help="of the scheduler of a cluster that runs")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--paths", type=int, default=1_000_000, help="the number of simulated paths (default 1,000,000)"
+    )
+    parser.add_argument("--workers", type=int, default=2, help="the number of workers to start (default 2)")
+    parser.add_argument("--address", help="the address of a scheduler: use its cluster, and start no workers")
+    parser.add_argument("--seed", type=int, default=0, help="the seed of the random numbers (default 0)")
     options = parser.parse_args()
     if options.paths < 2:
         parser.error(f"--paths must be at least 2 for a standard error, got {options.paths}")

@@ -2,6 +2,8 @@
 
 python examples/dask_limits.py [--samples 100000] [--tasks 1000] [--workers 2]
 
+It takes about ten seconds, and needs `pip install '.[demo,dask]'`.
+
 A step over W chunks, one on each worker, takes about samples * t / W + k * W / r seconds, where t is the time of a
 sample, k the number of tasks of a chunk, and r the number of tasks a second of the scheduler. More workers than
 sqrt(samples * t * r / k) make it slower.
@@ -81,9 +83,13 @@ def tasks_a_second(client, count):
 
 def main():
     parser = argparse.ArgumentParser(description="what more workers would do to a step of training")
-    parser.add_argument("--samples", type=int, default=100_000, help="of a step")
-    parser.add_argument("--tasks", type=int, default=1000, help="to measure the scheduler with")
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--samples", type=int, default=100_000, help="the number of samples of a step (default 100,000)"
+    )
+    parser.add_argument(
+        "--tasks", type=int, default=1000, help="the number of tasks to measure the scheduler with (default 1000)"
+    )
+    parser.add_argument("--workers", type=int, default=2, help="the number of workers to start (default 2)")
     options = parser.parse_args()
 
     random.seed(0)

@@ -2,6 +2,8 @@
 
 python examples/diffusion2d.py [--steps 6000] [--samples 500] [--seed 0] [--out diffusion2d.png]
 
+It takes about a minute, and needs `pip install '.[demo]'`.
+
 After "Denoising Diffusion Probabilistic Models" (Ho, Jain & Abbeel, 2020). Times are as in the paper: at time 0 a point
 is data, and at time T it is pure noise.
 """
@@ -131,10 +133,12 @@ def plot(model, path, data, moon, file):
 
 def main():
     parser = argparse.ArgumentParser(description="a diffusion model of two moons, scalar by scalar")
-    parser.add_argument("--steps", type=int, default=6000, help="the number of training steps")
-    parser.add_argument("--samples", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", default="diffusion2d.png", help="the file for the plot")
+    parser.add_argument("--steps", type=int, default=6000, help="the number of training steps (default 6000)")
+    parser.add_argument("--samples", type=int, default=500, help="the number of points to generate (default 500)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="the seed of the data, the weights and the noise (default 0)"
+    )
+    parser.add_argument("--out", default="diffusion2d.png", help="the file for the picture (default diffusion2d.png)")
     options = parser.parse_args()
 
     rng = np.random.default_rng(options.seed)

@@ -2,6 +2,8 @@
 
 python examples/microgpt.py [FILE] [--steps 2000] [--compile] [--samples 20] [--temperature 0.5]
 
+It takes a few seconds, and needs `pip install '.[demo]'`.
+
 FILE is a text file with one document per line; the default is names.txt, 1,000 given names. The model follows Andrej
 Karpathy's microgpt: RMSNorm instead of LayerNorm, no biases, ReLU instead of GELU, one document per step. With
 --compile, the first document of each length is recorded as a Program, which then runs for all documents of that length.
@@ -121,12 +123,20 @@ def generate(model, tokens, temperature):
 
 def main():
     parser = argparse.ArgumentParser(description="train a GPT made of scalars and generate names")
-    parser.add_argument("file", nargs="?", type=Path, default=Path(__file__).with_name("names.txt"))
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        default=Path(__file__).with_name("names.txt"),
+        help="a text file with a document on each line (default names.txt)",
+    )
+    parser.add_argument("--steps", type=int, default=2000, help="the number of training steps (default 2000)")
     parser.add_argument("--compile", action="store_true", help="record the graphs and run them without Python")
-    parser.add_argument("--samples", type=int, default=20)
-    parser.add_argument("--temperature", type=float, default=0.5)
-    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--samples", type=int, default=20, help="the number of names to generate (default 20)")
+    parser.add_argument(
+        "--temperature", type=float, default=0.5, help="how far samples stray from the likeliest (default 0.5)"
+    )
+    parser.add_argument("--seed", type=int, default=42, help="the seed of the weights and the samples (default 42)")
     options = parser.parse_args()
 
     random.seed(options.seed)

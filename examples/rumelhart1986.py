@@ -2,6 +2,8 @@
 
 python examples/rumelhart1986.py [--seed 0] [--sweeps N] [--out rumelhart1986.png]
 
+It takes about a minute, and needs `pip install '.[demo]'`.
+
 After D. E. Rumelhart, G. E. Hinton & R. J. Williams, "Learning representations by back-propagating errors", Nature 323
 (1986), 533-536. A sweep presents all cases. Then every weight changes by -epsilon dE/dw plus alpha times its last
 change, where E is half the sum of the squared errors. Comments say where this script departs from the paper, and why.
@@ -337,7 +339,9 @@ def main():
         "--seed", type=int, default=0, help="the seed of the first random start; later starts use the next integers"
     )
     parser.add_argument("--sweeps", type=int, help="at most this many sweeps per start, for a quick look")
-    parser.add_argument("--out", default="rumelhart1986.png", help="the file for the plot")
+    parser.add_argument(
+        "--out", default="rumelhart1986.png", help="the file for the picture (default rumelhart1986.png)"
+    )
     options = parser.parse_args()
 
     def at_most(sweeps):

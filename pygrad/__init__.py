@@ -11,11 +11,10 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pygrad import functional, nn, optim
 from pygrad._cut import GradientCutWarning
-from pygrad._lib import VERSION
+from pygrad._distribution import VERSION
 from pygrad.array import (
     Array,
     arange,
@@ -30,17 +29,17 @@ from pygrad.array import (
     where,
     zeros,
 )  # fmt: skip
-from pygrad.checkpoint import load, save
-from pygrad.dropin import as_micrograd
 from pygrad.engine import Value
-from pygrad.gradcheck import GradcheckError, gradcheck
 from pygrad.index import Index, index
 from pygrad.memory import MemoryStats, memory_stats
-from pygrad.nn import MLP, Layer, Module, Neuron
-from pygrad.program import Program, TraceWarning, compile, custom_vjp
 
-if TYPE_CHECKING:
-    from types import ModuleType
+if TYPE_CHECKING:  # what _LAZY imports
+    from pygrad import functional, nn, optim
+    from pygrad.checking import GradcheckError, gradcheck
+    from pygrad.checkpoint import load, save
+    from pygrad.dropin import as_micrograd
+    from pygrad.nn import MLP, Layer, Module, Neuron
+    from pygrad.program import Program, TraceWarning, compile, custom_vjp
 
 __all__ = [
     "MLP",
@@ -80,14 +79,28 @@ __all__ = [
 ]
 __version__ = VERSION
 
-_LAZY = ("reference", "viz")  # modules that few programs use: imported when they are first asked for
+# Modules, and the names that they have here, that are imported when they are first asked for: `import pygrad` is quick.
+_LAZY = {
+    "checking": "GradcheckError gradcheck",
+    "checkpoint": "load save",
+    "dropin": "as_micrograd",
+    "functional": "",
+    "nn": "MLP Layer Module Neuron",
+    "optim": "",
+    "program": "Program TraceWarning compile custom_vjp",
+    "reference": "",
+    "viz": "",
+}
 
 
-def __getattr__(name: str) -> ModuleType:
-    if name in _LAZY:
-        return importlib.import_module(f"pygrad.{name}")
+def __getattr__(name: str) -> Any:
+    for module, names in _LAZY.items():
+        if name == module or name in names.split():
+            found = importlib.import_module(f"pygrad.{module}")
+            globals().update({each: getattr(found, each) for each in names.split()})
+            return globals().setdefault(name, found)
     raise AttributeError(f"module 'pygrad' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *__all__, *_LAZY})

@@ -49,11 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _cache(clear: bool) -> int:
     """List or clear the cache of native code."""
-    entries = native.cached()
+    entries = native.clear_cache() if clear else native.cached()
     for path, status in () if clear else entries:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(status.st_mtime))
         print(f"{status.st_size:12,}  {used}  {path.name}")
-    count, size = native.clear_cache() if clear else len(entries), sum(status.st_size for _, status in entries)
+    count, size = len(entries), sum(status.st_size for _, status in entries)
     files = f"{count} file{'s' * (count != 1)}"
     print(f"{'removed ' * clear}{files} of {size:,} bytes in all, in {native.cache_folder()}")
     return 0

@@ -9,7 +9,6 @@ This module does not import the class of Values: engine registers it here.
 from __future__ import annotations
 
 import gc
-import platform
 import sys
 import weakref
 from collections.abc import Iterable, MutableMapping
@@ -347,7 +346,7 @@ def _enter(value: Any) -> None:
     _findable[value._id] = value
 
 
-_GENERATIONS: list[tuple[int, ...]] = [()] if platform.python_implementation() == "PyPy" else [(0,), (1,), (2,)]
+_GENERATIONS: list[tuple[int, ...]] = [()] if sys.implementation.name == "pypy" else [(0,), (1,), (2,)]
 
 
 def value_of(id: int, pins: tuple[object, ...] = ()) -> Any:

@@ -10,10 +10,7 @@ import functools
 import importlib.machinery
 import importlib.util
 import os
-import platform
 import sys
-import sysconfig
-from importlib.metadata import version
 from typing import Any, Callable
 
 import numpy as np
@@ -28,7 +25,6 @@ except ImportError as missing:
 __all__ = [
     "NULL",
     "OPS",
-    "VERSION",
     "Ids",
     "Numbers",
     "c_doubles",
@@ -43,8 +39,6 @@ __all__ = [
     "traced_functions",
 ]
 
-VERSION = version("pygrad")  # read once: it is parsed from the metadata of the package
-
 
 def _load_fast() -> Any:
     """Load the C types of csrc/python/, a second module in the same library; None where Python does their work.
@@ -54,7 +48,7 @@ def _load_fast() -> Any:
     facade = os.environ.get("PYGRAD_FACADE", "")
     if facade not in ("", "c", "cffi"):
         raise ImportError(f"the environment variable PYGRAD_FACADE must be c, cffi or empty, not {facade!r}")
-    has_types = platform.python_implementation() == "CPython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+    has_types = sys.implementation.name == "cpython" and "free-threading" not in sys.version
     if facade == "cffi" or not has_types:
         return None
     name, path = "pygrad._fast", core.__file__

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 import numpy.typing as npt
-from numpy.ma import MaskedArray
 
 if TYPE_CHECKING:
     from typing_extensions import TypeGuard
@@ -21,7 +20,7 @@ def is_number(x: Any) -> TypeGuard[Number]:
         getattr(x, "ndim", 0) != 0
         or _is_node(x)
         or not (getattr(getattr(x, "dtype", None), "kind", "f") in "biuf" or is_real(x.dtype))
-        or isinstance(x, MaskedArray)
+        or (isinstance(x, np.ndarray) and is_masked(x))
     )
 
 
@@ -37,15 +36,20 @@ def _is_node(x: Any) -> bool:
     return has_gradient and hasattr(x, "backward")
 
 
+def is_masked(x: npt.NDArray[Any]) -> bool:
+    """Whether an array is masked. It asks for `np.ma`, which takes long to import, for subclasses only."""
+    return type(x) is not np.ndarray and isinstance(x, np.ma.MaskedArray)
+
+
 def refuse_masked(x: Any) -> None:
     """Raise TypeError for a masked array, or for nested lists that contain one: NumPy would drop the mask."""
-    if isinstance(x, MaskedArray):
+    if isinstance(x, np.ndarray) and is_masked(x):
         raise TypeError(
             "a masked array has no numbers where it is masked: pass np.ma.filled(x, number), or x.compressed()"
         )
     if isinstance(x, (list, tuple)):
         kinds = set(map(type, x))
-        if any(issubclass(kind, (list, tuple, MaskedArray)) for kind in kinds):
+        if any(issubclass(kind, (list, tuple, np.ndarray)) for kind in kinds):
             for item in x:
                 refuse_masked(item)
 

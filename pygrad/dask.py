@@ -15,6 +15,8 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pygrad._distribution import install
+
 try:
     import dask.array as da
     from dask.base import normalize_token, tokenize
@@ -22,7 +24,7 @@ try:
     from dask.delayed import Delayed, delayed
     from dask.highlevelgraph import HighLevelGraph
 except ImportError as error:
-    raise ImportError("pygrad.dask needs `pip install 'pygrad[dask]'`") from error
+    raise ImportError(f"pygrad.dask needs `{install('dask')}`") from error
 
 from pygrad._lib import Numbers
 from pygrad.program import Program
@@ -45,7 +47,7 @@ def value(f: Program, *args: Any, **kwargs: Any) -> Any:
     Returns
     -------
     Any
-        Dask arrays of shape (B, *shape of the result), in the structure of what a call returns
+        Dask arrays of shape `(B, *shape of the result)`, in the structure of what a call returns
 
     Raises
     ------

@@ -378,7 +378,7 @@ class Value(Handle):
     def _local_grads(self) -> tuple[Number, ...]:
         """The derivatives of this number by those of `_children`, as in microgpt."""
         local_grads = getattr(getattr(self, "_closure", None), "local_grads", None)
-        return _slopes(self) if local_grads is None else local_grads
+        return shares(self, 1) if local_grads is None else local_grads
 
     @property
     def _op(self) -> str:
@@ -516,8 +516,11 @@ def _number_of(id: int) -> Number:
     return int(number) if _is_int(_DATA, id) else number
 
 
-def _slopes(value: Value) -> tuple[Number, ...]:
-    """The derivatives of an op by its operands: those of the same op of leaves with their numbers."""
+def shares(value: Value, grad: Number, plain: bool = False) -> tuple[Number, ...]:
+    """What an op's backward step adds to its operands at this grad: that of the same op of leaves with their numbers.
+
+    Where Python cannot compute a share, that raises; or it is nan, if the leaves are plain numbers.
+    """
     leaves = [Value(child.data) for child in value._children]
     method, constant = _method_of(value), lib.pg_operand(value._id, 1)
     if leaves and (hasattr(value, "_closure") or not method):
@@ -525,7 +528,9 @@ def _slopes(value: Value) -> tuple[Number, ...]:
     if leaves:
         exponent = [_number_of(constant)] if constant and len(leaves) == 1 else []
         out = getattr(Value, method)(*leaves, *exponent)
-        out.grad = 1
+        out.data, out.grad = value.data, grad
+        for leaf in leaves if plain else []:
+            lib.pg_set_flags(leaf._id, lib.PG_PLAIN)
         backward_step(out._id)
     return tuple(leaf.grad for leaf in leaves)
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numpy.ma import MaskedArray
 
 from pygrad._lib import Ids
 from pygrad._numbers import refuse_masked, to_ndarray
@@ -148,7 +147,7 @@ class Index:
         return f"Index({np.array2string(self._data, separator=', ', prefix='Index(')}{traced})"
 
 
-_UNUSUAL = (Index, MaskedArray, list)  # in a key
+_UNUSUAL = (Index, np.ndarray, list)  # in a key
 
 
 def index(data: npt.ArrayLike) -> Index:

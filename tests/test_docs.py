@@ -4,6 +4,9 @@ import doctest
 import importlib
 import pkgutil
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +25,7 @@ def test_docstring_examples_run(name):
     assert doctest.testmod(module, extraglobs=NAMES).failed == 0
 
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -38,3 +41,31 @@ def test_the_python_on_a_page_prints_what_the_page_shows(page, capsys, tmp_path,
             assert printed == text
         else:
             assert printed.split() == re.findall(r"print\(.*?\)\s*# (\S+)", block)
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="graphviz's dot is not installed")
+def test_the_pictures_and_tables_are_those_of_the_code():
+    done = subprocess.run([sys.executable, ROOT / "docs" / "drawings.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+SITE = ROOT / "site"
+needs_site = pytest.mark.skipif(not (SITE / "index.html").exists(), reason="`make docs` has not been run")
+
+
+@needs_site
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+def test_the_site_can_be_searched_from_disk(tmp_path):
+    page = f"{(SITE / 'search.html').as_uri()}?q=cross_entropy"
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=9000", "--dump-dom"]
+    command = ["chromium", *options, f"--user-data-dir={tmp_path}", page]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert 'href="api/functional.html#pygrad.functional.losses.cross_entropy"' in done.stdout
+
+
+@needs_site
+def test_the_site_loads_nothing_from_the_network():
+    for page in SITE.glob("**/*.html"):
+        loads = re.findall(r'<(?:script|img|iframe)[^>]* src="(.*?)"|<link [^>]*href="(.*?)"', page.read_text("utf-8"))
+        assert loads or page.name == "played.html"  # which is in one piece
+        assert not [url for url in map("".join, loads) if url.startswith(("http:", "https:", "//"))], page.name

@@ -1,6 +1,7 @@
 """Scripts that import micrograd run on pygrad unmodified."""
 
 import inspect
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -178,7 +179,7 @@ subprocess.run([sys.executable, "-c", outer], check=True)
 }
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 @pytest.mark.parametrize("child", CHILDREN)
 def test_child_processes_run_on_pygrad_too(tmp_path, child, method):
     if method != "spawn" and child not in ("multiprocessing", "executor"):

@@ -1,7 +1,10 @@
 """Each example runs, in a short form, as its documentation says."""
 
+import ast
 import importlib.util
+import math
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +17,22 @@ from pygrad.bench.workloads.memory import resident_bytes
 from support import on_limited_memory
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_an_example_says_how_long_it_takes_what_it_needs_and_what_its_options_do(example):
+    tree = ast.parse(example.read_text(encoding="utf-8"))
+    text = " ".join(ast.get_docstring(tree).split())
+    assert re.search(r"It takes (about )?\w+ (few )?(seconds|minutes?)\b", text)
+    assert re.search(r"needs `pip install '\.\[[\w,]+\]'`", text)
+    options = [call for call in ast.walk(tree) if isinstance(call, ast.Call) and _is_option(call.func)]
+    assert len(options) >= 3
+    for option in options:
+        assert "help" in {keyword.arg for keyword in option.keywords}, option.args[0].value
+
+
+def _is_option(called):
+    return isinstance(called, ast.Attribute) and called.attr == "add_argument"
 
 
 def run(example, *args, cwd):
@@ -34,16 +53,55 @@ def module(example):
 
 def test_moons_draws_the_boundary_and_finds_the_losses_equal(tmp_path):
     picture = tmp_path / "moons.png"
-    out = run("moons.py", "--steps", 2, "--out", picture, cwd=tmp_path)
-    assert "equal at every one of the 2 steps" in out
-    assert "times faster" in out
+    out = run("moons.py", "--steps", 3, "--race", 2, "--out", picture, cwd=tmp_path)
+    assert "C: step 3 of 3, loss 0.7429" in out
+    assert "plain Python: step 2 of 2, loss 1.7236" in out
+    assert "plain Python and C: 2. They are equal to the last bit" in out
+    assert re.search(r"plain Python │ +[\d,.]+ ms │ about [\d,.]+ s │", out)
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_moons_takes_all_steps_in_plain_python_too(tmp_path):
+    out = run("moons.py", "--steps", 1, "--full", cwd=tmp_path)
+    assert "plain Python and C: 1. They are equal to the last bit" in out
+    assert "about" not in out
+
+
+def test_moons_ends_at_ctrl_c_without_a_traceback(tmp_path):
+    command = [sys.executable, EXAMPLES / "moons.py", "--race", "1000", "--steps", "1000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        for line in process.stdout:
+            if "C: step" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        _, err = process.communicate(timeout=100)
+    assert (process.returncode, err) == (130, "")
+
+
+def test_moons_says_where_losses_differ(monkeypatch, tmp_path):
+    moons = module("moons.py")
+    new_step, Value, MLP = moons.ENGINES["C"]
+
+    def a_bit_off(*arguments):
+        step = new_step(*arguments)
+        return lambda: (math.nextafter(step()[0], 2), 1.0)
+
+    monkeypatch.setitem(moons.ENGINES, "C", (a_bit_off, Value, MLP))
+    monkeypatch.setattr(sys, "argv", ["moons.py", "--race", "1", "--out", str(tmp_path / "moons.png")])
+    with pytest.raises(SystemExit, match="the losses of plain Python and C differ, first at step"):
+        moons.main()
+
+
 def test_moons_compiled_has_the_same_losses(tmp_path):
-    out = run("moons.py", "--steps", 2, "--compile", cwd=tmp_path)
+    out = run("moons.py", "--steps", 3, "--race", 1, "--compile", cwd=tmp_path)
     assert float(out.split("are off by at most ")[1].split(":")[0]) < 1e-12
-    assert out.count("times faster") == 2
+    assert re.search(r"compiled +│ +[\d.]+ ms │ +[\d.]+ s │ +[\d,]+ times", out)
+
+
+def test_spirals_learns_three_classes(tmp_path):
+    out = run("spirals.py", "--points", 50, "--steps", 200, cwd=tmp_path)
+    assert float(re.search(r"(\d+)% of the 150 points", out)[1]) > 90
+    assert (tmp_path / "spirals.png").read_bytes().startswith(b"\x89PNG")
 
 
 def loss_of(out):
@@ -97,8 +155,7 @@ def flat():
 class TestAThousandStepsLeaveTheMemoryFlat:
     def test_of_moons(self, flat):
         moons = module("moons.py")
-        X, y = moons.make_moons(n_samples=100, noise=0.1)
-        moons.train(moons.eager_step, pygrad.Value, pygrad.MLP, X, y * 2 - 1, 1000, flat)
+        moons.train(moons.ENGINES["C"], *moons.two_moons(), 1000, flat)
 
     def test_of_microgpt(self, flat):
         microgpt = module("microgpt.py")

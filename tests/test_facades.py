@@ -23,7 +23,7 @@ from hypothesis import given, settings
 import pygrad
 from pygrad import Value, engine
 from pygrad._lib import fast, lib
-from support import in_threads, live_nodes, on_limited_memory
+from support import in_threads, live_nodes, on_limited_memory, with_alarms, with_fork
 from support.programs import EDGES, STEPS, bits, programs, run, shape
 
 pytestmark = pytest.mark.skipif(fast is None, reason="there is no C type of Value here")
@@ -687,6 +687,7 @@ def alarms():
     signal.signal(signal.SIGALRM, before)
 
 
+@with_alarms
 def test_a_signal_handler_may_call_backward_during_a_pass():
     x, w = Value(5.0), Value(3.0)
     numbers = np.arange(300_000.0) % 7  # so many nodes that a pass hears signals
@@ -712,6 +713,7 @@ def test_a_signal_handler_may_call_backward_during_a_pass():
         signal.signal(signal.SIGALRM, before)
 
 
+@with_alarms
 def test_no_exception_of_a_signal_handler_is_swallowed_and_no_node_leaks(alarms, monkeypatch):
     swallowed = []
     monkeypatch.setattr(sys, "unraisablehook", swallowed.append)
@@ -759,6 +761,7 @@ def custom_op(x):
     ],
     ids=inspect.getsource,
 )
+@with_alarms
 def test_no_node_leaks_where_python_makes_it(alarms, work, no_leak):
     def again_and_again(i):
         alarms(1e-4 + i * 1e-6)
@@ -776,6 +779,7 @@ def test_no_node_leaks_where_python_makes_it(alarms, work, no_leak):
         gc.enable()
 
 
+@with_alarms
 def test_a_long_pass_hears_of_signals_and_another_can_follow(alarms):
     x = pygrad.array(np.ones(1_000_000))
     y = x
@@ -836,6 +840,7 @@ def test_threads_share_attributes_walks_and_programs(no_leak):
     assert [getattr(shared, f"_of_{i}") for i in range(4)] == [99] * 4
 
 
+@with_fork
 def test_a_child_of_a_fork_can_sweep_while_the_parent_s_thread_does():
     x = pygrad.array(np.ones(300_000))
     y = x

@@ -7,10 +7,7 @@ import pytest
 import pygrad
 
 PACKAGE = Path(pygrad.__file__).parent
-LAZY = {
-    "viz": "pygrad.viz.to_dot(pygrad.Value(1))",
-    "reference": "pygrad.reference.Value(1)",
-}
+LAZY = ["checking", "checkpoint", "dropin", "functional", "nn", "optim", "program", "reference", "viz"]
 
 
 @pytest.mark.parametrize("name", LAZY)
@@ -19,15 +16,17 @@ def test_a_module_is_imported_when_it_is_first_asked_for(python, name):
         f"import sys, pygrad\n"
         f"assert 'pygrad.{name}' not in sys.modules\n"
         f"assert '{name}' in dir(pygrad)\n"
-        f"{LAZY[name]}\n"
         f"assert pygrad.{name} is sys.modules['pygrad.{name}']\n"
     )
 
 
-def test_a_name_that_does_not_exist_is_an_attribute_error():
-    with pytest.raises(AttributeError, match=r"module 'pygrad' has no attribute 'vis'"):
-        pygrad.vis  # noqa: B018
-    assert not hasattr(pygrad, "graphs")
+SLOW = ["importlib.metadata", "numpy.ma", "numpy.random", "random", "subprocess", "sysconfig", "tempfile", "zipfile"]
+
+
+def test_importing_takes_no_module_that_takes_long(python):
+    modules = python("import numpy, sys; before = {*sys.modules}; import pygrad; print(*{*sys.modules} - before)")
+    assert "pygrad.engine" in modules.split()
+    assert not {*SLOW, *(f"pygrad.{name}" for name in LAZY)} & {*modules.split()}
 
 
 MODULES = sorted(
@@ -35,6 +34,24 @@ MODULES = sorted(
     for path in PACKAGE.rglob("*.py")
     if not {"bench", "_children"} & set(path.parts)
 )
+
+
+@pytest.mark.parametrize(
+    "first",
+    ["", "from pygrad import *", f"import importlib; [importlib.import_module(m) for m in {MODULES}]"],
+    ids=["asked for", "star", "after all modules"],
+)
+def test_every_name_is_what_it_says(python, first):
+    code = "for name in pygrad.__all__: print((x := getattr(pygrad, name)).__name__, type(x).__name__)"
+    there = {name: getattr(pygrad, name) for name in pygrad.__all__}
+    out = python(f"{first}\nimport pygrad\n{code}").splitlines()
+    assert out == [f"{x.__name__} {type(x).__name__}" for x in there.values()]
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error():
+    with pytest.raises(AttributeError, match=r"module 'pygrad' has no attribute 'vis'"):
+        pygrad.vis  # noqa: B018
+    assert not hasattr(pygrad, "graphs")
 
 
 def test_whatever_is_imported_first_says_that_the_core_is_not_built(python):

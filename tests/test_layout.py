@@ -12,7 +12,7 @@ PACKAGE, CSRC = ROOT / "pygrad", ROOT / "csrc"
 
 # From the bottom up: a module may import those listed before it. A package that is listed as one name is one layer.
 ORDER = """
-    _core _lib _locks
+    _core _distribution _lib _locks _system
     _numbers _replacing memory _cut _handles _holders _bulk _runs _ops _sweep engine
     index array.nodes array.making array.creation array.elementwise array.shaping array.reductions array.products
     array.copying array.functions array.moves array.protocol array.arrays
@@ -20,7 +20,7 @@ ORDER = """
     program.structures program.custom program.arguments program.signature program.graph program.recorded program.trace
     program.native program.executor program.derivatives program.c_source program.compose program.files program.pure
     program.weighted program.objective program.program program
-    gradcheck
+    checking
     dropin reference
     pygrad
     viz dask bench _children __main__

@@ -443,7 +443,7 @@ static void write_run(const pg_emitter *e) {
     }
     pg_print(e->out, "NULL};\n");
   }
-  pg_print(e->out, "__attribute__((visibility(\"default\"))) pg_code pygrad_run;\n"
+  pg_print(e->out, "PG_EXPORT pg_code pygrad_run;\n"
                    "void pygrad_run(const pg_frame *f, int phase) {\n"
                    "static block *const *const PHASES[] = {PHASE_0, PHASE_1, PHASE_2};\n"
                    "if (phase == 0) load(f);\n"

@@ -109,15 +109,29 @@ static void scatter(const pg_frame *f, const pg_loop *l, size_t sample) {
   }
 }
 
-PG_INLINE void add(pg_additions *to, uint32_t place, pg_target target, double number) {
+/* Adds n numbers to the sums from `place` on, or appends them; they are `apart`. Returns their sum. */
+static double add_row(const pg_loop *l, pg_additions *to, uint32_t place, pg_target first,
+                      const double *numbers, size_t apart) {
+  double sum = 0;
   if (to->sums) {
-    to->sums[place] += number;
-  } else if (target.array != PG_NO_REF) {
-    to->at[to->count++] = (pg_addition){target, number};
+    double *sums = to->sums + place;
+    for (uint32_t i = 0; i < l->n; i++, sums += l->scatter.list_step, numbers += apart) {
+      *sums += *numbers;
+      sum += *numbers;
+    }
+    return sum;
   }
+  pg_addition *const row = to->end;
+  *row = (pg_addition){.first = first, .n = l->n, .step = l->scatter.i_step};
+  for (uint32_t i = 0; i < l->n; i++, numbers += apart) {
+    row->numbers[i] = *numbers;
+    sum += *numbers;
+  }
+  to->end = first.array != PG_NO_REF ? pg_next_addition(row) : row;
+  return sum;
 }
 
-/* Appends a pair, of each sample if it is batched, to the additions. */
+/* Adds a pair, of each sample if it is batched, and those that go with it. */
 static void add_pair(const pg_frame *f, const pg_loop *l, const pg_slot *pair) {
   const pg_routine *r = f->routine;
   pg_additions *to = f->additions;
@@ -127,22 +141,12 @@ static void add_pair(const pg_frame *f, const pg_loop *l, const pg_slot *pair) {
   const size_t index_step = pg_is_batched(pair[0]), step = pg_is_batched(pair[1]), apart = step ? f->tile : 1;
   const pg_target *targets = r->targets + l->scatter.list;
   for (size_t s = 0; s < samples; s++, index += index_step, number += step) {
-    if (!(*index >= 0 && *index < l->scatter.size)) {
-      continue;
+    if (*index >= 0 && *index < l->scatter.size) {
+      const uint32_t which = (uint32_t)*index;
+      pg_target first = targets[l->scatter.is_even ? 0 : which];
+      first.at += l->scatter.is_even ? which * (targets[1].at - first.at) : 0;
+      to->sum += add_row(l, to, l->scatter.list + which, first, number, apart);
     }
-    const uint32_t which = (uint32_t)*index;
-    if (!l->scatter.is_even) {
-      add(to, l->scatter.list + which, targets[which], *number);
-      to->sum += *number;
-      continue;
-    }
-    double sum = 0; /* of this sample: so the processor need not wait for that of the one before */
-    pg_target target = {targets[0].array, targets[0].at + which * (targets[1].at - targets[0].at)};
-    for (uint32_t i = 0; i < l->n; i++, target.at += (uint32_t)l->scatter.i_step) {
-      add(to, l->scatter.list + which + i * (uint32_t)l->scatter.list_step, target, number[i * apart]);
-      sum += number[i * apart];
-    }
-    to->sum += sum;
   }
 }
 

@@ -12,6 +12,11 @@
 #include <stdint.h>
 
 #define PG_INLINE static inline __attribute__((always_inline, unused))
+#ifdef _WIN32
+#define PG_EXPORT __declspec(dllexport)
+#else
+#define PG_EXPORT __attribute__((visibility("default")))
+#endif
 #if defined __AVX512F__ && defined __AVX512DQ__
 #define PG_LANES 8
 #elif defined __AVX2__

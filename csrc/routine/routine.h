@@ -140,19 +140,26 @@ typedef struct {
   uint32_t at;
 } pg_target;
 
-/* What is to be added there. */
+/* What is to be added there: n numbers, each `step` further in the array. */
 typedef struct {
-  pg_target target;
-  double number;
+  pg_target first;
+  uint32_t n;
+  int32_t step;
+  double numbers[];
 } pg_addition;
 
 /* Those of a part of a run: one after the other, or already added up for each target. */
 typedef struct {
-  pg_addition *at;
-  size_t count;
+  pg_addition *at, *end;
   double *sums; /* NULL, or for each target; -0.0: nothing was added */
   double sum;   /* of all: nan if one is */
 } pg_additions;
+
+static inline size_t pg_size_of_addition(uint32_t n) { return sizeof(pg_addition) + n * sizeof(double); }
+
+static inline pg_addition *pg_next_addition(pg_addition *x) {
+  return (pg_addition *)(void *)(x->numbers + x->n);
+}
 
 enum {
   PG_PROLOGUE, /* once, before the batch: what does not depend on the sample */

@@ -23,6 +23,7 @@ enum {
   PAD = PG_ALIGNED,    /* numbers between the parts of a run's memory, which aligning them may take */
   MAX_HELPERS = 63,    /* threads besides the caller's */
   NS_A_THREAD = 50000, /* what starting one may take */
+  AHEAD = 128,         /* numbers: so far ahead of what is added, the nodes to add to are asked for */
   FOUND_NAN = 1,       /* besides the statuses: a derivative is nan */
 };
 
@@ -306,13 +307,17 @@ static bool load_parameters(const pg_routine *r, double *shared) {
 
 /* Additions ---------------------------------------------------------------------------------------------- */
 
-/* How many pairs a phase adds for a sample. */
-static size_t pairs_of(const pg_loops *loops) {
-  size_t pairs = 0;
+/* How many numbers a phase adds for a sample; and how large the list of these additions is. */
+static size_t added_by(const pg_loops *loops, size_t *bytes) {
+  size_t numbers = 0;
+  *bytes = 0;
   for (uint32_t k = 0; k < loops->count; k++) {
-    pairs += loops->at[k].op == PG_SCATTER_ADD ? (size_t)loops->at[k].n * loops->at[k].scatter.pairs : 0;
+    const pg_loop *l = &loops->at[k];
+    const size_t rows = l->op == PG_SCATTER_ADD ? l->scatter.pairs : 0;
+    numbers += rows * l->n;
+    *bytes += rows * pg_size_of_addition(l->n);
   }
-  return pairs;
+  return numbers;
 }
 
 /* Makes room for all additions. False if there is no memory. */
@@ -323,58 +328,88 @@ static bool begin_additions(job *j) {
   }
   assert(j->chunks);
   const size_t samples = (j->tiles + j->chunks - 1) / j->chunks * r->tile, parts = j->chunks + 2;
-  const size_t often = pairs_of(&r->phases[PG_BATCH]) * samples;
-  const size_t once = pairs_of(&r->phases[PG_PROLOGUE]) + pairs_of(&r->phases[PG_EPILOGUE]);
-  const bool sums = often > r->target_count;
-  const size_t size = sums ? r->target_count * sizeof(double) : often * sizeof(pg_addition);
+  size_t each, before, after;
+  const bool sums = added_by(&r->phases[PG_BATCH], &each) * samples > r->target_count;
+  added_by(&r->phases[PG_PROLOGUE], &before);
+  added_by(&r->phases[PG_EPILOGUE], &after);
+  const size_t size = sums ? r->target_count * sizeof(double) : each * samples;
   const size_t own = parts * sizeof *j->additions;
-  j->additions = pg_resize(NULL, own + 2 * once * sizeof(pg_addition) + j->chunks * size);
+  j->additions = pg_resize(NULL, own + before + j->chunks * size + after);
   if (!j->additions) {
     return false;
   }
   char *at = (char *)j->additions + own;
   for (size_t k = 0; k < parts; k++) {
+    pg_additions *part = &j->additions[k];
     const bool is_chunk = k > 0 && k <= j->chunks;
-    j->additions[k] = (pg_additions){.at = (pg_addition *)(void *)at};
+    *part = (pg_additions){.at = (pg_addition *)(void *)at, .end = (pg_addition *)(void *)at};
     if (is_chunk && sums) {
-      j->additions[k].sums = (double *)(void *)at;
+      part->sums = (double *)(void *)at;
       for (uint32_t t = 0; t < r->target_count; t++) {
-        j->additions[k].sums[t] = -0.0;
+        part->sums[t] = -0.0;
       }
     }
-    at += is_chunk ? size : once * sizeof(pg_addition);
+    at += is_chunk ? size : before;
   }
   return true;
 }
 
-/* Adds a number to a target; PG_STALE if that is the grad of a node that is not live. */
-static int add_to_target(const job *j, const pg_target *t, double number) {
-  const pg_routine *r = j->r;
-  if (t->array == PG_IN_SLOT) {
-    j->shared[t->at] += number;
-  } else if (!is_of_grads(j, t->array)) {
-    j->arrays[t->array][t->at] += number;
-  } else if (!pg_is_live(r->parameters[t->at])) {
-    return PG_STALE;
-  } else {
-    pg_add_grad(pg_node_at(r->parameters[t->at]), number);
+/* Adds n numbers to the grads of nodes, each `step` further; PG_STALE if one is not live. */
+static int add_to_nodes(const pg_id *ids, uint32_t n, ptrdiff_t step, const double *numbers) {
+  int status = PG_OK;
+  for (uint32_t i = 0; i < n; i++) {
+    const pg_id id = ids[(ptrdiff_t)i * step];
+    if (pg_is_live(id)) {
+      pg_add_grad(pg_node_at(id), numbers[i]);
+    } else {
+      status = PG_STALE;
+    }
+  }
+  return status;
+}
+
+/* Adds n numbers to a target and those that follow, each `step` further. */
+static int add_to_targets(const job *j, pg_target first, uint32_t n, ptrdiff_t step, const double *numbers) {
+  if (is_of_grads(j, first.array)) {
+    return add_to_nodes(j->r->parameters + first.at, n, step, numbers);
+  }
+  double *to = (first.array == PG_IN_SLOT ? j->shared : j->arrays[first.array]) + first.at;
+  for (uint32_t i = 0; i < n; i++) {
+    to[(ptrdiff_t)i * step] += numbers[i];
   }
   return PG_OK;
 }
 
+/* Asks for the nodes of an addition before it is made: they are where those of most parameters are, which were
+ * made one after the other. */
+static void fetch_nodes(const job *j, const pg_addition *x) {
+  const pg_id *parameters = j->r->parameters;
+  uint32_t at = x->first.at;
+  if (is_of_grads(j, x->first.array)) {
+    __builtin_prefetch(parameters + at);
+    for (uint32_t i = 0; i < x->n; i++, at += (uint32_t)x->step) {
+      __builtin_prefetch(pg_node_at(parameters[0] + at), 1);
+    }
+  }
+}
+
 /* Makes the additions of a part of the run to slots, or those to results, in their order. */
-static int add_part(const job *j, const pg_additions *x, bool to_slots) {
+static int add_part(const job *j, const pg_additions *part, bool to_slots) {
   int status = PG_OK;
-  for (size_t k = 0; k < x->count; k++) {
-    const pg_addition *now = &x->at[k];
-    if ((now->target.array == PG_IN_SLOT) == to_slots && add_to_target(j, &now->target, now->number)) {
+  pg_addition *ahead = part->at;
+  for (pg_addition *x = ahead; x < part->end; x = pg_next_addition(x)) {
+    for (; ahead < part->end && ahead->numbers - x->numbers < AHEAD; ahead = pg_next_addition(ahead)) {
+      fetch_nodes(j, ahead);
+    }
+    if ((x->first.array == PG_IN_SLOT) == to_slots && add_to_targets(j, x->first, x->n, x->step, x->numbers)) {
       status = PG_STALE;
     }
   }
-  for (size_t t = 0; x->sums && t < j->r->target_count; t++) {
-    const pg_target *target = &j->r->targets[t];
-    const bool none = target->array == PG_NO_REF || (x->sums[t] == 0 && signbit(x->sums[t]));
-    if (!none && (target->array == PG_IN_SLOT) == to_slots && add_to_target(j, target, x->sums[t])) {
+  for (size_t t = 0; part->sums && t < j->r->target_count; t++) {
+    const pg_target target = j->r->targets[t];
+    const double sum = part->sums[t];
+    const bool none = target.array == PG_NO_REF || (sum == 0 && signbit(sum));
+    if (!none && (target.array == PG_IN_SLOT) == to_slots && add_to_targets(j, target, 1, 0, &sum)) {
       status = PG_STALE;
     }
   }

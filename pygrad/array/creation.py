@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, SupportsIndex, Union
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from pygrad.array.arrays import Array
 
 Shape = Union[SupportsIndex, Sequence[SupportsIndex]]
-Rng = Union[None, int, np.random.Generator]
+Rng = Union[None, int, "np.random.Generator"]
 
 
 def zeros(shape: Shape) -> Array:
@@ -107,4 +106,6 @@ def uniform(low: float = 0.0, high: float = 1.0, shape: Shape = (), rng: Rng = N
 
 
 def _generator(rng: Rng) -> np.random.Generator:
+    import random  # here, because it takes long, as np.random does
+
     return np.random.default_rng(random.getrandbits(128) if rng is None else rng)

@@ -10,12 +10,14 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from pygrad._distribution import install
+
 try:
     from rich.console import Console, RenderableType
     from rich.markup import escape
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 except ImportError as error:
-    raise SystemExit(f"{error}; pygrad bench needs `pip install 'pygrad[bench]'`") from error
+    raise SystemExit(f"{error}; pygrad bench needs `{install('bench')}`") from error
 
 from pygrad.bench import chart, compare, grid, measure, report
 from pygrad.bench.engines import ENGINES

@@ -10,16 +10,12 @@ import shlex
 import sys
 from typing import Any, Callable, NamedTuple
 
+from pygrad._system import processors
 from pygrad.bench import limit
 
 
 class MissingError(Exception):
     """An engine is not installed. The message is the command that installs it."""
-
-
-def cpus() -> int:
-    """The number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Engine(NamedTuple):
@@ -56,7 +52,7 @@ class Engine(NamedTuple):
         MissingError
             if it is not installed
         """
-        if self.name in (*LIMITS, "native") and limit.compiler() is None:
+        if self.name in NEED_COMPILER and limit.compiler() is None:
             raise MissingError(limit.NO_COMPILER)
         if self.name in LIMITS:
             limit.library()
@@ -94,6 +90,7 @@ def _one_thread(torch: Any) -> None:
 
 
 LIMITS = ("c", "c-value")
+NEED_COMPILER = (*LIMITS, "native", "native-value")
 BACKENDS = {"compile": "kernels", "native": "native"}  # engines that are backends of pygrad.compile
 _TORCH = "the default build for Linux downloads gigabytes for GPUs; see pytorch.org for a CPU build"
 
@@ -106,10 +103,12 @@ ENGINES = {
         Engine("value", "pygrad Value", family="pygrad"),
         Engine("array", "pygrad Array", family="pygrad"),
         Engine("compile", "pygrad compile", family="pygrad"),
+        Engine("compile-value", "pygrad compile, value alone", family="pygrad"),
         Engine("native", "pygrad native", family="pygrad"),
+        Engine("native-value", "pygrad native, value alone", family="pygrad"),
         Engine("pure", "pygrad compile, pure()", family="pygrad"),
         Engine("dask", "pygrad.dask, 2 processes", "distributed", family="pygrad"),
-        Engine("compile-threads", f"pygrad compile, {cpus()} threads", family="pygrad"),
+        Engine("compile-threads", f"pygrad compile, {processors()} threads", family="pygrad"),
         Engine("micrograd", "micrograd", "micrograd", makes_garbage=True, family="yardstick"),
         Engine("micrograd-rust", "micrograd-rust", "micrograd_rust", remark="builds it with Rust's cargo"),
         Engine("torch-scalars", "PyTorch, scalars", "torch", _one_thread, _TORCH),

@@ -23,7 +23,7 @@ from pygrad.bench.report import digits, figure
 from pygrad.bench.results import Measured, Results, Table
 from pygrad.bench.scalars import flat
 from pygrad.bench.work import Factory, Work, Workload
-from pygrad.bench.workloads import chain, dots, wide_sum
+from pygrad.bench.workloads import chain, dots, embedding, wide_sum
 
 Function = Callable[..., Any]
 CALL = 1e-6  # seconds; what Python's share of a compiled call may be, as in targets.py
@@ -164,7 +164,7 @@ def _of_table_argument(rng: np.random.Generator, rows: int) -> Problem:
 
 def _of_lookups(rng: np.random.Generator, samples: int) -> Problem:
     table, indices = rng.uniform(-1, 1, (ROWS, WIDTH)), rng.integers(0, ROWS, (samples, 8))
-    return Problem(samples, lambda i, table: (table[i] ** 2).sum(axis=-1).sum(axis=-1), [indices], 1, [table])
+    return Problem(samples, embedding.squares, [indices], 1, [table])
 
 
 def _of_parameters(rng: np.random.Generator, count: int) -> Problem:

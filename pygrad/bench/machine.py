@@ -8,8 +8,10 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from pygrad._distribution import VERSION
+from pygrad._system import processors
 from pygrad.bench import limit
-from pygrad.bench.engines import ENGINES, cpus
+from pygrad.bench.engines import ENGINES
 
 
 def processor() -> str:
@@ -24,8 +26,8 @@ def processor() -> str:
 
 def versions() -> dict[str, str]:
     """The versions of pygrad, NumPy and the installed engines."""
-    packages = {"pygrad", "numpy", *(engine.package for engine in ENGINES.values() if engine.package)}
-    found = {}
+    packages = {"numpy", *(engine.package for engine in ENGINES.values() if engine.package)}
+    found = {"pygrad": VERSION}
     for package in sorted(packages):
         try:
             found[package] = version(package)
@@ -38,7 +40,7 @@ def machine() -> dict[str, Any]:
     """The description of this machine, stored with a run."""
     return {
         "processor": processor(),
-        "cpus": cpus(),
+        "cpus": processors(),
         "system": platform.platform(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "compiler": limit.compiler_version(),

@@ -54,7 +54,7 @@ def linear(input: Operand, weight: Operand, bias: Operand | None = None) -> Arra
 
 
 def embedding(input: npt.ArrayLike, weight: Operand) -> Array:
-    """Return the rows of weight that the indices choose: an Array of shape (*input.shape, *weight.shape[1:]).
+    """Return the rows of weight that the indices choose: an Array of shape `(*input.shape, *weight.shape[1:])`.
 
     Raises
     ------

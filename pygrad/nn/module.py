@@ -181,7 +181,7 @@ class Module:
         >>> {name: numbers.shape for name, numbers in Neuron(3).state_dict().items()}
         {'w': (3,), 'b': ()}
         """
-        return {name: np.array(array(leaves).data) for name, leaves in _named_leaves(self).items()}
+        return {name: np.array(array(leaves).data) for name, leaves in self._named_leaves().items()}
 
     def load_state_dict(self, state: Mapping[str, npt.ArrayLike]) -> None:
         """Set the parameters to the numbers of a `state_dict()`. If it raises, no parameter has changed.
@@ -205,7 +205,7 @@ class Module:
         """
         if not isinstance(state, Mapping):
             raise TypeError(f"a state must be a dict, as from state_dict(), not {type(state).__name__!r}")
-        own = {name: array(leaves) for name, leaves in _named_leaves(self).items()}
+        own = {name: array(leaves) for name, leaves in self._named_leaves().items()}
         missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
         if missing or unknown:
             raise KeyError(f"the state lacks {sorted(missing)}, the module lacks {sorted(unknown)}")
@@ -217,6 +217,19 @@ class Module:
                 raise TypeError(f"{name} must be real numbers in the state, not {numbers[name].dtype}")
         for name, leaves in own.items():
             leaves.data = numbers[name]
+
+    def _named_leaves(self) -> dict[str, Value | Array | list[Value]]:
+        """The leaves by name, frozen or not; ValueError if two have the same."""
+        found: dict[str, Any] = {}
+        places: dict[str, str] = {}
+        for name, place, leaves in _leaves_in(self):
+            if name in found:
+                raise ValueError(
+                    f"the state would have two entries {name!r}, for {places[name]} and for {place}: give one another "
+                    "name"
+                )
+            found[name], places[name] = leaves, place
+        return found
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Array):
@@ -256,19 +269,6 @@ def _mark_or_refuse(name: str, old: Any, new: Array) -> None:
             f"{name} is a parameter; a computed Array is none, and cannot take its place. To train it, change its "
             f"numbers: m.{name}.data -= lr * m.{name}.grad. To replace it all the same, delete it first: del m.{name}"
         )
-
-
-def _named_leaves(module: Module) -> dict[str, Value | Array | list[Value]]:
-    """The leaves of a module by name; ValueError if two have the same."""
-    found: dict[str, Any] = {}
-    places: dict[str, str] = {}
-    for name, place, leaves in _leaves_in(module):
-        if name in found:
-            raise ValueError(
-                f"the state would have two entries {name!r}, for {places[name]} and for {place}: give one another name"
-            )
-        found[name], places[name] = leaves, place
-    return found
 
 
 def _leaves_in(module: Module, frozen: bool = True) -> Iterator[tuple[str, str, Value | Array | list[Value]]]:

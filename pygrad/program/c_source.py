@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pygrad._lib import VERSION, c_doubles, lib
+from pygrad._distribution import VERSION
+from pygrad._lib import c_doubles, lib
 from pygrad._replacing import PathLike, replacing
 from pygrad.program.executor import GRADIENT, VALUES, Executor, Kind
 from pygrad.program.recorded import Recorded

@@ -35,7 +35,8 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pygrad._lib import VERSION, Ids
+from pygrad._distribution import VERSION
+from pygrad._lib import Ids
 from pygrad._replacing import PathLike
 from pygrad.array import Array, make_leaves
 from pygrad.checkpoint import Arrays, pack, refused_as_damaged, unpack, write

@@ -449,7 +449,7 @@ class Program:
         -------
         Any
             in the structure of what a call returns, for each Value or Array a tuple with its derivatives with respect
-            to each argument: arrays of shape (B, *shape of the result, *shape of the argument), without B if there is
+            to each argument: arrays of shape `(B, *shape of the result, *shape of the argument)`, without B if there is
             no batch; None for an index
 
         Raises
@@ -522,8 +522,8 @@ class Program:
         Returns
         -------
         tuple
-            `h[i][j]` has the derivatives with respect to argument i and then j: an array of shape (B, *shape of i,
-            *shape of j), without B if there is no batch; None if one of them is an index
+            `h[i][j]` has the derivatives with respect to argument i and then j: an array of shape `(B, *shape of i,
+            *shape of j)`, without B if there is no batch; None if one of them is an index
 
         Raises
         ------

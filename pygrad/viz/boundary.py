@@ -1,8 +1,9 @@
-"""Draws the decision boundary of a classifier."""
+"""Draws the decision boundaries of a classifier."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
@@ -29,23 +30,25 @@ def plot_decision_boundary(
     margin: float = 1.0,
     cmap: str = "Spectral",
 ) -> Axes:
-    """Draw the decision boundary of a model, and the samples, as micrograd's demo does.
+    """Draw the decision boundaries of a model, and the samples, as micrograd's demo does.
 
     Parameters
     ----------
     model
-        Takes a list of two Values and returns the score: a Value, or a list or Array that holds one. A score above 0
-        means the second class.
+        Takes a list of two Values and returns the score, or a list or Array of scores. Of a single score, a number
+        above 0 means the second class. Of several, each is that of a class, and the largest wins; where two are equal,
+        nothing is drawn.
     X
         The samples, an array of shape (n, 2).
     y
-        The classes of the samples, an array of shape (n,). The numbers, such as -1 and 1, determine the colours.
+        The classes of the samples, an array of shape (n,). The numbers, such as -1 and 1, determine the colours. If the
+        model returns a score for each class, they are the classes' places, from 0 on.
     ax
         The axes to draw on. The default is the current matplotlib axes.
     margin
         The width of the border around the samples, in the units of X.
     cmap
-        The name of a matplotlib colormap. Its first colour marks scores of at most 0, its last colour scores above 0.
+        The name of a matplotlib colormap. Its first colour is that of the first class, its last that of the last.
 
     Returns
     -------
@@ -55,10 +58,10 @@ def plot_decision_boundary(
     Raises
     ------
     ValueError
-        If X does not have shape (n, 2) or y shape (n,), if there are no samples, if a sample is not finite, or if the
-        model returns more than one score.
+        If X does not have shape (n, 2) or y shape (n,), if there are no samples, if a sample is not finite, if the
+        model returns no score, or if y has a class for which there is none.
     TypeError
-        If the model does not return a score.
+        If the model returns something else than scores.
     ImportError
         If matplotlib is not installed.
 
@@ -81,39 +84,53 @@ def plot_decision_boundary(
         raise ImportError("plot_decision_boundary needs `pip install matplotlib`") from error
     sides = [np.linspace(low - margin, high + margin, _POINTS) for low, high in zip(X.min(axis=0), X.max(axis=0))]
     xx, yy = np.meshgrid(*sides)
-    scores = _scores(model, np.column_stack([xx.ravel(), yy.ravel()])).reshape(xx.shape)
+    scores = _scores(model, np.column_stack([xx.ravel(), yy.ravel()]))
+    if len(scores) > 1 and not np.isin(y, range(len(scores))).all():
+        raise ValueError(f"y must hold classes from 0 to {len(scores) - 1}, for the model returns {len(scores)} scores")
     ax = plt.gca() if ax is None else ax
-    colours = matplotlib.colormaps[cmap]
-    scores = np.clip(scores, -1e300, 1e300)  # an inf has a sign, too; a nan has none and is left blank
-    ax.contourf(xx, yy, scores, levels=[-np.inf, 0, np.inf], colors=[colours(0.0), colours(1.0)], alpha=0.8)
-    ax.scatter(X[:, 0], X[:, 1], c=y, s=40, cmap=cmap, edgecolors="k", linewidths=0.5)
+    colours = matplotlib.colormaps[cmap].resampled(max(len(scores), 2))
+    for lead, levels, classes in _regions(scores):
+        ground = [colours(c) for c in classes]
+        ax.contourf(xx, yy, lead.reshape(xx.shape), levels=levels, colors=ground, alpha=0.35)
+    first, last = (0, len(scores) - 1) if len(scores) > 1 else (None, None)
+    ax.scatter(X[:, 0], X[:, 1], c=y, s=40, cmap=cmap, edgecolors="black", linewidths=0.6, vmin=first, vmax=last)
     ax.set(xlim=sides[0][[0, -1]], ylim=sides[1][[0, -1]])
     return ax
 
 
-def _scores(model: Callable[[list[Value]], Any], points: Numbers) -> Numbers:
-    """The model's score at each point, by a Program, or by a call for each point if the model cannot be compiled."""
+def _regions(scores: Numbers) -> Iterator[tuple[Numbers, list[float], list[int]]]:
+    """The regions to fill: numbers at each point, the levels between which they lie, and the class of each interval."""
+    scores = np.clip(scores, -1e300, 1e300)  # an inf has a sign, too; a nan has none and is left blank
+    if len(scores) == 1:
+        yield scores[0], [-np.inf, 0, np.inf], [0, 1]
+        return
+    for c, score in enumerate(scores):
+        yield score - np.delete(scores, c, axis=0).max(axis=0), [0, np.inf], [c]
 
-    def score(x: list[Value]) -> Any:
-        return _single_score(model(x))
+
+def _scores(model: Callable[[list[Value]], Any], points: Numbers) -> Numbers:
+    """The model's scores, each at all points, by a Program, or by a call for each point if it cannot be compiled."""
+
+    def scores(x: list[Value]) -> list[Any]:
+        return _listed(model(x))
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", TraceWarning)
-            program = compile(score, [0.0, 0.0])
+            program = compile(scores, [0.0, 0.0])
     except (TraceWarning, TypeError):
-        return np.array([float(score([Value(x), Value(y)])) for x, y in points.tolist()])
-    return np.asarray(program(points))
+        return np.array([list(map(float, scores([Value(x), Value(y)]))) for x, y in points.tolist()]).T
+    return np.array(program(points))
 
 
-def _single_score(result: Any) -> Any:
-    """The score in a model's result."""
+def _listed(result: Any) -> list[Any]:
+    """The scores in a model's result."""
     if isinstance(result, Array):
         result = result.ravel()
-    if isinstance(result, (Array, list, tuple)):
-        if len(result) != 1:
-            raise ValueError(f"the model must return one score, not {len(result)}; pass a function that selects one")
-        result = result[0]
-    if not isinstance(result, Value) and not is_number(result):
-        raise TypeError(f"the model must return a Value, or a list or Array of one, not {type(result).__name__!r}")
-    return result
+    scores = list(result) if isinstance(result, (Array, list, tuple)) else [result]
+    if not scores:
+        raise ValueError("the model must return a score, or one for each class; it returns none")
+    for score in scores:
+        if not isinstance(score, Value) and not is_number(score):
+            raise TypeError(f"the model must return a Value, or a list or Array of them, not {type(score).__name__!r}")
+    return scores

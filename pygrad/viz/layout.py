@@ -45,10 +45,7 @@ def layered(operands: Sequence[Sequence[int]]) -> Layout:
     >>> layered([(), (), (0, 1)])
     Layout(columns=[0, 0, 1], heights=[0.0, 1.0, 0.5], lanes=[[], [], []])
     """
-    uses: list[list[int]] = [[] for _ in operands]
-    for node, its in enumerate(operands):
-        for operand in dict.fromkeys(its):
-            uses[operand].append(node)
+    uses = uses_of(operands)
     columns = _columns(uses)
     drawing = _Drawing(columns)
     lanes = _lanes(drawing, columns, uses)
@@ -60,6 +57,15 @@ def layered(operands: Sequence[Sequence[int]]) -> Layout:
         [round(height - top, 2) for height in heights[: len(columns)]],
         [[round(heights[item] - top, 2) for item in lane] for lane in lanes],
     )
+
+
+def uses_of(operands: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The nodes that each node is an operand of."""
+    uses: list[list[int]] = [[] for _ in operands]
+    for node, its in enumerate(operands):
+        for operand in dict.fromkeys(its):
+            uses[operand].append(node)
+    return uses
 
 
 def _columns(uses: list[list[int]]) -> list[int]:

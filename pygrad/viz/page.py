@@ -1,21 +1,27 @@
-"""Writes a graph as a self-contained HTML page to pan, zoom and search, which shows what feeds a node."""
+"""Writes a graph as a self-contained HTML page to explore it, and to play its forward and its backward pass."""
 
 from __future__ import annotations
 
 import html
 import json
 import os
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from pygrad._lib import lib
 from pygrad.array import Array
 from pygrad.engine import Value
+from pygrad.nn import Module
 from pygrad.viz.layout import layered
+from pygrad.viz.modules import box_operands, folded, makers, parameters_of, topological
 from pygrad.viz.root import single_value
+from pygrad.viz.steps import backward_pass, operands_of
 
 _MAX_NODES = 5000  # a browser draws this many smoothly
 _MAX_COUNTED = 100_000  # counting stops here, after about a second
+_SCRIPTS = ("graph", "pass", "drawing", "view", "search", "panel", "lesson", "player", "keys")
 
 
 class GraphPage:
@@ -44,80 +50,132 @@ class GraphPage:
         )
 
 
-def graph_html(root: Value | Array) -> GraphPage:
-    """Return the graph of `root` as a self-contained HTML page for exploring it.
+def graph_html(root: Value | Array, model: Module | None = None) -> GraphPage:
+    """Return the graph of `root` as a self-contained HTML page, which plays its forward and its backward pass.
 
-    Drag to pan, scroll to zoom, and search for labels and ops. Click a node to see its data, grad and op, and to
-    highlight what feeds it and what it feeds. The page shows the graph at the time of the call. It does not update.
+    Press the play button, or the space bar, to see the passes node by node: each step of the backward pass shows the
+    gradient from above, the local derivative of each operand, their product, and the sum so far. The gradients are
+    those of `root.backward()`, whether it was called or not.
+
+    Drag to pan, scroll to zoom, and search for labels, ops and numbers. Click a node to see its data, grad and op, and
+    to highlight what feeds it and what it feeds. The page shows the graph at the time of the call. It does not update.
 
     Parameters
     ----------
     root
         A Value, or an Array without axes, such as a loss.
+    model
+        The model that computed it: parameters without a label get their names in the model, such as
+        `layers.0.neurons.1.w.0`, and the page can fold each module into one box.
 
     Raises
     ------
     ValueError
         If the graph has more than 5,000 nodes, or `root` is an Array with axes.
+    TypeError
+        If `root` is no Value or Array, or `model` no Module.
 
     Examples
     --------
     >>> x = Value(3.0, label="x")
     >>> y = (x * 2 + 1).tanh()
-    >>> y.backward()
     >>> page = graph_html(y)
     >>> str(page).startswith("<!DOCTYPE html>")
     True
     >>> page.save("graph.html")  # doctest: +SKIP
     """
-    values = _in_topological_order(single_value(root))
-    number = {value: index for index, value in enumerate(values)}
-    operands = [[number[operand] for operand in _operands(value)] for value in values]
-    layout = layered(operands)
+    values, operands = _graph(single_value(root))
+    owned = parameters_of(model) if model is not None else {}
+    parameters = [owned.get(value._id) for value in values]
     nodes = [
         {
-            "label": value.label,
+            "label": value.label or (parameter.name if parameter else ""),
             "op": value._op,
+            "python": _in_python(value),
             "data": repr(value.data),
             "grad": repr(value.grad),
             "operands": its,
+            "slopes": step and list(map(_number, step.slopes)),
+            "products": step and list(map(_number, step.products)),
             "column": column,
             "height": height,
             "lane": lane,
         }
-        for value, its, column, height, lane in zip(values, operands, *layout)
+        for value, parameter, its, step, column, height, lane in zip(
+            values, parameters, operands, backward_pass(values, operands), *layered(operands)
+        )
     ]
+    zeros = {at for at, value in enumerate(values) if not operands[at] and not value.data}
+    made = makers(operands, [parameter.modules if parameter else () for parameter in parameters], zeros)
+    return _page(nodes, _folds(operands, made))
+
+
+def _folds(operands: Sequence[Sequence[int]], made: Sequence[tuple[str, ...]]) -> list[list[dict[str, Any]]]:
+    """The folded graphs, from the smallest modules to the largest."""
+    folds = []
+    for depth in range(max(map(len, made)), 0, -1):
+        boxes = folded(operands, [modules[:depth][-1] if modules else "" for modules in made])
+        layout = zip(*layered(box_operands(operands, boxes)))
+        folds.append(
+            [
+                {"module": box.module, "members": box.members, "column": column, "height": height, "lane": lane}
+                for box, (column, height, lane) in zip(boxes, layout)
+            ]
+        )
+    return folds
+
+
+def _page(nodes: list[dict[str, Any]], folds: list[list[dict[str, Any]]]) -> GraphPage:
     # Escape "<", the only character that can end a script element or change how it is parsed.
-    graph = json.dumps(nodes, separators=(",", ":")).replace("<", "\\u003c")
-    template = (resources.files("pygrad.viz") / "page.html").read_text(encoding="utf-8")
+    graph = json.dumps({"nodes": nodes, "folds": folds}, separators=(",", ":")).replace("<", "\\u003c")
+    web = resources.files("pygrad.viz") / "web"
+    template, style, *scripts = (
+        (web / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", *(f"{s}.js" for s in _SCRIPTS))
+    )
+    template = template.replace("{{style}}", style).replace("{{script}}", "\n".join(scripts))
     return GraphPage(template.replace("{{graph}}", graph))
 
 
-def _operands(value: Value) -> list[Value]:
-    """The operands in order. Unlike in `_prev`, an operand that is used twice occurs twice."""
-    if hasattr(value, "_symbol"):  # an op written in Python
-        return [operand for operand in value._pins if isinstance(operand, Value)]
-    operands = {operand._id: operand for operand in value._prev}
-    ids = [lib.pg_operand(value._id, which) for which in (0, 1)]
-    return [operands[id] for id in ids if id in operands]  # an op's constant is not an operand in `_prev`
+def _number(x: float | None) -> str | None:
+    """A number as Python writes it: JSON has no nan, and JavaScript has no ints."""
+    return None if x is None else repr(x)
 
 
-def _in_topological_order(root: Value) -> list[Value]:
-    """The nodes of the graph, operands before results, the root last. Raises ValueError if there are too many."""
-    order: list[Value] = []
-    seen = {root}
-    path = [(root, iter(_operands(root)))]
-    while path and len(seen) <= _MAX_COUNTED:
-        operand = next((operand for operand in path[-1][1] if operand not in seen), None)
-        if operand is not None:
-            seen.add(operand)
-            path.append((operand, iter(_operands(operand))))
-        else:
-            order.append(path.pop()[0])
-    if len(seen) > _MAX_NODES:
-        count = f"{len(seen):,}" if not path else f"more than {_MAX_COUNTED:,}"
+def _in_python(value: Value) -> str:
+    """What Python does at a node, as far as it is not what pygrad does: for example "_backward: cube.<locals>.f"."""
+    function = getattr(value, "_closure", None)
+    if hasattr(function, "local_grads"):
+        return "local derivatives given"
+    if function is not None:
+        return f"_backward: {getattr(function, '__qualname__', None) or type(function).__qualname__}"
+    made_in_python = hasattr(value, "_closure") or (value._children and not lib.pg_op_arity(lib.pg_op(value._id)))
+    return "no _backward" if made_in_python else ""
+
+
+def _graph(root: Value) -> tuple[list[Value], list[list[int]]]:
+    """The nodes of the graph, from the oldest to the youngest, which is the root, and the places of their operands."""
+    found = _below(root)
+    place = {value: at for at, value in enumerate(found)}
+    operands = [[place[operand] for operand in its] for its in found.values()]
+    order = topological(operands, [value._id for value in found])
+    values = list(found)
+    rank = {at: rank for rank, at in enumerate(order)}
+    return [values[at] for at in order], [[rank[operand] for operand in operands[at]] for at in order]
+
+
+def _below(root: Value) -> dict[Value, tuple[Value, ...]]:
+    """The nodes of the graph with their operands. Raises ValueError if there are too many."""
+    found = {root: operands_of(root)}
+    to_do = [root]
+    while to_do and len(found) <= _MAX_COUNTED:
+        for operand in found[to_do.pop()]:
+            if operand not in found:
+                found[operand] = operands_of(operand)
+                to_do.append(operand)
+    if len(found) > _MAX_NODES:
+        count = f"{len(found):,}" if not to_do else f"more than {_MAX_COUNTED:,}"
         raise ValueError(
             f"the graph has {count} nodes, and a page shows at most {_MAX_NODES:,}; show a part of it: pass a Value "
             "closer to the leaves, such as one neuron's output or the loss of one sample"
         )
-    return order
+    return found

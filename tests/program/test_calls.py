@@ -25,7 +25,7 @@ import pygrad
 from pygrad import Program, Value
 from pygrad._lib import fast, lib
 from pygrad.program.executor import Executor
-from support import live_nodes
+from support import live_nodes, with_alarms
 from support.compiled import BATCHES, bits, numbers, seeds, some
 from support.programs import RECORDED, function, possible, programs
 
@@ -684,6 +684,7 @@ def test_settings_that_change_while_a_call_asks_for_them_hold(monkeypatch):
         f(0.0)
 
 
+@with_alarms
 def test_an_interrupt_between_calls_loses_nothing():
     def interrupt(*_):
         raise Interrupt

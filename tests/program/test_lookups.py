@@ -140,6 +140,31 @@ def test_a_gradient_reaches_those_parameters_that_are_looked_up(batch):
     assert set(np.flatnonzero(reached(node_ids(values), np.ones(50, np.uint32)))) == set(i)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("batch", [None, 1, 65, 700])
+@pytest.mark.parametrize("order", ["in order", "backward", "by column", "every other", "at random"])
+def test_the_parameters_of_a_row_may_lie_anywhere(order, batch, backend):
+    rng = np.random.default_rng(4)
+    size = 1000, 5  # more elements than are looked up, and fewer, for the larger batches
+    data, made = rng.normal(size=size), array(np.zeros((2 * size[0], size[1])))
+    table = {
+        "in order": made[: size[0]],
+        "backward": made[: size[0]][::-1, ::-1],
+        "by column": array(np.zeros(size[::-1])).T,
+        "every other": made[::2],
+        "at random": array(rng.permutation([v for row in made[: size[0]] for v in row]).reshape(size)),
+    }[order]
+    table.data = data
+    i, before = rng.integers(0, size[0], (batch or 1, 7)), rng.normal(size=size)
+    table.grad = before
+    f = pygrad.compile(lambda i: (table[i] ** 2).sum(), pygrad.index(i[0]), backend=backend)
+    value, _ = f.value_and_grad(i if batch else i[0])
+    expected = before.copy()
+    np.add.at(expected, i, 2 * data[i])
+    np.testing.assert_allclose(value if batch else [value], (data[i] ** 2).sum((1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(table.grad, expected, rtol=1e-11, atol=1e-12)
+
+
 def test_tangents_go_through_the_tables_that_have_some():
     rng = np.random.default_rng(3)
     table, w = rng.normal(size=(6, 2)), array(rng.normal(size=(6, 2)))

@@ -20,6 +20,7 @@ import pygrad
 from pygrad import Value, nn
 from pygrad.__main__ import main
 from pygrad.program import native
+from support import on_posix, with_alarms
 from support.compiled import bits, check, numbers, seeds
 from support.compiler import slow_compiler
 from support.optimizations import WITHOUT, disabled
@@ -168,6 +169,7 @@ def test_inf_and_nan_are_found():
         f([1.0, 0.0])
 
 
+@with_alarms
 def test_ctrl_c_stops_a_run():
     f = pygrad.compile(lambda x: sum((x * k).sin() for k in range(300)), 1.0, backend="native")
     x = np.ones(3_000_000)
@@ -232,6 +234,7 @@ def test_without_a_compiler_native_is_refused_and_auto_means_kernels(cache, monk
     assert not libraries(cache)
 
 
+@on_posix
 def test_an_error_of_the_compiler_shows_its_first_lines_and_the_file_it_keeps(cache, monkeypatch, tmp_path):
     script = tmp_path / "cc"
     lines = "for i in 1 2 3 4 5 6 7; do echo line $i >&2; done"
@@ -291,6 +294,7 @@ def replace_by_a_link(path):
 
 
 @pytest.mark.parametrize("harm", [truncate, flip, empty, open_to_others, replace_by_a_link])
+@on_posix
 def test_a_file_that_others_may_have_written_or_that_is_damaged_is_made_anew(cache, monkeypatch, harm):
     expected = square()(2.0)
     (name,) = libraries(cache)
@@ -308,6 +312,7 @@ def test_a_file_that_others_may_have_written_or_that_is_damaged_is_made_anew(cac
     assert (cache / name).stat().st_mode & 0o777 == 0o600
 
 
+@on_posix
 def test_a_folder_that_others_can_write_to_is_not_used(cache):
     cache.mkdir()
     cache.chmod(0o777)
@@ -362,6 +367,7 @@ def test_the_lock_of_a_killed_process_holds_up_nobody(cache):
 RUN = "import pygrad; f = pygrad.compile(lambda x: x.exp() * 7.25, 1.0, backend='native'); print(f(0.0))"
 
 
+@on_posix
 def test_processes_share_a_cache_and_compile_once(cache, tmp_path, monkeypatch):
     compiler, made = slow_compiler(tmp_path)
     monkeypatch.setenv("CC", str(compiler))

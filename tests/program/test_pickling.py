@@ -191,7 +191,7 @@ def test_spawned_workers_compute_the_same(model):
         assert [bits(y) for y in pool.map(model, BATCHES)] == [bits(model(x)) for x in BATCHES]
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+@pytest.mark.parametrize("method", sorted({*multiprocessing.get_all_start_methods()} - {"fork"}))
 def test_the_workers_of_an_executor_compute_the_same(model, method):
     context = multiprocessing.get_context(method)
     with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:

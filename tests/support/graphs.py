@@ -58,8 +58,53 @@ def tangle(size):
     return sum(values)
 
 
+def lesson(V):
+    """A graph with ops of each kind, of either engine's Values."""
+    a, b = V(2.0, label="a"), V(-3.0, label="b")
+    c = a * b + b**2
+    c.label = "c"
+    cubed = V(c.data**3, (c,), "cube")
+
+    def _backward():
+        c.grad += 3 * c.data**2 * cubed.grad
+
+    cubed._backward = _backward
+    given = V(1.5, (a, c), (0.25, -2.0))
+    given.label = "given"
+    return (
+        (cubed.tanh() + a * a).maximum(b) * given + (c / a).exp().detach() + V(7.0, (b,), "stop") - (a - b).relu() * 3
+    )
+
+
+def reference_pass(root):
+    """The backward pass of the reference from a root: for each node, from the oldest, its grad, slopes and products.
+
+    The products are what its step adds to each operand, by place; the slopes are the same at a grad of 1. An operand
+    that occurs twice gets the sum.
+    """
+    nodes = sorted(made_of(root) | {root}, key=lambda v: v._created)
+    for node in nodes:
+        node.grad = 0
+    root.backward()
+    grads = [node.grad for node in nodes]
+
+    def shares(node, grad):
+        for operand in node._prev:
+            operand.grad = 0
+        node.grad = grad
+        node._backward()
+        return {nodes.index(operand): operand.grad for operand in node._prev}
+
+    return [(grad, shares(node, 1), shares(node, grad)) for node, grad in zip(nodes, grads)]
+
+
 def nodes_of(page):
     """The nodes in the data of the page's script."""
+    return data_of(page)["nodes"]
+
+
+def data_of(page):
+    """The data of the page's script."""
     return json.loads(re.search(r'id="graph">(.*?)</script>', str(page), re.DOTALL)[1])
 
 

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 import pygrad
-from pygrad import Value, viz
-from support.graphs import NASTY, chain, made_of, nodes_of, readme
+from pygrad import Value, nn, viz
+from support.graphs import NASTY, chain, data_of, made_of, nodes_of, readme
 
 
 def test_the_page_has_every_node_with_its_numbers_to_the_last_digit():
@@ -100,3 +100,71 @@ def test_no_label_can_end_the_script_or_the_frame(tmp_path):
     frame = re.fullmatch(r'<iframe srcdoc="([^"]*)" [^<>]*></iframe>', page._repr_html_())
     assert html.unescape(frame[1]) == str(page)
     page.save(tmp_path / "g.html")
+
+
+def test_parameters_have_their_names_in_the_model_unless_they_have_labels():
+    model = pygrad.MLP(2, [2, 1])
+    model.layers[0].neurons[1].b.label = "mine"
+    labels = [node["label"] for node in nodes_of(viz.graph_html(model([Value(1.0, label="x"), 2.0]), model))]
+    names = [name for name, _ in model.named_parameters()]
+    names[names.index("layers.0.neurons.1.b")] = "mine"
+    assert sorted(filter(None, labels)) == sorted([*names, "x"])
+    linear = nn.Linear(2, 1)
+    linear.requires_grad_(False)
+    labels = [node["label"] for node in nodes_of(viz.graph_html(linear([1.0, 2.0])[0], linear))]
+    assert sorted(filter(None, labels)) == ["bias[0]", "weight[0, 0]", "weight[0, 1]"]
+
+
+@pytest.mark.parametrize("model", [3, [Value(1.0)], nn.MLP])
+def test_only_a_module_is_a_model(model):
+    with pytest.raises(TypeError, match="model must be a Module, not"):
+        viz.graph_html(Value(1.0), model)
+
+
+def boxes_of(page):
+    """The modules of each fold, with the number of their nodes."""
+    folds = data_of(page)["folds"]
+    return [{box["module"]: len(box["members"]) for box in fold if box["module"]} for fold in folds]
+
+
+def test_modules_are_folded_from_the_smallest_to_the_largest():
+    model = pygrad.MLP(2, [3, 1])
+    loss = sum((model([Value(x, label="x"), Value(1.0, label="y")]) - 1) ** 2 for x in (1.0, 2.0))
+    neurons, layers = boxes_of(viz.graph_html(loss, model))
+    per_neuron = 3 + 2 * (2 + 2 + 1)  # parameters; and for each sample products, sums and a relu
+    assert neurons == {
+        **{f"layers.0.neurons.{k}": per_neuron for k in range(3)},
+        "layers.1.neurons.0": 4 + 2 * (3 + 3),
+    }
+    assert layers == {"layers.0": 3 * per_neuron, "layers.1": 4 + 2 * (3 + 3)}
+
+
+def test_what_is_between_the_nodes_of_a_module_is_folded_with_it():
+    class Block(nn.Module):
+        def __init__(self):
+            self.a, self.b = Value(2.0), Value(3.0)
+
+        def forward(self, x):
+            return self.b * (self.a * x / 2).tanh()
+
+    class Model(nn.Module):
+        def __init__(self):
+            self.one, self.two = Block(), Block()
+
+    model = Model()
+    x = Value(0.5, label="x")
+    page = viz.graph_html(model.two(model.one(x) + x * x), model)
+    assert boxes_of(page) == [{"one": 2 + 5, "two": 2 + 5}]
+
+
+def test_of_modules_that_are_operands_of_each_other_one_stays_unfolded():
+    class Model(nn.Module):
+        def __init__(self):
+            self.one, self.two, self.three = (nn.Neuron(1) for _ in range(3))
+
+    model = Model()
+    x = model.one([model.two([model.one([Value(0.5, label="x")])])])
+    page = viz.graph_html(model.three([x]), model)
+    assert boxes_of(page) == [{"two": 5, "three": 5}]
+    (fold,) = data_of(page)["folds"]
+    assert sorted(member for box in fold for member in box["members"]) == list(range(len(nodes_of(page))))

@@ -250,16 +250,49 @@ def test_samples_that_are_not_finite_are_refused(ax):
         viz.plot_decision_boundary(lambda x: x[0], [[0, math.nan]], [1], ax)
 
 
+def three_classes(x):
+    """Left of -1, between, and right of 1."""
+    return [-x[0], x[0] * 0 + 1.0, x[0]]
+
+
 @pytest.mark.parametrize(
-    "many", [lambda x: x, lambda x: [], lambda x: pygrad.array(x) * 2], ids=["list", "empty", "Array"]
+    "model",
+    [
+        three_classes,
+        lambda x: tuple(three_classes(x)),
+        lambda x: pygrad.array(three_classes(x)),
+        lambda x: [-x[0].data, 1.0, x[0].data],  # cannot be traced
+    ],
+    ids=["list", "tuple", "Array", "floats"],
 )
-def test_a_model_with_more_or_less_than_one_score_is_refused(ax, many):
-    with pytest.raises(ValueError, match=r"must return one score, not [02]"):
-        viz.plot_decision_boundary(many, X, Y, ax)
+def test_several_scores_are_those_of_classes(ax, model):
+    viz.plot_decision_boundary(model, [[-3.0, 0.0], [0.0, 0.0], [3.0, 0.0]], [0, 1, 2], ax)
+    samples = ax.collections[-1].to_rgba([0, 1, 2])[:, :3]
+    grounds = [each.get_facecolor()[0, :3] for each in ax.collections[:-1]]
+    assert np.allclose(samples, grounds, atol=0.02)
+    assert drawn(ax, (-2.0, 0.0), (0.0, 0.0), (2.0, 0.0)) == [0, 1, 2]
+
+
+def drawn(ax, *points):
+    """The place of the region in which each point is filled."""
+    regions = ax.collections[:-1]
+    found = [[i for i, r in enumerate(regions) if r.get_paths()[0].contains_point(point)] for point in points]
+    return [i for (i,) in found]
+
+
+def test_a_class_without_a_score_is_refused(ax):
+    with pytest.raises(ValueError, match="y must hold classes from 0 to 1, for the model returns 2 scores"):
+        viz.plot_decision_boundary(lambda x: x, X, [-1, 1, 1], ax)
+
+
+@pytest.mark.parametrize("none", [lambda x: [], lambda x: pygrad.array(x)[:0]], ids=["list", "Array"])
+def test_a_model_without_a_score_is_refused(ax, none):
+    with pytest.raises(ValueError, match="it returns none"):
+        viz.plot_decision_boundary(none, X, Y, ax)
 
 
 def test_a_model_that_returns_something_else_is_refused(ax):
-    with pytest.raises(TypeError, match="must return a Value, or a list or Array of one, not 'str'"):
+    with pytest.raises(TypeError, match="must return a Value, or a list or Array of them, not 'str'"):
         viz.plot_decision_boundary(lambda x: "1", X, Y, ax)
 
 

@@ -68,7 +68,7 @@ def gradcheck(
     True
     >>> gradcheck(lambda x: x * x.detach(), 3.0)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    pygrad.gradcheck.GradcheckError: the derivative of the result by argument 0 is 3.0, and by differences 6, ...
+    pygrad.checking.GradcheckError: the derivative of the result by argument 0 is 3.0, and by differences 6, ...
     """
     checked: _Checked = _OfProgram(f, args) if isinstance(f, Program) else _OfFunction(f, args)
     with np.errstate(all="ignore"):  # what is not finite is wrong
