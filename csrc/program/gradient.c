@@ -167,7 +167,8 @@ static void pull_back(pg_program *p, gradient *d, pg_ref z) {
   const bool counts = d->emit == pg_emit_paths;
   p->failed = p->failed || !(d->backwards.of || pg_begin_backwards(&d->backwards, p, counts));
   if (!p->failed && p->instructions[operand].op != PG_CONSTANT) {
-    const pg_ref paths = d->paths ? own_gradient(p, d->paths, z) : PG_NO_REF;
+    const bool any = d->paths && !pg_is_empty(&d->paths->sums[z]);
+    const pg_ref paths = any ? own_gradient(p, d->paths, z) : PG_NO_REF;
     contribute(p, d, operand, paths, own_gradient(p, d, z));
   }
 }

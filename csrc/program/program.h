@@ -19,12 +19,12 @@
  *   PG_TOTAL                  instruction                   the sum of a over the samples of the batch
  *   PG_LOOKUP                 instruction    table          the element of table b at the index a
  *   PG_ROW                    instruction    table          a, which is the maximum or minimum of table b
- *   PG_PRIMAL                 instruction                   a; no derivative goes through
- *   PG_COTANGENT              primal                        the gradient of a, where pg_pull_back() is done
- *   PG_PULLBACK               instruction    instruction    0; where a gradient gets there, b is added to that
- * of a PG_SCATTER                scatter        element        the sum of those pairs of scatter a with index b
+ *   PG_SCATTER                scatter        element        the sum of those pairs of scatter a with index b
  *   PG_SCATTER_TOTAL          scatter        element        the same, added up over the samples of the batch
  *   PG_SCATTER_ADD            scatter        targets        none: it adds each pair of scatter a to an output
+ *   PG_PRIMAL                 instruction                   a, to which no derivative gets
+ *   PG_COTANGENT              primal                        none: it stands for the gradient of a
+ *   PG_PULLBACK               instruction    instruction    -0; if a gradient gets there, b is that of a
  *
  * The op tables are ops.def and program.def. A table is a span of refs, its elements. A scatter is the
  * transpose of the lookups in one table, and a span of pairs of refs: an index, and what belongs to the element
