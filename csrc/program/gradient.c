@@ -152,7 +152,7 @@ static pg_ref own_gradient(pg_program *p, gradient *d, pg_ref z) {
     return pg_finish_sum(p, &d->sums[z], i.batched);
   }
   const pg_ref x = pg_emit_backward(p, &d->backwards, d->sums, i.b);
-  if (p->failed || d->backwards.depends[i.b] || d->sums[z].batched == PG_NO_REF) {
+  if (p->failed || d->backwards.depends[i.b] || !i.batched) {
     return x;
   }
   const pg_ref copy = pg_emit(p, PG_PRIMAL, x, PG_NO_REF);

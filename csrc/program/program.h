@@ -168,8 +168,10 @@ static inline bool pg_is_of_backward(int op) {
 }
 
 /* Finds the primals whose gradients are wanted for each sample, though the primals are the same for all: the
- * sum over the samples would not do for a backward that is not linear, or differs between samples. `batched`
- * says so of each input, then of the cotangent; each[i] is set for a primal i. False if there is no memory. */
+ * sum over the samples would not do for a backward that is not linear, or differs between samples. And the
+ * pullbacks of gradients that do not depend on cotangents, which are added once for each sample. `batched` says
+ * of each input, then of the cotangent, whether it is; each[i] is set for these i. False if there is no memory.
+ */
 bool pg_find_per_sample(const pg_program *p, const bool *batched, bool *each);
 
 /* The specialized program of what is wanted (see pg_compile()) of a recorded one; `batched` says of each input,

@@ -51,6 +51,8 @@ static bool is_linear(const pg_program *p, const pg_instruction *x, int dependin
   }
 }
 
+static bool may_be_per_sample(const pg_instruction *x) { return x->op == PG_PRIMAL || x->op == PG_PULLBACK; }
+
 static int kind_of(const pg_program *p, samples *s, const bool *batched, pg_ref i) {
   const pg_instruction x = p->instructions[i];
   if (is_leaf(&x)) {
@@ -58,13 +60,13 @@ static int kind_of(const pg_program *p, samples *s, const bool *batched, pg_ref 
   }
   s->all = s->depending = 0;
   for_operands(p, &x, add_kind, s);
+  const int own = s->kinds[i] & PER_SAMPLE && may_be_per_sample(&x) ? BATCHED : 0;
   if (x.op == PG_PULLBACK) {
-    return 0;
+    return (s->all & BATCHED) | own;
   }
   if (x.op == PG_COTANGENT) {
     return (s->all & BATCHED) | DEPENDS;
   }
-  const int own = s->kinds[i] & PER_SAMPLE && x.op == PG_PRIMAL ? BATCHED : 0;
   return s->all | own | (s->depending && !is_linear(p, &x, s->depending) ? NOT_LINEAR : 0);
 }
 
@@ -78,36 +80,41 @@ static bool needs_samples(const samples *s, const pg_instruction *x) {
   return (s->kinds[x->a] & BATCHED) || s->kinds[x->b] & (BATCHED | NOT_LINEAR);
 }
 
-/* Goes from the pullbacks to their primals. True if there is a primal that was not known to be PER_SAMPLE. */
-static bool find_primals(const pg_program *p, samples *s) {
-  bool found = false, all = false;
+/* Whether it was not known that an instruction is wanted for each sample. */
+static bool mark_per_sample(samples *s, pg_ref i) {
+  const bool is_new = !(s->kinds[i] & (PER_SAMPLE | BATCHED));
+  s->kinds[i] |= PER_SAMPLE;
+  return is_new;
+}
+
+/* Goes from the pullbacks to their primals. A gradient that does not depend on those of the primals is added
+ * once for each sample: there the pullback is PER_SAMPLE itself. True if something new was found. */
+static bool find_per_sample(const pg_program *p, samples *s) {
+  bool found = false;
   for (pg_ref i = p->count; i-- > 0;) {
     const pg_instruction x = p->instructions[i];
-    if (x.op == PG_PULLBACK && needs_samples(s, &x)) {
-      want_per_sample(s, x.b);
-    }
-    if (x.op == PG_PULLBACK && !(s->kinds[x.b] & DEPENDS)) { /* it is added once for each sample */
-      all = all || !pg_is_constant(p, x.b, 0);
-    }
-    if (x.op == PG_COTANGENT && !(s->kinds[x.a] & (PER_SAMPLE | BATCHED)) && s->kinds[i] & PER_SAMPLE) {
-      s->kinds[x.a] |= PER_SAMPLE;
-      found = true;
-    } else if (!is_leaf(&x) && x.op != PG_COTANGENT && x.op != PG_PULLBACK && s->kinds[i] & PER_SAMPLE) {
+    if (x.op == PG_PULLBACK) {
+      if (needs_samples(s, &x)) {
+        want_per_sample(s, x.b);
+      }
+      if (!(s->kinds[x.b] & DEPENDS) && !pg_is_constant(p, x.b, 0)) {
+        found = mark_per_sample(s, i) || found;
+      }
+    } else if (s->kinds[i] & PER_SAMPLE && x.op == PG_COTANGENT) {
+      found = mark_per_sample(s, x.a) || found;
+    } else if (s->kinds[i] & PER_SAMPLE && !is_leaf(&x)) {
       for_operands(p, &x, want_per_sample, s);
     }
-  }
-  for (pg_ref i = 0; i < p->count && all; i++) {
-    const bool is_new = p->instructions[i].op == PG_PRIMAL && !(s->kinds[i] & (PER_SAMPLE | BATCHED));
-    s->kinds[i] |= is_new ? PER_SAMPLE : 0;
-    found = found || is_new;
   }
   return found;
 }
 
 bool pg_find_per_sample(const pg_program *p, const bool *batched, bool *each) {
-  bool any = batched[p->inputs], found = false;
+  bool any = false, found = false;
+  for (uint32_t k = 0; k <= p->inputs; k++) { /* also those that nothing uses: they say that there is a batch */
+    any = any || batched[k];
+  }
   for (pg_ref i = 0; i < p->count; i++) {
-    any = any || (p->instructions[i].op == PG_INPUT && batched[p->instructions[i].a]);
     found = found || p->instructions[i].op == PG_PULLBACK;
   }
   samples s = {any && found ? pg_zeros(p->count, sizeof *s.kinds) : NULL, 0, 0};
@@ -118,10 +125,10 @@ bool pg_find_per_sample(const pg_program *p, const bool *batched, bool *each) {
     for (pg_ref i = 0; i < p->count; i++) {
       s.kinds[i] = (uint8_t)((s.kinds[i] & PER_SAMPLE) | kind_of(p, &s, batched, i));
     }
-    found = find_primals(p, &s);
+    found = find_per_sample(p, &s);
   }
   for (pg_ref i = 0; i < p->count && s.kinds; i++) {
-    each[i] = p->instructions[i].op == PG_PRIMAL && s.kinds[i] & (PER_SAMPLE | BATCHED);
+    each[i] = may_be_per_sample(&p->instructions[i]) && s.kinds[i] & PER_SAMPLE;
   }
   free(s.kinds);
   return true;

@@ -238,6 +238,35 @@ def test_a_backward_that_is_not_linear_sees_the_gradient_of_each_sample():
     assert g.value_and_grad(1.0, [1.0, 2.0, 3.0])[1][0] == 15
 
 
+square_gradient = custom(lambda x: (x, None), lambda s, g: (g * g,))
+constants = custom(lambda x, y: (x, None), lambda s, g: (2.0, 3.0))
+steps = custom(lambda x: (x, None), lambda s, g: (np.array([1.0, 2.0]),))
+no_gradient = custom(lambda x, w: (w, None), lambda s, g: (0.0, g))
+one = custom(lambda w: (Value(1.0), None), lambda s, g: (g * 2,))
+
+
+@pytest.mark.parametrize("unused", [1.0, pygrad.index(3)], ids=["a number", "an index"])
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda w: square_gradient(w) * 3,
+        lambda w: constants(w, w * 2) * 5,
+        lambda w: steps(array([w, w])).max() * 3,
+        lambda w: one(no_gradient(w * 2, w) * w),
+    ],
+)
+def test_a_batch_that_nothing_uses_has_a_gradient_for_each_sample(fn, unused):
+    f = pygrad.compile(lambda x, w: fn(w), unused, 1.0)
+    assert f.value_and_grad(np.array([0, 2, 1]), 1.5)[1][1] == 3 * gradients(fn, [1.5])[0]
+
+
+def test_gradients_that_do_not_depend_on_that_of_the_result_are_added_for_each_sample():
+    f = pygrad.compile(lambda x, w: constants(w, w * 2) * x, 1.0, 1.0)
+    assert f.value_and_grad([5.0, 0.5, 4.0], 1.0)[1][1] == 3 * (2.0 + 3.0 * 2)
+    g = pygrad.compile(lambda x, w: one(no_gradient(x, w) * w), 1.0, 1.0)
+    assert g.value_and_grad([5.0, 0.5, 4.0], 1.5)[1][1] == 3 * 2 * (1.5 + 1.5)
+
+
 def test_weights_that_a_linear_backward_passes_on_stay_shared():
     f = pygrad.compile(lambda w, x: (sign(w) @ x).sum(), np.ones((8, 8)), np.ones(8))
     f.value_and_grad(np.ones((8, 8)), np.ones((50, 8)))
