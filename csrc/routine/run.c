@@ -224,7 +224,7 @@ static void note_nan(job *j, double sum) {
 
 /* The slots of the last tile are as wide as its samples need. Those of native code have one width. */
 static size_t width_of(const pg_routine *r, size_t samples) {
-  return r->native ? r->tile : (samples + PG_ALIGNED - 1) / PG_ALIGNED * PG_ALIGNED;
+  return r->native ? r->tile : pg_computed(samples);
 }
 
 static void run_chunk(job *j, size_t chunk, double *batched) {
