@@ -130,6 +130,18 @@ def test_a_sample_has_no_slots_for_the_elements_of_a_table(fn, batched):
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_there_are_no_more_loops_for_a_longer_row(backend):
+    found = []
+    for columns in (3, 30):
+        table = np.ones((ROWS, columns))
+        f = pygrad.compile(lambda i, t: (t[i] ** 2).sum(), pygrad.index([0, 1]), table, backend=backend)
+        f.value_and_grad([[0, 1]], table)
+        code = str(f).partition("code for")[2]
+        found.append([len(re.findall(f"= {op}.*{{", code)) for op in ("lookup", "scatter")])
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("batch", BATCHES)
 def test_a_gradient_reaches_those_parameters_that_are_looked_up(batch):
     rng = np.random.default_rng(2)
