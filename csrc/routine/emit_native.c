@@ -165,6 +165,8 @@ static const run *direct_run(const pg_emitter *e, pg_slot slot) {
   return found != PG_NO_REF && n->runs[found].is_direct ? &n->runs[found] : NULL;
 }
 
+static size_t width(const pg_emitter *e) { return PG_NATIVE_WIDTH((size_t)e->r->tile); }
+
 /* The address of a slot's number, or of its first. */
 static void write_address(const pg_emitter *e, pg_slot slot) {
   const run *direct = direct_run(e, slot);
@@ -172,7 +174,7 @@ static void write_address(const pg_emitter *e, pg_slot slot) {
     pg_print(e->out, "arrays[%u] + %u", direct->array,
              direct->offset + pg_number_of(slot) - pg_number_of(direct->slot));
   } else if (pg_is_batched(slot)) {
-    pg_print(e->out, "b + %zu", (size_t)pg_number_of(slot) * e->r->tile);
+    pg_print(e->out, "b + %zu", pg_number_of(slot) * width(e));
   } else {
     pg_print(e->out, "s + %u", pg_number_of(slot));
   }
@@ -258,7 +260,7 @@ static const pg_dialect NATIVE = {
 /* Loops -------------------------------------------------------------------------------------------------- */
 
 static int64_t numbers(const pg_emitter *e, const pg_strided *x, int64_t steps) {
-  return steps * (pg_is_batched(x->slot) ? e->r->tile : 1);
+  return steps * (pg_is_batched(x->slot) ? (int64_t)width(e) : 1);
 }
 
 /* An operand's address and its steps; in the batch, also whether it is batched. */
