@@ -334,6 +334,12 @@ def test_the_version_is_the_package_s():
     assert pygrad_run("--version").stdout == f"pygrad {pygrad.__version__}\n"
 
 
+def test_the_command_alone_prints_its_help():
+    done = pygrad_run()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == pygrad_run("--help").stdout
+
+
 def test_as_micrograd_serves_a_notebook(python):
     out = python(
         "import pygrad; pygrad.as_micrograd(); from micrograd.engine import Value; from micrograd import nn;"

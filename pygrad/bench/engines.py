@@ -60,6 +60,18 @@ class Engine(NamedTuple):
             _prepared(self.package, self.prepare, self.command)
 
     @property
+    def state(self) -> str:
+        """Its version, or the command that installs it. Nothing is imported."""
+        if self.name in (*LIMITS, "native") and limit.compiler() is None:
+            return f"not installed: {limit.NO_COMPILER}"
+        if not self.package:
+            return "included"
+        try:
+            return f"version {self.version}"
+        except importlib.metadata.PackageNotFoundError:
+            return f"not installed: {self.command}"
+
+    @property
     def command(self) -> str:
         return f"{shlex.quote(sys.executable)} -m pip install {self.package}{self.remark and f'  # {self.remark}'}"
 
@@ -87,6 +99,11 @@ def _double_precision(jax: Any) -> None:
 
 def _one_thread(torch: Any) -> None:
     torch.set_num_threads(1)
+
+
+def of_pygrad() -> list[str]:
+    """The names of pygrad's own engines, for which `pygrad` stands in --engines."""
+    return [engine.name for engine in ENGINES.values() if engine.family == "pygrad"]
 
 
 LIMITS = ("c", "c-value")
