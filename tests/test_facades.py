@@ -902,7 +902,7 @@ def test_an_import_that_failed_does_not_disturb_the_next(python):
         """
 import importlib.machinery, importlib.util, pathlib
 package = importlib.util.find_spec("pygrad").submodule_search_locations[0]
-path = str(next(pathlib.Path(package).glob("_core*.so")))
+path = next(str(path) for path in pathlib.Path(package).glob("_core*") if path.suffix in (".so", ".pyd"))
 loader = importlib.machinery.ExtensionFileLoader("pygrad._fast", path)
 fast = importlib.util.module_from_spec(importlib.util.spec_from_file_location("pygrad._fast", path, loader=loader))
 loader.exec_module(fast)
