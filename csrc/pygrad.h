@@ -100,6 +100,9 @@ int pg_flags_of(pg_id id);
 int pg_set_flags(pg_id id, int flags); /* adds these to the node's flags */
 uint32_t pg_refs(pg_id id);            /* how many hold it */
 pg_id pg_operand(pg_id id, int which); /* 0 or 1; an op's constant is operand 1, a leaf */
+/* How many blocks are younger than that of each node. The ids are in ascending order. Of two nodes the older is
+ * the one with the greater age, or else with the smaller id: the order in which they were made. */
+void pg_ages(size_t count, const pg_id *ids, uint32_t *ages);
 
 /* The op table ------------------------------------------------------------------------------------------- */
 

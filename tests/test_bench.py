@@ -143,6 +143,16 @@ class TestTheClock:
         assert rows_of(toy(value=lambda: (next(calls) and None) or [1.0, 2.0, 3.0]))["value"].samples == 2
         assert next(calls) == measure.CHECKS
 
+    @pytest.mark.parametrize(("very_long", "calls"), [(np.inf, 2), (0.0, 1)])
+    def test_warms_up_unless_calls_are_very_long(self, monkeypatch, very_long, calls):
+        monkeypatch.setattr(measure, "LEAST_TIMING", dict.fromkeys([False, True], 0.0))
+        monkeypatch.setattr(measure, "VERY_LONG", very_long)
+        made = itertools.count()
+        entry = measure.Entry("value", Work(lambda: next(made)), BRIEF)
+        entry.get_ready(BRIEF)
+        entry.turn(0.0)
+        assert next(made) == 1 + calls
+
     def test_spreads_the_rounds_of_a_slow_engine(self):
         entry = measure.Entry("value", Work(list), BRIEF)
         entry.rounds = 3
@@ -265,6 +275,16 @@ class TestTheCommand:
         assert list(tables) == ["expression", "dots", "toy"]
         assert tables["toy"].measured("value").median == 0.01
         assert (tmp_path / "run.png").exists()
+
+    @pytest.mark.parametrize(("full_size", "sizes"), [(0, [7, 100]), (500, [7, 500])])
+    def test_times_at_full_size_if_it_is_asked_to(self, monkeypatch, full_size, sizes):
+        made = []
+        workload = toy(value=list)._replace(size=100, check_size=7, full_size=full_size)
+        workload.engines["value"] = lambda size: made.append(size) or Work(lambda: [1.0, 2.0, 3.0])
+        monkeypatch.setitem(WORKLOADS, "toy", workload)
+        monkeypatch.setattr(measure, "FULL", BRIEF)
+        assert run("--only", "toy", "--full") == 0
+        assert made == sizes
 
     def test_draws_nothing_if_interrupted_at_once(self, with_toy, tmp_path):
         def interrupted():

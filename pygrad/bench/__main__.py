@@ -169,8 +169,10 @@ def _cliffs(results: Results) -> Iterator[RenderableType]:
 
 def _measure(options: argparse.Namespace, results: Results) -> None:
     """Fill in the results. The progress goes to stderr: a bar to a terminal, and a line for each workload elsewhere."""
-    effort = measure.QUICK if options.effort == "quick" else measure.FULL
     workloads = grid.workloads(options.only) if options.sweep else [WORKLOADS[name] for name in options.only]
+    effort = measure.QUICK
+    if options.effort == "full":
+        effort, workloads = measure.FULL, [workload.full for workload in workloads]
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} of {task.total} workloads")
     console = Console(stderr=True, highlight=False)
     with Progress(
