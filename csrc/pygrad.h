@@ -360,6 +360,11 @@ size_t pg_program_size(const pg_program *program);
  *   CONSTANT                             (its number is the next of `constants`)
  *   LOOKUP      an earlier INPUT         a table, whose elements are all earlier
  *   ROW         an earlier instruction   the same
+ *   PRIMAL      an earlier instruction
+ *   COTANGENT   an earlier instruction
+ *   PULLBACK    an earlier instruction   another
+ *   EQUAL       an earlier instruction   another
+ *   GATE        an earlier instruction   another
  */
 typedef struct {
   size_t instruction_count, constant_count, input_count, parameter_count, output_count, table_count,

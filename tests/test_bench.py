@@ -471,5 +471,5 @@ def test_pytorch_gets_one_thread():
     assert torch.get_num_threads() == 1
 
 
-def test_cpus_counts_the_usable_processors():
-    assert 1 <= engines.cpus() <= (engines.os.cpu_count() or 1)
+def test_the_usable_processors_are_counted():
+    assert 1 <= engines.processors() <= (engines.os.cpu_count() or 1)

@@ -96,6 +96,15 @@ def test_every_op_is_documented():
         assert f"| `{method}` |" in API["value"], name
 
 
+def test_the_numbers_that_explain_a_gradient_are_printed_by_the_code_beside_them():
+    page = (ROOT / "docs" / "backpropagation.md").read_text(encoding="utf-8")
+    printed = "".join(re.findall(r"```text\n(.*?)```", page, re.DOTALL))
+    prose = re.sub(r"```.*?```|<!-- table.*?<!-- end -->|`.*?`", "", page, flags=re.DOTALL)
+    numbers = re.findall(r"\d+\.\d+", prose)
+    assert "138.8338" in numbers
+    assert set(numbers) - {"0.001", "0.5"} <= set(re.findall(r"\d+\.\d+", printed))
+
+
 SITE = ROOT / "site"
 needs_site = pytest.mark.skipif(not (SITE / "index.html").exists(), reason="`make docs` has not been run")
 

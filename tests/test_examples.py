@@ -212,4 +212,5 @@ def test_the_examples_with_dask_run_on_a_cluster_of_the_user_s(tmp_path, example
 def test_dask_limits_prints_how_many_workers_pay(tmp_path):
     out = run("dask_limits.py", "--samples", 2000, "--tasks", 50, cwd=tmp_path)
     assert "a chunk 3.5 tasks" in out
+    assert "ms of the scheduler's time" in out
     assert "workers make a step slower" in out

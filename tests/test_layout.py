@@ -17,8 +17,8 @@ ORDER = """
     index array.nodes array.making array.creation array.elementwise array.shaping array.reductions array.products
     array.copying array.functions array.moves array.protocol array.arrays
     array functional checkpoint _parameters optim _mlp nn
-    program.structures program.arguments program.signature program.recorded program.trace program.native
-    program.executor program.derivatives program.c_source program.graph program.compose program.files program.pure
+    program.structures program.custom program.arguments program.signature program.graph program.recorded program.trace
+    program.native program.executor program.derivatives program.c_source program.compose program.files program.pure
     program.weighted program.objective program.program program
     checking
     dropin reference

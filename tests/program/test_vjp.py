@@ -102,3 +102,15 @@ def test_what_does_not_fit_is_refused(primals, cotangents, error, message):
 def test_a_function_without_results_is_refused():
     with pytest.raises(TypeError, match=r"vjp\(\) needs a function with a result; .* returns \(\)"):
         pygrad.compile(lambda x: (), 1.0).vjp((1.0,), ())
+
+
+@pytest.mark.parametrize("backend", ["kernels", "native"])
+def test_a_path_ends_at_a_cotangent_of_0(backend):
+    f = pygrad.compile(lambda x, y: [x.sqrt(), x * y, y.log()], 1.0, 1.0, backend=backend)
+    assert f.vjp((0.0, 2.0), [0.0, 1.0, 0.0])[1] == (2.0, 0.0)
+    assert f.vjp((0.0, 0.0), [0.0, 1.0, 0.0])[1] == (0.0, 0.0)
+    assert f.vjp(([0.0, 4.0], 2.0), [[0.0, 1.0], 1.0, 0.0])[1][0].tolist() == [2.0, 2.25]
+    assert np.isnan(f.vjp((1.0, 1.0), [np.nan, 1.0, 1.0])[1][0])
+    f.check_finite = True
+    with pytest.raises(FloatingPointError, match="a result of"):
+        f.vjp((1.0, 0.0), [0.0, 1.0, 0.0])
