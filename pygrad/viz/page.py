@@ -63,7 +63,8 @@ def graph_html(root: Value | Array, model: Module | None = None) -> GraphPage:
     Parameters
     ----------
     root
-        A Value, or an Array without axes, such as a loss.
+        A Value, or an Array without axes, such as a loss. To see the instructions of a Program, pass what it returns
+        for Values: `graph_html(program(Value(1.0)))`.
     model
         The model that computed it: parameters without a label get their names in the model, such as
         `layers.0.neurons.1.w.0`, and the page can fold each module into one box.

@@ -7,6 +7,7 @@ from typing import Any, Union
 
 from pygrad.array import Array
 from pygrad.engine import Value
+from pygrad.program import Program
 
 Roots = Union[Value, Array, Sequence[Union[Value, Array]]]
 
@@ -32,6 +33,8 @@ def values_of(roots: Roots) -> list[Value]:
 
 
 def _described(root: Any) -> str:
-    """What else was given: a model is no graph, but what it returns is."""
+    """What else was given: a model or a program is no graph, but what it returns is."""
     name = type(root).__name__
+    if isinstance(root, Program):
+        return "a Program: pass what it returns for Values, whose graph has its instructions as nodes"
     return f"a model: pass what the {name} returns" if callable(getattr(root, "parameters", None)) else repr(name)

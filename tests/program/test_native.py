@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import pygrad
 from pygrad import Value, nn
 from pygrad.__main__ import main
+from pygrad._lib import lib
 from pygrad.program import native
 from support import on_posix, with_alarms
 from support.compiled import bits, check, numbers, seeds
@@ -437,6 +438,45 @@ def test_the_cache_is_where_the_environment_says(folder, monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(folder, str(tmp_path))
     assert str(native.cache_folder()).startswith(str(tmp_path))
+
+
+def source(f, batched=True):
+    """What the compiler gets for the gradient of a function of one argument."""
+    routine = f._executor.new_routine(((batched, batched), lib.PG_GRADIENT), is_native=True)
+    return f._executor.owned_text(lib.pg_emit_native(routine))
+
+
+def mixed(steps):
+    """A program without structure: of each step the op, and which earlier values it takes."""
+    rng = random.Random(4)
+    plan = [(rng.choice("+*-st"), rng.randrange(1, 60), rng.randrange(1, 60)) for _ in range(steps)]
+
+    def fn(x):
+        values = [x[k % 4] for k in range(60)]
+        for op, a, b in plan:
+            a, b = values[-a], values[-b]
+            values.append({"+": a + b, "*": a * b.tanh(), "-": a - b, "s": b.sin(), "t": a * 0.5}[op].tanh())
+        return sum(values[-60:])
+
+    return fn
+
+
+@pytest.mark.parametrize("batched", [False, True])
+@pytest.mark.parametrize(
+    "family", [mixed, lambda steps: lambda x: sum((x[0] * k).sin() * x[k % 4] for k in range(steps))]
+)
+def test_the_text_to_compile_grows_in_proportion_to_the_program(family, batched):
+    texts = [source(pygrad.compile(family(steps), np.full(4, 0.1)), batched) for steps in (2000, 8000)]
+    assert 3.5 < len(texts[1]) / len(texts[0]) < 4.5
+    for text in texts:  # the compiler's time may grow faster than a function, or a file
+        assert max(function.count("\n") for function in text.split("\nPG_BLOCK\n")) < 1500
+        assert max(file.count("\n") for file in text.split("\f")) < 40_000
+
+
+def test_the_statements_of_a_layer_are_as_many_as_its_neurons_not_its_weights():
+    counts = [source(pygrad.compile(nn.MLP(8, [n, n, 1]), np.ones(8))).count(";") for n in (50, 100)]
+    assert counts[0] < 2500
+    assert counts[1] < 2.5 * counts[0]
 
 
 def test_long_programs_are_many_small_functions_and_results_agree():

@@ -2,6 +2,7 @@
 
 import gc
 import math
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -98,3 +99,17 @@ def test_gradients_of_every_size_are_written_as_python_writes_them():
     assert (node["slopes"], node["products"]) == (["nan"], ["nan"])
     nodes = nodes_of(viz.graph_html(Value(2) * 3 + Value(math.inf)))
     assert [node["slopes"] for node in nodes if node["op"]] == [["3", "2"], ["1", "1"]]
+
+
+def test_the_instructions_of_a_program_are_nodes_of_what_it_returns():
+    w = Value(3.0, label="w")
+    f = pygrad.compile(lambda x: ((w * x).tanh() + x) * x, 0.5)
+    x = Value(0.25, label="x")
+    nodes = nodes_of(viz.graph_html(f(x)))
+    assert [node["op"] for node in nodes if node["op"]] == re.findall(r"%[0-9]+ = (?:%[0-9]+ )?([*+]|tanh)", str(f))
+    value, (slope,) = f.value_and_grad(0.25)
+    assert float(nodes[-1]["data"]) == pytest.approx(value)
+    by_label = {node["label"]: grad for node, grad in zip(nodes, played(nodes))}
+    assert (by_label["x"], by_label["w"]) == pytest.approx((slope, w.grad))
+    with pytest.raises(TypeError, match="a Program: pass what it returns for Values"):
+        viz.graph_html(f)
