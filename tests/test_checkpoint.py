@@ -3,7 +3,6 @@
 import io
 import random
 import struct
-import tracemalloc
 import zipfile
 
 import numpy as np
@@ -221,22 +220,20 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_file_is_refused_and_takes_no_more_memory_than_its_size_justifies(tmp_path, data):
+def test_a_hostile_file_is_refused_and_takes_no_more_memory_than_its_size_justifies(tmp_path, data, tracemalloc):
     (tmp_path / "x").write_bytes(data)
     tracemalloc.start()
     with pytest.raises(ValueError, match="not a file that"):
         pygrad.load(tmp_path / "x")
     _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
     assert peak < 32 * len(data) + 200_000
 
 
-def test_a_large_file_takes_little_more_memory_than_twice_its_size(tmp_path):
+def test_a_large_file_takes_little_more_memory_than_twice_its_size(tmp_path, tracemalloc):
     pygrad.save(tmp_path / "x", {f"w{i}": np.zeros(100_000) for i in range(20)})
     tracemalloc.start()
     state = pygrad.load(tmp_path / "x")
     _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
     assert peak < 2.3 * sum(w.nbytes for w in state.values())
 
 
