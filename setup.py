@@ -2,6 +2,7 @@
 
 import platform
 import re
+import shutil
 import sys
 import sysconfig
 from pathlib import Path
@@ -18,17 +19,43 @@ If a compiler or Python.h is missing, install it and try again:
   Fedora, RHEL      dnf install gcc python3-devel
   Alpine            apk add gcc musl-dev python3-dev
   macOS             xcode-select --install
+  Windows           Visual Studio Build Tools, with "Desktop development with C++" and its component "C++ Clang tools":
+                    cl.exe has no vector extensions, and clang-cl has
 """
+TARGETS = {"win-amd64": "x86_64", "win-arm64": "aarch64"}  # for clang-cl, of which one serves all
 
 
 class BuildExt(build_ext):
-    """A build_ext that says what to install when the compiler fails."""
+    """A build_ext that uses clang-cl on Windows, strips what users get, and says what to install when it fails."""
 
     def build_extension(self, ext):
         try:
+            if self.compiler.compiler_type == "msvc":
+                self.use_clang_cl(ext)
+            elif not self.editable_mode:
+                ext.extra_link_args.append("-Wl,-x" if sys.platform == "darwin" else "-Wl,-s")
             super().build_extension(ext)
         except (CCompilerError, ExecError, PlatformError) as error:
             raise SystemExit(f"{error}\n{NO_COMPILER}") from error
+
+    def use_clang_cl(self, ext):
+        """Put clang-cl in the place of cl.exe, with the options that it takes from clang."""
+        compiler, target = self.compiler, TARGETS.get(self.plat_name)
+        if target is None:
+            raise PlatformError(f"pygrad runs on 64-bit Windows, and this Python is for {self.plat_name}")
+        if not compiler.initialized:
+            compiler.initialize(self.plat_name)
+        tools = [folder for folder in Path(compiler.cc).parents if folder.name == "Tools"]  # of Visual Studio
+        places = [tools[0] / "Llvm" / host / "bin" / "clang-cl.exe" for host in ("x64", "ARM64")] if tools else []
+        found = [path for path in map(shutil.which, ["clang-cl", *map(str, places)]) if path]
+        if not found:
+            raise ExecError("clang-cl.exe was not found")
+        compiler.cc = found[0]
+        ext.extra_compile_args = [
+            f"--target={target}-pc-windows-msvc",
+            *(f"/clang:{option}" for option in ext.extra_compile_args if option != "-O2"),  # which is /O2
+        ]
+        ext.libraries = []  # the C library has it all
 
 
 def readme():

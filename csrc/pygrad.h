@@ -100,6 +100,9 @@ int pg_flags_of(pg_id id);
 int pg_set_flags(pg_id id, int flags); /* adds these to the node's flags */
 uint32_t pg_refs(pg_id id);            /* how many hold it */
 pg_id pg_operand(pg_id id, int which); /* 0 or 1; an op's constant is operand 1, a leaf */
+/* How many blocks are younger than that of each node. The ids are in ascending order. Of two nodes the older is
+ * the one with the greater age, or else with the smaller id: the order in which they were made. */
+void pg_ages(size_t count, const pg_id *ids, uint32_t *ages);
 
 /* The op table ------------------------------------------------------------------------------------------- */
 
@@ -357,6 +360,11 @@ size_t pg_program_size(const pg_program *program);
  *   CONSTANT                             (its number is the next of `constants`)
  *   LOOKUP      an earlier INPUT         a table, whose elements are all earlier
  *   ROW         an earlier instruction   the same
+ *   PRIMAL      an earlier instruction
+ *   COTANGENT   an earlier instruction
+ *   PULLBACK    an earlier instruction   another
+ *   EQUAL       an earlier instruction   another
+ *   GATE        an earlier instruction   another
  */
 typedef struct {
   size_t instruction_count, constant_count, input_count, parameter_count, output_count, table_count,

@@ -24,7 +24,7 @@ autodoc_typehints = "none"
 autodoc_mock_imports = ["dask"]
 napoleon_google_docstring = False
 napoleon_use_rtype = False
-napoleon_use_ivar = True
+napoleon_custom_sections = [("Attributes", "params_style")]
 python_maximum_signature_line_length = 88
 
 html_theme = "furo"

@@ -45,6 +45,10 @@ path { fill: none; stroke: #777; stroke-width: 1.2; }
 .parameter, .LEAF, .ADD, .MUL, .RELU { stroke: none; }
 .parameter { fill: #d1495b; }
 .LEAF { fill: #9aa5b1; }
+.head { fill: #777; }
+.off { stroke-dasharray: 4 4; }
+.factor { fill: #c62828; font-weight: bold; }
+.leaf { fill: #dceaf4; }
 .ADD { fill: #4f94c4; }
 .MUL { fill: #57a773; }
 .RELU { fill: #e0a13a; }
@@ -150,7 +154,7 @@ def _example() -> tuple[Value, dict[int, str]]:
 
 def graph() -> str:
     """The example as draw_dot draws it."""
-    return str(draw_dot(_example()[0]).pipe(encoding="utf-8"))
+    return str(draw_dot(_example()[0], rankdir="TB").pipe(encoding="utf-8"))
 
 
 STEP = 104  # the distance between nodes
@@ -193,6 +197,72 @@ def _below(root: int) -> list[int]:
     return sorted(found)
 
 
+# A gradient -------------------------------------------------------------------------------------------------------
+
+LEAVES = {"a": -4.0, "b": 2.0}
+STEPS = {  # micrograd's README, with a name for each number that is used later
+    "c1": "a + b",
+    "d1": "a * b + b**3",
+    "c2": "c1 + c1 + 1",
+    "c3": "c2 + 1 + c2 + (-a)",
+    "d2": "d1 + d1 * 2 + (b + a).relu()",
+    "d3": "d2 + 3 * d2 + (b - a).relu()",
+    "e": "c3 - d3",
+    "f": "e**2",
+    "g": "f / 2.0 + 10.0 / f",
+}
+
+
+def _run() -> tuple[dict[str, Value], dict[tuple[str, str], float]]:
+    """The numbers of the steps, with their gradients, and the factor of each step by each number that it uses."""
+    values = {name: Value(data, label=name) for name, data in LEAVES.items()}
+    factors = {}
+    for name, step in STEPS.items():
+        leaves = {used: Value(values[used].data) for used in values if re.search(rf"\b{used}\b", step)}
+        eval(step, dict(leaves)).backward()
+        factors |= {(used, name): float(leaf.grad) for used, leaf in leaves.items()}
+        values[name] = eval(step, dict(values))
+        values[name].label = name
+    values["g"].backward()
+    return values, factors
+
+
+PLACES = {"a": (0, 1), "c1": (1, 0), "c2": (2, 0), "c3": (3, 0), "d1": (1, 2), "d2": (2, 2), "d3": (3, 2), "e": (4, 1)}
+PLACES |= {"f": (5, 1), "g": (6, 1)}
+
+
+def paths() -> str:
+    """The ways from a to g, with the factor of each step."""
+    values, factors = _run()
+    elements, labels = [], []
+    at = {name: (40 + column * 112, 36 + row * 84) for name, (column, row) in PLACES.items()}
+    for (start, end), factor in factors.items():
+        if start in at:
+            (x1, y1), (x2, y2) = at[start], at[end]
+            length = math.hypot(x2 - x1, y2 - y1)
+            dx, dy = (x2 - x1) / length, (y2 - y1) / length
+            x1, y1, x2, y2 = x1 + 30 * dx, y1 + 22 * dy, x2 - 34 * dx, y2 - 26 * dy
+            elements.append(f'<path class="{"" if factor else "off"}" d="M {x1:.1f} {y1:.1f} L {x2:.1f} {y2:.1f}"/>')
+            elements.append(f'<path class="head" d="M 0 0 l -9 -4 v 8 z" transform="{_turned(x2, y2, dx, dy)}"/>')
+            side = -13 if start[0] == end[0] == "d" else 12  # of the arrow, on which no other passes
+            x, y = (x1 + x2) / 2 + side * dy, (y1 + y2) / 2 - side * dx
+            labels.append(_text(x, y + 4.5, f"{factor:.4g}", "factor"))
+    for name, (x, y) in at.items():
+        elements += [_box(x - 28, y - 20, 56, 40, "leaf" if name == "a" else "")]
+        elements += [_text(x, y - 2, name, "code"), _text(x, y + 14, f"{values[name].data:.4g}", "small")]
+    return _svg(40 + 6 * 112 + 34, 36 + 2 * 84 + 24, "The ways from a to g", elements + labels)
+
+
+def _turned(x: float, y: float, dx: float, dy: float) -> str:
+    """The place of an arrow's head, and its direction."""
+    return f"translate({x:.1f} {y:.1f}) rotate({math.degrees(math.atan2(dy, dx)):.1f})"
+
+
+def readme() -> str:
+    """The whole graph, as draw_dot draws it."""
+    return str(draw_dot(_run()[0]["g"], rankdir="TB").pipe(encoding="utf-8"))
+
+
 # Tables -----------------------------------------------------------------------------------------------------------
 
 
@@ -212,6 +282,17 @@ def _arguments(row: str) -> list[str]:
     depths = itertools.accumulate({"(": 1, ")": -1}.get(character, 0) for character in row)
     marked = "".join("\n" if c == "," and not depth else c for c, depth in zip(row, depths))
     return [argument.strip() for argument in marked.split("\n")]
+
+
+def walk(_: str) -> str:
+    """The backward pass over STEPS: what each number's gradient is made of."""
+    values, factors = _run()
+    lines = ["| number | data | its gradient | made of: gradient of a result · factor |", "| --- | ---: | ---: | --- |"]
+    for name in reversed([*LEAVES, *STEPS]):
+        uses = [(values[end].grad, factor) for (start, end), factor in factors.items() if start == name]
+        terms = " + ".join(f"{grad:.4f} · {factor:.4g}" for grad, factor in reversed(uses)) or "the result itself"
+        lines.append(f"| `{name}` | {values[name].data:.4f} | {values[name].grad:.4f} | {terms} |")
+    return "\n".join(lines)
 
 
 def value_ops(_: str) -> str:
@@ -271,6 +352,15 @@ def bench(_: str) -> str:
     return "\n\n".join("\n".join([f"## {lines[i - 1]}", "", *_table(lines[i:])]) for i in tops)
 
 
+def figure(_: str) -> str:
+    """How much faster micrograd's demo is on Values, in bench.txt."""
+    moons = (DOCS / "bench.txt").read_text(encoding="utf-8").split("the training step of micrograd's demo", 1)[1]
+    ratio = re.findall(r"pygrad Value .*?([\d.,]+)x ", moons)[0]
+    return (
+        f"With one import changed, micrograd's demo trains **{ratio} times faster** ([one run](bench.md) of the bench)."
+    )
+
+
 def _table(lines: list[str]) -> Iterator[str]:
     """The first table of the lines, which rich has drawn with boxes, in Markdown."""
     rows: list[list[str]] = []
@@ -284,8 +374,8 @@ def _table(lines: list[str]) -> Iterator[str]:
         yield f"| {' | '.join(row)} |"
 
 
-PICTURES = {drawing.__name__: drawing for drawing in (node, blocks, graph, sweep)}
-TABLES = {table.__name__: table for table in (ops, value_ops, array_ops, contents, bench)}
+PICTURES = {drawing.__name__: drawing for drawing in (node, blocks, graph, sweep, paths, readme)}
+TABLES = {table.__name__: table for table in (ops, walk, value_ops, array_ops, contents, bench, figure)}
 
 
 def with_tables(page: str) -> str:
@@ -304,11 +394,9 @@ def main(check: bool) -> None:
             sys.exit(f"{file.relative_to(DOCS)} is old: run `make pictures`")
 
 
-def _content(file: str) -> str:
+def _content(file: str) -> list[str]:
     """A file without what depends on the version of graphviz and its fonts: of its pictures only the text counts."""
-    return (
-        "".join(re.findall(r"<text.*?</text>", re.sub(r"<text [^>]*>", "<text>", file))) if "Graphviz" in file else file
-    )
+    return sorted(re.findall(r"<text [^>]*>(.*?)</text>", file)) if "Graphviz" in file else [file]
 
 
 if __name__ == "__main__":

@@ -164,18 +164,20 @@ def plot(payoffs, vegas, file):
         [["vols", "payoffs"], ["vegas", "payoffs"]], figsize=(11, 5), height_ratios=[1, 2], layout="constrained"
     )
     axes["vols"].plot(VOLS, color="0.3")
-    axes["vols"].set(title="The curve", ylabel="volatility", ylim=(0, None), xticklabels=[])
+    axes["vols"].set(title="Volatility: a calm year with one turbulent season", ylabel="volatility", ylim=(0, None))
+    axes["vols"].set(xticklabels=[])
     axes["vegas"].plot(vegas, ".", color="tab:blue", label="Asian call, simulated")
     axes["vegas"].plot(geometric_vegas, color="tab:orange", label="geometric Asian call, closed form")
-    axes["vegas"].set(title="Vega of each day", xlabel="day", ylabel="d price / d volatility")
+    axes["vegas"].set(title="Vega: early days move all later prices", xlabel="day")
+    axes["vegas"].set(ylabel="d price / d volatility")
     axes["vegas"].axhline(0, color="0.8", linewidth=0.8, zorder=0)
     axes["vegas"].legend(frameon=False)
     axes["payoffs"].hist(payoffs[payoffs > 0], bins=60, color="tab:blue")
     axes["payoffs"].axvline(
-        payoffs.mean(), color="tab:orange", label=f"the price: the mean of all payoffs, {payoffs.mean():.2f}"
+        payoffs.mean(), color="tab:orange", label=f"mean of all paths, the price: {payoffs.mean():.2f}"
     )
-    title = f"Payoffs above 0; {np.mean(payoffs == 0):.0%} of the paths pay nothing"
-    axes["payoffs"].set(title=title, xlabel="payoff, discounted", ylabel="paths", xlim=(0, None))
+    title = f"Payoff: {np.mean(payoffs == 0):.0%} of the paths pay nothing, few pay much"
+    axes["payoffs"].set(title=title, xlabel="payoff above 0, discounted", ylabel="paths", xlim=(0, None))
     axes["payoffs"].legend(frameon=False)
     fig.savefig(file, dpi=150)
 

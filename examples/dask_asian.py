@@ -5,18 +5,20 @@ python examples/dask_asian.py [--paths 1000000] [--workers 2] [--address tcp://.
 It takes about a minute, and needs `pip install '.[demo,dask]'`.
 
 Without an address it starts workers on this machine. 100 million paths are 200 GB of random numbers. The workers make
-them, from a seed for each chunk, and drop them when the chunk is done: a worker's memory stays that of a few chunks.
+them, from a seed for each chunk, and drop them when the chunk is done: a worker's memory stays that of a chunk.
 """
 
 import argparse
 import math
-import resource
+import sys
 import time
 
 import dask
 import dask.array as da
 import numpy as np
+import psutil
 from asian_option import DAYS, RATE, SPOT, VOLS, asian_call, central_differences, closed_form, geometric_call
+from dask.array.core import normalize_chunks
 from distributed import Client, LocalCluster, progress
 from rich.console import Console
 from rich.table import Table
@@ -24,22 +26,42 @@ from rich.table import Table
 import pygrad
 import pygrad.dask
 
-CHUNK = 20_000  # paths: their normals take 40 MB
+ESTIMATES = 50  # from independent paths, whose spread gives the standard errors
+CHUNK = 10_000  # paths at most: their normals take 20 MB
+MARKET = SPOT, RATE, VOLS
 NAMES = "value", "delta", "rho", "vegas"
 
 
-def statistics(f, normals):
-    """The means over all paths of the payoff and its Greeks, and their standard errors, to be computed.
+def portfolio(held, of_asian, of_geometric, normals):
+    """The payoff on one path of some Asian calls and some geometric ones, each in a market of its own.
 
-    All arguments are batches, so that there are Greeks of each path.
+    So one gradient has it all: by the numbers of options held, the payoff of each, and by its market, its Greeks.
     """
-    paths, (chunks, _) = len(normals), normals.chunks
-    spots, rates = (da.full(paths, x, chunks=(chunks,)) for x in (SPOT, RATE))
-    curves = da.broadcast_to(VOLS, (paths, DAYS), chunks=normals.chunks)
-    payoffs, (deltas, rhos, vegas, _) = pygrad.dask.value_and_grad(f, spots, rates, curves, normals)
-    table = da.stack([payoffs, deltas, rhos, vegas.sum(axis=1)], axis=1)
-    table = table.rechunk((chunks, -1))  # a chunk is one block, whose mean is one task
-    return table.mean(axis=0), table.std(axis=0, ddof=1) / math.sqrt(paths)
+    return held[0] * asian_call(*of_asian, normals) + held[1] * geometric_call(*of_geometric, normals)
+
+
+def drawn(seed, i, paths, block_id):
+    """The normals of a chunk of the i-th estimate, from a seed of its own."""
+    k, _ = block_id
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(i, k)))
+    return rng.standard_normal((min(CHUNK, paths - k * CHUNK), DAYS))
+
+
+def estimate(f, seed, i, paths):
+    """The gradient of the mean payoff of so many paths, to be computed."""
+    chunks = normalize_chunks((CHUNK, DAYS), (paths, DAYS))
+    normals = da.map_blocks(drawn, seed, i, paths, chunks=chunks, dtype=float)  # in one task with what takes them
+    _, (*gradient, _) = pygrad.dask.value_and_grad(f, np.ones(2), MARKET, MARKET, normals, cotangent=1 / paths)
+    return gradient
+
+
+def statistics(estimates):
+    """The mean of the estimates and its standard error: the rows of NAMES for the Asian call and the geometric one."""
+    rows = [
+        [[value, delta, rho, vegas.sum()] for value, (delta, rho, vegas) in zip(values, markets)]
+        for values, *markets in estimates
+    ]
+    return np.mean(rows, axis=0), np.std(rows, axis=0, ddof=1) / math.sqrt(len(rows))
 
 
 def exact():
@@ -50,6 +72,10 @@ def exact():
 
 def peak_memory():
     """The most memory that a worker has had, in MB."""
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset / 2**20
+    import resource  # which Windows has not
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -62,23 +88,26 @@ def main():
     parser.add_argument("--address", help="the address of a scheduler: use its cluster, and start no workers")
     parser.add_argument("--seed", type=int, default=0, help="the seed of the random numbers (default 0)")
     options = parser.parse_args()
-    if options.paths < 2:
-        parser.error(f"--paths must be at least 2 for a standard error, got {options.paths}")
+    each = options.paths // ESTIMATES
+    if not each:
+        parser.error(f"--paths must be at least {ESTIMATES}, the number of estimates, got {options.paths}")
 
     console = Console()
-    example = SPOT, RATE, VOLS, np.zeros(DAYS)
-    arithmetic, geometric = (pygrad.compile(payoff, *example) for payoff in (asian_call, geometric_call))
-    normals = da.random.default_rng(options.seed).standard_normal((options.paths, DAYS), chunks=(CHUNK, DAYS))
+    f = pygrad.compile(portfolio, np.ones(2), MARKET, MARKET, np.zeros(DAYS))
+    paths, chunks = each * ESTIMATES, math.ceil(each / CHUNK) * ESTIMATES
+    estimates = [estimate(f, options.seed, i, each) for i in range(ESTIMATES)]
 
+    # Dask's workers would return the memory of each chunk to the system, and wait for it again for the next one.
+    dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None})
     cluster = options.address or LocalCluster(
         n_workers=options.workers, threads_per_worker=1, dashboard_address=":0", silence_logs=50
     )
     with Client(cluster) as client:
-        console.print(f"{options.paths:,} paths in {normals.numblocks[0]:,} chunks on {len(client.nthreads())} workers")
+        console.print(f"{paths:,} paths in {chunks:,} chunks on {len(client.nthreads())} workers")
         start = time.perf_counter()
-        running = client.compute(dask.delayed([statistics(f, normals) for f in (arithmetic, geometric)]))
+        running = client.compute(dask.delayed(estimates))
         progress(running, notebook=False)
-        of_arithmetic, of_geometric = running.result()
+        means, errors = statistics(running.result())
         seconds, peaks = time.perf_counter() - start, client.run(peak_memory)
     if not options.address:
         cluster.close()
@@ -87,14 +116,14 @@ def main():
         "", "price", "± error", "geometric", "± error", "exact", "off by", title="An Asian call, and the geometric one"
     )
     worst = 0.0
-    for name, mean, error, of_check, its_error, truth in zip(NAMES, *of_arithmetic, *of_geometric, exact()):
+    for name, mean, error, of_check, its_error, truth in zip(NAMES, means[0], errors[0], means[1], errors[1], exact()):
         off = abs(of_check - truth) / its_error
         table.add_row(name, *(f"{x:.4f}" for x in (mean, error, of_check, its_error, truth)), f"{off:.2f} errors")
         worst = max(worst, off)
     console.print()
     console.print(table)
     console.print(
-        f"{options.paths / seconds:,.0f} paths a second, of both options with all Greeks of each path. "
+        f"{paths / seconds:,.0f} paths a second, of both options with all Greeks. "
         f"No worker had more than {max(peaks.values()):.0f} MB."
     )
     if not worst < 5:

@@ -107,7 +107,9 @@ def main():
 
     console = Console()
     console.print(f"a sample {of_sample * 1e6:.2f} µs; the scheduler {rate:,.0f} tasks a second")
-    console.print(f"a chunk {tasks:.1f} tasks of {size:,.0f} bytes, and a gradient of {8 * parameters.size:,} bytes")
+    console.print(f"a chunk {tasks:.1f} tasks, together {size:,.0f} bytes")
+    console.print(f"so a chunk takes {tasks / rate * 1e3:.1f} ms of the scheduler's time")
+    console.print(f"a gradient {8 * parameters.size:,} bytes")
     console.print(f"a worker gets the Program once: {len(pickle.dumps(pure)):,} bytes")
     table = Table("workers", "tasks a step", "bytes a step", "depth", "work, ms", "scheduling, ms", "step, ms")
     for workers in (1, 10, 100, 1000):

@@ -39,7 +39,7 @@ if TYPE_CHECKING:  # what _LAZY imports
     from pygrad.checkpoint import load, save
     from pygrad.dropin import as_micrograd
     from pygrad.nn import MLP, Layer, Module, Neuron
-    from pygrad.program import Program, TraceWarning, compile
+    from pygrad.program import Program, TraceWarning, compile, custom_vjp
 
 __all__ = [
     "MLP",
@@ -59,6 +59,7 @@ __all__ = [
     "as_micrograd",
     "compile",
     "concatenate",
+    "custom_vjp",
     "eye",
     "full",
     "functional",
@@ -86,7 +87,7 @@ _LAZY = {
     "functional": "",
     "nn": "MLP Layer Module Neuron",
     "optim": "",
-    "program": "Program TraceWarning compile",
+    "program": "Program TraceWarning compile custom_vjp",
     "reference": "",
     "viz": "",
 }

@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(prog="pygrad", description="micrograd at the speed of C")
     parser.add_argument("--version", action="version", version=f"pygrad {pygrad.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command")
     run = commands.add_parser("run", help="run a script that imports micrograd on pygrad instead")
     run.add_argument("-m", dest="is_module", action="store_true", help="run a module by its name, such as pytest")
     run.add_argument(
@@ -36,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return bench(arguments[1:])
     options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 0
     if options.command == "cache":
         return _cache(options.clear)
     try:
@@ -49,11 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _cache(clear: bool) -> int:
     """List or clear the cache of native code."""
-    entries = native.cached()
+    entries = native.clear_cache() if clear else native.cached()
     for path, status in () if clear else entries:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(status.st_mtime))
         print(f"{status.st_size:12,}  {used}  {path.name}")
-    count, size = native.clear_cache() if clear else len(entries), sum(status.st_size for _, status in entries)
+    count, size = len(entries), sum(status.st_size for _, status in entries)
     files = f"{count} file{'s' * (count != 1)}"
     print(f"{'removed ' * clear}{files} of {size:,} bytes in all, in {native.cache_folder()}")
     return 0

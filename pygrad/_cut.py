@@ -134,7 +134,7 @@ class Line(NamedTuple):
 
     filename: str
     lineno: int
-    module: str | None
+    module: str
     registry: dict[Any, Any]
 
 
@@ -176,7 +176,8 @@ class _FirstRead:
         if frame:
             names = frame.f_globals
             registry = names.setdefault("__warningregistry__", {})
-            self.line = Line(frame.f_code.co_filename, frame.f_lineno, names.get("__name__"), registry)
+            module = names.get("__name__") or "<string>"  # a warning of the module None would not be shown
+            self.line = Line(frame.f_code.co_filename, frame.f_lineno, module, registry)
 
 
 first_read = _FirstRead()

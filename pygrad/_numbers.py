@@ -87,6 +87,14 @@ def to_python(x: Any) -> Number:
     return number
 
 
+def inverse(x: Number) -> Number:
+    """x**-1 as Python computes it: what a division multiplies by. Its ZeroDivisionError is of the division."""
+    try:
+        return x**-1
+    except ZeroDivisionError:
+        raise ZeroDivisionError(f"division by zero: / {x}") from None
+
+
 def to_number(x: Any) -> Number:
     """Convert what is assigned to a Value's data or grad: an int, or what `float()` takes, such as the text "1.5"."""
     if type(x) is float:

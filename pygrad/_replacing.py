@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import secrets
@@ -16,6 +15,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Union
+
+from pygrad import _system as system
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -45,9 +46,9 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             if old is not None:
-                _take_over(file.fileno(), old)
+                system.take_over(file.fileno(), old)
             os.fsync(file.fileno())
-            os.replace(beside, target)
+            system.replace(file, beside, target)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
@@ -83,14 +84,14 @@ def _new_temporary(target: Path, mode: int) -> tuple[Path, BinaryIO]:
         beside = target.with_name(_temporary_prefix(target) + secrets.token_hex(4))
         file = open(beside, "xb", opener=lambda path, flags: os.open(path, flags, mode))  # noqa: SIM115
         with contextlib.suppress(OSError):  # some file systems have no locks, and then nobody removes leftovers
-            fcntl.flock(file, fcntl.LOCK_EX)
+            system.lock(file.fileno())
         if beside.exists():  # nobody took it for a leftover before it was locked
             return beside, file
         file.close()
 
 
 def _remove_leftovers(target: Path) -> None:
-    """Remove the temporary files that nobody has locked, for whoever wrote them was killed."""
+    """Remove the temporary files that nobody writes any more, for whoever did was killed."""
     prefix = _temporary_prefix(target)
     try:
         leftovers = [name for name in os.listdir(target.parent) if name.startswith(prefix)]
@@ -98,18 +99,4 @@ def _remove_leftovers(target: Path) -> None:
         return
     for leftover in map(target.with_name, leftovers):
         with contextlib.suppress(OSError):
-            file = os.open(leftover, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.unlink(leftover)
-            finally:
-                os.close(file)
-
-
-def _take_over(file: int, old: os.stat_result) -> None:
-    """Give a file the owner and the mode of the one that it replaces."""
-    new = os.fstat(file)
-    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
-        with contextlib.suppress(PermissionError):  # only root may give files away
-            os.fchown(file, old.st_uid, old.st_gid)
-    os.fchmod(file, stat.S_IMODE(old.st_mode))
+            system.remove_unused(leftover)

@@ -31,7 +31,7 @@ from pygrad._handles import (
     symbol_of,
 )
 from pygrad._lib import check, fast, lib, text
-from pygrad._numbers import Number, is_number, refuse_masked, to_number, to_python
+from pygrad._numbers import Number, inverse, is_number, refuse_masked, to_number, to_python
 from pygrad._ops import define_ops, op, value_op
 from pygrad._runs import place_of, value_at
 from pygrad._sweep import backward_from, backward_step
@@ -167,7 +167,7 @@ class Value(Handle):
         if isinstance(other, Value):
             return self * other**-1
         if is_number(other):
-            return self * to_python(other) ** -1
+            return self * inverse(to_python(other))
         refuse_masked(other)
         return NotImplemented
 
@@ -521,16 +521,18 @@ def shares(value: Value, grad: Number, plain: bool = False) -> tuple[Number, ...
 
     Where Python cannot compute a share, that raises; or it is nan, if the leaves are plain numbers.
     """
-    leaves = [Value(child.data) for child in value._children]
+    children = value._children
     method, constant = _method_of(value), lib.pg_operand(value._id, 1)
-    if leaves and (hasattr(value, "_closure") or not method):
+    if children and (hasattr(value, "_closure") or not method):
         raise AttributeError("the local gradients of an op with a _backward in Python are not known")
+    leaves = [Value(1.0) for _ in children]  # any op has a result of 1, and perhaps none of the numbers, if edited
     if leaves:
         exponent = [_number_of(constant)] if constant and len(leaves) == 1 else []
         out = getattr(Value, method)(*leaves, *exponent)
+        for leaf, child in zip(leaves, children):
+            leaf.data = child.data
+            lib.pg_set_flags(leaf._id, lib.PG_PLAIN if plain else 0)
         out.data, out.grad = value.data, grad
-        for leaf in leaves if plain else []:
-            lib.pg_set_flags(leaf._id, lib.PG_PLAIN)
         backward_step(out._id)
     return tuple(leaf.grad for leaf in leaves)
 

@@ -1,6 +1,7 @@
 """The speed comparisons: their checks, their output and their errors."""
 
 import dataclasses
+import io
 import itertools
 import json
 import re
@@ -11,6 +12,7 @@ from importlib.metadata import entry_points
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import pygrad
 from pygrad.bench import __main__ as bench
@@ -141,6 +143,16 @@ class TestTheClock:
         assert rows_of(toy(value=lambda: (next(calls) and None) or [1.0, 2.0, 3.0]))["value"].samples == 2
         assert next(calls) == measure.CHECKS
 
+    @pytest.mark.parametrize(("very_long", "calls"), [(np.inf, 2), (0.0, 1)])
+    def test_warms_up_unless_calls_are_very_long(self, monkeypatch, very_long, calls):
+        monkeypatch.setattr(measure, "LEAST_TIMING", dict.fromkeys([False, True], 0.0))
+        monkeypatch.setattr(measure, "VERY_LONG", very_long)
+        made = itertools.count()
+        entry = measure.Entry("value", Work(lambda: next(made)), BRIEF)
+        entry.get_ready(BRIEF)
+        entry.turn(0.0)
+        assert next(made) == 1 + calls
+
     def test_spreads_the_rounds_of_a_slow_engine(self):
         entry = measure.Entry("value", Work(list), BRIEF)
         entry.rounds = 3
@@ -190,13 +202,36 @@ class TestAnEngineThatIsMissing:
 
 
 class TestTheCommand:
-    def test_prints_a_table_and_the_targets(self, capsys):
-        assert run("--only", "expression,dots", "--engines", "reference,value,compile", "--engines", "c") == 0
-        out = capsys.readouterr().out
-        for text in ["README expression", "pygrad Value", "pygrad compile", "times the limit", "-O3 -march=native"]:
+    def test_prints_tables_and_if_asked_the_targets(self, with_toy, capsys):
+        engines = ["--engines", "reference,value,compile", "--engines", "c"]
+        assert run("--only", "expression,dots", *engines, "--targets") == 0
+        out, err = capsys.readouterr()
+        assert err == "expression, 1 of 2\ndots, 2 of 2\n"
+        for text in ["README expression", "pygrad Value", "pygrad compile", "the limit", "-O3 -march=native"]:
             assert text in out
         assert "not measured: micrograd did not run" in out
         assert "PyTorch" not in out.split("README expression")[1].split("Targets")[0]
+        with_toy()
+        run("--only", "toy")
+        assert "Targets" not in capsys.readouterr().out
+
+    @pytest.mark.parametrize(("width", "is_wide"), [(60, False), (120, True)])
+    def test_leaves_out_what_says_least_on_a_narrow_terminal(self, width, is_wide):
+        found = run_with(micrograd=1e-3, value=1.23e-6, c=1e-9).tables["dots"]
+        found.rows["compile-threads"] = Measured(1.0, 0.5, 2.0, 9)
+        console = Console(width=width, file=io.StringIO())
+        console.print(report.table(found, console.width))
+        text = console.file.getvalue()
+        assert all(len(line) <= width for line in text.splitlines())
+        assert "…" not in text
+        for shown in ["813x", "1230", "~ 1 s", "faster than"]:
+            assert shown in text
+        assert ("1.17 µs to 1.29 µs" in text) == is_wide
+
+    def test_runs_all_engines_of_pygrad_by_one_name(self):
+        options = bench._options(["--engines", "pygrad,c"])
+        assert options.engines == [name for name, engine in ENGINES.items() if engine.family == "pygrad" or name == "c"]
+        assert "dask" in options.engines
 
     def test_shows_what_failed_and_why(self, with_toy, capsys):
         with_toy(value=lambda: [1.5, 2.0, 3.0], array=lambda: [1.0, 2.0, 3.0])
@@ -241,6 +276,16 @@ class TestTheCommand:
         assert tables["toy"].measured("value").median == 0.01
         assert (tmp_path / "run.png").exists()
 
+    @pytest.mark.parametrize(("full_size", "sizes"), [(0, [7, 100]), (500, [7, 500])])
+    def test_times_at_full_size_if_it_is_asked_to(self, monkeypatch, full_size, sizes):
+        made = []
+        workload = toy(value=list)._replace(size=100, check_size=7, full_size=full_size)
+        workload.engines["value"] = lambda size: made.append(size) or Work(lambda: [1.0, 2.0, 3.0])
+        monkeypatch.setitem(WORKLOADS, "toy", workload)
+        monkeypatch.setattr(measure, "FULL", BRIEF)
+        assert run("--only", "toy", "--full") == 0
+        assert made == sizes
+
     def test_draws_nothing_if_interrupted_at_once(self, with_toy, tmp_path):
         def interrupted():
             raise KeyboardInterrupt
@@ -249,9 +294,11 @@ class TestTheCommand:
         assert run("--only", "toy", "--engines", "value", "--chart", tmp_path / "run.png") == bench.INTERRUPTED
         assert not (tmp_path / "run.png").exists()
 
-    def test_lists_workloads_and_engines(self, capsys):
-        assert run("--list") == 0
-        out = capsys.readouterr().out
+    def test_lists_workloads_and_engines_without_importing_one(self, python, monkeypatch, tmp_path):
+        for peer in {engine.package for engine in ENGINES.values()} - {""}:
+            (tmp_path / f"{peer}.py").write_text("raise SystemExit('imported')")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        out = python("from pygrad.bench import __main__, limit; limit.library = None; __main__.main(['--list'])")
         for name in [*WORKLOADS, *ENGINES]:
             assert name in out
 
@@ -341,6 +388,10 @@ class TestComparing:
         assert run("compare", tmp_path / "a.json", tmp_path / "b.json") == 0
         out = " ".join(capsys.readouterr().out.split())
         assert "2 rows: 1 faster, 1 noise." in out
+        assert "0.50 │ faster" in out
+        assert "│ micrograd │" not in out
+        assert run("compare", "--all", tmp_path / "a.json", tmp_path / "b.json") == 0
+        assert "1.10 │ noise" in capsys.readouterr().out
         assert "Engines other than pygrad took 1.10 times as long as before" in out
         assert "processor: a before, b after" in out
         assert "pygrad: 1 before, 2 after" in out
@@ -397,15 +448,14 @@ def test_a_noisy_machine_is_reported():
     results = run_with(value=1.0, array=1.0)
     assert report.noise(results) == ""
     results.tables["dots"].rows["value"] = dataclasses.replace(results.tables["dots"].rows["value"], upper=1.5)
-    note = report.noise(results)
-    assert "1 of 2 rows" in note
-    assert "55%: dots, pygrad Value" in note
+    assert "1 of 2 figures" in report.noise(results)
+    assert "spread by up to 55%" in report.noise(results)
 
 
 def test_a_busy_processor_is_reported():
     results = run_with(value=1.0, array=1.0)
     results.tables["dots"].rows["value"] = dataclasses.replace(results.tables["dots"].rows["value"], busy=0.8)
-    assert "at most 20%)" in report.noise(results)
+    assert report.noise(results).endswith("took up to 20%")
 
 
 def test_waiting_counts_as_other_processes_time():
@@ -421,5 +471,5 @@ def test_pytorch_gets_one_thread():
     assert torch.get_num_threads() == 1
 
 
-def test_cpus_counts_the_usable_processors():
-    assert 1 <= engines.cpus() <= (engines.os.cpu_count() or 1)
+def test_the_usable_processors_are_counted():
+    assert 1 <= engines.processors() <= (engines.os.cpu_count() or 1)

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import pygrad
+from pygrad import functional, nn, optim
 
 ROOT = Path(__file__).parent.parent
 MODULES = [m.name for m in pkgutil.walk_packages(pygrad.__path__, "pygrad.") if not m.name.endswith("__main__")]
@@ -47,6 +49,60 @@ def test_the_python_on_a_page_prints_what_the_page_shows(page, capsys, tmp_path,
 def test_the_pictures_and_tables_are_those_of_the_code():
     done = subprocess.run([sys.executable, ROOT / "docs" / "drawings.py", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+API = {page.stem: page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs" / "api").glob("*.md"))}
+PAGE_OF = {"pygrad.nn": "nn", "pygrad.optim": "optim", "pygrad.functional": "functional", "pygrad.program": "compile"}
+PUBLIC = [
+    pygrad.compile,
+    pygrad.gradcheck,
+    *(x for name in nn.__all__ if inspect.isclass(x := getattr(nn, name)) and x is not pygrad.Value),
+    *(getattr(optim, name) for name in optim.__all__ if name != "lr_scheduler"),
+    *(getattr(functional, name) for name in functional.__all__),
+    *(
+        x
+        for x in vars(optim.lr_scheduler).values()
+        if inspect.isclass(x) and x.__module__ == optim.lr_scheduler.__name__
+    ),
+]
+EVIDENT = {"input", "optimizer"}  # what they are is what the page is about
+
+
+@pytest.mark.parametrize("x", PUBLIC, ids=lambda x: x.__name__)
+def test_every_option_is_documented(x):
+    """In its docstring, in that of a base class or of a function that it refers to, or as an attribute."""
+    page = next((page for module, page in PAGE_OF.items() if x.__module__.startswith(module)), "compile")
+    options = {name for name in inspect.signature(x).parameters if not name.startswith("_")}
+    (row,) = re.findall(rf"^\| `({x.__name__}\(.*\))` \|", API[page], re.MULTILINE)
+    assert options <= set(re.findall(r"\w+", row))
+    texts = [inspect.getdoc(owner) or "" for owner in (inspect.getmro(x) if inspect.isclass(x) else [x])]
+    for other in re.findall(r"those of `(\w+)`", texts[0]):
+        texts.append(inspect.getdoc(getattr(functional, other)))
+    named = {name for text in texts for name in re.findall(r"`(\w+)`", text)}
+    for line in re.findall(r"^ *([\w*, ]+)$", "\n".join(texts), re.MULTILINE):  # of a list of parameters
+        named |= set(re.findall(r"\w+", line))
+    attributes = {name for name in dir(x) if isinstance(getattr(x, name), property) and getattr(x, name).__doc__}
+    assert options - EVIDENT <= named | attributes
+
+
+def test_every_op_is_documented():
+    table = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
+    for row in re.findall(
+        r"^PG_[A-Z]+ *\((\w+), *\"(.+?)\"", (ROOT / "csrc" / "ops.def").read_text(encoding="utf-8"), re.MULTILINE
+    ):
+        name, symbol = row
+        assert f"| {name} | `{symbol}` |" in table
+        method = {"+": "__add__", "*": "__mul__", "**": "__pow__", "ReLU": "relu"}.get(symbol, symbol)
+        assert f"| `{method}` |" in API["value"], name
+
+
+def test_the_numbers_that_explain_a_gradient_are_printed_by_the_code_beside_them():
+    page = (ROOT / "docs" / "backpropagation.md").read_text(encoding="utf-8")
+    printed = "".join(re.findall(r"```text\n(.*?)```", page, re.DOTALL))
+    prose = re.sub(r"```.*?```|<!-- table.*?<!-- end -->|`.*?`", "", page, flags=re.DOTALL)
+    numbers = re.findall(r"\d+\.\d+", prose)
+    assert "138.8338" in numbers
+    assert set(numbers) - {"0.001", "0.5"} <= set(re.findall(r"\d+\.\d+", printed))
 
 
 SITE = ROOT / "site"

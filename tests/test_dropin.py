@@ -1,6 +1,7 @@
 """Scripts that import micrograd run on pygrad unmodified."""
 
 import inspect
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -72,7 +73,7 @@ def test_file_is_absolute_and_the_arguments_are_as_given(tmp_path):
     plain = subprocess.run(
         [sys.executable, "script.py", "-m", "x"], capture_output=True, text=True, timeout=60, cwd=tmp_path
     )
-    assert done.stdout == plain.stdout == f"{tmp_path}/script.py ['script.py', '-m', 'x'] {tmp_path}\n"
+    assert done.stdout == plain.stdout == f"{tmp_path / 'script.py'} ['script.py', '-m', 'x'] {tmp_path}\n"
 
 
 def test_the_script_is_main_until_the_end(tmp_path):
@@ -104,7 +105,7 @@ def test_a_module_runs_as_under_python(tmp_path):
     )
     (tmp_path / "pack" / "other.py").write_text("from micrograd.engine import Value")
     done = pygrad_run("run", "-m", "pack.mod", "-m", "--x", cwd=tmp_path)
-    assert done.stdout == f"pygrad.engine __main__ {tmp_path}/pack/mod.py ['-m', '--x'] {tmp_path}\n"
+    assert done.stdout == f"pygrad.engine __main__ {tmp_path / 'pack' / 'mod.py'} ['-m', '--x'] {tmp_path}\n"
 
 
 def test_pytest_runs_tests_of_micrograd(tmp_path):
@@ -178,7 +179,7 @@ subprocess.run([sys.executable, "-c", outer], check=True)
 }
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 @pytest.mark.parametrize("child", CHILDREN)
 def test_child_processes_run_on_pygrad_too(tmp_path, child, method):
     if method != "spawn" and child not in ("multiprocessing", "executor"):
@@ -331,6 +332,12 @@ def test_an_unknown_module_to_replace_is_refused():
 
 def test_the_version_is_the_package_s():
     assert pygrad_run("--version").stdout == f"pygrad {pygrad.__version__}\n"
+
+
+def test_the_command_alone_prints_its_help():
+    done = pygrad_run()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == pygrad_run("--help").stdout
 
 
 def test_as_micrograd_serves_a_notebook(python):

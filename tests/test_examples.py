@@ -15,6 +15,7 @@ import pytest
 import pygrad
 from pygrad.bench.workloads.memory import resident_bytes
 from support import on_limited_memory
+from support.effort import long
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -157,6 +158,7 @@ class TestAThousandStepsLeaveTheMemoryFlat:
         moons = module("moons.py")
         moons.train(moons.ENGINES["C"], *moons.two_moons(), 1000, flat)
 
+    @long
     def test_of_microgpt(self, flat):
         microgpt = module("microgpt.py")
         names = (EXAMPLES / "names.txt").read_text().splitlines()
@@ -164,6 +166,7 @@ class TestAThousandStepsLeaveTheMemoryFlat:
         tokens = microgpt.Tokens(names)
         microgpt.train(microgpt.GPT(tokens.end + 1), tokens, names, 1000, flat)
 
+    @long
     def test_of_diffusion2d(self, flat):
         diffusion = module("diffusion2d.py")
         rng = np.random.default_rng(0)
@@ -180,7 +183,7 @@ class TestAThousandStepsLeaveTheMemoryFlat:
 
 def test_dask_asian_agrees_with_the_closed_form(tmp_path):
     out = run("dask_asian.py", "--paths", 25_000, cwd=tmp_path)
-    assert "25,000 paths in 2 chunks on 2 workers" in out
+    assert "25,000 paths in 50 chunks on 2 workers" in out
     assert out.count(" errors") == 4
 
 
@@ -189,7 +192,25 @@ def test_dask_training_has_the_same_losses_without_a_cluster(tmp_path):
     assert "The losses of all 5 steps have the same bits in this process" in out
 
 
+ON_A_CLUSTER = [
+    (["dask_asian.py", "--paths", 1000], "1,000 paths in 50 chunks on 1 workers"),
+    (["dask_training.py", "--samples", 500, "--steps", 2], "The losses of all 2 steps have the same bits"),
+]
+
+
+@pytest.mark.parametrize(("example", "words"), ON_A_CLUSTER)
+def test_the_examples_with_dask_run_on_a_cluster_of_the_user_s(tmp_path, example, words):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        1, processes=False, protocol="tcp", dashboard_address=":0", silence_logs=50
+    ) as cluster:
+        out = run(*example, "--address", cluster.scheduler_address, cwd=tmp_path)
+        assert cluster.scheduler.workers  # the example does not close it
+    assert words in " ".join(out.split())
+
+
 def test_dask_limits_prints_how_many_workers_pay(tmp_path):
     out = run("dask_limits.py", "--samples", 2000, "--tasks", 50, cwd=tmp_path)
     assert "a chunk 3.5 tasks" in out
+    assert "ms of the scheduler's time" in out
     assert "workers make a step slower" in out

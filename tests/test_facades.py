@@ -18,12 +18,13 @@ import weakref
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 import pygrad
 from pygrad import Value, engine
 from pygrad._lib import fast, lib
-from support import in_threads, live_nodes, on_limited_memory
+from support import in_threads, live_nodes, on_limited_memory, with_alarms, with_fork
+from support.effort import examples
 from support.programs import EDGES, STEPS, bits, programs, run, shape
 
 pytestmark = pytest.mark.skipif(fast is None, reason="there is no C type of Value here")
@@ -86,7 +87,7 @@ def no_late_closures(in_python):
 
 
 @pytest.mark.filterwarnings("ignore:.* encountered in:RuntimeWarning")  # NumPy's, where its loop calls our operators
-@settings(max_examples=600, deadline=None)
+@examples(600)
 @given(program=programs(MIXED, EDGES))
 def test_a_program_gives_the_same_bits_exceptions_and_graph(program, in_python):
     ours, raised = run(Value, program, MIXED)
@@ -687,6 +688,7 @@ def alarms():
     signal.signal(signal.SIGALRM, before)
 
 
+@with_alarms
 def test_a_signal_handler_may_call_backward_during_a_pass():
     x, w = Value(5.0), Value(3.0)
     numbers = np.arange(300_000.0) % 7  # so many nodes that a pass hears signals
@@ -712,6 +714,7 @@ def test_a_signal_handler_may_call_backward_during_a_pass():
         signal.signal(signal.SIGALRM, before)
 
 
+@with_alarms
 def test_no_exception_of_a_signal_handler_is_swallowed_and_no_node_leaks(alarms, monkeypatch):
     swallowed = []
     monkeypatch.setattr(sys, "unraisablehook", swallowed.append)
@@ -759,6 +762,7 @@ def custom_op(x):
     ],
     ids=inspect.getsource,
 )
+@with_alarms
 def test_no_node_leaks_where_python_makes_it(alarms, work, no_leak):
     def again_and_again(i):
         alarms(1e-4 + i * 1e-6)
@@ -776,6 +780,7 @@ def test_no_node_leaks_where_python_makes_it(alarms, work, no_leak):
         gc.enable()
 
 
+@with_alarms
 def test_a_long_pass_hears_of_signals_and_another_can_follow(alarms):
     x = pygrad.array(np.ones(1_000_000))
     y = x
@@ -836,6 +841,7 @@ def test_threads_share_attributes_walks_and_programs(no_leak):
     assert [getattr(shared, f"_of_{i}") for i in range(4)] == [99] * 4
 
 
+@with_fork
 def test_a_child_of_a_fork_can_sweep_while_the_parent_s_thread_does():
     x = pygrad.array(np.ones(300_000))
     y = x
@@ -897,7 +903,7 @@ def test_an_import_that_failed_does_not_disturb_the_next(python):
         """
 import importlib.machinery, importlib.util, pathlib
 package = importlib.util.find_spec("pygrad").submodule_search_locations[0]
-path = str(next(pathlib.Path(package).glob("_core*.so")))
+path = next(str(path) for path in pathlib.Path(package).glob("_core*") if path.suffix in (".so", ".pyd"))
 loader = importlib.machinery.ExtensionFileLoader("pygrad._fast", path)
 fast = importlib.util.module_from_spec(importlib.util.spec_from_file_location("pygrad._fast", path, loader=loader))
 loader.exec_module(fast)

@@ -12,13 +12,13 @@ PACKAGE, CSRC = ROOT / "pygrad", ROOT / "csrc"
 
 # From the bottom up: a module may import those listed before it. A package that is listed as one name is one layer.
 ORDER = """
-    _core _distribution _lib _locks
+    _core _distribution _lib _locks _system
     _numbers _replacing memory _cut _handles _holders _bulk _runs _ops _sweep engine
     index array.nodes array.making array.creation array.elementwise array.shaping array.reductions array.products
     array.copying array.functions array.moves array.protocol array.arrays
     array functional checkpoint _parameters optim _mlp nn
-    program.structures program.arguments program.signature program.recorded program.trace program.native
-    program.executor program.derivatives program.c_source program.graph program.compose program.files program.pure
+    program.structures program.custom program.arguments program.signature program.graph program.recorded program.trace
+    program.native program.executor program.derivatives program.c_source program.compose program.files program.pure
     program.weighted program.objective program.program program
     checking
     dropin reference

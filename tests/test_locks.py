@@ -6,6 +6,7 @@ import time
 import pytest
 
 from pygrad._locks import Lock
+from support import on_cpython, with_alarms, with_fork
 
 
 class Interrupt(BaseException):
@@ -76,7 +77,8 @@ def test_one_thread_at_a_time_is_in_guarded_functions():
     assert most == [1] * 80
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs an interval timer")
+@on_cpython("PyPy starts signal handlers between any two bytecodes")
+@with_alarms
 def test_no_signal_leaves_a_lock_taken(full):
     lock, work = Lock(), []
     guarded = lock.guards(lambda: work.append(1))
@@ -102,7 +104,7 @@ def test_no_signal_leaves_a_lock_taken(full):
     assert is_free(lock)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
+@with_fork
 def test_the_child_of_a_fork_gets_a_free_lock():
     lock, holds, done = Lock(), threading.Event(), threading.Event()
 

@@ -1,7 +1,6 @@
 """Files that pygrad writes: what stands at a path is replaced as a whole, stays what it is, or is refused."""
 
 import contextlib
-import fcntl
 import functools
 import os
 import signal
@@ -15,6 +14,8 @@ import pytest
 
 import pygrad
 from support.interrupts import interrupted_at
+
+fcntl = pytest.importorskip("fcntl", reason="links, modes, owners and kinds of files are those of POSIX")
 
 WRITERS = {
     "pygrad.save": lambda path, number: pygrad.save(path, {"w": number}),

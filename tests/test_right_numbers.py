@@ -51,6 +51,23 @@ def test_a_value_takes_each_element_of_an_array_as_a_python_number(op, side, num
     assert outcome(lambda: function(Value(2.5), numbers)) == expected
 
 
+@pytest.mark.parametrize(
+    "divide",
+    [
+        lambda: Value(2.0) / 0,
+        lambda: Value(2) / np.float64(0),
+        lambda: 1 / Value(0),
+        lambda: Value(2.0) / Value(0.0),
+        lambda: array([2.0]) / 0,
+        lambda: array([2.0]) / [0.0],
+        lambda: 1 / array([0.0]),
+    ],
+)
+def test_a_division_by_zero_is_called_that(divide):
+    with pytest.raises(ZeroDivisionError, match="division by zero"):
+        divide()
+
+
 @pytest.mark.parametrize("dtype", ["u1", "?", "f2", "f8"])
 def test_a_value_divided_by_an_array_with_a_zero_is_a_zero_division_error(dtype):
     with pytest.raises(ZeroDivisionError):

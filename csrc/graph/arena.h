@@ -27,6 +27,11 @@ enum {
 #include "ops.def"
   PG_CUSTOM, /* made by pg_custom: the caller computes it, and runs its closure */
   PG_LIST,   /* a cell of a custom node's list of operands, when there are more than two */
+
+  /* Functions with a backward of their own have these in traces: program.h says what programs make of them. */
+  PG_PRIMAL,    /* a number that the function returned */
+  PG_COTANGENT, /* the gradient of a primal, which only programs know: 1 */
+  PG_PULLBACK,  /* of an operand, and the gradient that the backward gives it: 0 */
   PG_OP_COUNT
 };
 

@@ -211,6 +211,33 @@ int pg_op(pg_id id) { return live_node(id).op; }
 int pg_flags_of(pg_id id) { return live_node(id).flags; }
 uint32_t pg_refs(pg_id id) { return live_node(id).refs; }
 
+/* The place of the first id, among ids in ascending order, that is not below this one. */
+static size_t first_from(pg_id id, size_t count, const pg_id *ids) {
+  size_t low = 0;
+  while (low < count) {
+    const size_t middle = low + (count - low) / 2;
+    if (ids[middle] < id) {
+      low = middle + 1;
+    } else {
+      count = middle;
+    }
+  }
+  return low;
+}
+
+void pg_ages(size_t count, const pg_id *ids, uint32_t *ages) {
+  uint32_t age = 0;
+  pg_lock();
+  for (pg_block_id block = pg_the_arena.youngest; block; block = pg_the_arena.blocks[block].older) {
+    const pg_id end = pg_first_of(block + 1);
+    for (size_t at = first_from(pg_first_of(block), count, ids); at < count && ids[at] < end; at++) {
+      ages[at] = age;
+    }
+    age++;
+  }
+  pg_unlock();
+}
+
 pg_id pg_operand(pg_id id, int which) {
   pg_node n = live_node(id);
   return which == 0 ? n.a : n.b;

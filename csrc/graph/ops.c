@@ -11,6 +11,9 @@ static const struct {
 #include "ops.def"
     [PG_CUSTOM] = {"CUSTOM", "", 0},
     [PG_LIST] = {"LIST", "", 0},
+    [PG_PRIMAL] = {"PRIMAL", "primal", 0},
+    [PG_COTANGENT] = {"COTANGENT", "cotangent", 0},
+    [PG_PULLBACK] = {"PULLBACK", "pullback", 0},
 };
 
 static bool is_op(int op) { return op >= 0 && op < PG_OP_COUNT; }

@@ -53,6 +53,28 @@ pg_ref pg_emit_ties(pg_program *p, pg_ref z);
 /* Emits x where an element of row z equals its maximum or minimum, else 0. */
 pg_ref pg_emit_for_tie(pg_program *p, pg_ref z, pg_ref element, pg_ref x);
 
+/* Copies of the backward of functions that have one of their own, with gradients in place of cotangents. */
+typedef struct {
+  pg_ref *of;       /* an instruction: its copy, itself where it does not depend on cotangents; or PG_NO_REF */
+  uint32_t *tables; /* a table: that of the copies of its elements; or PG_NO_REF */
+  bool *depends;    /* an instruction: on cotangents */
+  pg_ref *stack;    /* those to be copied, before which their operands are copied */
+  uint32_t depth, room;
+  bool counts; /* the paths: a copy is their number */
+  bool any, failed;
+} pg_backwards;
+
+/* Finds out what depends on cotangents. False if there is no memory; pg_free_backwards() frees it in any case.
+ */
+bool pg_begin_backwards(pg_backwards *d, const pg_program *p, bool counts);
+void pg_free_backwards(pg_backwards *d);
+/* Emits the gradient that a pullback's operand b stands for, given the sums of gradients by instruction, where
+ * those of the primals are complete. */
+pg_ref pg_emit_backward(pg_program *p, pg_backwards *d, const pg_sum *sums, pg_ref b);
+/* Makes the constants of pullbacks and cotangents that they are, once there is nothing more to derive. Nothing
+ * may be emitted afterwards. */
+void pg_drop_backwards(pg_program *p);
+
 /* Appends to the outputs, which have room for them: the gradients of an output by the inputs and by the
  * parameters, times the cotangent. With `adds`, unless the program is masked, the gradients of lookups in
  * tables of these are added to the outputs by PG_SCATTER_ADD, else each element has an instruction. */

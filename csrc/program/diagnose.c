@@ -25,6 +25,7 @@ static double value_of(const pg_program *p, const pg_id *parameters, const doubl
     return within ? values[p->refs[table.first + (uint32_t)values[x.a]]] : NAN;
   }
   case PG_ROW:
+  case PG_PRIMAL:
     return values[x.a];
   case PG_SCATTER_ADD:
     return 0;
@@ -58,6 +59,7 @@ static pg_ref origin_of(const pg_program *p, const double *values, pg_ref i) {
     return within ? p->refs[table.first + (uint32_t)values[x.a]] : PG_NO_REF;
   }
   case PG_ROW:
+  case PG_PRIMAL:
     return x.a;
   case PG_SCATTER: {
     const pg_span pairs = p->scatters[x.a];
@@ -117,7 +119,7 @@ static pg_ref culprit(const pg_program *p, const pg_id *parameters, const double
 
 int pg_find_not_finite(const pg_program *p, const double *inputs, bool gradient, const char **symbol,
                        double numbers[3]) {
-  bool *batched = pg_zeros(p->inputs, sizeof *batched);
+  bool *batched = pg_zeros(p->inputs + 1, sizeof *batched);
   pg_program plain = *p;
   plain.disabled = ~0U; /* each op as the user wrote it */
   pg_program *q = batched ? pg_specialize(&plain, batched, gradient ? PG_GRADIENT : PG_VALUES, true) : NULL;

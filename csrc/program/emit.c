@@ -74,7 +74,7 @@ static pg_ref append(pg_program *p, pg_instruction i) {
   }
   if (!p->verbatim) {
     uint32_t *bucket = bucket_of(p, &i);
-    if (*bucket && !(p->disabled & PG_SHARING && i.op < PG_KERNELS)) {
+    if (*bucket && !(p->disabled & PG_SHARING && i.op < PG_KERNELS) && !pg_is_of_backward(i.op)) {
       return *bucket - 1;
     }
     *bucket = p->count + 1;
@@ -164,7 +164,7 @@ pg_ref pg_emit(pg_program *p, int op, pg_ref a, pg_ref b) {
   const pg_instruction x = p->instructions[a];
   const pg_instruction y = b == PG_NO_REF ? (pg_instruction){.op = PG_CONSTANT} : p->instructions[b];
   const pg_instruction plain = {0, a, b, (uint8_t)op, x.batched || y.batched};
-  if (p->verbatim) {
+  if (p->verbatim || pg_is_of_backward(op)) { /* each call has its own: a backward need not be linear */
     return append(p, plain);
   }
   if (!(p->disabled & PG_FOLDING) && x.op == PG_CONSTANT && y.op == PG_CONSTANT) {

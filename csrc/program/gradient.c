@@ -22,6 +22,7 @@ typedef struct gradient {
   uint32_t *ends_here;    /* an instruction: the first on the list of tables that end with it; or PG_NO_REF */
   uint32_t *next;         /* a table: the next on that list */
   pg_ref *waiting;        /* a table: the first on the list of lookups that wait */
+  pg_backwards backwards; /* empty before the first pullback */
 } gradient;
 
 static void free_gradient(gradient *d) {
@@ -30,6 +31,7 @@ static void free_gradient(gradient *d) {
   free(d->ends_here);
   free(d->next);
   free(d->waiting);
+  pg_free_backwards(&d->backwards);
 }
 
 static pg_ref last_element(const pg_program *p, uint32_t table) {
@@ -136,10 +138,39 @@ static void share_among_ties(pg_program *p, gradient *d, pg_ref z) {
   }
 }
 
-/* Emits the contribution of instruction z to the gradient of an operand. */
-static pg_ref contribution(pg_program *p, const gradient *d, pg_ref z, int operand, pg_ref g) {
-  const pg_ref x = d->emit(p, z, operand, g);
-  return d->paths ? pg_emit_masked(p, pg_finish_sum(p, &d->paths->sums[z], p->instructions[z].batched), x) : x;
+/* Adds to the gradient of an operand what comes on these paths, whose number is emitted only where there is
+ * one. */
+static void contribute(pg_program *p, gradient *d, pg_ref operand, pg_ref paths, pg_ref x) {
+  pg_contribute(p, &d->sums[operand], d->paths ? pg_emit_masked(p, paths, x) : x);
+}
+
+/* The gradient that a function's own backward gives an operand. One that does not depend on that of the results
+ * is added for each sample. */
+static pg_ref own_gradient(pg_program *p, gradient *d, pg_ref z) {
+  const pg_instruction i = p->instructions[z];
+  if (!d->backwards.depends[i.b] && d->backwards.counts) {
+    return pg_finish_sum(p, &d->sums[z], i.batched);
+  }
+  const pg_ref x = pg_emit_backward(p, &d->backwards, d->sums, i.b);
+  if (p->failed || d->backwards.depends[i.b] || d->sums[z].batched == PG_NO_REF) {
+    return x;
+  }
+  const pg_ref copy = pg_emit(p, PG_PRIMAL, x, PG_NO_REF);
+  if (!p->failed) {
+    p->instructions[copy].batched = true;
+  }
+  return copy;
+}
+
+static void pull_back(pg_program *p, gradient *d, pg_ref z) {
+  const pg_ref operand = p->instructions[z].a;
+  const bool counts = d->emit == pg_emit_paths;
+  p->failed = p->failed || !(d->backwards.of || pg_begin_backwards(&d->backwards, p, counts));
+  if (!p->failed && p->instructions[operand].op != PG_CONSTANT) {
+    const bool any = d->paths && !pg_is_empty(&d->paths->sums[z]);
+    const pg_ref paths = any ? own_gradient(p, d->paths, z) : PG_NO_REF;
+    contribute(p, d, operand, paths, own_gradient(p, d, z));
+  }
 }
 
 /* Emits the scatters of the tables that end with an instruction. */
@@ -168,13 +199,18 @@ static void visit(pg_program *p, gradient *d, pg_ref z) {
     share_among_ties(p, d, z);
     return;
   }
+  if (i.op == PG_PULLBACK) {
+    pull_back(p, d, z);
+    return;
+  }
   const pg_ref operands[2] = {i.a, i.b};
   const int count = pg_adjoint_count(&i);
   const pg_ref g = count ? pg_finish_sum(p, &d->sums[z], i.batched) : PG_NO_REF;
+  const pg_ref paths = count && d->paths ? pg_finish_sum(p, &d->paths->sums[z], i.batched) : PG_NO_REF;
   for (int k = 0; k < count; k++) {
     assert(operands[k] < z);
     if (p->instructions[operands[k]].op != PG_CONSTANT) {
-      pg_contribute(p, &d->sums[operands[k]], contribution(p, d, z, k, g));
+      contribute(p, d, operands[k], paths, d->emit(p, z, k, g));
     }
   }
 }

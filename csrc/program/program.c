@@ -21,6 +21,9 @@ static const struct {
     [PG_LOOKUP] = {.symbol = "lookup"},
     [PG_SCATTER] = {.symbol = "scatter"},
     [PG_ROW] = {.symbol = "row"},
+    [PG_PRIMAL] = {.symbol = "primal"},
+    [PG_COTANGENT] = {.symbol = "cotangent"},
+    [PG_PULLBACK] = {.symbol = "pullback"},
     [PG_SCATTER_ADD] = {.symbol = "scatter"},
     [PG_SCATTER_TOTAL] = {.symbol = "scatter"},
 };

@@ -22,6 +22,9 @@
  *   PG_SCATTER                scatter        element        the sum of those pairs of scatter a with index b
  *   PG_SCATTER_TOTAL          scatter        element        the same, added up over the samples of the batch
  *   PG_SCATTER_ADD            scatter        targets        none: it adds each pair of scatter a to an output
+ *   PG_PRIMAL                 instruction                   a, to which no derivative gets
+ *   PG_COTANGENT              primal                        none: it stands for the gradient of a
+ *   PG_PULLBACK               instruction    instruction    -0; if a gradient gets there, b is that of a
  *
  * The op tables are ops.def and program.def. A table is a span of refs, its elements. A scatter is the
  * transpose of the lookups in one table, and a span of pairs of refs: an index, and what belongs to the element
@@ -153,9 +156,25 @@ static inline bool pg_is_constant(const pg_program *p, pg_ref i, double number) 
 
 /* specialize.c ------------------------------------------------------------------------------------------- */
 
+/* pullback.c --------------------------------------------------------------------------------------------- */
+
+/* Functions with a backward of their own. A primal is one of the numbers that the function returned. The
+ * backward is made of cotangents, the gradients of primals, and gives each operand a gradient by a pullback.
+ * The results are sums of a primal and of all pullbacks: so a gradient of theirs gets to both, first to the
+ * primals, which are older than the results and have no other uses, and then to the pullbacks. */
+
+static inline bool pg_is_of_backward(int op) {
+  return op == PG_PRIMAL || op == PG_COTANGENT || op == PG_PULLBACK;
+}
+
+/* Finds the primals whose gradients are wanted for each sample, though the primals are the same for all: the
+ * sum over the samples would not do for a backward that is not linear, or differs between samples. `batched`
+ * says so of each input, then of the cotangent; each[i] is set for a primal i. False if there is no memory. */
+bool pg_find_per_sample(const pg_program *p, const bool *batched, bool *each);
+
 /* The specialized program of what is wanted (see pg_compile()) of a recorded one; `batched` says of each input,
- * and for PG_TANGENTS of each input's tangent behind these, whether it is batched. The caller owns it. NULL if
- * there is no memory. */
+ * and behind these of each input's tangent for PG_TANGENTS, or else of the cotangent, whether it is batched.
+ * The caller owns it. NULL if there is no memory. */
 pg_program *pg_specialize(const pg_program *p, const bool *batched, int wanted, bool masked);
 
 /* Takes one more holder of a recorded program; pg_program_free() lets go of one. */

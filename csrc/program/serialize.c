@@ -14,9 +14,16 @@ static const struct {
 #define PG_CONSTANT(name, symbol, forward, adjoint_x) [PG_##name] = {#name, 2},
 #define PG_BINARY(name, symbol, forward, adjoint_x, adjoint_y) [PG_##name] = {#name, 2},
 #include "ops.def"
-    [PG_INPUT] = {.name = "INPUT"},       [PG_PARAMETER] = {.name = "PARAMETER"},
-    [PG_CONSTANT] = {.name = "CONSTANT"}, [PG_LOOKUP] = {.name = "LOOKUP"},
+    [PG_INPUT] = {.name = "INPUT"},
+    [PG_PARAMETER] = {.name = "PARAMETER"},
+    [PG_CONSTANT] = {.name = "CONSTANT"},
+    [PG_LOOKUP] = {.name = "LOOKUP"},
     [PG_ROW] = {.name = "ROW"},
+    [PG_PRIMAL] = {"PRIMAL", 1},
+    [PG_COTANGENT] = {"COTANGENT", 1},
+    [PG_PULLBACK] = {"PULLBACK", 2},
+    [PG_EQUAL] = {"EQUAL", 2},
+    [PG_GATE] = {"GATE", 2},
 };
 
 const char *pg_recorded_name(int op) { return op >= 0 && op < PG_INSTRUCTIONS ? OPS[op].name : NULL; }

@@ -11,10 +11,35 @@ void pg_add_output(pg_program *p, pg_ref i) {
 
 /* Copying ------------------------------------------------------------------------------------------------ */
 
-/* Emits instruction i of p into q; `copies` has what its operands have become there. */
-static pg_ref copy_instruction(pg_program *q, const pg_program *p, const bool *batched, const pg_ref *copies,
-                               pg_ref i) {
+/* What a program is copied for. */
+typedef struct {
+  const pg_program *p;
+  const bool *batched; /* an input: see pg_specialize() */
+  const bool *each;    /* an instruction: see pg_find_per_sample(); NULL where no gradient is wanted */
+  pg_ref *copies;      /* what the instructions have become */
+} copying;
+
+/* Copies one of a function with a backward of its own, which matters to gradients alone. */
+static pg_ref copy_of_backward(pg_program *q, const copying *c, pg_ref i) {
+  const pg_instruction x = c->p->instructions[i];
+  if (!c->each) {
+    return x.op == PG_PRIMAL ? c->copies[x.a] : pg_emit_constant(q, -0.0);
+  }
+  const pg_ref made = pg_emit(q, x.op, c->copies[x.a], x.b == PG_NO_REF ? PG_NO_REF : c->copies[x.b]);
+  if (!q->failed && c->each[i]) {
+    q->instructions[made].batched = true;
+  }
+  return made;
+}
+
+/* Emits instruction i of c->p into q. */
+static pg_ref copy_instruction(pg_program *q, const copying *c, pg_ref i) {
+  const pg_program *p = c->p;
+  const pg_ref *copies = c->copies;
   const pg_instruction x = p->instructions[i];
+  if (pg_is_of_backward(x.op)) {
+    return copy_of_backward(q, c, i);
+  }
   if (x.op < PG_KERNELS) {
     return pg_emit(q, x.op, copies[x.a], x.b == PG_NO_REF ? PG_NO_REF : copies[x.b]);
   }
@@ -29,18 +54,18 @@ static pg_ref copy_instruction(pg_program *q, const pg_program *p, const bool *b
     return x.op == PG_ROW ? pg_emit_row(q, copies[x.a], x.b) : pg_emit_lookup(q, copies[x.a], x.b);
   }
   assert(x.op == PG_INPUT || x.op == PG_PARAMETER || x.op == PG_CONSTANT);
-  return pg_emit_leaf(q, x.op, x.a, x.number, x.op == PG_INPUT && batched[x.a]);
+  return pg_emit_leaf(q, x.op, x.a, x.number, x.op == PG_INPUT && c->batched[x.a]);
 }
 
-static void copy_all(pg_program *q, const pg_program *p, const bool *batched, pg_ref *copies) {
-  for (uint32_t t = 0; t < p->table_count; t++) {
+static void copy_all(pg_program *q, const copying *c) {
+  for (uint32_t t = 0; t < c->p->table_count; t++) {
     pg_add_table(q, (pg_span){0});
   }
-  for (pg_ref i = 0; i < p->count && !q->failed; i++) {
-    copies[i] = copy_instruction(q, p, batched, copies, i);
+  for (pg_ref i = 0; i < c->p->count && !q->failed; i++) {
+    c->copies[i] = copy_instruction(q, c, i);
   }
-  for (uint32_t i = 0; i < p->output_count; i++) {
-    pg_add_output(q, copies[p->outputs[i]]);
+  for (uint32_t i = 0; i < c->p->output_count; i++) {
+    pg_add_output(q, c->copies[c->p->outputs[i]]);
   }
 }
 
@@ -74,18 +99,23 @@ pg_program *pg_specialize(const pg_program *p, const bool *batched, int wanted, 
     return NULL;
   }
   pg_ref *copies = pg_no_refs(p->count);
+  bool *each = wanted == PG_GRADIENT ? pg_zeros(p->count, sizeof *each) : NULL;
+  const copying c = {p, batched, each, copies};
   q->masked = masked;
   q->inputs = p->inputs;
   q->parameter_count = p->parameter_count;
   q->outputs = pg_no_refs(2 * ((size_t)p->output_count + p->inputs) + p->parameter_count);
-  q->failed = !copies || !q->outputs;
+  q->failed =
+      !copies || !q->outputs || (wanted == PG_GRADIENT && !(each && pg_find_per_sample(p, batched, each)));
   if (!q->failed) {
-    copy_all(q, p, batched, copies);
+    copy_all(q, &c);
   }
   if (!q->failed) {
     derive(q, batched, wanted);
+    pg_drop_backwards(q);
   }
   free(copies);
+  free(each);
   if (q->failed) {
     pg_program_free(q);
     return NULL;

@@ -110,17 +110,20 @@ static bool describe_arrays(pg_routine *r, const pg_program *p, size_t count, co
   return true;
 }
 
-/* Whether each input is batched, and for tangents, behind these, whether the tangent of each is: that is said
- * of whole arguments. The caller owns it. NULL if there is no memory. */
+/* Whether each input is batched, and behind these, whether the tangent of each is, or the cotangent: that is
+ * said of whole arguments. The caller owns it. NULL if there is no memory. */
 static bool *batched_inputs(const pg_program *p, size_t count, const size_t *sizes, const bool *batched,
                             int wanted) {
-  bool *of_inputs = pg_zeros(2 * (size_t)p->inputs, sizeof *of_inputs);
+  bool *of_inputs = pg_zeros(2 * (size_t)p->inputs + 1, sizeof *of_inputs);
   size_t at = 0;
   for (size_t k = 0; of_inputs && k < (wanted & PG_TANGENTS ? 2 : 1) * count; k++) {
     for (size_t i = 0; i < sizes[k % count]; i++) {
       assert(at < 2 * (size_t)p->inputs);
       of_inputs[at++] = batched[k];
     }
+  }
+  if (of_inputs && wanted == PG_GRADIENT) {
+    of_inputs[p->inputs] = batched[count];
   }
   return of_inputs;
 }

@@ -167,6 +167,9 @@ static const run *direct_run(const pg_emitter *e, pg_slot slot) {
 
 static size_t width(const pg_emitter *e) { return PG_NATIVE_WIDTH((size_t)e->r->tile); }
 
+/* Where a tile has the numbers of a batched slot. */
+static size_t place_in_tile(const pg_emitter *e, pg_slot slot) { return pg_number_of(slot) * width(e); }
+
 /* The address of a slot's number, or of its first. */
 static void write_address(const pg_emitter *e, pg_slot slot) {
   const run *direct = direct_run(e, slot);
@@ -174,7 +177,7 @@ static void write_address(const pg_emitter *e, pg_slot slot) {
     pg_print(e->out, "arrays[%u] + %u", direct->array,
              direct->offset + pg_number_of(slot) - pg_number_of(direct->slot));
   } else if (pg_is_batched(slot)) {
-    pg_print(e->out, "b + %zu", pg_number_of(slot) * width(e));
+    pg_print(e->out, "b + %zu", place_in_tile(e, slot));
   } else {
     pg_print(e->out, "s + %u", pg_number_of(slot));
   }
@@ -182,29 +185,34 @@ static void write_address(const pg_emitter *e, pg_slot slot) {
 
 /* Statements --------------------------------------------------------------------------------------------- */
 
+/* The vector of a batched slot, or the number of a shared one, in memory. */
+static void write_place(const pg_emitter *e, pg_slot slot) {
+  if (pg_is_batched(slot)) {
+    pg_print(e->out, "PG_VECTOR(%zu)", place_in_tile(e, slot));
+  } else {
+    pg_print(e->out, "*(");
+    write_address(e, slot);
+    pg_print(e->out, ")");
+  }
+}
+
 static void write_slot(const pg_emitter *e, pg_slot slot, bool batch) {
   if (pg_is_batched(slot)) {
-    pg_print(e->out, "v_load(");
-    write_address(e, slot);
-    pg_print(e->out, " + q)");
+    write_place(e, slot);
     return;
   }
   pg_print(e->out, batch ? "v_splat(" : "(");
   if (pg_has_constant(e->r, slot)) {
     pg_print_literal(e->out, e->r->constants[pg_number_of(slot)]);
   } else {
-    pg_print(e->out, "*(");
-    write_address(e, slot);
-    pg_print(e->out, ")");
+    write_place(e, slot);
   }
   pg_print(e->out, ")");
 }
 
 static void write_store(const pg_emitter *e, pg_slot slot, uint32_t variable) {
-  const bool batched = pg_is_batched(slot);
-  pg_print(e->out, batched ? "v_store(" : "*(");
-  write_address(e, slot);
-  pg_print(e->out, batched ? " + q, v%u);\n" : ") = v%u;\n", variable);
+  write_place(e, slot);
+  pg_print(e->out, " = v%u;\n", variable);
 }
 
 /* Ops of many instructions, which are not repeated in each statement. */
@@ -247,8 +255,8 @@ static const pg_dialect NATIVE = {
     .statements = 64,
     .types = {"double", "vec"},
     .zeros = {"0", "v_splat(0)"},
-    .loop = "PG_TILE_LOOP(end)",
-    .mask = "const ivec mask = pg_lanes_below(samples - q);\n",
+    .loop = "PG_VECTORS",
+    .mask = "const ivec mask = pg_lanes_below(samples - (p - b));\n",
     .write_slot = write_slot,
     .write_store = write_store,
     .write_op = write_op,
@@ -343,8 +351,10 @@ static void write_block(pg_emitter *e, int phase, uint32_t begin, uint32_t end) 
   if (written && written % BLOCKS_A_FILE == 0) {
     pg_print(e->out, "\f\n");
   }
-  pg_print(e->out, "void pygrad_%d_%u(const pg_frame *f) {\nPG_BLOCK\n", phase, n->blocks_of[phase]++);
-  if (e->entries[begin].is_block) {
+  const bool is_loop = e->entries[begin].is_block;
+  pg_print(e->out, "%svoid pygrad_%d_%u(const pg_frame *f) {\nPG_BLOCK\n",
+           phase == PG_BATCH && !is_loop ? "PG_IN_VECTORS " : "", phase, n->blocks_of[phase]++);
+  if (is_loop) {
     write_loop(e, phase, &e->entries[begin]);
   } else {
     pg_write_statements(e, phase, begin, end);
@@ -380,12 +390,52 @@ static void write_copy(const pg_emitter *e, const run *x) {
   }
 }
 
+/* Whether it is one number, in a slot. */
+static bool is_single(const pg_emitter *e, const run *x) {
+  return x->count == 1 && !x->is_direct && !direct_run(e, x->slot);
+}
+
+/* How many runs from one on are single numbers that lie side by side in the array, as in a gradient whose slots
+ * go downwards. */
+static uint32_t count_singles(const pg_emitter *e, uint32_t first) {
+  const native *n = e->own;
+  const run *x = &n->runs[first];
+  uint32_t k = 0;
+  while (first + k < n->run_count && is_single(e, &x[k]) && x[k].array == x->array &&
+         x[k].offset == x->offset + k) {
+    k++;
+  }
+  return k;
+}
+
+/* Copies single numbers, whose slots are in a table. */
+static void write_singles(const pg_emitter *e, const run *x, uint32_t count) {
+  pg_print(e->out, "{\nstatic const uint32_t SLOTS[] = {\n");
+  for (uint32_t k = 0; k < count; k++) {
+    pg_print(e->out, "%u,\n", pg_number_of(x[k].slot));
+  }
+  pg_print(e->out, "};\nfor (ptrdiff_t k = 0; k < %u; k++) ", count);
+  pg_print(e->out,
+           x->is_result ? "(arrays[%u] + %u)[k] = s[SLOTS[k]];\n}\n"
+                        : "s[SLOTS[k]] = (arrays[%u] + %u)[k];\n}\n",
+           x->array, x->offset);
+}
+
 /* Copies those runs that are not direct. */
 static void write_copies(const pg_emitter *e, bool results) {
+  enum { MANY = 8 };
   const native *n = e->own;
-  for (uint32_t k = 0; k < n->run_count; k++) {
-    if (!n->runs[k].is_direct && n->runs[k].is_result == results) {
-      write_copy(e, &n->runs[k]);
+  for (uint32_t k = 0, count; k < n->run_count; k += count) {
+    const run *x = &n->runs[k];
+    const uint32_t singles = count_singles(e, k);
+    count = singles < MANY ? 1 : singles;
+    if (x->is_direct || x->is_result != results) {
+      continue;
+    }
+    if (count > 1) {
+      write_singles(e, x, count);
+    } else {
+      write_copy(e, x);
     }
   }
 }
@@ -445,7 +495,7 @@ static void write_run(const pg_emitter *e) {
     }
     pg_print(e->out, "NULL};\n");
   }
-  pg_print(e->out, "__attribute__((visibility(\"default\"))) pg_code pygrad_run;\n"
+  pg_print(e->out, "PG_EXPORT pg_code pygrad_run;\n"
                    "void pygrad_run(const pg_frame *f, int phase) {\n"
                    "static block *const *const PHASES[] = {PHASE_0, PHASE_1, PHASE_2};\n"
                    "if (phase == 0) load(f);\n"

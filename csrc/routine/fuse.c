@@ -169,7 +169,7 @@ static void fuse(fusion *f) {
   pg_lowering *l = f->l;
   for (pg_ref i = 0; i < l->p->count; i++) {
     uint8_t op = f->uses[i] ? pg_instruction_of(l, i)->op : PG_NO_LOOP;
-    op = op == PG_ROW ? PG_DETACH : op; /* which computes the same */
+    op = op == PG_ROW || op == PG_PRIMAL ? PG_DETACH : op; /* which computes the same */
     l->lowered[i] = (pg_lowered){.op = op, .init = PG_NO_REF};
   }
   for (pg_ref i = l->p->count; i-- > 0 && !(l->p->disabled & PG_DOTS) && !f->failed;) {

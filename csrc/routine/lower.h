@@ -27,6 +27,7 @@ typedef struct {
   uint16_t signature; /* the ops of its operands, which are the same for what one loop of the user's makes */
   uint32_t time;      /* in the batch: see schedule.c */
   uint32_t level;     /* 1 for leaves, else one above the highest operand */
+  uint32_t mark;      /* the last group of which it is a factor */
   pg_slot slot;
   uint32_t first_pair, pair_count; /* of a dot product */
   pg_ref init;                     /* of a dot product; PG_NO_REF for none */

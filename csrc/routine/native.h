@@ -12,6 +12,11 @@
 #include <stdint.h>
 
 #define PG_INLINE static inline __attribute__((always_inline, unused))
+#ifdef _WIN32
+#define PG_EXPORT __declspec(dllexport)
+#else
+#define PG_EXPORT __attribute__((visibility("default")))
+#endif
 #if defined __AVX512F__ && defined __AVX512DQ__
 #define PG_LANES 8
 #elif defined __AVX2__
@@ -32,6 +37,19 @@
   double *restrict const s = f->shared, *restrict const b = f->batched, *restrict const totals = f->totals;    \
   const ptrdiff_t samples = (ptrdiff_t)f->samples, end = (samples + PG_LANES - 1) / PG_LANES * PG_LANES;       \
   (void)arrays, (void)s, (void)b, (void)totals, (void)samples, (void)end;
+
+/* Statements of the batch: for the vectors of a tile, of which p has the first slot's numbers. */
+typedef double placed_vec __attribute__((vector_size(8 * PG_LANES), aligned(8)));
+#define PG_VECTORS for (double *p = b; p < b + end; p += PG_LANES)
+#define PG_VECTOR(at) (*(placed_vec *)(p + (at)))
+
+/* Functions of such statements. Passes that take GCC long find nothing there: statements are vectors already,
+ * no slot is stored twice, and the loop has one variable. */
+#ifdef __clang__
+#define PG_IN_VECTORS
+#else
+#define PG_IN_VECTORS __attribute__((optimize("no-tree-slp-vectorize", "no-tree-dse", "no-dse", "no-ivopts")))
+#endif
 
 #define PG_OUTLINED static __attribute__((noinline, unused))
 

@@ -10,7 +10,8 @@
  * of its latest operand, if that is later; and a group's is that of the last of them. The pairs of a total are
  * added when their factors are known, unless they are many.
  *
- * Native code runs small loops as single statements: there only groups of much work stay together.
+ * Native code runs small loops as single statements: there only groups of much work stay together, and dense
+ * ones, which the compiler would take long for, and whose loops are faster.
  */
 #include <stdlib.h>
 
@@ -221,8 +222,37 @@ static bool add_pairs(const pg_lowering *l, record x, records *to) {
   return added;
 }
 
-/* A group, which begins at a record and has so many. */
-static bool add_group(pg_lowering *l, const record *group, uint32_t count, records *to) {
+/* How many of the factors are batched, and are not marked yet; marks them. */
+static uint32_t mark_factors(pg_lowering *l, pg_pair pair, uint32_t mark) {
+  const pg_ref factors[2] = {pair.a, pair.b};
+  uint32_t marked = 0;
+  for (int k = 0; k < 2; k++) {
+    pg_lowered *x = factors[k] == PG_NO_REF ? NULL : &l->lowered[factors[k]];
+    if (x && x->mark != mark && pg_instruction_of(l, factors[k])->batched) {
+      x->mark = mark;
+      marked++;
+    }
+  }
+  return marked;
+}
+
+/* Whether a group multiplies each batched number many times, as a layer of neurons does. */
+static bool is_dense(pg_lowering *l, const record *group, uint32_t count, uint32_t mark) {
+  enum { TIMES = 4 };
+  uint32_t products = 0, numbers = l->lowered[group->what.instruction].op == PG_DOT_TOTAL ? 0 : count;
+  for (uint32_t k = 0; k < count; k++) {
+    const pg_lowered *x = &l->lowered[group[k].what.instruction];
+    products += x->pair_count;
+    for (uint32_t t = 0; t < x->pair_count; t++) {
+      numbers += mark_factors(l, l->pairs[x->first_pair + t], mark);
+    }
+  }
+  return products >= TIMES * numbers;
+}
+
+/* A group, which begins at a record and has so many. The mark is another one for each. */
+static bool add_group(pg_lowering *l, const record *group, uint32_t count, uint32_t mark, records *to) {
+  const pg_lowered *first = &l->lowered[group->what.instruction];
   uint32_t last = 0, work = 0;
   for (uint32_t k = 0; k < count; k++) {
     pg_lowered *x = &l->lowered[group[k].what.instruction];
@@ -230,7 +260,8 @@ static bool add_group(pg_lowering *l, const record *group, uint32_t count, recor
     last = later(last, x->time);
     work += x->pair_count ? x->pair_count : 1;
   }
-  const bool is_large = work >= LARGE || pg_is_scatter(l->lowered[group->what.instruction].op);
+  const bool is_large = work >= LARGE || pg_is_scatter(first->op) ||
+                        (l->is_for_native && is_sum(first) && is_dense(l, group, count, mark));
   bool added = true;
   for (uint32_t k = 0; k < count && added; k++) {
     pg_lowered *x = &l->lowered[group[k].what.instruction];
@@ -252,7 +283,7 @@ static bool sort_by_time(pg_lowering *l, records *found) {
                           found->at[end].second == group->second;) {
       end++;
     }
-    added = add_group(l, group, end - begin, &timed);
+    added = add_group(l, group, end - begin, end, &timed);
   }
   if (added) {
     put_in_order(&timed);

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pygrad import _bulk
 from pygrad._handles import formula
 from pygrad._lib import OPS, Ids, Numbers, lib
-from pygrad._numbers import Number, is_number, refuse_masked, to_python
+from pygrad._numbers import Number, inverse, is_number, refuse_masked, to_python
 from pygrad._ops import define_ops, op
 from pygrad.array.making import array
 from pygrad.array.nodes import FLOAT64, IDS, Nodes, Operand, as_elements, as_objects, built, make_leaves, wrap
@@ -251,7 +251,7 @@ class Elementwise(Nodes):
     def __truediv__(self, other: Any) -> Array:  # self * other**-1
         if isinstance(other, Nodes):
             return _map_binary(lib.PG_DIVIDE, "/", self, other)
-        return _times(self, inverse(other))
+        return _times(self, _inverses(other))
 
     @_for_any_operand
     def __rtruediv__(self, other: Any) -> Array:  # other * self**-1
@@ -462,9 +462,9 @@ def _compared(holds: Any, x: Nodes, y: Any) -> Any:
     return holds(x.data, to_python(y)) if is_number(y) else NotImplemented
 
 
-def inverse(y: Any) -> Any:
-    """y**-1 of each number as Python computes it: the same bits, and its ZeroDivisionError."""
-    return np.array([inverse(x) for x in y.ravel().tolist()]).reshape(y.shape) if isinstance(y, np.ndarray) else y**-1
+def _inverses(y: Any) -> Any:
+    """The inverse of a number, or of each one in an array."""
+    return np.reshape([inverse(x) for x in y.ravel().tolist()], y.shape) if isinstance(y, np.ndarray) else inverse(y)
 
 
 define_ops(Elementwise, _op)

@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from pygrad import _bulk
 from pygrad._lib import OPS
+from pygrad._numbers import inverse
 from pygrad.array import making
-from pygrad.array.elementwise import Elementwise, inverse, map_number
+from pygrad.array.elementwise import Elementwise, map_number
 from pygrad.array.making import array, as_array, concatenate
 from pygrad.array.nodes import IDS, Axis, Operand, built, hold, normalize_axes, wrap
 from pygrad.array.shaping import Shaping

@@ -20,7 +20,7 @@ except ImportError as error:
     raise SystemExit(f"{error}; pygrad bench needs `{install('bench')}`") from error
 
 from pygrad.bench import chart, compare, grid, measure, report
-from pygrad.bench.engines import ENGINES
+from pygrad.bench.engines import ENGINES, of_pygrad
 from pygrad.bench.machine import machine
 from pygrad.bench.results import Results, Table
 from pygrad.bench.workloads import WORKLOADS
@@ -58,7 +58,14 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--only", type=_names, action="extend", metavar="NAME,...", help="run only these workloads, or axes of --sweep"
     )
-    parser.add_argument("--engines", type=_names, action="extend", metavar="NAME,...", help="run only these engines")
+    parser.add_argument(
+        "--engines",
+        type=_engines,
+        action="extend",
+        metavar="NAME,...",
+        help="run only these engines; pygrad stands for all of pygrad's",
+    )
+    parser.add_argument("--targets", action="store_true", help="also print the project's targets, and which are met")
     effort = parser.add_mutually_exclusive_group()
     effort.add_argument(
         "--quick",
@@ -96,6 +103,10 @@ def _names(text: str) -> list[str]:
     return text.split(",")
 
 
+def _engines(text: str) -> list[str]:
+    return [engine for name in _names(text) for engine in (of_pygrad() if name == "pygrad" else [name])]
+
+
 def _known(parser: argparse.ArgumentParser, kind: str, names: Iterable[str] | None, known: Iterable[str]) -> list[str]:
     """The given names in the order of `known`, without duplicates; all known names if none are given."""
     chosen = set(known) if names is None else set(names)
@@ -121,12 +132,14 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     start = time.monotonic()
     status = 0
     try:
-        _measure(options, console, results)
+        _measure(options, results)
     except KeyboardInterrupt:
         console.print("[yellow]Interrupted. These are the results so far.")
         status = INTERRUPTED
-    for part in (_cliffs if options.sweep else _tables)(results):
+    for part in _cliffs(results) if options.sweep else _tables(results, console.width):
         console.print(part)
+    if options.targets:
+        console.print("\n[bold]Targets", report.targets(results), sep="\n")
     for note in (report.noise(results), report.missing(results)):
         if note:
             console.print(note)
@@ -139,13 +152,11 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     return status
 
 
-def _tables(results: Results) -> Iterator[RenderableType]:
+def _tables(results: Results, width: int) -> Iterator[RenderableType]:
     for table in results.tables.values():
         yield f"\n[bold]{escape(table.title)}"
-        yield report.table(table)
+        yield report.table(table, width)
         yield from report.failures(table)
-    yield "\n[bold]Targets"
-    yield report.targets(results)
 
 
 def _cliffs(results: Results) -> Iterator[RenderableType]:
@@ -156,13 +167,21 @@ def _cliffs(results: Results) -> Iterator[RenderableType]:
     yield f"\n{grid.summary(results)}"
 
 
-def _measure(options: argparse.Namespace, console: Console, results: Results) -> None:
-    effort = measure.QUICK if options.effort == "quick" else measure.FULL
+def _measure(options: argparse.Namespace, results: Results) -> None:
+    """Fill in the results. The progress goes to stderr: a bar to a terminal, and a line for each workload elsewhere."""
     workloads = grid.workloads(options.only) if options.sweep else [WORKLOADS[name] for name in options.only]
+    effort = measure.QUICK
+    if options.effort == "full":
+        effort, workloads = measure.FULL, [workload.full for workload in workloads]
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} of {task.total} workloads")
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+    console = Console(stderr=True, highlight=False)
+    with Progress(
+        *columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
         task = progress.add_task("", total=len(workloads))
-        for workload in workloads:
+        for number, workload in enumerate(workloads, 1):
+            if not console.is_terminal:
+                console.print(f"{workload.name}, {number} of {len(workloads)}")
             table = results.tables[workload.name] = Table(workload.title, workload.unit, workload.quantity)
             measure.measure(
                 workload, options.engines, options.seed, effort, table.rows,
@@ -177,6 +196,7 @@ def _compare(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("before", metavar="A.json")
     parser.add_argument("after", metavar="B.json")
+    parser.add_argument("--all", action="store_true", help="list the rows that differ only by noise, too")
     options = parser.parse_args(arguments)
     try:
         before, after = compare.read(options.before), compare.read(options.after)
@@ -184,11 +204,11 @@ def _compare(arguments: Sequence[str]) -> int:
         parser.error(str(error))
     console = report.console()
     found = list(compare.changes(before, after))
-    console.print(compare.table(found))
+    console.print(compare.table(found if options.all else [change for change in found if change.verdict != "noise"]))
     console.print(compare.summary(found))
     console.print(
-        f"Noise: the middle halves of the timings overlap, or the medians differ by less than {compare.SMALL:.0%}. "
-        "~: the machine was too noisy to trust the figure. Repeat the runs that matter."
+        f"Noise (--all lists it): the middle halves of the timings overlap, or the medians differ by less than "
+        f"{compare.SMALL:.0%}. ~: the machine was too noisy to trust the figure. Repeat the runs that matter."
     )
     for difference in compare.differences(before, after):
         console.print(f"[yellow]The machines of the runs differ in {difference}")

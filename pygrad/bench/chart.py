@@ -15,6 +15,7 @@ from pygrad.bench.results import Measured, Results, Table
 
 COLORS = {"pygrad": "#d1495b", "yardstick": "#5f6f80", "peer": "#b4bec9", "limit": "#30638e"}
 COLUMNS = 3
+FEW = 3  # tables that stand in one column, so that they can be read in a page as wide as a text
 LINES = {"eager": "#5f6f80", "kernels": "#d1495b", "native": "#edae49", "hand-written C": "#30638e"}
 ROW, AROUND = 0.24, 2.6  # inches per engine, and extra rows per panel
 
@@ -25,7 +26,7 @@ def draw(found: Results, path: str) -> None:
     from matplotlib.patches import Patch
 
     tables = [table for table in found.tables.values() if table.best_first()]
-    stacks: list[list[Table]] = [[] for _ in range(min(COLUMNS, len(tables)))]
+    stacks: list[list[Table]] = [[] for _ in range(COLUMNS if len(tables) > FEW else 1)]
     for table in tables:
         min(stacks, key=_rows).append(table)
     tallest = max(map(_rows, stacks))

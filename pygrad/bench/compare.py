@@ -78,6 +78,7 @@ def differences(before: Results, after: Results) -> list[str]:
 
 
 def table(found: list[Change]) -> Grid:
+    """A row for each change."""
     grid = Grid("work", "engine")
     for heading in ("before", "after", "after / before"):
         grid.add_column(heading, justify="right")

@@ -10,16 +10,12 @@ import shlex
 import sys
 from typing import Any, Callable, NamedTuple
 
+from pygrad._system import processors
 from pygrad.bench import limit
 
 
 class MissingError(Exception):
     """An engine is not installed. The message is the command that installs it."""
-
-
-def cpus() -> int:
-    """The number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Engine(NamedTuple):
@@ -64,6 +60,18 @@ class Engine(NamedTuple):
             _prepared(self.package, self.prepare, self.command)
 
     @property
+    def state(self) -> str:
+        """Its version, or the command that installs it. Nothing is imported."""
+        if self.name in (*LIMITS, "native") and limit.compiler() is None:
+            return f"not installed: {limit.NO_COMPILER}"
+        if not self.package:
+            return "included"
+        try:
+            return f"version {self.version}"
+        except importlib.metadata.PackageNotFoundError:
+            return f"not installed: {self.command}"
+
+    @property
     def command(self) -> str:
         return f"{shlex.quote(sys.executable)} -m pip install {self.package}{self.remark and f'  # {self.remark}'}"
 
@@ -93,6 +101,11 @@ def _one_thread(torch: Any) -> None:
     torch.set_num_threads(1)
 
 
+def of_pygrad() -> list[str]:
+    """The names of pygrad's own engines, for which `pygrad` stands in --engines."""
+    return [engine.name for engine in ENGINES.values() if engine.family == "pygrad"]
+
+
 LIMITS = ("c", "c-value")
 NEED_COMPILER = (*LIMITS, "native", "native-value")
 BACKENDS = {"compile": "kernels", "native": "native"}  # engines that are backends of pygrad.compile
@@ -112,7 +125,7 @@ ENGINES = {
         Engine("native-value", "pygrad native, value alone", family="pygrad"),
         Engine("pure", "pygrad compile, pure()", family="pygrad"),
         Engine("dask", "pygrad.dask, 2 processes", "distributed", family="pygrad"),
-        Engine("compile-threads", f"pygrad compile, {cpus()} threads", family="pygrad"),
+        Engine("compile-threads", f"pygrad compile, {processors()} threads", family="pygrad"),
         Engine("micrograd", "micrograd", "micrograd", makes_garbage=True, family="yardstick"),
         Engine("micrograd-rust", "micrograd-rust", "micrograd_rust", remark="builds it with Rust's cargo"),
         Engine("torch-scalars", "PyTorch, scalars", "torch", _one_thread, _TORCH),

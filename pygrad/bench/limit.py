@@ -49,7 +49,7 @@ def library() -> Any:
     RuntimeError
         with the compiler's message, if compilation fails
     """
-    with tempfile.TemporaryDirectory() as directory:  # a loaded library does not need its file
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:  # Windows keeps files that are loaded
         path = f"{directory}/limit.so"
         command = [compiler() or "cc", *FLAGS, "-std=c11", "-shared", "-fPIC", "-o", path, str(SOURCE), "-lm"]
         done = subprocess.run(command, capture_output=True, text=True)

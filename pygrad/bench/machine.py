@@ -9,8 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pygrad._distribution import VERSION
+from pygrad._system import processors
 from pygrad.bench import limit
-from pygrad.bench.engines import ENGINES, cpus
+from pygrad.bench.engines import ENGINES
 
 
 def processor() -> str:
@@ -39,7 +40,7 @@ def machine() -> dict[str, Any]:
     """The description of this machine, stored with a run."""
     return {
         "processor": processor(),
-        "cpus": cpus(),
+        "cpus": processors(),
         "system": platform.platform(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "compiler": limit.compiler_version(),

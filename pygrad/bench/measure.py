@@ -61,6 +61,7 @@ class Entry:
         self.samples: list[float] = []  # seconds or bytes per unit
         self.rounds = effort.rounds
         self.calls = 1  # the number of calls in a timing
+        self.warms_up = not work.sample  # whether a turn starts with a call that does not count
         self.wall = self.processor = 0.0  # seconds of wall time and of processor time of all timings
 
     def disagreement(self, expected: Sequence[Numbers]) -> str:
@@ -102,6 +103,8 @@ class Entry:
         took = time.perf_counter() - start
         if took > LONG and self.work.sample:
             self.samples.append(first)
+        if took > VERY_LONG:
+            self.warms_up = False
         while not self.work.sample and took < LEAST_TIMING[ENGINES[self.name].makes_garbage]:
             self.calls *= 2
             took = seconds(self.work.run, self.calls)
@@ -109,9 +112,9 @@ class Entry:
         self.rounds = min(effort.rounds, share)
 
     def turn(self, least: float) -> None:
-        """Measure for at least this many seconds and at least once, after a warm-up call."""
+        """Measure for at least this many seconds and at least once, after a warm-up call unless calls are very long."""
         end = time.perf_counter() + least
-        if not self.work.sample:
+        if self.warms_up:
             self.work.run()
         with self._watched():
             self.samples.append(self.once())

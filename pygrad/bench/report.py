@@ -9,13 +9,13 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from pygrad.bench import results
-from pygrad.bench.engines import ENGINES, MissingError
+from pygrad.bench.engines import ENGINES, of_pygrad
 from pygrad.bench.results import Failed, Measured, Missing, Results, Table
 from pygrad.bench.targets import TARGETS, Target
 from pygrad.bench.work import Workload
 
 _PREFIXES = [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")]
+WIDE = 92  # columns, from which a table has room for the middle half of the timings
 _STYLES = {"pygrad": "bold", "limit": "cyan"}
 
 
@@ -70,26 +70,30 @@ def missing(results: Results) -> RenderableType | None:
     return "\n".join(["Not installed and therefore not measured:", *lines])
 
 
-def table(found: Table) -> Grid:
-    """The engines of a workload, best first. Engines that failed or are not installed come last."""
-    micrograd, limit = found.measured("micrograd"), found.measured("c")
+def table(found: Table, width: int) -> Grid:
+    """The engines of a workload, best first. Engines that failed or are not installed come last.
+
+    Below this width of the terminal, the columns that say most are left: the medians and the ratios.
+    """
+    micrograd, limit, wide = found.measured("micrograd"), found.measured("c"), width >= WIDE
     grid = Grid("engine")
-    grid.add_column(found.unit, justify="right")
-    grid.add_column("middle half", justify="right", style="dim")
+    headings = [found.unit, *["middle half"] * wide]
     if micrograd:
-        grid.add_column("smaller than micrograd" if found.quantity == "B" else "faster than micrograd", justify="right")
+        headings.append(("smaller" if found.quantity == "B" else "faster") + " than\nmicrograd")
     if limit:
-        grid.add_column("times the limit", justify="right")
+        headings.append("times\nthe limit")
+    for heading in headings:
+        style = "dim" if heading == "middle half" else ""
+        grid.add_column(heading, justify="right", style=style, no_wrap=True)
 
     def row(engine: str, figures: Sequence[str], style: str) -> None:
         grid.add_row(ENGINES[engine].label, *figures, style=style)
 
     for engine, measured in found.best_first():
         lower, upper = (figure(x, found.quantity) for x in (measured.lower, measured.upper))
-        figures = [
-            figure(measured.median, found.quantity),
-            ("~ " if measured.is_noisy else "") + (f"{lower} to {upper}" if measured.samples > 1 else "once"),
-        ]
+        figures = ["~ " * measured.is_noisy + figure(measured.median, found.quantity)]
+        if wide:
+            figures.append(f"{lower} to {upper}" if measured.samples > 1 else "once")
         if micrograd:
             figures.append(f"{digits(micrograd.median / measured.median)}x")
         if limit:
@@ -150,17 +154,14 @@ def _why_not_measured(target: Target, table: Table) -> str:
 
 
 def noise(found: Results) -> str:
-    """A note if some measurements are too noisy to trust, or an empty string."""
+    """A line if some measurements are too noisy to trust, or an empty string."""
     noisy, rows = found.noisy(), sum(len(table.best_first()) for table in found.tables.values())
     if not noisy:
         return ""
-    workload, engine, widest = noisy[0]
-    taken = 1 - min(row.busy for *_, row in noisy)
+    widest, taken = max(row.spread for *_, row in noisy), 1 - min(row.busy for *_, row in noisy)
     return (
-        f"[yellow]The machine was too noisy to trust {len(noisy)} of {rows} rows, marked ~. Either the middle half of "
-        f"the timings spreads over more than {results.NOISE:.0%} of the median (at most {widest.spread:.0%}: "
-        f"{workload}, {ENGINES[engine].label}), or other programs used more than {1 - results.BUSY:.0%} of the "
-        f"processor's time (at most {taken:.0%}). Run it again when no other program is running."
+        f"[yellow]~ marks {len(noisy)} of {rows} figures that are noisy: their timings spread by up to {widest:.0%}, "
+        f"or other programs took up to {taken:.0%}"
     )
 
 
@@ -171,12 +172,6 @@ def lists(workloads: dict[str, Workload]) -> list[RenderableType]:
         work.add_row(workload.name, workload.title, " ".join(workload.engines))
     engines = Grid("--engines", "engine", "", title="Engines", title_justify="left")
     for engine in ENGINES.values():
-        try:
-            engine.load()
-            state = f"version {engine.version}" if engine.package else "included"
-        except MissingError as missing:
-            state = f"not installed: {escape(str(missing))}"
-        except Exception as error:
-            state = f"[red]cannot be loaded: {escape(str(error))}"
-        engines.add_row(engine.name, engine.label, state)
+        engines.add_row(engine.name, engine.label, escape(engine.state))
+    engines.add_row("pygrad", "all of pygrad's", " ".join(of_pygrad()))
     return [work, engines]

@@ -50,7 +50,7 @@ class Workload(NamedTuple):
     """A task on which engines are compared.
 
     `problem` draws the numbers for a size. Each factory in `engines` makes an engine's Work from them. Engines are
-    checked at `check_size` and timed at `size`.
+    checked at `check_size` and timed at `size`, or at `full_size` by `--full`.
     """
 
     name: str
@@ -60,6 +60,12 @@ class Workload(NamedTuple):
     size: int
     engines: Mapping[str, Factory]
     check_size: int = 0  # 0 means `size`
+    full_size: int = 0  # 0 means `size`
     quantity: str = "s"  # "s" for seconds or "B" for bytes
     once: bool = False  # whether one measurement is enough
     reference: Factory | None = None  # the engine to check against, if not engines["reference"]
+
+    @property
+    def full(self) -> Workload:
+        """The workload that is timed at `full_size`."""
+        return self._replace(size=self.full_size or self.size)

@@ -56,6 +56,13 @@ def linear(input: Operand, weight: Operand, bias: Operand | None = None) -> Arra
 def embedding(input: npt.ArrayLike, weight: Operand) -> Array:
     """Return the rows of weight that the indices choose: an Array of shape `(*input.shape, *weight.shape[1:])`.
 
+    Parameters
+    ----------
+    input
+        the indices: an int, or ints in any shape
+    weight
+        the table, whose first axis the indices go along
+
     Raises
     ------
     IndexError
@@ -83,6 +90,10 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, mask: Any = None)
 
     Parameters
     ----------
+    input
+        numbers of any shape
+    p
+        the probability
     training
         if false, nothing is changed
     mask

@@ -163,10 +163,14 @@ def binary_cross_entropy_with_logits(
 
     Parameters
     ----------
+    input
+        the scores
     target
         numbers from 0 to 1, in the shape of the input; between them, the costs are mixed
     weight
         what the costs are multiplied by
+    reduction
+        "mean" or "sum" of the costs, or "none" for an Array of them
     pos_weight
         what the targets' part of the costs is multiplied by
 
@@ -206,6 +210,15 @@ def _fitting(what: str, weight: Any, shape: tuple[int, ...]) -> Any:
 def hinge_loss(input: Operand, target: Operand, margin: float = 1.0, reduction: Reduction = "mean") -> Any:
     """Return relu(margin - target * input) for targets of -1 and 1: the max-margin loss of micrograd's demo.
 
+    Parameters
+    ----------
+    input, target
+        numbers, of shapes that broadcast
+    margin
+        how far on its side a score must be to cost nothing
+    reduction
+        "mean" or "sum" of the costs, or "none" for an Array of them
+
     Raises
     ------
     ValueError
@@ -226,6 +239,13 @@ def hinge_loss(input: Operand, target: Operand, margin: float = 1.0, reduction: 
 def mse_loss(input: Operand, target: Operand, reduction: Reduction = "mean") -> Any:
     """Return the squared differences (input - target)**2: their mean, their sum, or an Array of them.
 
+    Parameters
+    ----------
+    input, target
+        numbers, of shapes that broadcast
+    reduction
+        "mean" or "sum" of the costs, or "none" for an Array of them
+
     Raises
     ------
     ValueError
@@ -243,6 +263,13 @@ def mse_loss(input: Operand, target: Operand, reduction: Reduction = "mean") -> 
 def l1_loss(input: Operand, target: Operand, reduction: Reduction = "mean") -> Any:
     """Return the absolute differences abs(input - target): their mean, their sum, or an Array of them.
 
+    Parameters
+    ----------
+    input, target
+        numbers, of shapes that broadcast
+    reduction
+        "mean" or "sum" of the costs, or "none" for an Array of them
+
     Raises
     ------
     ValueError
@@ -259,6 +286,15 @@ def l1_loss(input: Operand, target: Operand, reduction: Reduction = "mean") -> A
 
 def huber_loss(input: Operand, target: Operand, reduction: Reduction = "mean", delta: float = 1.0) -> Any:
     """Return (input - target)**2 / 2 where the difference is below delta, and a straight line beyond (Huber, 1964).
+
+    Parameters
+    ----------
+    input, target
+        numbers, of shapes that broadcast
+    reduction
+        "mean" or "sum" of the costs, or "none" for an Array of them
+    delta
+        the difference from which on the cost is a straight line
 
     Raises
     ------
@@ -278,6 +314,15 @@ def huber_loss(input: Operand, target: Operand, reduction: Reduction = "mean", d
 
 def smooth_l1_loss(input: Operand, target: Operand, reduction: Reduction = "mean", beta: float = 1.0) -> Any:
     """Return `huber_loss` with delta=beta, divided by beta; with a beta of 0, `l1_loss`.
+
+    Parameters
+    ----------
+    input, target
+        numbers, of shapes that broadcast
+    reduction
+        "mean" or "sum" of the costs, or "none" for an Array of them
+    beta
+        as delta of `huber_loss`
 
     Raises
     ------

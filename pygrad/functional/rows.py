@@ -24,6 +24,13 @@ from pygrad.array import Array, Operand, as_array, built, normalize_axes
 def softmax(input: Operand, dim: int = -1) -> Array:
     """Return exp(x - max(x)) / sum(exp(x - max(x))) along an axis: positive numbers that add up to 1.
 
+    Parameters
+    ----------
+    input
+        numbers of any shape, with at least one axis
+    dim
+        the axis; the last by default
+
     Examples
     --------
     >>> softmax([0.0, 0.0])
@@ -34,6 +41,8 @@ def softmax(input: Operand, dim: int = -1) -> Array:
 
 def log_softmax(input: Operand, dim: int = -1) -> Array:
     """Return the logarithm of `softmax`, which is accurate even where the softmax underflows to 0.
+
+    The parameters are those of `softmax`.
 
     Examples
     --------
@@ -50,6 +59,8 @@ def rms_norm(
 
     Parameters
     ----------
+    input
+        numbers of any shape that ends in those axes
     normalized_shape
         the sizes of those axes
     weight
@@ -90,7 +101,7 @@ def layer_norm(
 ) -> Array:
     """Return (x - mean(x)) / sqrt(var(x) + eps) over the last axes, times the weights, plus the bias (Ba et al., 2016).
 
-    The parameters and errors are those of `rms_norm`; the bias has the shape of the weights.
+    The parameters and errors are those of `rms_norm`; `bias` has the shape of `weight`.
 
     Examples
     --------

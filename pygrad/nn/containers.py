@@ -12,6 +12,11 @@ from pygrad.nn.module import Module
 class Sequential(Module):
     """Modules or functions, each applied to the result of the one before.
 
+    Parameters
+    ----------
+    *modules
+        the modules or functions, in order; `model[0]` is the first
+
     Examples
     --------
     >>> from pygrad import functional
@@ -43,7 +48,7 @@ class Sequential(Module):
 
 
 class ModuleList(UserList[Any], Module):
-    """A list of modules, for a `forward` that calls them. An ordinary list among the attributes does the same.
+    """A list of `modules`, for a `forward` that calls them. An ordinary list among the attributes does the same.
 
     Examples
     --------

@@ -23,6 +23,13 @@ class Linear(Module):
 
     It maps an Array of shape (..., in) to one of shape (..., out). Both start uniform in -1/sqrt(in) to 1/sqrt(in).
 
+    Parameters
+    ----------
+    in_features, out_features
+        the sizes: how many numbers come in, and how many go out
+    bias
+        whether there is one; otherwise it is None
+
     Examples
     --------
     >>> Linear(3, 2)(np.ones((5, 3))).shape
@@ -46,6 +53,13 @@ class Linear(Module):
 class Embedding(Module):
     """A row of numbers for each index, which start normally distributed; see `functional.embedding`.
 
+    Parameters
+    ----------
+    num_embeddings
+        how many rows there are: an index is below it
+    embedding_dim
+        how many numbers a row has
+
     Examples
     --------
     >>> Embedding(10, 3)([1, 2, 1]).shape
@@ -66,6 +80,15 @@ class Embedding(Module):
 
 class RMSNorm(Module):
     """`functional.rms_norm` with weights, which start at 1; without weights if `elementwise_affine` is false.
+
+    Parameters
+    ----------
+    normalized_shape
+        the sizes of the last axes, over which the mean is taken; an int if it is one axis
+    eps
+        added to the mean square; see `functional.rms_norm`
+    elementwise_affine
+        whether there are weights
 
     Examples
     --------
@@ -91,7 +114,16 @@ class RMSNorm(Module):
 class LayerNorm(Module):
     """`functional.layer_norm` with weights, which start at 1, and a bias, which starts at 0.
 
-    Without both if `elementwise_affine` is false, without the bias if `bias` is.
+    Parameters
+    ----------
+    normalized_shape
+        the sizes of the last axes, over which the mean is taken; an int if it is one axis
+    eps
+        added to the variance
+    elementwise_affine
+        whether there are weights and a bias
+    bias
+        whether there is a bias beside the weights
 
     Examples
     --------
@@ -129,6 +161,13 @@ class Dropout(Module):
         dropout = nn.Dropout(0.1)
         f = pygrad.compile(lambda x, mask: dropout(x, mask).sum(), np.ones(8), dropout.mask(8))
         f(x, dropout.mask(8))
+
+    Parameters
+    ----------
+    p
+        the probability with which a number is set to 0
+    seed
+        of the generator; the same seed gives the same masks
 
     Examples
     --------

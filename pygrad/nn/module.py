@@ -144,7 +144,7 @@ class Module:
         return self._set_all("requires_grad", requires_grad)
 
     def train(self: Self, mode: bool = True) -> Self:
-        """Set `training` of this module and all in it, and return the module.
+        """Set `training` of this module and all in it to `mode`, and return the module.
 
         >>> from pygrad.nn import Dropout, Sequential
         >>> Sequential(Dropout(0.5)).train()[0].training

@@ -34,13 +34,19 @@ _ACTIVATIONS = {  # functions of functional, and what the repr of a neuron calls
 class Neuron(Module):
     """A weighted sum of `nin` inputs plus a bias, with an activation unless `nonlin` is false.
 
-    The activation is micrograd's "relu", or "tanh" as in its lecture, "sigmoid", "softplus", "gelu", "silu", or a
-    function of a Value.
-
     Called with one sample, `nin` Values or numbers in order, it returns a Value. For many samples write
     `[model(x) for x in X]`; or pass an Array of each input's numbers, which gives an Array.
 
     The weights start uniform in -1 to 1, drawn from Python's `random`; the bias starts at 0.
+
+    Parameters
+    ----------
+    nin
+        the number of inputs, and of weights
+    nonlin
+        whether there is an activation
+    activation
+        micrograd's "relu", or "tanh" as in its lecture, "sigmoid", "softplus", "gelu", "silu", or a function of a Value
 
     Raises
     ------
@@ -79,7 +85,12 @@ class Neuron(Module):
 class Layer(Module):
     """`nout` neurons with the same `nin` inputs. It returns a list of Values; with one neuron, the Value itself.
 
-    The neurons get the other arguments, `nonlin` and `activation`.
+    Parameters
+    ----------
+    nin, nout
+        the number of inputs, and that of neurons
+    **kwargs
+        `nonlin` and `activation` of the neurons
 
     Examples
     --------
@@ -108,8 +119,16 @@ class Layer(Module):
 class MLP(Module):
     """A multi-layer perceptron: layers of `nouts[0]`, `nouts[1]`, ... neurons on `nin` inputs; the last is linear.
 
-    Called with one sample, as a Neuron is, it returns what its last layer returns. The `activation` is that of the
-    neurons before the last layer.
+    Called with one sample, as a Neuron is, it returns what its last layer returns.
+
+    Parameters
+    ----------
+    nin
+        the number of inputs
+    nouts
+        the number of neurons of each layer
+    activation
+        that of the neurons before the last layer, as for a Neuron
 
     Examples
     --------

@@ -19,6 +19,17 @@ def clip_grad_norm_(
 
     Smaller gradients are left alone. As in PyTorch, 1e-6 is added to the norm; see `torch.nn.utils.clip_grad_norm_`.
 
+    Parameters
+    ----------
+    parameters
+        Values and Arrays, as from `model.parameters()`, or one of them
+    max_norm
+        the largest norm that is left alone
+    norm_type
+        the p of the p-norm: 2 for lengths, `math.inf` for the largest
+    error_if_nonfinite
+        whether a norm that is inf or nan raises
+
     Raises
     ------
     ValueError

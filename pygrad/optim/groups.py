@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -40,8 +40,9 @@ class Group(MutableMapping[str, Any]):
 
     def __init__(self, params: Parameters, lr: float | Schedule, **options: Any) -> None:
         refuse_modules(params)
-        if isinstance(params, (Value, Array)):
-            raise TypeError("parameters must be in a list or another iterable: pass [w], not w")
+        if isinstance(params, Array) or not isinstance(params, Iterable):
+            kind = type(params).__name__
+            raise TypeError(f"parameters must be in a list or another iterable, not {kind!r}: pass [w], not w")
         self.params = tuple(params)  # they hold the nodes
         self.ids = node_ids(self.params)
         if not self.ids.size:

@@ -62,7 +62,7 @@ class Optimizer:
         self._defaults = {"lr": lr, **options}
         self.param_groups: list[Group] = []
         refuse_modules(params)
-        given: Any = params if isinstance(params, (Value, Array)) else list(params)
+        given: Any = list(params) if isinstance(params, Iterable) and not isinstance(params, Array) else params
         are_groups = isinstance(given, list) and any(isinstance(part, Mapping) for part in given)
         for group in given if are_groups else [{"params": given}]:
             self.add_param_group(group)

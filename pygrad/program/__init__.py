@@ -12,6 +12,7 @@ is here:
     executor.py     runs it: routines, locks and fork, Ctrl-C, the search for inf and nan
     derivatives.py  jvp, jacobian, hvp and hessian
     graph.py        the recorded graph as arrays, and back
+    custom.py       custom_vjp: functions with a backward of their own
     compose.py      calls on Values, and in other functions that are being compiled
     pure.py         the record with the parameters as an argument
     weighted.py     the record of the sum of all results, each with a weight
@@ -21,7 +22,8 @@ is here:
     program.py      compile and Program, over these
 """
 
+from pygrad.program.custom import custom_vjp
 from pygrad.program.program import Program, compile
 from pygrad.program.trace import TraceWarning
 
-__all__ = ["Program", "TraceWarning", "compile"]
+__all__ = ["Program", "TraceWarning", "compile", "custom_vjp"]

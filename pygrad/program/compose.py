@@ -17,7 +17,9 @@ from pygrad.engine import Value
 from pygrad.index import Index, index
 from pygrad.program import graph
 from pygrad.program.arguments import Leaf
+from pygrad.program.custom import connected, replayed
 from pygrad.program.recorded import Recorded
+from pygrad.program.signature import spread
 from pygrad.program.structures import IndexSegment, Segment, map_structure, parts_of
 
 _PLAIN = {float, int}
@@ -32,6 +34,7 @@ def _function(op: int) -> Callable[..., Value]:
 
 # Of an op of two nodes, or of a number and its constant: a function of these.
 _FUNCTIONS = {name: _function(op) for op, name in graph.OP_NAMES.items() if lib.pg_op_arity(op)}
+_OF_BACKWARD = {"PRIMAL", "COTANGENT", "PULLBACK"}
 _UNARY = {name for op, name in graph.OP_NAMES.items() if lib.pg_op_arity(op) == 1 and name != "POWER"}
 
 
@@ -50,8 +53,26 @@ def _has_nodes(x: Any) -> bool:
     return any(_has_nodes(part) for _, part in parts_of(x) or ())
 
 
-def call(recorded: Recorded, args: Sequence[Any]) -> Any:
+def call(program: Any, args: Sequence[Any]) -> Any:
     """Values and Arrays in the structure of the result."""
+    recorded: Recorded = program._recorded
+    return _replayed(recorded, args) if lib.pg_tracing() or not recorded.has_pullbacks else _as_one_op(program, args)
+
+
+def _as_one_op(program: Any, args: Sequence[Any]) -> Any:
+    """The same of a Program with pullbacks, which only traces have as nodes."""
+    recorded: Recorded = program._recorded
+    numbers = [map_structure(_plain, arg) for arg in args]
+    positional, named = spread(recorded.arguments, numbers)
+    result = program(*positional, **named)
+    return connected(recorded.name, args, result, lambda g: program.vjp(numbers, map_structure(_plain, g))[1])
+
+
+def _plain(x: Any) -> Any:
+    return x.data if isinstance(x, (Value, Array)) else array(x).data if _has_nodes(x) else x
+
+
+def _replayed(recorded: Recorded, args: Sequence[Any]) -> Any:
     nodes = [_nodes(leaf, part) for leaf, part in recorded.parts(args)]
     batched, batch = recorded.batch_of([x.shape for x in nodes])
     replay = _Replay(recorded)
@@ -132,6 +153,8 @@ class _Replay:
                 made.append(row.max() if self._instructions[a][0] == "MAXIMUM" else row.min())
             elif name == "POWER":
                 made.append(made[a] ** self._numbers[b])
+            elif name in _OF_BACKWARD:
+                made.append(replayed(name.lower(), *(made[k] for k in (a, b) if k < len(made))))
             elif name in _UNARY:
                 made.append(_FUNCTIONS[name](made[a]))
             else:

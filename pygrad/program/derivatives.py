@@ -39,6 +39,7 @@ def require_tuple(name: str, given: Any) -> None:
 def jvp(executor: Executor, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """See `Program.jvp`."""
     recorded = executor.recorded
+    recorded.require_tangents("jvp")
     numbers, batched, batch = _with_tangents(recorded, primals, tangents)
     values, directions = new_rows(batch, recorded.result_size), new_rows(batch, recorded.result_size)
     executor.run((batched, TANGENTS), numbers, batch, [values, directions])
@@ -49,10 +50,13 @@ def jvp(executor: Executor, primals: Sequence[Any], tangents: Sequence[Any]) -> 
     return structured(recorded.result, values), structured(recorded.result, directions)
 
 
-def jacobian(executor: Executor, args: Sequence[Any]) -> Any:
-    """See `Program.jacobian`."""
+def jacobian(executor: Executor, args: Sequence[Any], weighted: Executor | None) -> Any:
+    """See `Program.jacobian`. With the executor of the weighted function, by reverse mode."""
     recorded = executor.recorded
-    slopes, lead = _in_every_direction(executor, args, TANGENTS)
+    if weighted:
+        slopes, lead = _of_every_result(executor, args, weighted)
+    else:
+        slopes, lead = _in_every_direction(executor, args, TANGENTS)
 
     def by_arguments(segment: Segment) -> tuple[Any, ...]:
         part = slopes[..., segment.start : segment.stop, :].reshape(*lead, *segment.shape, slopes.shape[-1])
@@ -65,6 +69,7 @@ def hvp(executor: Executor, primals: Sequence[Any], tangents: Sequence[Any]) -> 
     """See `Program.hvp`."""
     recorded = executor.recorded
     recorded.require_scalar("hvp")
+    recorded.require_tangents("hvp")
     numbers, batched, batch = _with_tangents(recorded, primals, tangents)
     n = len(recorded.leaves)
     if batch is not None and any(batched[:n]):  # pg_compile wants all primals batched, or none
@@ -84,6 +89,7 @@ def hessian(executor: Executor, args: Sequence[Any]) -> tuple[tuple[Any, ...], .
     """See `Program.hessian`."""
     recorded = executor.recorded
     recorded.require_scalar("hessian")
+    recorded.require_tangents("hessian")
     slopes, lead = _in_every_direction(executor, args, _HVP)
 
     def by_second(first: Argument, second: Argument) -> Any:
@@ -124,6 +130,31 @@ def _in_every_direction(executor: Executor, args: Sequence[Any], wanted: int) ->
         executor.require_finite("a derivative", slopes, batch is not None, samples * n, primals, where=where)
     lead = () if batch is None else (batch,)
     return slopes.reshape(*lead, n, slopes.shape[1]).swapaxes(-1, -2), lead
+
+
+def _of_every_result(executor: Executor, args: Sequence[Any], weighted: Executor) -> tuple[Numbers, Shape]:
+    """The derivatives of all results, the last axis but one, and the axes before them: a gradient for each result."""
+    recorded = executor.recorded
+    primals, _, batch = recorded.numbers(args)
+    samples, m = 1 if batch is None else batch, recorded.result_size
+    n = sum(leaf.size for leaf in recorded.leaves)
+    primals = [np.repeat(_for_each_sample(leaf, x, samples), m, axis=0) for leaf, x in zip(recorded.leaves, primals)]
+    units = np.tile(np.eye(m), (samples, 1))
+    leaves = weighted.recorded.leaves
+    cotangents = [np.ascontiguousarray(units[:, leaf.start - n : leaf.stop - n]) for leaf in leaves[len(primals) :]]
+    gradients = [np.empty((samples * m, leaf.size)) for leaf in leaves]
+    results = [np.empty((samples * m, 1)), *gradients, np.empty(weighted.parameter_count)]
+    kind = (*(True,) * len(leaves), False), GRADIENT
+    weighted.run(kind, [*primals, *cotangents, np.array(1.0)], samples * m, results)
+    slopes = np.concatenate([np.empty((samples * m, 0)), *gradients[: len(primals)]], axis=1)
+    if executor.check_finite:
+
+        def where(row: int, column: int) -> str:
+            return _place(recorded, TANGENTS, batch is not None, n, row // m * n + column, row % m)
+
+        executor.require_finite("a derivative", slopes, True, samples * m, primals, where=where)
+    lead = () if batch is None else (batch,)
+    return slopes.reshape(*lead, m, n), lead
 
 
 def _place(recorded: Recorded, wanted: int, batched: bool, n: int, row: int, column: int) -> str:

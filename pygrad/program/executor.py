@@ -14,6 +14,7 @@ from typing import Any, Callable
 
 import numpy as np
 
+from pygrad import _system as system
 from pygrad._handles import formula
 from pygrad._lib import Numbers, c_doubles, c_ids_of, check, ffi, lib, text
 from pygrad._locks import Lock
@@ -268,7 +269,7 @@ def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run:
         except RuntimeError:  # no thread can be started: there are too many, or the interpreter exits
             status = _pg_run(*run)
             return status
-        thread.join()
+        system.join(thread)
     except BaseException:
         stop[0] = True
         raise

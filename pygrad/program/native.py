@@ -9,15 +9,12 @@ same code at once, one makes it and the others wait.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import os
 import re
 import shlex
 import shutil
-import signal
-import stat
 import subprocess
 import sys
 import tempfile
@@ -26,22 +23,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
+from pygrad import _system as system
 from pygrad._lib import lib, text
 
 # Python's rounding, as in build_ffi.py.
 FLAGS = ["-march=native", "-ffp-contract=off", "-fno-builtin-pow", "-fno-math-errno"]
-FLAGS += ["-std=gnu11", "-fPIC", "-fvisibility=hidden", "-w"]
+FLAGS += ["-std=gnu11", "-fvisibility=hidden", "-w"]
 # GCC takes longer for its -O2, and the code is no faster: what matters besides -O1 is that loops over lanes and sums in
 # registers are unrolled.
 GCC_FLAGS = ["-O1", "-ftree-slp-vectorize", "-fpeel-loops", "-fno-predictive-commoning"]
 CLANG_FLAGS = ["-O2"]
 NO_COMPILER = (
-    "backend='native' needs a C compiler, and there is neither $CC nor cc: install one (Debian, Ubuntu: apt install "
-    "gcc libc6-dev; Fedora: dnf install gcc; macOS: xcode-select --install), or use backend='kernels'"
+    f"backend='native' needs a C compiler, and there is neither $CC nor {system.COMPILER}: "
+    f"install one ({system.INSTALL_COMPILER}), or use backend='kernels'"
 )
 LIMIT = 1 << 30  # bytes that the cache has at most, unless PYGRAD_CACHE_SIZE says otherwise
 _ABANDONED = 24 * 3600  # seconds after which nobody compiles any more
 PATIENCE = 2.0  # seconds after which there is a progress bar
+_MAY_STAY = True  # Windows does not remove files that are open or loaded
 _LINES = 5  # of the compiler's message in an error
 _DIGEST = 32  # hexadecimal digits of a hash in a name
 _ENTRY = re.compile(rf"[0-9a-f]{{{_DIGEST}}}-[0-9a-f]{{{_DIGEST}}}\.so")
@@ -52,7 +51,7 @@ _ENTRY = re.compile(rf"[0-9a-f]{{{_DIGEST}}}-[0-9a-f]{{{_DIGEST}}}\.so")
 
 def compiler() -> list[str] | None:
     """The command of the C compiler, or None."""
-    command = shlex.split(os.environ.get("CC", "")) or ["cc"]
+    command = shlex.split(os.environ.get("CC", "").replace(os.sep, "/")) or [system.COMPILER]
     return command if shutil.which(command[0]) else None
 
 
@@ -71,7 +70,7 @@ def _options(*command: str) -> tuple[list[str], bytes]:
     That is all macros that it defines: they name its version, and the instructions that it may use.
     """
     macros = subprocess.run([*command, "-march=native", "-dM", "-E", "-x", "c", os.devnull], capture_output=True).stdout
-    flags = (CLANG_FLAGS if b"__clang__" in macros else GCC_FLAGS) + FLAGS
+    flags = (CLANG_FLAGS if b"__clang__" in macros else GCC_FLAGS) + FLAGS + system.FLAGS
     return [*command, *flags], " ".join([*command, *flags]).encode() + macros
 
 
@@ -81,11 +80,7 @@ def _options(*command: str) -> tuple[list[str], bytes]:
 def cache_folder() -> Path:
     """Where native code is kept: PYGRAD_CACHE_DIR, or the platform's folder for caches."""
     chosen = os.environ.get("PYGRAD_CACHE_DIR")
-    if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "pygrad"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pygrad"
+    return Path(chosen).expanduser() if chosen else system.caches() / "pygrad"
 
 
 def cached() -> list[tuple[Path, os.stat_result]]:
@@ -99,13 +94,15 @@ def cached() -> list[tuple[Path, os.stat_result]]:
     return sorted(found, key=lambda entry: entry[1].st_mtime)
 
 
-def clear_cache() -> int:
-    """Remove all files of the cache; return how many."""
+def clear_cache() -> list[tuple[Path, os.stat_result]]:
+    """Remove all files of the cache, and return them. Windows keeps what a process has loaded."""
     _remove_leftovers()
-    entries = cached()
-    for path, _ in entries:
-        path.unlink(missing_ok=True)
-    return len(entries)
+    removed = []
+    for path, status in cached():
+        with contextlib.suppress(OSError):
+            path.unlink()
+            removed.append((path, status))
+    return removed
 
 
 def _digest(*parts: bytes) -> str:
@@ -115,18 +112,11 @@ def _digest(*parts: bytes) -> str:
     return whole.hexdigest()[:_DIGEST]
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether only this user can have written a file or a folder."""
-    status = path.lstat()
-    writable = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return status.st_uid == os.getuid() and not writable and not stat.S_ISLNK(status.st_mode)
-
-
 def _find(folder: Path, key: str) -> Path | None:
     """The file of the cache for a key, if it is as it was written."""
     for path in folder.glob(f"{key}-*.so"):
         with contextlib.suppress(OSError):
-            if _is_ours(path) and path.stem == f"{key}-{_digest(path.read_bytes())}":
+            if system.is_private(path) and path.stem == f"{key}-{_digest(path.read_bytes())}":
                 os.utime(path)
                 return path
             path.unlink()
@@ -168,13 +158,13 @@ def _folder() -> Iterator[Path]:
     folder = cache_folder()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        usable = _is_ours(folder) and os.access(folder, os.W_OK)
+        usable = system.is_private(folder) and os.access(folder, os.W_OK)
     except OSError:
         usable = False
     if usable:
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="pygrad-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="pygrad-", ignore_cleanup_errors=_MAY_STAY) as temporary:
         yield Path(temporary)
 
 
@@ -209,26 +199,28 @@ def _one_at_a_time(folder: Path, key: str) -> Iterator[None]:
     lock = folder / f"compiling-{key}.lock"
     with lock.open("wb") as file:
         with contextlib.suppress(OSError):  # some file systems have no locks
-            fcntl.flock(file, fcntl.LOCK_EX)
+            system.lock(file.fileno())
         try:
             yield
         finally:
-            lock.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                lock.unlink()
 
 
 def _compile(folder: Path, key: str, command: list[str], head: str, parts: list[str], name: str) -> Path:
     """Compile the parts, each as a file, and put the library into the cache."""
     limit = _limit()
-    with tempfile.TemporaryDirectory(prefix="compiling-", dir=folder) as directory, _progress(len(parts), name) as done:
+    temporary = tempfile.TemporaryDirectory(prefix="compiling-", dir=folder, ignore_cleanup_errors=_MAY_STAY)
+    with temporary as directory, _progress(len(parts), name) as done:
         work = Path(directory)
-        (work / "native.h").write_text(head)
+        (work / "native.h").write_text(head, encoding="utf-8")
         for k, part in enumerate(parts):
-            (work / f"{k}.c").write_text(f'#include "native.h"\n{part}')
+            (work / f"{k}.c").write_text(f'#include "native.h"\n{part}', encoding="utf-8")
         inputs = [f"{k}.c" for k in range(len(parts))]
         if len(parts) > 1:
             _run_all([[*command, "-c", file] for file in inputs], work, key, done)
             inputs = [f"{k}.o" for k in range(len(parts))]
-        _run_all([[*command, "-shared", "-o", "all.so", *inputs, "-lm"]], work, key, done)
+        _run_all([[*command, "-shared", "-o", "all.so", *inputs, *system.LIBRARIES]], work, key, done)
         library = work / "all.so"
         library.chmod(0o600)
         path = folder / f"{key}-{_digest(library.read_bytes())}.so"
@@ -243,7 +235,7 @@ def _run_all(commands: list[list[str]], work: Path, key: str, done: Callable[[],
     running: list[tuple[list[str], Path, subprocess.Popen[bytes]]] = []
     try:
         while waiting or running:
-            while waiting and len(running) < _processors():
+            while waiting and len(running) < system.processors():
                 running.append(_start(waiting.pop(), work, len(waiting)))
             command, messages, process = running[0]
             if process.wait():
@@ -253,13 +245,14 @@ def _run_all(commands: list[list[str]], work: Path, key: str, done: Callable[[],
     finally:
         for _, _, process in running:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)  # with the compiler's own children
+                system.kill(process)
                 process.wait()
 
 
 def _start(command: list[str], work: Path, number: int) -> tuple[list[str], Path, subprocess.Popen[bytes]]:
     """Start a command as a group of processes, whose temporary files go with the folder."""
-    messages, environment = work / f"{number}.log", {**os.environ, "TMPDIR": str(work)}
+    messages = work / f"{number}.log"
+    environment = {**os.environ, "TMPDIR": str(work), "TEMP": str(work), "TMP": str(work)}
     with messages.open("wb") as file:
         process = subprocess.Popen(command, cwd=work, env=environment, stdout=file, stderr=file, start_new_session=True)
     return command, messages, process
@@ -269,14 +262,10 @@ def _fail(command: list[str], message: str, work: Path, key: str) -> None:
     """Raise RuntimeError, and keep the file that the compiler refuses."""
     source = next((word for word in command if word.endswith(".c")), None)
     kept = work.parent / f"failed-{key}.c"
-    kept.write_text("".join((work / file).read_text() for file in ("native.h", source) if file))
+    kept.write_bytes(b"".join((work / file).read_bytes() for file in ("native.h", source) if file))
     lines = message.splitlines()
     shown = "\n".join(lines[:_LINES] + ["..."] * (len(lines) > _LINES))
     raise RuntimeError(f"the C compiler failed: {shlex.join(command)}\n{shown}\nthe file is kept as {kept}")
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager

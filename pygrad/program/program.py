@@ -256,6 +256,7 @@ class Program:
         would make: so `backward()` goes through them, and a function that is being compiled may call a Program, which
         becomes part of its own. There, a Program with parameters also does so if it is called on numbers. A batch has
         nodes for each sample. As in all graphs, what Python's numbers refuse is an exception.
+        Outside of traces, a Program that uses a `pygrad.custom_vjp` is one op, of which `vjp` is the backward.
 
         Raises
         ------
@@ -283,7 +284,7 @@ class Program:
         recorded, executor = self._recorded, self._executor
         given = recorded.bound(args, kwargs)
         if compose.is_composed(recorded, given):
-            return compose.call(recorded, given)
+            return compose.call(self, given)
         numbers, batched, batch = recorded.numbers(given)
         results = new_rows(batch, recorded.result_size)
         executor.run((batched, VALUES), numbers, batch, [results])
@@ -417,13 +418,18 @@ class Program:
         ([0.0, 1.0], (13.0, 0.0))
         """
         derivatives.require_tuple("primals", primals)
-        recorded, whole = self._recorded, self._weighted
+        recorded, whole = self._recorded, self._weighted_now
         recorded.parts(primals)  # checks how many there are
         positional, named = spread(recorded.arguments, primals)
         results = self(*positional, **named)
-        whole.threads, whole.check_finite = self.threads, self.check_finite
         positional, named = spread(whole._recorded.arguments, (*primals, cotangents))
         return results, whole.value_and_grad(*positional, **named)[1][:-1]
+
+    @property
+    def _weighted_now(self) -> Program:
+        """The sum of the results, each with a weight, with the settings that there are now."""
+        self._weighted.threads, self._weighted.check_finite = self.threads, self.check_finite
+        return self._weighted
 
     @functools.cached_property
     def _weighted(self) -> Program:
@@ -431,6 +437,8 @@ class Program:
 
     def jacobian(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivatives of all results with respect to all arguments, at the cost of a `jvp` for each number.
+
+        Where the function uses a `pygrad.custom_vjp`, it is that of a `vjp` for each number of the result.
 
         Parameters
         ----------
@@ -466,7 +474,9 @@ class Program:
         array([[1.],
                [2.]])
         """
-        return derivatives.jacobian(self._executor, self._recorded.bound(args, kwargs))
+        by_reverse = self._recorded.has_pullbacks and self._recorded.result_size
+        weighted = self._weighted_now._executor if by_reverse else None
+        return derivatives.jacobian(self._executor, self._recorded.bound(args, kwargs), weighted)
 
     def hvp(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, ...]:
         """Return the derivative of the gradient in a direction: the Hessian of the one result times a vector.

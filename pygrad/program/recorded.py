@@ -13,6 +13,7 @@ import numpy as np
 
 from pygrad._lib import NULL, Numbers, c_ids_of, lib
 from pygrad.array import Array, hold
+from pygrad.program import graph
 from pygrad.program.arguments import Argument, Leaf
 from pygrad.program.signature import KEYWORD_ONLY, signature_of
 from pygrad.program.structures import Segment, Shape, map_structure, segments_of
@@ -69,6 +70,19 @@ class Recorded:
     def is_scalar(self) -> bool:
         """Whether the function returns one Value."""
         return type(self.result) is Segment and not self.result.shape
+
+    @functools.cached_property
+    def has_pullbacks(self) -> bool:
+        """Whether there are functions with a backward of their own in it: see `pygrad.custom_vjp`."""
+        return bool((graph.arrays_of(self.pg_program)["ops"] == graph.OP_CODES["PULLBACK"]).any())
+
+    def require_tangents(self, method: str) -> None:
+        """Raise TypeError unless the operations of the function have tangents."""
+        if self.has_pullbacks:
+            raise TypeError(
+                f"{method}() differentiates in forward mode, but {self.name}() uses a pygrad.custom_vjp, which has "
+                "only a backward: use value_and_grad, vjp or jacobian"
+            )
 
     def require_scalar(self, method: str) -> None:
         """Raise TypeError unless the function returns one Value."""

@@ -226,7 +226,8 @@ def _record(name: str, inputs: Ids, outputs: Ids, lookups: Lookups) -> Any:
     """The pg_program of the graph from the inputs to the outputs. It reads the arena and keeps the GIL."""
     if any(lib.pg_flags_of(id) & lib.PG_PINNED for id in set(outputs.tolist())):
         raise TypeError(
-            f"{name}() uses Values with a _backward in Python, which a Program cannot run: use pygrad's own ops"
+            f"{name}() uses Values with a _backward in Python, which a Program cannot run: use pygrad's own ops, or "
+            "give the op by pygrad.custom_vjp"
         )
     nodes, indices, tables, rows, elements = lookups.arrays()
     pointers = [c_ids(x) for x in (nodes, indices, tables, rows, elements)]

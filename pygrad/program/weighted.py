@@ -28,15 +28,29 @@ def weighted(recorded: Recorded) -> Recorded:
     weights = Argument(len(recorded.arguments), recorded.result, first, name, KEYWORD_ONLY)
     count = arrays["ops"].size
     instructions: list[tuple[str, int, int]] = []
+    constants: list[float] = []
 
-    def emit(op: str, a: int, b: int = _NONE) -> int:
+    def emit(op: str, a: int = _NONE, b: int = _NONE) -> int:
         instructions.append((op, a, b))
         return count + len(instructions) - 1
 
-    products = [emit("MUL", output, emit("INPUT", first + k)) for k, output in enumerate(arrays["outputs"].tolist())]
+    def constant(number: float) -> int:
+        constants.append(number)
+        return emit("CONSTANT")
+
+    zero, one, minus = (constant(x) for x in (0.0, 1.0, -1.0))
+
+    def product(k: int, output: int) -> int:
+        """A result times its weight, where no path leads to it if the weight is 0."""
+        weight = emit("INPUT", first + k)
+        is_zero = emit("EQUAL", weight, zero)
+        gate = emit("GATE", emit("ADD", one, emit("MUL", is_zero, minus)), output)
+        return emit("MUL", gate, weight)
+
+    products = [product(k, output) for k, output in enumerate(arrays["outputs"].tolist())]
     total = functools.reduce(lambda sum, product: emit("ADD", sum, product), products)
     ops, a, b = zip(*instructions)
-    added = {"ops": [graph.OP_CODES[op] for op in ops], "a": a, "b": b}
+    added = {"ops": [graph.OP_CODES[op] for op in ops], "a": a, "b": b, "constants": constants}
     arrays |= {name: np.concatenate([arrays[name], np.array(x, graph.TYPES[name])]) for name, x in added.items()}
     arrays["outputs"] = np.array([total], graph.TYPES["outputs"])
     pg_program = graph.program_of(arrays, weights.stop, recorded.parameters._ids)

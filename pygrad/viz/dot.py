@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from pygrad.array import Array
-from pygrad.engine import Value
-from pygrad.viz.root import single_value
+from pygrad.viz.root import Roots, values_of
 
 if TYPE_CHECKING:
     import graphviz
@@ -15,13 +13,13 @@ if TYPE_CHECKING:
 _MAX_NODES = 2000  # for larger graphs graphviz takes minutes and the picture is unreadable
 
 
-def draw_dot(root: Value | Array, format: str = "svg", rankdir: str = "LR") -> graphviz.Digraph:
+def draw_dot(root: Roots, format: str = "svg", rankdir: str = "LR") -> graphviz.Digraph:
     """Draw the graph of `root`. Notebooks show the result; its method `render(path)` writes it to a file.
 
     Parameters
     ----------
     root
-        The result of the graph to draw: a Value, or an Array without axes, such as a loss.
+        The result of the graph to draw: a Value, such as a loss. Of several, in a list or an Array, the common graph.
     format
         `'svg'`, `'png'`, or another format of graphviz.
     rankdir
@@ -35,12 +33,15 @@ def draw_dot(root: Value | Array, format: str = "svg", rankdir: str = "LR") -> g
     Raises
     ------
     ValueError
-        If the graph has more than 2,000 nodes, `root` is an Array with axes, or `rankdir` is neither of these.
+        If the graph has more than 2,000 nodes, or `rankdir` is neither of these.
+    TypeError
+        If `root` is something else, such as a model: its result has a graph.
     ImportError
         If the graphviz package is not installed. `to_dot` does not need it.
 
     Examples
     --------
+    >>> from pygrad import Value
     >>> x = Value(1.0, label="x")
     >>> picture = draw_dot((x * 2 + 1).relu())
     >>> "ReLU" in picture.source
@@ -58,11 +59,12 @@ def draw_dot(root: Value | Array, format: str = "svg", rankdir: str = "LR") -> g
     return dot
 
 
-def to_dot(root: Value | Array, rankdir: str = "LR") -> str:
+def to_dot(root: Roots, rankdir: str = "LR") -> str:
     """Return the graph of `root` in graphviz's DOT language. See `draw_dot` for the parameters.
 
     Examples
     --------
+    >>> from pygrad import Value
     >>> x = Value(1.0, label="x")
     >>> print(to_dot(-x), end="")
     digraph {
@@ -79,14 +81,13 @@ def to_dot(root: Value | Array, rankdir: str = "LR") -> str:
     return "\n    ".join(["digraph {", f"graph [rankdir={rankdir}]", *_statements(root, rankdir)]) + "\n}\n"
 
 
-def _statements(root: Value | Array, rankdir: str) -> list[str]:
+def _statements(root: Roots, rankdir: str) -> list[str]:
     """The DOT statements: a box for each node and an oval for each op."""
-    root = single_value(root)
+    to_draw = values_of(root)
     if rankdir not in ("LR", "TB"):
         raise ValueError(f"rankdir must be 'LR' or 'TB', not {rankdir!r}")
-    names = {root: "n0"}
+    names = {v: f"n{i}" for i, v in enumerate(to_draw)}
     statements = []
-    to_draw = [root]
     for v in to_draw:
         name = names[v]
         label = f"{_escaped(v.label)} | " if v.label != "" else ""

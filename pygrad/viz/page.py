@@ -10,18 +10,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pygrad._lib import lib
+from pygrad._lib import ffi, lib
 from pygrad.array import Array
 from pygrad.engine import Value
 from pygrad.nn import Module
 from pygrad.viz.layout import layered
-from pygrad.viz.modules import box_operands, folded, makers, parameters_of, topological
+from pygrad.viz.modules import box_operands, folded, makers, parameters_of
 from pygrad.viz.root import single_value
 from pygrad.viz.steps import backward_pass, operands_of
 
 _MAX_NODES = 5000  # a browser draws this many smoothly
 _MAX_COUNTED = 100_000  # counting stops here, after about a second
-_SCRIPTS = ("graph", "pass", "drawing", "view", "search", "panel", "lesson", "player", "keys")
+_SCRIPTS = ("graph", "pass", "drawing", "items", "view", "search", "panel", "lesson", "player", "keys")
 
 
 class GraphPage:
@@ -63,7 +63,8 @@ def graph_html(root: Value | Array, model: Module | None = None) -> GraphPage:
     Parameters
     ----------
     root
-        A Value, or an Array without axes, such as a loss.
+        A Value, or an Array without axes, such as a loss. To see the instructions of a Program, pass what it returns
+        for Values: `graph_html(program(Value(1.0)))`.
     model
         The model that computed it: parameters without a label get their names in the model, such as
         `layers.0.neurons.1.w.0`, and the page can fold each module into one box.
@@ -154,13 +155,13 @@ def _in_python(value: Value) -> str:
 
 def _graph(root: Value) -> tuple[list[Value], list[list[int]]]:
     """The nodes of the graph, from the oldest to the youngest, which is the root, and the places of their operands."""
-    found = _below(root)
-    place = {value: at for at, value in enumerate(found)}
-    operands = [[place[operand] for operand in its] for its in found.values()]
-    order = topological(operands, [value._id for value in found])
-    values = list(found)
-    rank = {at: rank for rank, at in enumerate(order)}
-    return [values[at] for at in order], [[rank[operand] for operand in operands[at]] for at in order]
+    operands = _below(root)
+    values = sorted(operands, key=lambda value: value._id)
+    ages = ffi.new("uint32_t[]", len(values))
+    lib.pg_ages(len(values), [value._id for value in values], ages)
+    values = [value for _, value in sorted(zip(ages, values), key=lambda pair: -pair[0])]  # within one age by id
+    place = {value: at for at, value in enumerate(values)}
+    return values, [[place[operand] for operand in operands[value]] for value in values]
 
 
 def _below(root: Value) -> dict[Value, tuple[Value, ...]]:

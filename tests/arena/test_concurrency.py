@@ -8,7 +8,7 @@ import sys
 import threading
 
 from pygrad import Value
-from support import frees_at_once, live_nodes, on_cffi, on_cpython
+from support import frees_at_once, live_nodes, on_cffi, on_cpython, with_alarms, with_fork
 
 
 def in_threads(n, work):
@@ -74,6 +74,7 @@ def test_threads_with_closures_take_turns():
     assert x.grad == 8 * 100 * 4 * sum(range(20))
 
 
+@with_fork
 def test_fork_works_while_other_threads_are_busy():
     shared = Value(3)
     stop = threading.Event()
@@ -108,6 +109,7 @@ def test_fork_works_while_other_threads_are_busy():
             t.join()
 
 
+@with_fork
 def test_fork_inside_a_closure_continues_in_both_processes():
     x = Value(2)
     y = Value(4, (x,), "square")
@@ -176,6 +178,7 @@ def test_a_value_found_while_its_del_runs_keeps_its_node():
 
 
 @on_cpython("a signal arrives at another time")
+@with_alarms
 def test_an_exception_from_a_signal_handler_leaves_backward_usable():
     x = Value(2)
     y = x * 3

@@ -279,6 +279,9 @@ static void read(void) {
   const pg_id id = any();
   double *at = pg_data_at(id);
   MUST(pg_refs(id) ? at != NULL : at == NULL && isnan(pg_data(id)) && !pg_op(id) && !pg_flags_of(id));
+  uint32_t age = UINT32_MAX;
+  pg_ages(1, &id, &age);
+  MUST(!pg_refs(id) == (age == UINT32_MAX));
   MUST(pg_op_name(pg_op(id)) && pg_operand(id, 0) <= INT32_MAX && pg_operand(id, 1) <= INT32_MAX);
 }
 

@@ -60,6 +60,28 @@ TEST(nodes_in_blocks_used_again_are_younger_than_those_before) {
   pg_release_all(COUNT(held), held);
 }
 
+TEST(ages_tell_the_order_in_which_nodes_were_made) {
+  enum { NODES = 3 * PG_BLOCK_NODES };
+  pg_id first[NODES], again[NODES], ids[NODES];
+  for (int i = 0; i < NODES; i++) {
+    first[i] = leaf(i);
+  }
+  pg_release_all(PG_BLOCK_NODES, first); /* the first block becomes free */
+  for (int i = 0; i < NODES; i++) {
+    again[i] = leaf(i);
+  }
+  CHECK(again[NODES - 1] > first[NODES - 1]);
+  const pg_id reused = again[0] < first[PG_BLOCK_NODES] ? again[0] : again[PG_BLOCK_NODES];
+  CHECK(reused < first[PG_BLOCK_NODES]);
+  uint32_t ages[3];
+  ids[0] = reused, ids[1] = first[PG_BLOCK_NODES], ids[2] = first[NODES - 1];
+  pg_ages(3, ids, ages);
+  CHECK(ages[0] < ages[2] && ages[2] < ages[1]);
+  pg_ages(0, NULL, NULL);
+  pg_release_all(NODES - PG_BLOCK_NODES, first + PG_BLOCK_NODES);
+  pg_release_all(NODES, again);
+}
+
 TEST(runs_of_leaves_lie_side_by_side) {
   const size_t sizes[] = {1, 2, 255, 256, 257, 1000, 5000};
   double numbers[5000];

@@ -236,7 +236,7 @@ TEST(native_code_is_written_in_any_memory) {
       }
       CHECK((text || allocated() == before) && successes < 200);
     }
-    CHECK(strstr(text, "void pygrad_run(") && strstr(text, batched ? "PG_TILE_LOOP" : "arrays[0]"));
+    CHECK(strstr(text, "void pygrad_run(") && strstr(text, batched ? "PG_VECTORS" : "arrays[0]"));
     pg_text_free(text);
     pg_routine_free(routine);
   }

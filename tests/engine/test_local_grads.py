@@ -89,6 +89,17 @@ def test_the_local_gradients_of_built_in_ops_are_their_derivatives(make, expecte
     assert (a.grad, b.grad, out.grad) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("op", [Value.log, Value.tanh, Value.sqrt, Value.relu, lambda x: x**-1, lambda x: x * x + 1])
+def test_the_local_gradients_are_those_of_the_backward_step_after_data_was_edited(op):
+    x = Value(2.0)
+    out = op(x)
+    x.data = -1
+    slopes = out._local_grads
+    out.grad = 1
+    out._backward()
+    assert list(map(repr, slopes)) == [repr(child.grad) for child in out._children]
+
+
 def test_an_op_with_a_backward_in_python_has_no_known_local_gradients():
     a = Value(1.0)
     out = Value(2.0, (a,), "double")

@@ -82,8 +82,8 @@ def test_optimizers_leak_no_node(no_leak):
         (lambda v, a: [{"params": MLP(2, [1])}], TypeError, r"MLP, model.parameters\(\), and not the MLP"),
         (lambda v, a: [("name", v)], TypeError, "not 'tuple'"),
         ("ab", TypeError, "not 'str'"),
-        (None, TypeError, "NoneType"),
-        (3, TypeError, "int"),
+        (None, TypeError, "must be in a list or another iterable, not 'NoneType'"),
+        (3, TypeError, "must be in a list or another iterable, not 'int'"),
         (
             lambda v, a: MLP(2, [1]),
             TypeError,

@@ -13,15 +13,18 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pygrad
 from pygrad import Value, nn
 from pygrad.__main__ import main
+from pygrad._lib import lib
 from pygrad.program import native
+from support import on_posix, with_alarms
 from support.compiled import bits, check, numbers, seeds
 from support.compiler import slow_compiler
+from support.effort import examples, long
 from support.optimizations import WITHOUT, disabled
 from support.programs import RECORDED, function, possible, programs
 
@@ -55,7 +58,7 @@ def libraries(cache):
 # Numbers ----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     programs(RECORDED),
     numbers,
@@ -117,8 +120,11 @@ FUNCTIONS = {
 }
 
 
+LONG = "a large layer", "many values"  # to compile
+
+
 @pytest.mark.parametrize("batch", [None, 1, 7, 16, 17, 63, 64, 65, 130])
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[long] * (name in LONG)) for name in FUNCTIONS])
 def test_it_gives_what_the_kernels_give(name, batch):
     rng = np.random.default_rng(3)
     args = [rng.uniform(0.1, 1, (4,) if batch is None else (batch, 4))]
@@ -168,6 +174,7 @@ def test_inf_and_nan_are_found():
         f([1.0, 0.0])
 
 
+@with_alarms
 def test_ctrl_c_stops_a_run():
     f = pygrad.compile(lambda x: sum((x * k).sin() for k in range(300)), 1.0, backend="native")
     x = np.ones(3_000_000)
@@ -232,6 +239,7 @@ def test_without_a_compiler_native_is_refused_and_auto_means_kernels(cache, monk
     assert not libraries(cache)
 
 
+@on_posix
 def test_an_error_of_the_compiler_shows_its_first_lines_and_the_file_it_keeps(cache, monkeypatch, tmp_path):
     script = tmp_path / "cc"
     lines = "for i in 1 2 3 4 5 6 7; do echo line $i >&2; done"
@@ -291,6 +299,7 @@ def replace_by_a_link(path):
 
 
 @pytest.mark.parametrize("harm", [truncate, flip, empty, open_to_others, replace_by_a_link])
+@on_posix
 def test_a_file_that_others_may_have_written_or_that_is_damaged_is_made_anew(cache, monkeypatch, harm):
     expected = square()(2.0)
     (name,) = libraries(cache)
@@ -308,6 +317,7 @@ def test_a_file_that_others_may_have_written_or_that_is_damaged_is_made_anew(cac
     assert (cache / name).stat().st_mode & 0o777 == 0o600
 
 
+@on_posix
 def test_a_folder_that_others_can_write_to_is_not_used(cache):
     cache.mkdir()
     cache.chmod(0o777)
@@ -362,6 +372,7 @@ def test_the_lock_of_a_killed_process_holds_up_nobody(cache):
 RUN = "import pygrad; f = pygrad.compile(lambda x: x.exp() * 7.25, 1.0, backend='native'); print(f(0.0))"
 
 
+@on_posix
 def test_processes_share_a_cache_and_compile_once(cache, tmp_path, monkeypatch):
     compiler, made = slow_compiler(tmp_path)
     monkeypatch.setenv("CC", str(compiler))
@@ -433,6 +444,46 @@ def test_the_cache_is_where_the_environment_says(folder, monkeypatch, tmp_path):
     assert str(native.cache_folder()).startswith(str(tmp_path))
 
 
+def source(f, batched=True):
+    """What the compiler gets for the gradient of a function of one argument."""
+    routine = f._executor.new_routine(((batched, batched), lib.PG_GRADIENT), is_native=True)
+    return f._executor.owned_text(lib.pg_emit_native(routine))
+
+
+def mixed(steps):
+    """A program without structure: of each step the op, and which earlier values it takes."""
+    rng = random.Random(4)
+    plan = [(rng.choice("+*-st"), rng.randrange(1, 60), rng.randrange(1, 60)) for _ in range(steps)]
+
+    def fn(x):
+        values = [x[k % 4] for k in range(60)]
+        for op, a, b in plan:
+            a, b = values[-a], values[-b]
+            values.append({"+": a + b, "*": a * b.tanh(), "-": a - b, "s": b.sin(), "t": a * 0.5}[op].tanh())
+        return sum(values[-60:])
+
+    return fn
+
+
+@pytest.mark.parametrize("batched", [False, True])
+@pytest.mark.parametrize(
+    "family", [mixed, lambda steps: lambda x: sum((x[0] * k).sin() * x[k % 4] for k in range(steps))]
+)
+def test_the_text_to_compile_grows_in_proportion_to_the_program(family, batched):
+    texts = [source(pygrad.compile(family(steps), np.full(4, 0.1)), batched) for steps in (2000, 8000)]
+    assert 3.5 < len(texts[1]) / len(texts[0]) < 4.5
+    for text in texts:  # the compiler's time may grow faster than a function, or a file
+        assert max(function.count("\n") for function in text.split("\nPG_BLOCK\n")) < 1500
+        assert max(file.count("\n") for file in text.split("\f")) < 40_000
+
+
+def test_the_statements_of_a_layer_are_as_many_as_its_neurons_not_its_weights():
+    counts = [source(pygrad.compile(nn.MLP(8, [n, n, 1]), np.ones(8))).count(";") for n in (50, 100)]
+    assert counts[0] < 2500
+    assert counts[1] < 2.5 * counts[0]
+
+
+@long
 def test_long_programs_are_many_small_functions_and_results_agree():
     def long(x, y):
         for k in range(3000):

@@ -11,7 +11,7 @@ import pytest
 import pygrad
 from pygrad import Value
 from pygrad import functional as F
-from support import live_nodes, on_cffi
+from support import live_nodes, on_cffi, with_fork
 
 
 def test_arguments_unlike_the_traced_ones_are_refused():
@@ -296,6 +296,7 @@ def test_the_names_of_many_functions_are_kept_only_while_something_of_their_trac
         kept[0] + 1
 
 
+@with_fork
 def test_a_child_forked_during_another_thread_s_trace_can_compile():
     def fork():
         child = os.fork()

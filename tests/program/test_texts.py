@@ -100,6 +100,11 @@ def test_the_line_is_that_of_a_helper_if_that_reads_first():
     assert caught[0].lineno == reads_in_a_helper.__code__.co_firstlineno + 1
 
 
+def test_code_without_a_module_is_warned_as_well():
+    with pytest.warns(TraceWarning):
+        exec("import pygrad\npygrad.compile(lambda x: x * x.data, 2.0)", {})
+
+
 def test_each_line_is_named_once_by_default():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")

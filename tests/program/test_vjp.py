@@ -2,16 +2,17 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pygrad
 from pygrad import Value
 from support.compiled import numbers, seeds, some
+from support.effort import examples
 from support.programs import RECORDED, agree, expected, function, possible, programs
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(programs(RECORDED), numbers, seeds, st.sampled_from([None, 1, 7, 65]))
 def test_it_is_the_reference_s_gradient_times_the_cotangents(steps, primals, seed, batch):
     rng = np.random.default_rng(seed)
@@ -101,3 +102,15 @@ def test_what_does_not_fit_is_refused(primals, cotangents, error, message):
 def test_a_function_without_results_is_refused():
     with pytest.raises(TypeError, match=r"vjp\(\) needs a function with a result; .* returns \(\)"):
         pygrad.compile(lambda x: (), 1.0).vjp((1.0,), ())
+
+
+@pytest.mark.parametrize("backend", ["kernels", "native"])
+def test_a_path_ends_at_a_cotangent_of_0(backend):
+    f = pygrad.compile(lambda x, y: [x.sqrt(), x * y, y.log()], 1.0, 1.0, backend=backend)
+    assert f.vjp((0.0, 2.0), [0.0, 1.0, 0.0])[1] == (2.0, 0.0)
+    assert f.vjp((0.0, 0.0), [0.0, 1.0, 0.0])[1] == (0.0, 0.0)
+    assert f.vjp(([0.0, 4.0], 2.0), [[0.0, 1.0], 1.0, 0.0])[1][0].tolist() == [2.0, 2.25]
+    assert np.isnan(f.vjp((1.0, 1.0), [np.nan, 1.0, 1.0])[1][0])
+    f.check_finite = True
+    with pytest.raises(FloatingPointError, match="a result of"):
+        f.vjp((1.0, 0.0), [0.0, 1.0, 0.0])

@@ -3,6 +3,8 @@
 import gc
 import os
 import platform
+import signal
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,8 +12,14 @@ import pytest
 import pygrad
 from pygrad._lib import fast
 
-# A sanitizer maps most of the address space and keeps freed memory for a while.
-on_limited_memory = pytest.mark.skipif("PYGRAD_SANITIZED" in os.environ, reason="a sanitizer needs memory of its own")
+# Systems. A sanitizer maps most of the address space and keeps freed memory for a while.
+on_limited_memory = pytest.mark.skipif(
+    "PYGRAD_SANITIZED" in os.environ or sys.platform == "win32",
+    reason="a sanitizer needs memory of its own, and Windows has no limits of it",
+)
+on_posix = pytest.mark.skipif(sys.platform == "win32", reason="needs modes, links or the shell of POSIX")
+with_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
+with_alarms = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs an interval timer")
 
 
 def on_cpython(reason: str) -> pytest.MarkDecorator:

@@ -39,6 +39,8 @@ class World:
         self.program = self.compile()
         self.vector = self.compile_vector()
         self.index = pygrad.index([0, 2])
+        self.clipped = pygrad.custom_vjp(lambda x: x)
+        self.clipped.defvjp(lambda x: (x * 1, None), lambda saved, g: (g.minimum(1.0),))
         self.program_path = folder / "program.npz"
         self.program.save(self.program_path)
         pygrad.save(self.path, self.mlp.state_dict())
@@ -240,6 +242,10 @@ OPERATIONS = {
     "functional.mse_loss": lambda w: functional.mse_loss(w.x, w.y),
     "functional.hinge_loss": lambda w: functional.hinge_loss(w.x, w.y, reduction="none"),
     "gradcheck": lambda w: pygrad.gradcheck(lambda x: (x * w.v).sum(), X[0]),
+    "custom_vjp": lambda w: pygrad.custom_vjp(lambda x: x),
+    "custom_vjp.defvjp": lambda w: pygrad.custom_vjp(lambda x: x).defvjp(None, None),
+    "custom_vjp.__call__": lambda w: (w.clipped(w.x).sum().backward(), w.clipped(w.v).backward()),
+    "compile of a custom_vjp": lambda w: pygrad.compile(w.clipped, X[0]).vjp((X[0],), X[1]),
     "compile": lambda w: w.compile(),
     "compile of lookups": lambda w: w.compile_vector()(1, X[0]),
     "Program": lambda w: w.compile()(X[0], 0.5),

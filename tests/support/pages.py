@@ -1,18 +1,40 @@
 """The page of graph_html() in a browser, and a user's actions."""
 
+import contextlib
 import io
+import os
 import shutil
 
 import matplotlib.image
 import numpy as np
 import pytest
+from selenium import webdriver
 from selenium.webdriver import ActionChains
+from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 needs_browser = pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="needs chromium and chromedriver")
+
+
+@contextlib.contextmanager
+def browser(folder):
+    """A headless Chromium whose files are in a folder."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    quiet = "--disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+    for argument in ["--headless", "--no-sandbox", "--disable-gpu", *quiet.split(), "--window-size=3600,900"]:
+        options.add_argument(argument)
+    options.add_argument(f"--user-data-dir={folder}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    preloaded = {**os.environ, "LD_PRELOAD": ""}  # the library of a sanitizer is only for Python
+    driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER, env=preloaded))
+    try:
+        yield driver
+    finally:
+        driver.quit()
 
 
 class Page:
@@ -28,12 +50,14 @@ class Page:
 
     def settle(self):
         """Wait until drawing is done."""
-        WebDriverWait(self.driver, 10, 0.02).until(lambda _: self.run("canvas.width && !glide && !drawing"))
+        WebDriverWait(self.driver, 10, 0.02).until(
+            lambda _: self.run("canvas.width && !glide && !drawing && !sharpening")
+        )
 
     def at(self, label):
         """The position of the middle of a node's card on the canvas."""
         script = "(n => [view.x + (n.x + (CARD + WIDTH) / 2) * view.scale, view.y + n.y * view.scale])"
-        return self.run(f"{script}(nodes.find(node => node.label === arguments[0]))", label)
+        return self.run(f"{script}(items.find(item => item.label === arguments[0]))", label)
 
     def extent(self):
         """Left, top, right and bottom of the graph, on the canvas."""

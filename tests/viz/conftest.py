@@ -1,29 +1,17 @@
 """A browser for the tests of graph_html()."""
 
 import json
-import os
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 
 from pygrad import viz
-from support.pages import CHROMEDRIVER, CHROMIUM, Page
+from support.pages import Page, browser
 
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    quiet = "--disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
-    for argument in ["--headless", "--no-sandbox", "--disable-gpu", *quiet.split(), "--window-size=3600,900"]:
-        options.add_argument(argument)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    preloaded = {**os.environ, "LD_PRELOAD": ""}  # the library of a sanitizer is only for Python
-    driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER, env=preloaded))
-    yield driver
-    driver.quit()
+    with browser(tmp_path_factory.mktemp("chromium")) as driver:
+        yield driver
 
 
 @pytest.fixture

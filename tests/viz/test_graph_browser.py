@@ -86,6 +86,31 @@ class TestInABrowser:
         assert names[2:] == names[:2]
         assert [count for count, _ in visited] == ["1 of 2", "2 of 2", "1 of 2", "2 of 2"]
 
+    def test_the_search_finds_numbers_and_places(self, show):
+        x = Value(2.0, label="a")
+        y = (x * Value(-0.25, label="b") + 1).tanh() * 1000.0
+        y.backward()
+        page = show(y)
+        found = {
+            "2": "a",
+            "-0.25": "b",
+            "-0.3": "b",
+            "0.4621": "tanh",
+            "0.46": "tanh",
+            "0.4": "tanh",
+            "0.9": "",
+            "1000": "1000.0",
+            "#0": "a",
+        }
+        for query, wanted in found.items():
+            page.search.clear()
+            page.search.send_keys(query)
+            names = page.run("hits.map(node => node.label || (node.op === 'tanh' ? node.op : node.data))")
+            assert wanted in names or not (wanted or names), (query, names)
+        page.search.clear()
+        page.search.send_keys("#99")
+        assert page.text("output") == "none"
+
     def test_matches_are_visible_when_zoomed_out(self, show):
         root = chain(1000)
         leaf = next(v for v in made_of(root) if not v._op)

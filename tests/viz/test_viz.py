@@ -83,13 +83,35 @@ def test_an_array_without_axes_is_drawn_as_its_value(picture):
     [
         (3, TypeError, "a Value or an Array without axes, not 'int'"),
         (None, TypeError, "not 'NoneType'"),
-        ([Value(1)], TypeError, "not 'list'"),
-        (pygrad.array([1.0]), ValueError, r"an Array of shape \(1,\); pass one element or the sum"),
+        (pygrad.MLP(1, [1]), TypeError, "a model: pass what the MLP returns"),
     ],
 )
 def test_anything_else_is_refused(picture, root, error, message):
     with pytest.raises(error, match=message):
         picture(root)
+
+
+@pytest.mark.parametrize(
+    ("roots", "error", "message"),
+    [
+        ([Value(1)], TypeError, "not 'list'"),
+        (pygrad.array([1.0]), ValueError, r"an Array of shape \(1,\); pass one element or the sum"),
+    ],
+)
+def test_a_page_has_one_root(roots, error, message):
+    with pytest.raises(error, match=message):
+        viz.graph_html(roots)
+
+
+def test_several_roots_have_their_common_graph():
+    x = pygrad.array([1.0, 2.0])
+    y = x * 3
+    total = y.sum()
+    drawn = viz.to_dot([y[0], [total], y[0]])
+    assert drawn == viz.to_dot((y[0], total))
+    assert drawn.count("shape=record") == viz.to_dot(total).count("shape=record")
+    assert viz.to_dot(y).count('[label="*"]') == 2
+    assert viz.to_dot([total]) == viz.to_dot(total)
 
 
 def test_drawing_leaks_no_node(no_leak):

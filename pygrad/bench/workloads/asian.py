@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import pygrad
+from pygrad._system import processors
 from pygrad.bench import scalars
 from pygrad.bench.arrays import ARRAYS, Casadi, PygradArray
-from pygrad.bench.engines import cpus
 from pygrad.bench.limit import library, pointer
 from pygrad.bench.work import Factory, Work, Workload, each
 
@@ -145,7 +145,7 @@ WORKLOAD = Workload(
         "array": on_array,
         "compile": compiled(1),
         "native": compiled(1, "native"),
-        **({"compile-threads": compiled(cpus())} if cpus() > 1 else {}),
+        **({"compile-threads": compiled(processors())} if processors() > 1 else {}),
         **each(["torch", "jax", "autograd"], on_arrays),
         "casadi": on_casadi,
         "c": in_c,

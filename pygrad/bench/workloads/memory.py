@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import mmap
 import os
 import subprocess
 import sys
@@ -50,7 +51,7 @@ def resident_bytes() -> int:
     """
     try:
         with open("/proc/self/statm") as statm:
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+            return int(statm.read().split()[1]) * mmap.PAGESIZE
     except FileNotFoundError as error:
         raise NotImplementedError("the memory workload needs /proc, which only Linux has") from error
 

@@ -8,9 +8,9 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 
 import pygrad
+from pygrad._system import processors
 from pygrad.bench import scalars
 from pygrad.bench.arrays import ARRAYS, Casadi
-from pygrad.bench.engines import cpus
 from pygrad.bench.limit import library, pointer
 from pygrad.bench.rules import SGD
 from pygrad.bench.work import Factory, Work, Workload, each
@@ -206,7 +206,7 @@ WORKLOAD = Workload(
         "compile": compiled(1),
         "native": compiled(1, "native"),
         "pure": pure,
-        **({"compile-threads": compiled(cpus())} if cpus() > 1 else {}),
+        **({"compile-threads": compiled(processors())} if processors() > 1 else {}),
         **each(["torch", "jax", "autograd"], on_arrays),
         "casadi": on_casadi,
         "c": in_c,

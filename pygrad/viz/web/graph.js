@@ -98,9 +98,20 @@ function brief(number) {
   return Number.isNaN(Number(number)) ? number : String(Number(Number(number).toPrecision(3)));
 }
 
-/** What a node is called in a formula: its label, the number of a leaf, or its place. */
+/** What a node is called: its label, the number of a leaf, the formula of a few named nodes, or its place. */
 function nameOf(node) {
-  return node.label || (node.op || node.operands.length ? `#${node.index}` : brief(node.data));
+  if (isNamed(node)) return node.label || brief(node.data);
+  return node.operands.length < 3 && node.operands.every(isNamed) ? formula(node, nameOf) : `#${node.index}`;
+}
+
+function isNamed(node) {
+  return node.label !== "" || !node.operands.length;
+}
+
+/** The same in a formula. */
+function termOf(node) {
+  const name = nameOf(node);
+  return name.includes(" ") && !name.endsWith(")") && !node.label ? `(${name})` : name;
 }
 
 /** The formula of an op, with the names or the numbers of its operands. */

@@ -34,9 +34,14 @@ function stepPanel(step) {
   ];
 }
 
+function titleOf(node) {
+  const name = nameOf(node), written = formula(node, termOf);
+  return name === written ? name : `${name} = ${written}`;
+}
+
 function forwardPanel(node) {
   return [
-    element("h1", {}, `${nameOf(node)} = ${formula(node, nameOf)}`),
+    element("h1", {}, titleOf(node)),
     equation(`${formula(node, operand => short(operand.data))} = `, term(node.data, "data", "result")),
     element("p", {}, "The forward pass computes each number from its operands."),
   ];
@@ -53,9 +58,9 @@ function seedPanel(node) {
 function backwardPanel(node) {
   const left = new Map(node.operands.map(operand => [operand, operand.shares.filter(share => share.from === node)]));
   return [
-    element("h1", {}, `${nameOf(node)} = ${formula(node, nameOf)}`),
+    element("h1", {}, titleOf(node)),
     element("p", {}, ruleOf(node)),
-    ...node.operands.map(operand => sharePanel(operand, left.get(operand).shift())),
+    element("div", {className: "shares"}, ...node.operands.map(operand => sharePanel(operand, left.get(operand).shift()))),
   ];
 }
 

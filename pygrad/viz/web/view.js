@@ -17,8 +17,8 @@ function goTo(target) {
   const step = () => {
     const t = duration ? Math.min((performance.now() - begin) / duration, 1) : 1, eased = 1 - (1 - t) ** 3;
     for (const key in target) view[key] = from[key] + (target[key] - from[key]) * eased;
-    draw();
     glide = t < 1 ? requestAnimationFrame(step) : 0;
+    draw();
   };
   step();
 }
@@ -46,7 +46,8 @@ function zoom(factor, x = canvas.clientWidth / 2, y = canvas.clientHeight / 2) {
   const scale = Math.min(Math.max(view.scale * factor, smallest), 4), by = scale / view.scale;
   Object.assign(view, {scale, x: x - (x - view.x) * by, y: y - (y - view.y) * by});
   fitted = false;
-  redraw();
+  sharpen();
+  move();
 }
 
 /** Centre an item at a readable scale. */
@@ -140,7 +141,7 @@ function pan(dx, dy) {
   view.y += dy;
   fitted = false;
   canvas.classList.add("dragging");
-  redraw();
+  move();
 }
 
 function pinch(from, to, other) {

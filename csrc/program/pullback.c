@@ -1,0 +1,258 @@
+/* pullback.c: functions with a backward of their own; program.h says how programs have them. */
+#include <stdlib.h>
+
+#include "program/derive.h"
+
+static bool is_leaf(const pg_instruction *x) {
+  return x->op == PG_INPUT || x->op == PG_PARAMETER || x->op == PG_CONSTANT;
+}
+
+/* Calls f for each operand of an instruction that is no leaf. */
+static void for_operands(const pg_program *p, const pg_instruction *x, void f(void *, pg_ref), void *to) {
+  f(to, x->a);
+  if (x->op == PG_LOOKUP || x->op == PG_ROW) {
+    const pg_span table = p->tables[x->b];
+    for (uint32_t k = 0; k < table.count; k++) {
+      f(to, p->refs[table.first + k]);
+    }
+  } else if (x->b != PG_NO_REF) {
+    f(to, x->b);
+  }
+}
+
+/* Samples ------------------------------------------------------------------------------------------------ */
+
+/* What is known of an instruction: whether it differs between samples, whether it depends on cotangents and, if
+ * so, not linearly; and whether the backward needs these for each sample. */
+enum { BATCHED = 1, DEPENDS = 2, NOT_LINEAR = 4, PER_SAMPLE = 8 };
+
+typedef struct {
+  uint8_t *kinds;
+  int all, depending; /* of the operands of one instruction: their kinds, and how many depend */
+} samples;
+
+static void add_kind(void *to, pg_ref operand) {
+  samples *s = to;
+  s->all |= s->kinds[operand] & (BATCHED | DEPENDS | NOT_LINEAR);
+  s->depending += (s->kinds[operand] & DEPENDS) != 0;
+}
+
+static bool is_linear(const pg_program *p, const pg_instruction *x, int depending) {
+  switch (x->op) {
+  case PG_PRIMAL:
+  case PG_DETACH:
+    return true;
+  case PG_MUL:
+    return depending == 1;
+  case PG_ADD:
+    return depending == 2 || pg_is_constant(p, x->a, 0) || pg_is_constant(p, x->b, 0);
+  default:
+    return false;
+  }
+}
+
+static int kind_of(const pg_program *p, samples *s, const bool *batched, pg_ref i) {
+  const pg_instruction x = p->instructions[i];
+  if (is_leaf(&x)) {
+    return x.op == PG_INPUT && batched[x.a] ? BATCHED : 0;
+  }
+  s->all = s->depending = 0;
+  for_operands(p, &x, add_kind, s);
+  if (x.op == PG_PULLBACK) {
+    return 0;
+  }
+  if (x.op == PG_COTANGENT) {
+    return (s->all & BATCHED) | DEPENDS;
+  }
+  const int own = s->kinds[i] & PER_SAMPLE && x.op == PG_PRIMAL ? BATCHED : 0;
+  return s->all | own | (s->depending && !is_linear(p, &x, s->depending) ? NOT_LINEAR : 0);
+}
+
+static void want_per_sample(void *to, pg_ref operand) {
+  samples *s = to;
+  s->kinds[operand] |= s->kinds[operand] & DEPENDS ? PER_SAMPLE : 0;
+}
+
+/* Whether the sum of a cotangent over the samples will not do. */
+static bool needs_samples(const samples *s, const pg_instruction *x) {
+  return (s->kinds[x->a] & BATCHED) || s->kinds[x->b] & (BATCHED | NOT_LINEAR);
+}
+
+/* Goes from the pullbacks to their primals. True if there is a primal that was not known to be PER_SAMPLE. */
+static bool find_primals(const pg_program *p, samples *s) {
+  bool found = false, all = false;
+  for (pg_ref i = p->count; i-- > 0;) {
+    const pg_instruction x = p->instructions[i];
+    if (x.op == PG_PULLBACK && needs_samples(s, &x)) {
+      want_per_sample(s, x.b);
+    }
+    if (x.op == PG_PULLBACK && !(s->kinds[x.b] & DEPENDS)) { /* it is added once for each sample */
+      all = all || !pg_is_constant(p, x.b, 0);
+    }
+    if (x.op == PG_COTANGENT && !(s->kinds[x.a] & (PER_SAMPLE | BATCHED)) && s->kinds[i] & PER_SAMPLE) {
+      s->kinds[x.a] |= PER_SAMPLE;
+      found = true;
+    } else if (!is_leaf(&x) && x.op != PG_COTANGENT && x.op != PG_PULLBACK && s->kinds[i] & PER_SAMPLE) {
+      for_operands(p, &x, want_per_sample, s);
+    }
+  }
+  for (pg_ref i = 0; i < p->count && all; i++) {
+    const bool is_new = p->instructions[i].op == PG_PRIMAL && !(s->kinds[i] & (PER_SAMPLE | BATCHED));
+    s->kinds[i] |= is_new ? PER_SAMPLE : 0;
+    found = found || is_new;
+  }
+  return found;
+}
+
+bool pg_find_per_sample(const pg_program *p, const bool *batched, bool *each) {
+  bool any = batched[p->inputs], found = false;
+  for (pg_ref i = 0; i < p->count; i++) {
+    any = any || (p->instructions[i].op == PG_INPUT && batched[p->instructions[i].a]);
+    found = found || p->instructions[i].op == PG_PULLBACK;
+  }
+  samples s = {any && found ? pg_zeros(p->count, sizeof *s.kinds) : NULL, 0, 0};
+  if (any && found && !s.kinds) {
+    return false;
+  }
+  while (any && found) {
+    for (pg_ref i = 0; i < p->count; i++) {
+      s.kinds[i] = (uint8_t)((s.kinds[i] & PER_SAMPLE) | kind_of(p, &s, batched, i));
+    }
+    found = find_primals(p, &s);
+  }
+  for (pg_ref i = 0; i < p->count && s.kinds; i++) {
+    each[i] = p->instructions[i].op == PG_PRIMAL && s.kinds[i] & (PER_SAMPLE | BATCHED);
+  }
+  free(s.kinds);
+  return true;
+}
+
+/* Gradients ---------------------------------------------------------------------------------------------- */
+
+static void add_dependence(void *to, pg_ref operand) {
+  pg_backwards *d = to;
+  d->any = d->any || d->depends[operand];
+}
+
+bool pg_begin_backwards(pg_backwards *d, const pg_program *p, bool counts) {
+  *d = (pg_backwards){
+      .counts = counts,
+      .of = pg_no_refs(p->gradient),
+      .tables = pg_no_refs(p->table_count),
+      .depends = pg_zeros(p->gradient, sizeof *d->depends),
+  };
+  for (pg_ref i = 0; i < p->gradient && d->depends; i++) {
+    const pg_instruction *x = &p->instructions[i];
+    d->any = x->op == PG_COTANGENT;
+    if (!is_leaf(x) && x->op != PG_PULLBACK) {
+      for_operands(p, x, add_dependence, d);
+    }
+    d->depends[i] = d->any;
+  }
+  return d->of && d->tables && d->depends;
+}
+
+void pg_free_backwards(pg_backwards *d) {
+  free(d->of);
+  free(d->tables);
+  free(d->depends);
+  free(d->stack);
+}
+
+static void push(void *to, pg_ref i) {
+  pg_backwards *d = to;
+  if (d->of[i] != PG_NO_REF) {
+    return;
+  }
+  if (!d->depends[i]) {
+    d->of[i] = i;
+  } else if (pg_grow((void **)&d->stack, &d->room, d->depth, 1, sizeof *d->stack)) {
+    d->stack[d->depth++] = i;
+  } else {
+    d->failed = true;
+  }
+}
+
+/* Returns the number of the table that a table has become. */
+static uint32_t copy_table(pg_program *p, pg_backwards *d, uint32_t table) {
+  if (d->tables[table] == PG_NO_REF) {
+    pg_span copy = {.first = p->ref_count};
+    for (uint32_t k = 0; k < p->tables[table].count && !p->failed; k++) {
+      pg_add_ref(p, &copy, d->of[p->refs[p->tables[table].first + k]]);
+    }
+    d->tables[table] = pg_add_table(p, copy);
+  }
+  return d->tables[table];
+}
+
+typedef struct {
+  pg_program *p;
+  const pg_backwards *d;
+  pg_ref sum;
+} paths;
+
+static void add_paths(void *to, pg_ref operand) {
+  paths *n = to;
+  if (n->d->depends[operand]) {
+    const pg_ref more = n->d->of[operand];
+    n->sum = n->sum == PG_NO_REF ? more : pg_emit(n->p, PG_ADD, n->sum, more);
+  }
+}
+
+/* Emits what an instruction is, whose operands are known. */
+static pg_ref copy(pg_program *p, pg_backwards *d, const pg_sum *sums, pg_ref i) {
+  const pg_instruction x = p->instructions[i];
+  if (x.op == PG_COTANGENT) {
+    const pg_ref g = pg_finish_sum(p, &sums[x.a], p->instructions[x.a].batched);
+    return g == PG_NO_REF ? pg_emit_constant(p, 0) : g;
+  }
+  if (d->counts) {
+    paths n = {p, d, PG_NO_REF};
+    for_operands(p, &x, add_paths, &n);
+    return n.sum;
+  }
+  switch (x.op) {
+  case PG_PRIMAL:
+    return d->of[x.a];
+  case PG_LOOKUP:
+    return pg_emit_lookup(p, d->of[x.a], copy_table(p, d, x.b));
+  case PG_ROW:
+    return pg_emit_row(p, d->of[x.a], copy_table(p, d, x.b));
+  default:
+    return pg_emit(p, x.op, d->of[x.a], x.b == PG_NO_REF ? PG_NO_REF : d->of[x.b]);
+  }
+}
+
+pg_ref pg_emit_backward(pg_program *p, pg_backwards *d, const pg_sum *sums, pg_ref b) {
+  push(d, b);
+  while (d->depth && !d->failed && !p->failed) {
+    const pg_ref i = d->stack[d->depth - 1];
+    const uint32_t before = d->depth;
+    if (d->of[i] == PG_NO_REF && p->instructions[i].op != PG_COTANGENT) {
+      const pg_instruction x = p->instructions[i];
+      for_operands(p, &x, push, d);
+    }
+    if (d->depth == before && !d->failed) {
+      d->of[i] = d->of[i] == PG_NO_REF ? copy(p, d, sums, i) : d->of[i];
+      d->depth--;
+    }
+  }
+  p->failed = p->failed || d->failed;
+  return p->failed ? 0 : d->of[b];
+}
+
+static bool is_sum_of_constants(const pg_program *p, const pg_instruction *x) {
+  return x->op == PG_ADD && p->instructions[x->a].op == PG_CONSTANT && p->instructions[x->b].op == PG_CONSTANT;
+}
+
+void pg_drop_backwards(pg_program *p) {
+  bool any = false;
+  for (pg_ref i = 0; i < p->count; i++) {
+    pg_instruction *x = &p->instructions[i];
+    any = any || x->op == PG_PULLBACK;
+    if (x->op == PG_PULLBACK || x->op == PG_COTANGENT || (any && is_sum_of_constants(p, x))) {
+      const double sum = x->op == PG_ADD ? p->instructions[x->a].number + p->instructions[x->b].number : -0.0;
+      *x = (pg_instruction){sum, PG_NO_REF, PG_NO_REF, PG_CONSTANT, false};
+    }
+  }
+}
