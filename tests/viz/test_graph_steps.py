@@ -5,10 +5,11 @@ import math
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 import pygrad
 from pygrad import Value, reference, viz
+from support.effort import examples
 from support.graphs import lesson, nodes_of, reference_pass
 from support.programs import EDGES, STEPS, bits, programs, run
 
@@ -39,7 +40,7 @@ def test_the_page_has_the_reference_s_local_derivatives_and_products():
                 assert sum(float(node["slopes"][k]) for k in its) == pytest.approx(slopes[operand], rel=1e-15)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(programs({name: step for name, step in STEPS.items() if name not in OTHERS}, EDGES))
 def test_the_products_add_up_to_the_reference_s_gradients(program):
     ours, _ = run(Value, program)
