@@ -114,3 +114,13 @@ def test_the_instructions_of_a_program_are_nodes_of_what_it_returns():
     assert (by_label["x"], by_label["w"]) == pytest.approx((slope, w.grad))
     with pytest.raises(TypeError, match="a Program: pass what it returns for Values"):
         viz.graph_html(f)
+
+
+def test_a_step_that_fails_is_passed_over_where_the_root_does_not_depend_on_it():
+    x = Value(-1.0)
+    root = (x ** x.abs()).relu() + x  # the power's derivative by its exponent is undefined
+    nodes = nodes_of(viz.graph_html(root))
+    (power,) = [node for node in nodes if node["op"] == "**"]
+    assert (power["slopes"], power["products"]) == (["1.0", "nan"], ["0.0", "0.0"])
+    root.backward()
+    assert played(nodes)[0] == x.grad == 1
