@@ -1,4 +1,4 @@
-# Build and test commands. Users need only the first two targets; the others are for developers.
+# Build and test commands; `make` lists them. Users need only `demo` and `test`; the others are for developers.
 
 VENV := .venv
 PYTHON := python3
@@ -7,13 +7,22 @@ CORE_FILES := $(wildcard csrc/*.[ch] csrc/*/*.[ch] csrc/*/*.inc)
 C_FILES := $(CORE_FILES) $(wildcard pygrad/bench/*.[ch] tests/c/*.[ch])
 CORE := $(CORE_FILES) $(wildcard csrc/*.def csrc/*/*.def) build_ffi.py setup.py pyproject.toml
 
-.PHONY: demo test test-cffi test-native bench lint format docs pictures notebooks dist sanitize memcheck fuzz cross coverage trust always clean
+.PHONY: help demo serve test test-all test-cffi test-native bench lint format docs pictures notebooks dist sanitize memcheck fuzz cross coverage trust always clean
 .DELETE_ON_ERROR:
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.demo  ## train micrograd's demo in C and race plain Python: ten seconds; `make demo OPTIONS=--full`
 	@$(RUN) examples/moons.py $(OPTIONS)
 
-test: $(VENV)/.test  ## run all tests
+test: $(VENV)/.test  ## run tests of everything, with a tenth of the random examples: two minutes on two cores
+	@echo "This takes about two minutes on two cores; make test-all runs all tests, in a quarter of an hour."
+	PYGRAD_TESTS=quick $(RUN) -m pytest --numprocesses 2 --dist worksteal --quiet
+	$(MAKE) -C tests/c unit
+
+test-all: $(VENV)/.test  ## run all tests: a quarter of an hour
+	@echo "This takes a quarter of an hour; make test runs a part, in about two minutes."
 	$(RUN) -m pytest
 	$(MAKE) -C tests/c unit
 
@@ -55,6 +64,9 @@ docs: $(VENV)/.docs  ## build the documentation into site/
 	$(RUN) -m sphinx --builder html --fail-on-warning --quiet --doctree-dir build/docs/doctrees docs build/docs/site
 	rm -rf site && cp -r build/docs/site site
 
+serve: docs  ## build the documentation and serve it at http://127.0.0.1:8000
+	$(RUN) -m http.server --bind 127.0.0.1 --directory site 8000
+
 pictures: $(VENV)/.test  ## write the pictures and tables of docs/ that come from the code
 	@command -v dot >/dev/null || { echo "graphviz is missing: apt install graphviz, or brew install graphviz"; exit 1; }
 	$(RUN) docs/drawings.py
@@ -83,8 +95,8 @@ memcheck:  ## run the C tests under valgrind
 fuzz:  ## fuzz the C API and the file loader; `make fuzz SECONDS=600`
 	$(MAKE) -C tests/c fuzz
 
-cross:  ## run the C tests for other processors and systems under emulators; `make cross TARGETS="arm64 musl"`
-	$(PYTHON) tests/c/cross.py $(TARGETS)
+cross: $(VENV)/.cross  ## run the C tests for other processors and systems under emulators; `make cross TARGETS="arm64 musl"`
+	$(RUN) tests/c/cross.py $(TARGETS)
 
 coverage: $(VENV)/.coverage  ## report which lines and branches of csrc/ the C and Python tests reach
 	$(MAKE) -C tests/c coverage

@@ -525,16 +525,22 @@ def shares(value: Value, grad: Number, plain: bool = False) -> tuple[Number, ...
     method, constant = _method_of(value), lib.pg_operand(value._id, 1)
     if children and (hasattr(value, "_closure") or not method):
         raise AttributeError("the local gradients of an op with a _backward in Python are not known")
-    leaves = [Value(1.0) for _ in children]  # any op has a result of 1, and perhaps none of the numbers, if edited
+    leaves = [_stand_in(child, plain) for child in children]
     if leaves:
         exponent = [_number_of(constant)] if constant and len(leaves) == 1 else []
         out = getattr(Value, method)(*leaves, *exponent)
         for leaf, child in zip(leaves, children):
             leaf.data = child.data
-            lib.pg_set_flags(leaf._id, lib.PG_PLAIN if plain else 0)
         out.data, out.grad = value.data, grad
         backward_step(out._id)
     return tuple(leaf.grad for leaf in leaves)
+
+
+def _stand_in(child: Value, plain: bool) -> Value:
+    """A leaf for an operand; or a node, if that is one, as a power treats an exponent that passes gradients on."""
+    leaf = Value(1.0)  # any op has a result of 1, and perhaps none of the operand's number, if edited
+    lib.pg_set_flags(leaf._id, lib.PG_PLAIN if plain else 0)
+    return leaf * 1 if lib.pg_flags_of(child._id) & lib.PG_INTERIOR else leaf
 
 
 def _alone(value: Value) -> tuple[Any, ...]:

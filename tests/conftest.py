@@ -59,6 +59,14 @@ def no_leak():
 
 
 @pytest.fixture
+def tracemalloc():
+    """The module, where the interpreter has one (PyPy has not); it is stopped after the test."""
+    module = pytest.importorskip("tracemalloc")
+    yield module
+    module.stop()
+
+
+@pytest.fixture
 def python(tmp_path):
     """A function that runs Python code in a new process, which must succeed, and returns its output."""
 

@@ -9,6 +9,7 @@ from pygrad.bench.engines import ENGINES, MissingError
 from pygrad.bench.grid import AXES
 from pygrad.bench.results import Measured, Table
 from pygrad.bench.work import Work
+from support.effort import long
 
 POINTS = [(axis, size) for axis, row in AXES.items() for size in row.sizes[:2]]
 
@@ -115,6 +116,7 @@ class TestTheCommand:
         assert "4 points" in out
         assert "Targets" not in out
 
+    @long
     def test_measures_every_axis_by_default(self, tmp_path):
         assert run("--engines", "value,array,compile", "--json", tmp_path / "sweep.json") == 0
         tables = compare.read(tmp_path / "sweep.json").tables

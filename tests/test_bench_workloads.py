@@ -10,6 +10,7 @@ from pygrad.bench import measure
 from pygrad.bench.engines import ENGINES, MissingError
 from pygrad.bench.measure import Entry
 from pygrad.bench.workloads import WORKLOADS, call, chain, cluster, gpt, memory
+from support.effort import long
 
 SMALL = {"dots": 5, "moons": 6, "gpt": 1, "asian": 2, "basket": 2, "cluster": 2}  # the others: 20
 PAIRS = [(name, engine) for name, workload in WORKLOADS.items() for engine in workload.engines]
@@ -36,7 +37,9 @@ def expected(name):
     return entry_of(WORKLOADS[name], "reference").first_results()
 
 
-@pytest.mark.parametrize(("name", "engine"), PAIRS)
+@pytest.mark.parametrize(
+    ("name", "engine"), [pytest.param(*pair, marks=[long] * (pair == ("basket", "reference"))) for pair in PAIRS]
+)
 @pytest.mark.filterwarnings("ignore")  # from other libraries
 def test_the_engine_agrees_with_the_reference(name, engine):
     try:

@@ -9,13 +9,14 @@ import pytest
 from dask.base import tokenize
 from dask.callbacks import Callback
 from dask.task_spec import Alias
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pygrad
 import pygrad.dask
 from pygrad import Value
 from support.compiled import bits, numbers, seeds
+from support.effort import examples
 from support.programs import RECORDED, function, possible, programs
 
 LINE = pygrad.compile(lambda w, b, x: (w @ x + b).tanh(), np.ones(3), 0.0, np.ones(3))
@@ -39,7 +40,7 @@ def chunked(x, size, rng):
     return da.from_array(x, chunks=(tuple(sizes[sizes > 0].tolist()), *x.shape[1:]))
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(programs(RECORDED), numbers, seeds, st.sampled_from([1, 2, 7, 64]))
 def test_the_results_are_those_of_a_call(steps, numbers, seed, batch):
     rng = np.random.default_rng(seed)

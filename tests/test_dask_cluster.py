@@ -21,6 +21,7 @@ from pygrad import nn
 from pygrad.program import native
 from support.compiled import bits
 from support.compiler import slow_compiler
+from support.effort import long
 
 LINE = pygrad.compile(lambda w, x: (w @ x).tanh(), np.ones(3), np.ones(3))
 W = np.array([0.5, -1.0, 2.0])
@@ -166,6 +167,7 @@ def remote(tmp_path):
         gc.collect()
 
 
+@long
 def test_a_scheduler_that_is_killed_is_an_error_that_says_so_and_nothing_local_changes(remote):
     scheduler, client = remote
     model = nn.MLP(3, [2, 1])

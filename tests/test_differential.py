@@ -3,16 +3,17 @@
 import math
 
 import micrograd.engine
-from hypothesis import given, settings
+from hypothesis import given
 
 from pygrad import engine, reference
 from support import on_cpython
+from support.effort import examples
 from support.programs import EDGES, MICROGRAD_STEPS, STEPS, bits, programs, run, shape
 
 pytestmark = on_cpython("PyPy computes x ** 2 as x * x")
 
 
-@settings(max_examples=1000, deadline=None)
+@examples(1000)
 @given(programs(STEPS, EDGES))
 def test_a_program_gives_the_reference_s_bits_and_exceptions(program):
     ours, raised = run(engine.Value, program)
@@ -22,7 +23,7 @@ def test_a_program_gives_the_reference_s_bits_and_exceptions(program):
     assert [bits(v.grad) for v in ours] == [bits(v.grad) for v in theirs]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(programs(STEPS, EDGES))
 def test_a_program_gives_the_reference_s_graph(program):
     ours, _ = run(engine.Value, program)
@@ -40,7 +41,7 @@ def number_of(x):
     return type(x), "nan" if x != x else x
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(programs(STEPS, LARGE, LARGE))
 def test_ints_stay_ints_as_in_the_reference(program):
     ours, raised = run(engine.Value, program)
@@ -54,7 +55,7 @@ def test_ints_stay_ints_as_in_the_reference(program):
     assert [bits(v.grad + 0.0) for v in ours] == [bits(v.grad + 0.0) for v in theirs]
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(programs(MICROGRAD_STEPS, (), WHOLE))
 def test_ints_stay_ints_as_in_micrograd(program):
     ours, raised = run(engine.Value, program, MICROGRAD_STEPS)
@@ -75,7 +76,7 @@ def fails(backward):
     return False
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(programs(MICROGRAD_STEPS))
 def test_a_program_gives_micrograd_s_graph_bits_and_gradients(program):
     ours, raised = run(engine.Value, program, MICROGRAD_STEPS)

@@ -73,7 +73,7 @@ def test_file_is_absolute_and_the_arguments_are_as_given(tmp_path):
     plain = subprocess.run(
         [sys.executable, "script.py", "-m", "x"], capture_output=True, text=True, timeout=60, cwd=tmp_path
     )
-    assert done.stdout == plain.stdout == f"{tmp_path}/script.py ['script.py', '-m', 'x'] {tmp_path}\n"
+    assert done.stdout == plain.stdout == f"{tmp_path / 'script.py'} ['script.py', '-m', 'x'] {tmp_path}\n"
 
 
 def test_the_script_is_main_until_the_end(tmp_path):
@@ -105,7 +105,7 @@ def test_a_module_runs_as_under_python(tmp_path):
     )
     (tmp_path / "pack" / "other.py").write_text("from micrograd.engine import Value")
     done = pygrad_run("run", "-m", "pack.mod", "-m", "--x", cwd=tmp_path)
-    assert done.stdout == f"pygrad.engine __main__ {tmp_path}/pack/mod.py ['-m', '--x'] {tmp_path}\n"
+    assert done.stdout == f"pygrad.engine __main__ {tmp_path / 'pack' / 'mod.py'} ['-m', '--x'] {tmp_path}\n"
 
 
 def test_pytest_runs_tests_of_micrograd(tmp_path):

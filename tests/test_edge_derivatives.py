@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygrad import Value, array, compile, concatenate, index, reference, where
 from pygrad.program import native
 from support.edges import COMPILED
+from support.effort import examples
 from support.programs import ERRORS, RECORDED, function, possible
 
 INF = math.inf
@@ -278,7 +279,7 @@ def gradients(f, xs):
     yield [f.jvp(xs, np.eye(n)[k].tolist())[1] for k in range(n)]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(steps_of(RECORDED), st.lists(edges, min_size=1, max_size=3))
 def test_at_edges_all_ways_to_differentiate_a_program_agree(steps, xs):
     fn = function(possible(steps, xs))
@@ -293,7 +294,7 @@ def test_at_edges_all_ways_to_differentiate_a_program_agree(steps, xs):
 EXACT = {"+", "-", "*", "neg", "relu", "+x", "x-", "*x", "**2", "sqrt", "maximum", "maximumx", "minimum", "minimumx"}
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(steps_of(EXACT & set(RECORDED)), st.lists(edges, min_size=1, max_size=3))
 def test_at_edges_a_program_agrees_with_the_reference_and_values(steps, xs):
     fn = function(possible(steps, xs))

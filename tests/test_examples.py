@@ -15,6 +15,7 @@ import pytest
 import pygrad
 from pygrad.bench.workloads.memory import resident_bytes
 from support import on_limited_memory
+from support.effort import long
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -157,6 +158,7 @@ class TestAThousandStepsLeaveTheMemoryFlat:
         moons = module("moons.py")
         moons.train(moons.ENGINES["C"], *moons.two_moons(), 1000, flat)
 
+    @long
     def test_of_microgpt(self, flat):
         microgpt = module("microgpt.py")
         names = (EXAMPLES / "names.txt").read_text().splitlines()
@@ -164,6 +166,7 @@ class TestAThousandStepsLeaveTheMemoryFlat:
         tokens = microgpt.Tokens(names)
         microgpt.train(microgpt.GPT(tokens.end + 1), tokens, names, 1000, flat)
 
+    @long
     def test_of_diffusion2d(self, flat):
         diffusion = module("diffusion2d.py")
         rng = np.random.default_rng(0)

@@ -18,12 +18,13 @@ import weakref
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 import pygrad
 from pygrad import Value, engine
 from pygrad._lib import fast, lib
 from support import in_threads, live_nodes, on_limited_memory, with_alarms, with_fork
+from support.effort import examples
 from support.programs import EDGES, STEPS, bits, programs, run, shape
 
 pytestmark = pytest.mark.skipif(fast is None, reason="there is no C type of Value here")
@@ -86,7 +87,7 @@ def no_late_closures(in_python):
 
 
 @pytest.mark.filterwarnings("ignore:.* encountered in:RuntimeWarning")  # NumPy's, where its loop calls our operators
-@settings(max_examples=600, deadline=None)
+@examples(600)
 @given(program=programs(MIXED, EDGES))
 def test_a_program_gives_the_same_bits_exceptions_and_graph(program, in_python):
     ours, raised = run(Value, program, MIXED)
@@ -902,7 +903,7 @@ def test_an_import_that_failed_does_not_disturb_the_next(python):
         """
 import importlib.machinery, importlib.util, pathlib
 package = importlib.util.find_spec("pygrad").submodule_search_locations[0]
-path = str(next(pathlib.Path(package).glob("_core*.so")))
+path = next(str(path) for path in pathlib.Path(package).glob("_core*") if path.suffix in (".so", ".pyd"))
 loader = importlib.machinery.ExtensionFileLoader("pygrad._fast", path)
 fast = importlib.util.module_from_spec(importlib.util.spec_from_file_location("pygrad._fast", path, loader=loader))
 loader.exec_module(fast)

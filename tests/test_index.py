@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pygrad
 from pygrad import Value, array
 from pygrad import functional as F
+from support.effort import examples
 from support.optimizations import WITHOUT, disabled
 
 KEYS = {
@@ -62,7 +63,7 @@ def test_a_lookup_gives_the_values_and_gradients_of_the_same_key_without_compile
 
 @pytest.mark.parametrize("without", WITHOUT)
 @pytest.mark.parametrize("batch", [1, 7, 64, 65, 300])
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(st.integers(0, 1 << 32), st.lists(st.booleans(), min_size=3, max_size=3))
 def test_a_batch_of_lookups_gives_each_sample_s_result(batch, without, seed, shared):
     rng = np.random.default_rng(seed)

@@ -1,16 +1,17 @@
 """Random bytes as programs over the C API, each step compared with the reference: see support/replay.py."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygrad._lib import lib
 from support import on_cpython
+from support.effort import examples
 from support.replay import STEPS, MismatchError, Replay
 
 
 @on_cpython("PyPy computes x ** 2 as x * x")
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(st.binary(max_size=600))
 def test_the_core_and_the_reference_agree_on_any_bytes(data):
     Replay(data).run()

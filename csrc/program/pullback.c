@@ -232,19 +232,19 @@ static pg_ref copy(pg_program *p, pg_backwards *d, const pg_sum *sums, pg_ref i)
 
 pg_ref pg_emit_backward(pg_program *p, pg_backwards *d, const pg_sum *sums, pg_ref b) {
   push(d, b);
-  while (d->depth && !p->failed) {
+  while (d->depth && !d->failed && !p->failed) {
     const pg_ref i = d->stack[d->depth - 1];
     const uint32_t before = d->depth;
     if (d->of[i] == PG_NO_REF && p->instructions[i].op != PG_COTANGENT) {
       const pg_instruction x = p->instructions[i];
       for_operands(p, &x, push, d);
     }
-    p->failed = p->failed || d->failed;
-    if (d->depth == before) {
+    if (d->depth == before && !d->failed) {
       d->of[i] = d->of[i] == PG_NO_REF ? copy(p, d, sums, i) : d->of[i];
       d->depth--;
     }
   }
+  p->failed = p->failed || d->failed;
   return p->failed ? 0 : d->of[b];
 }
 

@@ -180,43 +180,48 @@ static bool are_even_lists(const pg_routine *r, const pg_loop *l) {
   return even;
 }
 
-/* The loop of a, and of b as its next i, if these are even steps. */
-static pg_loop joined_with(const pg_routine *r, const pg_loop *a, const pg_loop *b) {
+/* The loop of a, and of b as its next i, or as its first: before the others. */
+static pg_loop joined_with(const pg_routine *r, const pg_loop *a, const pg_loop *b, bool before) {
   const int64_t lists = (int64_t)b->scatter.list - a->scatter.list;
   const int64_t places = (int64_t)r->targets[b->scatter.list].at - r->targets[a->scatter.list].at;
-  pg_loop joined = *a;
-  joined.scatter.list_step = (int32_t)(lists / a->n);
-  joined.scatter.i_step = (int32_t)(places / a->n);
-  joined.n++;
+  const int64_t steps = before ? -1 : (int64_t)a->n;
+  pg_loop joined = before ? *b : *a;
+  joined.scatter.list_step = (int32_t)(lists / steps);
+  joined.scatter.i_step = (int32_t)(places / steps);
+  joined.n = a->n + 1;
   return joined;
 }
 
-/* Whether b scatters the next numbers by the same indices as a does. */
-static bool goes_on(const pg_routine *r, const pg_loop *a, const pg_loop *b) {
+/* Whether b scatters the next numbers by the same indices as a does, or those before. */
+static bool goes_on(const pg_routine *r, const pg_loop *a, const pg_loop *b, bool before) {
   const pg_slot *x = r->lists + a->scatter.first, *y = r->lists + b->scatter.first;
   const pg_target *to = r->targets + a->scatter.list, *next = r->targets + b->scatter.list;
-  const pg_loop joined = joined_with(r, a, b);
+  const pg_loop joined = joined_with(r, a, b, before);
+  const int64_t steps = before ? -1 : (int64_t)a->n;
   bool alike = a->scatter.is_even && b->scatter.is_even && a->scatter.pairs == b->scatter.pairs &&
                a->scatter.size == b->scatter.size && a->scatter.batched == b->scatter.batched &&
                next->array == to->array && next[1].at - next->at == to[1].at - to->at &&
                (a->n == 1 || (joined.scatter.i_step == a->scatter.i_step &&
                               joined.scatter.list_step == a->scatter.list_step)) &&
-               b->scatter.list == a->scatter.list + a->n * (uint32_t)joined.scatter.list_step &&
-               next->at == to->at + a->n * (uint32_t)joined.scatter.i_step;
+               b->scatter.list == a->scatter.list + steps * joined.scatter.list_step &&
+               next->at == to->at + steps * joined.scatter.i_step;
   for (uint32_t t = 0; alike && t < a->scatter.pairs; t++) {
-    alike = x[2 * t] == y[2 * t] && y[2 * t + 1] == x[2 * t + 1] + 2 * a->n;
+    alike = x[2 * t] == y[2 * t] && y[2 * t + 1] == pg_moved(x[2 * t + 1], steps);
   }
   return alike;
 }
 
-/* Makes one loop of those that scatter a row each: so that rows are added whole. */
+/* Makes one loop of those that scatter a row each: so that rows are added whole. A gradient's slots may go
+ * downwards. */
 static void merge_scatters(const pg_routine *r, pg_loops *loops) {
   uint32_t kept = 0;
   for (uint32_t k = 0; k < loops->count; k++) {
     const pg_loop next = loops->at[k];
     pg_loop *last = kept ? &loops->at[kept - 1] : NULL;
-    if (last && last->op == PG_SCATTER_ADD && next.op == PG_SCATTER_ADD && goes_on(r, last, &next)) {
-      *last = joined_with(r, last, &next);
+    const bool both = last && last->op == PG_SCATTER_ADD && next.op == PG_SCATTER_ADD;
+    const bool before = both && goes_on(r, last, &next, true);
+    if (before || (both && goes_on(r, last, &next, false))) {
+      *last = joined_with(r, last, &next, before);
     } else {
       loops->at[kept++] = next;
     }

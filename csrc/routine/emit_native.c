@@ -165,10 +165,10 @@ static const run *direct_run(const pg_emitter *e, pg_slot slot) {
   return found != PG_NO_REF && n->runs[found].is_direct ? &n->runs[found] : NULL;
 }
 
+static size_t width(const pg_emitter *e) { return PG_NATIVE_WIDTH((size_t)e->r->tile); }
+
 /* Where a tile has the numbers of a batched slot. */
-static size_t place_in_tile(const pg_emitter *e, pg_slot slot) {
-  return (size_t)pg_number_of(slot) * e->r->tile;
-}
+static size_t place_in_tile(const pg_emitter *e, pg_slot slot) { return pg_number_of(slot) * width(e); }
 
 /* The address of a slot's number, or of its first. */
 static void write_address(const pg_emitter *e, pg_slot slot) {
@@ -268,7 +268,7 @@ static const pg_dialect NATIVE = {
 /* Loops -------------------------------------------------------------------------------------------------- */
 
 static int64_t numbers(const pg_emitter *e, const pg_strided *x, int64_t steps) {
-  return steps * (pg_is_batched(x->slot) ? e->r->tile : 1);
+  return steps * (pg_is_batched(x->slot) ? (int64_t)width(e) : 1);
 }
 
 /* An operand's address and its steps; in the batch, also whether it is batched. */

@@ -9,6 +9,10 @@
 
 typedef struct pg_frame pg_frame;
 
+/* How many numbers a batched slot of native code has. There are more than a tile's: slots that are a power of 2
+ * apart share few lines of a cache. */
+#define PG_NATIVE_WIDTH(tile) ((tile) + 8)
+
 struct pg_frame {
   double *const *arrays; /* of the caller: arguments, then results */
   double *shared;
@@ -16,8 +20,8 @@ struct pg_frame {
   double *batched; /* the slots of a tile */
   double *totals;  /* those of the chunk that the tile belongs to */
   size_t samples;  /* of the tile */
-  size_t tile; /* how many numbers a batched slot has: whole vectors; in native code, those of the routine */
-  double *sum; /* native code adds the derivatives that it stores to it: nan if one is */
+  size_t tile;     /* how many numbers a batched slot has: whole vectors; in native code, PG_NATIVE_WIDTH */
+  double *sum;     /* native code adds the derivatives that it stores to it: nan if one is */
   const bool *stop;
   /* Runs a lookup or a scatter: loop `loop` of a phase. */
   void (*run_list)(const pg_frame *f, int phase, uint32_t loop);

@@ -60,7 +60,8 @@ static inline double read(const double *at) {
 static void look_up(const pg_frame *f, const pg_loop *l, const pg_slot *list, pg_slot from, pg_slot to) {
   const double *index = slot_at(f, from, 0);
   double *result = slot_at(f, to, 0);
-  const size_t size = l->lookup.size, step = pg_is_batched(from), samples = pg_is_batched(to) ? f->tile : 1;
+  const size_t size = l->lookup.size, step = pg_is_batched(from);
+  const size_t samples = pg_is_batched(to) ? pg_computed(f->samples) : 1;
   if (l->lookup.is_even) {
     const double *first = element_at(f, list[0]);
     const ptrdiff_t apart = element_at(f, list[1]) - first;
@@ -163,7 +164,7 @@ void pg_run_list(const pg_frame *f, const pg_loop *l) {
     }
     return;
   }
-  for (size_t sample = 0; sample < (l->scatter.batched ? f->tile : 1); sample++) {
+  for (size_t sample = 0; sample < (l->scatter.batched ? pg_computed(f->samples) : 1); sample++) {
     scatter(f, l, sample);
   }
 }

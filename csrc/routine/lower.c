@@ -210,7 +210,7 @@ void pg_merge_rows(pg_loops *loops, uint32_t results) {
   uint32_t kept = 0;
   for (uint32_t k = 0; k < loops->count; k++) {
     pg_loop next = loops->at[k];
-    if (kept && next.n >= results) {
+    if (kept && (next.n >= results || next.op == PG_LOOKUP)) {
       pg_loop *last = &loops->at[kept - 1], tried = *last;
       if (alike(last, &next) && follows(&tried, last->rows, next.n, &next, true)) {
         *last = tried;

@@ -282,22 +282,22 @@ PG_INLINE ivec pg_lanes_below(ptrdiff_t samples) {
 
 PG_INLINE vec pg_masked(ivec mask, vec x) { return (vec)(mask & (ivec)x); }
 
-/* Steps are in numbers: a batched slot has a tile of them. */
+/* Steps are in numbers: a batched slot has PG_NATIVE_WIDTH(tile) of them. */
 #define PG_TILE_LOOP(end) for (ptrdiff_t q = 0; q < (end); q += PG_LANES)
 #define PG_TILE_MAP(op, n, rows, tile, end, z0, a0, ai, aj, a_batched)                                         \
   PG_ROWS(rows) for (ptrdiff_t i = 0; i < (n); i++) PG_TILE_LOOP(end) {                                        \
     const vec x = pg_samples((a0) + i * (ai) + j * (aj), a_batched, q);                                        \
-    v_store((z0) + (i + j * (n)) * (tile) + q, v_##op(x));                                                     \
+    v_store((z0) + (i + j * (n)) * PG_NATIVE_WIDTH(tile) + q, v_##op(x));                                      \
   }
 #define PG_TILE_MAP_TWO(op, n, rows, tile, end, z0, a0, ai, aj, a_batched, b0, bi, bj, b_batched)              \
   PG_ROWS(rows) for (ptrdiff_t i = 0; i < (n); i++) PG_TILE_LOOP(end) {                                        \
     const vec x = pg_samples((a0) + i * (ai) + j * (aj), a_batched, q);                                        \
     const vec y = pg_samples((b0) + i * (bi) + j * (bj), b_batched, q);                                        \
-    v_store((z0) + (i + j * (n)) * (tile) + q, v_##op(x, y));                                                  \
+    v_store((z0) + (i + j * (n)) * PG_NATIVE_WIDTH(tile) + q, v_##op(x, y));                                   \
   }
 
 /* Dot products of `results` i, for so many vectors of samples. */
-PG_INLINE void pg_tile_dots_at(int results, int vectors, ptrdiff_t terms, ptrdiff_t tile, ptrdiff_t q,
+PG_INLINE void pg_tile_dots_at(int results, int vectors, ptrdiff_t terms, ptrdiff_t width, ptrdiff_t q,
                                double *z, const double *init, ptrdiff_t init_i, bool init_batched,
                                const double *a, ptrdiff_t ai, ptrdiff_t at, bool a_batched, const double *b,
                                ptrdiff_t bi, ptrdiff_t bt, bool b_batched) {
@@ -317,7 +317,7 @@ PG_INLINE void pg_tile_dots_at(int results, int vectors, ptrdiff_t terms, ptrdif
   }
   for (int i = 0; i < results; i++) {
     for (int k = 0; k < vectors; k++) {
-      v_store(z + i * tile + q + k * PG_LANES, sum[i][k]);
+      v_store(z + i * width + q + k * PG_LANES, sum[i][k]);
     }
   }
 }
@@ -328,18 +328,19 @@ PG_INLINE void pg_tile_dots(ptrdiff_t n, ptrdiff_t rows, ptrdiff_t terms, ptrdif
                             bool a_batched, const double *b, ptrdiff_t bi, ptrdiff_t bj, ptrdiff_t bt,
                             bool b_batched) {
   enum { AT_ONCE = PG_LANES == 8 ? 4 : 2 }; /* so many times 4 sums fit into the registers */
+  const ptrdiff_t width = PG_NATIVE_WIDTH(tile);
   const int vectors = tile < 4 * PG_LANES ? (int)(tile / PG_LANES) : 4;
-  for (ptrdiff_t j = 0; j < rows; j++, z += n * tile, a += aj, b += bj, init = init ? init + init_j : init) {
+  for (ptrdiff_t j = 0; j < rows; j++, z += n * width, a += aj, b += bj, init = init ? init + init_j : init) {
     ptrdiff_t i = 0;
     for (; i + AT_ONCE <= n; i += AT_ONCE) {
       for (ptrdiff_t q = 0; q < end; q += vectors * PG_LANES) {
-        pg_tile_dots_at(AT_ONCE, vectors, terms, tile, q, z + i * tile, init ? init + i * init_i : init, init_i,
-                        init_batched, a + i * ai, ai, at, a_batched, b + i * bi, bi, bt, b_batched);
+        pg_tile_dots_at(AT_ONCE, vectors, terms, width, q, z + i * width, init ? init + i * init_i : init,
+                        init_i, init_batched, a + i * ai, ai, at, a_batched, b + i * bi, bi, bt, b_batched);
       }
     }
     for (; i < n; i++) {
       for (ptrdiff_t q = 0; q < end; q += vectors * PG_LANES) {
-        pg_tile_dots_at(1, vectors, terms, tile, q, z + i * tile, init ? init + i * init_i : init, init_i,
+        pg_tile_dots_at(1, vectors, terms, width, q, z + i * width, init ? init + i * init_i : init, init_i,
                         init_batched, a + i * ai, ai, at, a_batched, b + i * bi, bi, bt, b_batched);
       }
     }

@@ -42,6 +42,11 @@ enum {
   PG_ALIGNED = 8      /* buffers begin at multiples of so many slots, where vectors are fastest */
 };
 
+/* So many samples of a tile are computed, whole vectors: the last ones may be repeats of the last sample. */
+static inline size_t pg_computed(size_t samples) {
+  return (samples + PG_ALIGNED - 1) / PG_ALIGNED * PG_ALIGNED;
+}
+
 /* Slots -------------------------------------------------------------------------------------------------- */
 
 /* A slot's number and kind, packed. */

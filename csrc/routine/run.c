@@ -224,7 +224,7 @@ static void note_nan(job *j, double sum) {
 
 /* The slots of the last tile are as wide as its samples need. Those of native code have one width. */
 static size_t width_of(const pg_routine *r, size_t samples) {
-  return r->native ? r->tile : (samples + PG_ALIGNED - 1) / PG_ALIGNED * PG_ALIGNED;
+  return r->native ? PG_NATIVE_WIDTH(r->tile) : pg_computed(samples);
 }
 
 static void run_chunk(job *j, size_t chunk, double *batched) {
@@ -258,7 +258,7 @@ static double *aligned(double *at) {
 }
 
 /* How many numbers the batched slots may take, with those around them. */
-static size_t tile_size(const pg_routine *r) { return (size_t)r->batched * r->tile + 2 * PAD; }
+static size_t tile_size(const pg_routine *r) { return r->batched * width_of(r, r->tile) + 2 * PAD; }
 
 /* A helper has batched slots of its own. If there is no memory for them, the other threads do its work. */
 static void help(void *argument) {

@@ -12,6 +12,7 @@ import pygrad
 from pygrad import MLP, Value, reference
 from pygrad._lib import ffi, lib
 from support import frees_at_once, live_nodes, on_cpython, on_limited_memory
+from support.effort import long
 
 
 @frees_at_once
@@ -41,6 +42,7 @@ def test_backward_and_freeing_handle_a_chain_of_ten_million_nodes():
     assert live_nodes() == before + 1
 
 
+@long
 def test_a_million_custom_ops_leak_no_node():
     x = Value(0.5)
     before = live_nodes()

@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
 from pygrad import Value, array
 from support.arrays import ARITHMETIC, reduced_to
+from support.effort import examples
 
 
-@settings(deadline=None)
+@examples(100)
 @given(hnp.mutually_broadcastable_shapes(num_shapes=2, min_side=0, max_dims=4, max_side=3))
 def test_shapes_broadcast_as_in_numpy_and_gradients_add_up(shapes):
     p, q = (np.arange(1.0, 1 + np.prod(shape, dtype=int)).reshape(shape) for shape in shapes.input_shapes)

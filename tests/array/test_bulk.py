@@ -5,13 +5,14 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pygrad
 from pygrad import Value, reference
 from support import live_nodes, on_cpython
 from support.arrays import double
+from support.effort import examples
 from support.loops import LOOPS
 from support.programs import EDGES, bits, shape
 
@@ -65,7 +66,7 @@ moderate = st.floats(-2, 2)
 
 @on_cpython("PyPy computes x ** 2 as x * x")
 @pytest.mark.parametrize("name", LOOPS)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     st.tuples(rows(moderate), moderate)
     | st.tuples(rows(moderate | st.sampled_from(EDGES)), moderate | st.sampled_from(EDGES))

@@ -4,12 +4,13 @@ import operator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pygrad import Array, Value, array
 from support.arrays import X, filled, numbers_of, raises_as
+from support.effort import examples
 
 
 def same_elements(a, numbers):
@@ -23,7 +24,7 @@ def same_elements(a, numbers):
         assert a.data == numbers
 
 
-@settings(deadline=None)
+@examples(100)
 @given(st.data())
 def test_basic_indices_work_as_in_numpy(data):
     x = data.draw(numbers_of)
@@ -31,7 +32,7 @@ def test_basic_indices_work_as_in_numpy(data):
     same_elements(array(x)[key], x[key])
 
 
-@settings(deadline=None)
+@examples(100)
 @given(st.data())
 def test_integer_array_indices_work_as_in_numpy(data):
     x = data.draw(filled)
@@ -43,7 +44,7 @@ def test_integer_array_indices_work_as_in_numpy(data):
         same_elements(array(x)[mixed], x[mixed])
 
 
-@settings(deadline=None)
+@examples(100)
 @given(st.data())
 def test_boolean_indices_work_as_in_numpy(data):
     x = data.draw(numbers_of)

@@ -5,13 +5,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import pygrad
 from pygrad import Value, array, memory_stats
 from support.arrays import X, shapes
+from support.effort import examples
 
 REAL = "?bhilqBHILQefdg"
 
@@ -40,7 +41,7 @@ def test_numbers_become_leaves_in_the_same_shape(x):
     assert len(set(a.ravel())) == a.size
 
 
-@settings(deadline=None)
+@examples(100)
 @given(hnp.arrays(st.sampled_from([float, np.float32, np.int64, bool]), shapes))
 def test_data_is_equal_to_the_numbers_given(x):
     np.testing.assert_array_equal(array(x).data, x)

@@ -61,6 +61,7 @@ def named(how):
     return [(expression, ours, text) for expression, ours, text in ROWS if text.startswith(how)]
 
 
+@pytest.mark.filterwarnings("ignore:numpy.fix is deprecated:DeprecationWarning")
 @pytest.mark.parametrize(("expression", "ours", "how"), named("same"), ids=lambda x: str(x))
 def test_a_row_that_says_same_gives_the_numbers_of_numpy(expression, ours, how, tmp_path):
     path = str(tmp_path / "numbers.npz")

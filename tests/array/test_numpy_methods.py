@@ -5,13 +5,14 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import pygrad
 from pygrad import Array, TraceWarning, Value, array, compile
 from support.arrays import CUBE, X, check, check_compiled, floats, raises_as
+from support.effort import examples
 
 MASK = X > 1
 METHODS = {
@@ -219,7 +220,7 @@ def test_a_reduction_of_no_elements_gives_what_numpy_gives(name, shape):
         )
 
 
-@settings(deadline=None)
+@examples(100)
 @given(st.data())
 def test_variances_equal_numpy_s_along_any_axes(data):
     x = data.draw(hnp.arrays(float, hnp.array_shapes(min_dims=1, max_dims=3, max_side=3), elements=floats))
@@ -237,7 +238,7 @@ def test_variances_equal_numpy_s_along_any_axes(data):
         assert not np.isfinite(found.data).any(), divisor
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(hnp.arrays(float, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4), elements=floats), st.data())
 def test_running_sums_equal_numpy_s_along_any_axis(x, data):
     axis = data.draw(st.none() | st.integers(-x.ndim, x.ndim - 1)) if x.ndim else None

@@ -2,18 +2,19 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pygrad import Array, array, compile
 from support.arrays import X, check, floats, raises_as
+from support.effort import examples
 
 REDUCTIONS = ["sum", "mean", "prod", "max", "min"]
 
 
 @pytest.mark.parametrize("name", REDUCTIONS)
-@settings(deadline=None)
+@examples(100)
 @given(data=st.data())
 def test_a_reduction_equals_numpy_s_along_any_axes(name, data):
     shape = data.draw(hnp.array_shapes(min_dims=0, max_dims=3, max_side=3))
@@ -112,7 +113,7 @@ def test_a_compiled_reduction_gives_ties_equal_shares_in_every_derivative(key, n
 
 
 @pytest.mark.parametrize("name", EXTREMES)
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(data=st.data())
 def test_a_compiled_reduction_agrees_with_the_eager_one_where_ties_are_drawn(name, data):
     ties = st.sampled_from([-1.0, -0.0, 0.0, 1.0, 2.0])

@@ -1,4 +1,4 @@
-"""Compiles the C tests for other machines, and runs them under emulators: `make cross TARGETS="arm64 musl"`.
+"""Compiles the C tests for other machines, and runs them where there is an emulator: `make cross TARGETS="arm64 musl"`.
 
 Prints a table: for each target whether it compiles, how many tests pass, and what was not run and why. Fails if a
 target does not compile, or if a test fails that is not named here.
@@ -7,6 +7,7 @@ target does not compile, or if a test fails that is not named here.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import shlex
 import shutil
@@ -25,35 +26,40 @@ ENVIRONMENT = {**os.environ, "PYGRAD_SANITIZED": "1", "WINEDEBUG": "-all", "WINE
 FLAGS = """-std=c11 -O2 -ffp-contract=off -fno-builtin-pow -fno-math-errno -Wall -Werror=implicit-function-declaration
            -Dmalloc=counted_malloc -Drealloc=counted_realloc -Dfree=counted_free -Icsrc -Itests/c"""
 
-MINGW_POW = "mingw's pow() is not that of Windows, and less exact"
+ZIG = f"{sys.executable} -m ziglang"
 GIVE_BACK = ["a_chain_of_a_million_nodes_is_freed_and_its_memory_given_back", "only_whole_pages_are_given_back"]
-INSTRUCTION_SETS = ["baseline_kernels", "kernels_of_the_second_instruction_set", "kernels_of_the_third_instruction_set"]
-COMPARE_POW = [
-    f"each_{what}_in_{which}" for what in ("row_of_the_op_table", "op_in_each_setting") for which in INSTRUCTION_SETS
-]
 
 
 @dataclass
 class Target:
     """A machine: how to compile for it, and how to run its programs.
 
-    `packages` are Debian's. `without` are files of tests for what the system does not have. `fails` names the tests
-    that fail for a known reason, which is not ours. `alone` is for machines where a process has no children.
+    `packages` are Debian's. `run` is None where nothing can run its programs. `before` is a command that makes what is
+    linked. `without` are files of tests for what the system does not have. `fails` names the tests that fail for a
+    known reason, which is not ours. `alone` is for machines where a process has no children. `core_only` checks the
+    syntax of the core.
     """
 
     compiler: str
     packages: str
-    run: str = ""
+    run: str | None = ""
     flags: str = "-static"
+    before: str = ""
     without: tuple[str, ...] = ()
     fails: dict[str, str] = field(default_factory=dict)
     suffix: str = ""
     alone: bool = False
+    core_only: bool = False
 
 
 def emulated(machine: str, compiler: str, options: str = "", flags: str = "") -> Target:
     """A Linux machine that qemu emulates."""
     return Target(f"{compiler}-gcc", f"gcc-{compiler} qemu-user", f"qemu-{machine} {options}", f"-static {flags}")
+
+
+def by_zig(machine: str, without: tuple[str, ...] = (), suffix: str = "") -> Target:
+    """A machine for which zig compiles and links: its package on PyPI has the headers and libraries of many systems."""
+    return Target(f"{ZIG} cc", "ziglang", None, f"-target {machine}", without=without, suffix=suffix)
 
 
 TARGETS = {
@@ -67,13 +73,26 @@ TARGETS = {
     "s390x": emulated("s390x", "s390x-linux-gnu"),
     "i386": emulated("i386", "i686-linux-gnu", flags="-msse2 -mfpmath=sse"),
     "armhf": emulated("arm", "arm-linux-gnueabihf"),
+    "macos-x64": by_zig("x86_64-macos"),
+    "macos-arm64": by_zig("aarch64-macos"),
     "windows-x64": Target(
         "x86_64-w64-mingw32-gcc",
         "mingw-w64 wine64",
         run="wine",
+        # Python calls the functions of Windows. mingw has its own, with other bits.
+        before="x86_64-w64-mingw32-dlltool -d tests/c/ucrt.def -l build/cross/libucrt.a",
+        flags="-static -Wl,--whole-archive build/cross/libucrt.a -Wl,--no-whole-archive",
         without=("test_limits.c",),
-        fails=dict.fromkeys(COMPARE_POW, MINGW_POW),
         suffix=".exe",
+    ),
+    "windows-arm64": by_zig("aarch64-windows-gnu", without=("test_limits.c",), suffix=".exe"),
+    # What clang-cl takes. Microsoft's headers cannot be had from Debian: mingw's do, once clang says that it is GCC.
+    "windows-msvc": Target(
+        "clang",
+        "clang mingw-w64-x86-64-dev",
+        run=None,
+        flags="--target=x86_64-pc-windows-msvc -fgnuc-version=4.2.1 -isystem /usr/x86_64-w64-mingw32/include",
+        core_only=True,
     ),
     "wasm": Target(
         "emcc",
@@ -98,24 +117,29 @@ class Outcome:
     good: bool
 
 
-def outcome(name: str, target: Target) -> Outcome:
-    """Compile and run a target's tests."""
-    if not shutil.which(target.compiler):
-        return Outcome("", "", f"not run: needs Debian's {target.packages}", good=True)
+def outcome(name: str, target: Target, only_compile: bool) -> Outcome:
+    """Compile a target's tests, and run them."""
+    compiler = shlex.split(target.compiler)
+    if not is_here(compiler):
+        return Outcome("", "", f"not run: needs {needs(target)}", good=True)
     program = OUT / f"{name}{target.suffix}"
     tests = [path for path in sorted(HERE.glob("test*.c")) if path.name not in target.without]
     core = [path for path in sorted((ROOT / "csrc").rglob("*.c")) if path.parent.name != "python"]
-    sources = [str(path.relative_to(ROOT)) for path in core + tests]
+    sources = [str(path.relative_to(ROOT)) for path in (core if target.core_only else core + tests)]
     options = shlex.split(f"{FLAGS} {target.flags}")
+    result = ["-fsyntax-only"] if target.core_only else ["-o", str(program), "-lm", "-lpthread"]
+    if target.before:
+        subprocess.run(shlex.split(target.before), cwd=ROOT, check=True)
     built = subprocess.run(
-        [target.compiler, *options, *sources, "-o", str(program), "-lm", "-lpthread"],
-        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True,
-    )  # fmt: skip
+        [*compiler, *options, *sources, *result], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True
+    )
     if built.returncode:
         return Outcome("no", "", first_error(built.stderr), good=False)
+    if target.run is None or only_compile:
+        return Outcome("yes", "", "the core only, not linked" if target.core_only else "not run", good=True)
     emulator = shlex.split(target.run)
     if emulator and not shutil.which(emulator[0]):
-        return Outcome("yes", "", f"not run: needs Debian's {target.packages}", good=True)
+        return Outcome("yes", "", f"not run: needs {needs(target)}", good=True)
     run = [*emulator, str(program)]
     try:
         passed, failed = run_alone(run) if target.alone else run_together(run)
@@ -125,6 +149,17 @@ def outcome(name: str, target: Target) -> Outcome:
     remarks = [*sorted({target.fails[test] for test in failed if test in target.fails}), *unknown]
     remarks += [f"without {', '.join(target.without)}"] if target.without else []
     return Outcome("yes", f"{passed} of {passed + len(failed)}", "; ".join(remarks), good=passed > 0 and not unknown)
+
+
+def is_here(compiler: list[str]) -> bool:
+    """Whether this machine has a compiler."""
+    if compiler[0] == sys.executable:
+        return importlib.util.find_spec("ziglang") is not None
+    return shutil.which(compiler[0]) is not None
+
+
+def needs(target: Target) -> str:
+    return f"{'PyPI' if target.packages == 'ziglang' else 'Debian'}'s {target.packages}"
 
 
 def first_error(output: str) -> str:
@@ -155,14 +190,16 @@ def main() -> int:
     """Print the table; 1 if a target is not as it should be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("targets", nargs="*", metavar="target", help=f"by default all: {', '.join(TARGETS)}")
-    names = parser.parse_args().targets or list(TARGETS)
+    parser.add_argument("--compile", action="store_true", help="do not run the tests")
+    options = parser.parse_args()
+    names = options.targets or list(TARGETS)
     if unknown := [name for name in names if name not in TARGETS]:
         parser.error(f"there is no target {unknown[0]!r}; targets are {', '.join(TARGETS)}")
     OUT.mkdir(parents=True, exist_ok=True)
     print("| target | compiles | C tests | remarks |\n| --- | --- | --- | --- |")
     good = True
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for name, found in zip(names, pool.map(lambda name: outcome(name, TARGETS[name]), names)):
+        for name, found in zip(names, pool.map(lambda name: outcome(name, TARGETS[name], options.compile), names)):
             print(f"| {name} | {found.compiles} | {found.tests} | {found.remark} |", flush=True)
             good = good and found.good
     return not good

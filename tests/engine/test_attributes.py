@@ -3,7 +3,6 @@
 import copy
 import gc
 import pickle
-import tracemalloc
 import weakref
 
 import pytest
@@ -156,8 +155,7 @@ def test_attributes_are_freed_with_their_value():
     assert seen() is None
 
 
-@on_cpython("PyPy has no tracemalloc")
-def test_memory_stays_flat_where_values_with_attributes_come_and_go():
+def test_memory_stays_flat_where_values_with_attributes_come_and_go(tracemalloc):
     def work(n):
         for i in range(n):
             v = Value(i)
@@ -168,13 +166,10 @@ def test_memory_stays_flat_where_values_with_attributes_come_and_go():
     work(1000)
     nodes = live_nodes()
     tracemalloc.start()
-    try:
-        work(1000)
-        before = tracemalloc.get_traced_memory()[0]
-        work(50_000)
-        assert tracemalloc.get_traced_memory()[0] < before + 10_000
-    finally:
-        tracemalloc.stop()
+    work(1000)
+    before = tracemalloc.get_traced_memory()[0]
+    work(50_000)
+    assert tracemalloc.get_traced_memory()[0] < before + 10_000
     assert live_nodes() == nodes
 
 

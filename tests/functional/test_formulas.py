@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -13,6 +13,7 @@ from pygrad import Array, Value, array, memory_stats
 from pygrad import functional as F
 from support import ops
 from support.arrays import check, elements
+from support.effort import examples
 
 rng = np.random.default_rng(1)
 X, Y, W = rng.normal(size=(4, 3)), rng.normal(size=(4, 3)), rng.normal(size=(5, 3))
@@ -186,7 +187,7 @@ def test_gradients_reach_values_in_lists(name):
         np.testing.assert_allclose(grads, a.grad.ravel(), rtol=1e-12, atol=1e-15)
 
 
-@settings(deadline=None)
+@examples(100)
 @given(hnp.arrays(float, hnp.array_shapes(max_dims=3, max_side=4), elements=st.floats(-50, 50)), st.data())
 def test_probabilities_add_up_to_1_along_any_axis(x, data):
     dim = data.draw(st.integers(-x.ndim, x.ndim - 1))

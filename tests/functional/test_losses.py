@@ -5,12 +5,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pygrad
 from pygrad import Array, Value, array
 from pygrad import functional as F
+from support.effort import examples
 
 REDUCTIONS = ["mean", "sum", "none"]
 positive = st.floats(0.05, 3)
@@ -54,7 +55,7 @@ def agrees(ours, theirs, x, *more):
 
 
 @pytest.mark.parametrize("name", [name for name in OF_NUMBERS if name != "hinge_loss"])
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(seed=st.integers(0, 2**32), shape=st.sampled_from([(), (3,), (2, 3)]), reduction=reductions, data=st.data())
 def test_a_loss_of_numbers_is_torch_s(name, seed, shape, reduction, data):
     torch = pytest.importorskip("torch")
@@ -76,7 +77,7 @@ def test_a_loss_of_numbers_is_torch_s(name, seed, shape, reduction, data):
 
 
 @pytest.mark.parametrize("name", OF_CLASSES)
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     seed=st.integers(0, 2**32),
     rows=st.sampled_from([None, 1, 4]),

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygrad import array, optim
 from pygrad.optim import lr_scheduler
+from support.effort import examples
 
 torch = pytest.importorskip("torch")
 
@@ -98,7 +99,7 @@ def fifty_steps(name, options, own, grads, scheduler=None):
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(seed=st.integers(0, 2**32), data=st.data())
 def test_fifty_steps_are_torch_s(name, seed, data):
     options = drawn(data, OPTIONS[name])
@@ -116,7 +117,7 @@ def test_fifty_steps_are_torch_s(name, seed, data):
 
 
 @pytest.mark.parametrize("which", SCHEDULERS)
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(data=st.data())
 def test_a_scheduler_s_rates_are_torch_s(which, data):
     options, metric = SCHEDULERS[which]
@@ -124,7 +125,7 @@ def test_a_scheduler_s_rates_are_torch_s(which, data):
     fifty_steps("SGD", {"lr": 0.2}, {"lr": 0.05}, grads, (which, drawn(data, options), metric))
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(
     st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=5),
     st.floats(0, 100),

@@ -5,11 +5,12 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pygrad import Value, array
 from pygrad.optim import SGD, Adam, cosine, linear
+from support.effort import examples
 from support.optimizers import RULES, far_from_0
 
 
@@ -75,7 +76,7 @@ def test_a_schedule_that_raises_changes_nothing():
 numbers = st.floats(1e-6, 10)
 
 
-@settings(deadline=None)
+@examples(100)
 @given(numbers, st.integers(1, 50), numbers | st.just(0.0))
 def test_linear_is_torch_s_linear_lr_in_closed_form(lr, steps, end):
     schedule = linear(lr, steps, end)
@@ -84,7 +85,7 @@ def test_linear_is_torch_s_linear_lr_in_closed_form(lr, steps, end):
         assert schedule(step) == pytest.approx(lr * factor, rel=1e-12, abs=1e-12 * lr)
 
 
-@settings(deadline=None)
+@examples(100)
 @given(numbers, st.integers(1, 50), numbers | st.just(0.0))
 def test_cosine_is_torch_s_cosine_annealing_lr_in_closed_form_and_stays_at_the_end(lr, steps, end):
     schedule = cosine(lr, steps, end)

@@ -18,7 +18,7 @@ import weakref
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pygrad
@@ -27,6 +27,7 @@ from pygrad._lib import fast, lib
 from pygrad.program.executor import Executor
 from support import live_nodes, with_alarms
 from support.compiled import BATCHES, bits, numbers, seeds, some
+from support.effort import examples
 from support.programs import RECORDED, function, possible, programs
 
 pytestmark = pytest.mark.skipif(fast is None, reason="there is no C type of Program here")
@@ -94,7 +95,7 @@ def straight(monkeypatch):
 KINDS = [float, np.float64, np.float32, np.array, lambda x: round(x), lambda x: x > 0, lambda x: np.int64(round(x))]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(programs(RECORDED), numbers, st.lists(st.floats(-2, 2), max_size=3), seeds, st.sampled_from([None, *BATCHES]))
 def test_any_program_gives_the_same(steps, numbers, parameters, seed, batch):
     random.seed(seed)
@@ -166,8 +167,9 @@ ARGUMENTS = {
     "2**64": 2**64 - 1,
     "too large": 10**400,
     "bool": True,
-    **{np.dtype(kind).name: np.dtype(kind).type(1) for kind in "?bBhHiIqQefdgFm"},
+    **{np.dtype(kind).name: np.dtype(kind).type(1) for kind in "?bBhHiIqQefdgF"},
     "datetime": np.datetime64("2020-01-01"),
+    "timedelta64": np.timedelta64(1, "s"),
     "np.str_": np.str_("1"),
     "large uint64": np.uint64(2**64 - 1),
     "large int64": np.int64(2**62 + 1),
@@ -291,7 +293,7 @@ def test_wrong_numbers_of_arguments_and_keywords_are_refused_alike(name, compile
 FORMS = [lambda x: x, lambda x: x[()], lambda x: x.tolist(), lambda x: pygrad.index(x.astype(np.int64))]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(seeds, st.sampled_from([None, *BATCHES]), st.booleans())
 def test_any_lookup_gives_the_same(seed, batch, check_finite):
     rng = np.random.default_rng(seed)

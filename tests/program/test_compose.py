@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pygrad
@@ -12,6 +12,7 @@ from pygrad import Array, Value
 from pygrad import functional as F
 from pygrad.program.structures import leaves_of, map_structure
 from support.compiled import bits
+from support.effort import examples
 
 W = pygrad.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
 B = Value(0.125)
@@ -171,7 +172,7 @@ STEPS = {
 }
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(st.tuples(st.sampled_from(sorted(STEPS)), st.integers(0, 9), st.integers(0, 9)), min_size=1), st.data())
 def test_composed_programs_equal_the_plain_function(steps, data):
     """Cut a random function in two at a random place, and compile the halves."""

@@ -8,7 +8,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pygrad
@@ -17,6 +17,7 @@ from pygrad.program import native
 from pygrad.program.structures import leaves_of, map_structure
 from support import live_nodes, programs
 from support.compiled import BATCHES, check, numbers, seeds
+from support.effort import examples
 from support.programs import RECORDED, function, possible
 
 BACKENDS = ["kernels", pytest.param("native", marks=pytest.mark.skipif(not native.compiler(), reason="no compiler"))]
@@ -97,7 +98,7 @@ def step_of(name):
 CUSTOM = {name: step_of(name) for name in RULES}
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.lists(
         st.tuples(st.sampled_from(sorted([*CUSTOM, *RECORDED])), *[st.integers(0, 1 << 30)] * 2, st.floats(-2, 2))
@@ -120,7 +121,7 @@ def test_programs_agree_with_closures_of_the_reference(steps, more, primals, see
         check(fn, primals, parameters, shared, batch, rng)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.sampled_from(sorted(RULES)), st.floats(-2, 2), st.floats(-2, 2), st.floats(-2, 2))
 def test_graphs_agree_with_closures_of_the_reference(name, x, y, factor):
     def results(V):

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import pygrad
@@ -12,6 +12,7 @@ from pygrad import Value, nn, reference
 from pygrad._lib import lib
 from support import on_cpython, ops
 from support.compiled import numbers, seeds, some
+from support.effort import examples
 from support.optimizations import WITHOUT, disabled
 from support.programs import ERRORS, RECORDED, agree, expected, function, possible, programs
 
@@ -27,7 +28,7 @@ moderate = st.floats(0.1, 2) | st.floats(-2, -0.1)
 
 @on_cpython("PyPy computes x ** 2 as x * x")
 @pytest.mark.parametrize("without", WITHOUT)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(programs(RECORDED), numbers, seeds, st.sampled_from([None, 1, 7, 65]))
 def test_jvp_is_the_reference_s_gradient_times_the_tangent(without, steps, primals, seed, batch):
     random.seed(seed)
@@ -123,7 +124,7 @@ def raises_zero(steps, numbers):
 
 
 @pytest.mark.parametrize("without", WITHOUT)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(programs(SMOOTH), st.lists(moderate, min_size=1, max_size=3), seeds)
 def test_hvp_is_the_difference_of_the_reference_s_gradients(without, steps, primals, seed):
     steps = possible(steps[:12], primals)

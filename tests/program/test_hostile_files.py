@@ -4,7 +4,6 @@ import contextlib
 import json
 import pickle
 import random
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -208,13 +207,12 @@ def test_structures_nested_too_deeply_are_refused(tmp_path):
         made(*[X] * 100_000, outputs=[1 << 20]),
     ],
 )
-def test_a_file_takes_no_more_memory_than_its_size_justifies(data, tmp_path):
+def test_a_file_takes_no_more_memory_than_its_size_justifies(data, tmp_path, tracemalloc):
     (tmp_path / "f").write_bytes(data)
     tracemalloc.start()
     with pytest.raises(ValueError, match="not a Program that pygrad saved"):
         Program.load(tmp_path / "f")
     _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
     assert peak < 32 * len(data) + 200_000
 
 

@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pygrad
@@ -24,6 +24,7 @@ from pygrad.program import native
 from support import on_posix, with_alarms
 from support.compiled import bits, check, numbers, seeds
 from support.compiler import slow_compiler
+from support.effort import examples, long
 from support.optimizations import WITHOUT, disabled
 from support.programs import RECORDED, function, possible, programs
 
@@ -57,7 +58,7 @@ def libraries(cache):
 # Numbers ----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     programs(RECORDED),
     numbers,
@@ -119,8 +120,11 @@ FUNCTIONS = {
 }
 
 
+LONG = "a large layer", "many values"  # to compile
+
+
 @pytest.mark.parametrize("batch", [None, 1, 7, 16, 17, 63, 64, 65, 130])
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[long] * (name in LONG)) for name in FUNCTIONS])
 def test_it_gives_what_the_kernels_give(name, batch):
     rng = np.random.default_rng(3)
     args = [rng.uniform(0.1, 1, (4,) if batch is None else (batch, 4))]
@@ -479,6 +483,7 @@ def test_the_statements_of_a_layer_are_as_many_as_its_neurons_not_its_weights():
     assert counts[1] < 2.5 * counts[0]
 
 
+@long
 def test_long_programs_are_many_small_functions_and_results_agree():
     def long(x, y):
         for k in range(3000):

@@ -10,20 +10,21 @@ from collections import OrderedDict, namedtuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pygrad
 from pygrad import Program, Value, nn
 from pygrad._lib import lib
 from support.compiled import bits
+from support.effort import examples
 from support.loops import LOOPS
 from support.optimizations import WITHOUT, disabled
 from support.programs import RECORDED, function, possible, programs
 from support.saved import again, everything, leaves, rng
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     programs(RECORDED),
     st.lists(st.floats(-2, 2), min_size=1, max_size=4),

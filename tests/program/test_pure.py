@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pygrad
@@ -13,12 +13,13 @@ from pygrad import Program, Value, nn
 from pygrad.program import native
 from support import live_nodes, on_cpython
 from support.compiled import BATCHES, bits, numbers, seeds
+from support.effort import examples
 from support.programs import RECORDED, function, possible, programs
 from support.saved import ARGUMENTS, again, everything
 
 
 @on_cpython("PyPy computes x ** 2 as x * x")
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     programs(RECORDED),
     numbers,

@@ -6,20 +6,21 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pygrad
 from pygrad import Value, reference
 from support import on_cpython, ops
 from support.compiled import BATCHES, check, numbers, seeds
+from support.effort import examples
 from support.optimizations import WITHOUT, disabled
 from support.programs import EDGES, ERRORS, RECORDED, agree, evaluate, function, possible, programs
 
 
 @on_cpython("PyPy computes x ** 2 as x * x")
 @pytest.mark.parametrize("without", WITHOUT)
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(programs(RECORDED), numbers, st.lists(st.floats(-2, 2), max_size=3), seeds)
 def test_one_sample_gives_the_reference_s_value_and_gradients(without, steps, numbers, parameters, seed):
     random.seed(seed)
@@ -31,7 +32,7 @@ def test_one_sample_gives_the_reference_s_value_and_gradients(without, steps, nu
 
 @on_cpython("PyPy computes x ** 2 as x * x")
 @pytest.mark.parametrize("without", WITHOUT)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(programs(RECORDED), numbers, st.lists(st.floats(-2, 2), max_size=3), seeds, st.sampled_from(BATCHES))
 def test_a_batch_gives_the_reference_s_values_and_gradients(without, steps, numbers, parameters, seed, batch):
     random.seed(seed)
@@ -44,7 +45,7 @@ def test_a_batch_gives_the_reference_s_values_and_gradients(without, steps, numb
 
 @on_cpython("PyPy computes x ** 2 as x * x")
 @pytest.mark.parametrize("batch", [1000])
-@settings(max_examples=5, deadline=None)
+@examples(5)
 @given(programs(RECORDED), numbers, seeds)
 def test_a_batch_of_many_tiles_gives_the_reference_s_values_and_gradients(batch, steps, numbers, seed):
     random.seed(seed)

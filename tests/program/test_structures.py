@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pygrad
 from pygrad import Program
 from pygrad.program.structures import arrays_in, fields_of, map_structure, parts_of
+from support.effort import examples
 
 Point = namedtuple("Point", "x y")
 
@@ -163,7 +164,7 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.dictionaries(st.sampled_from("abc"), TREES, min_size=1))
 def test_any_structure_round_trips(trees):
     """Through arguments by position and keyword, results, gradients, pickles and files."""
@@ -304,7 +305,7 @@ def test_pure_functions_and_objectives_take_keywords():
     assert by_y(by_y.pack(5.0)) == (30.0, pytest.approx([6.0]))
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.data())
 def test_calls_by_keyword_equal_positional(data):
     names = data.draw(st.lists(st.sampled_from("abcd"), min_size=1, max_size=4, unique=True))

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cffi import FFI
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pygrad
@@ -25,6 +25,7 @@ from pygrad.bench.workloads import gpt
 from support import on_cpython
 from support.compiled import check_results, some
 from support.edges import COMPILED
+from support.effort import examples, long
 from support.optimizations import WITHOUT, disabled
 from support.programs import EDGES, ERRORS, RECORDED, function, possible, programs
 
@@ -137,7 +138,7 @@ cases = st.tuples(
 
 
 @on_cpython("PyPy computes x ** 2 as x * x")
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(st.lists(cases, min_size=1, max_size=12), st.sampled_from(list(LANGUAGES)), st.integers(0, 1 << 32))
 def test_a_file_gives_the_reference_s_values_and_gradients(cases, language, seed):
     rng = np.random.default_rng(seed)
@@ -226,6 +227,7 @@ def test_a_model_reads_the_parameters_it_is_given():
     assert_same(c.value([*x, y], f.parameters.data), f(x, y))
 
 
+@long
 def test_a_graph_of_57_000_nodes_is_a_small_file_and_compiles_in_seconds(tmp_path):
     lesson = gpt.problem(np.random.default_rng(0), len(gpt.NAME))
     matrices = dict(zip(gpt.SHAPES, map(pygrad.array, lesson.parameters)))
@@ -292,6 +294,7 @@ def longest_function(text):
     )
 
 
+@long
 def test_numbers_that_are_far_apart_are_copied_by_tables(tmp_path):
     order = np.random.default_rng(0).permutation(3000)
     f = pygrad.compile(lambda x, y: [x[k] * y for k in order.tolist()], np.zeros(3000), 0.0)
@@ -343,7 +346,10 @@ BATCHED = {
 }
 
 
-@pytest.mark.parametrize("name", BATCHED)
+LONG = "rows of dot products", "a large layer"  # to compile
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[long] * (name in LONG)) for name in BATCHED])
 def test_a_batch_gives_the_program_s_value_and_gradients(name):
     rng = np.random.default_rng(0)
     f = pygrad.compile(BATCHED[name](), np.full(4, 0.5), pygrad.index(0), backend="kernels")

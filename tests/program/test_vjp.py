@@ -2,16 +2,17 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pygrad
 from pygrad import Value
 from support.compiled import numbers, seeds, some
+from support.effort import examples
 from support.programs import RECORDED, agree, expected, function, possible, programs
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(programs(RECORDED), numbers, seeds, st.sampled_from([None, 1, 7, 65]))
 def test_it_is_the_reference_s_gradient_times_the_cotangents(steps, primals, seed, batch):
     rng = np.random.default_rng(seed)

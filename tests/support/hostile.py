@@ -7,13 +7,16 @@ import zipfile
 
 import numpy as np
 
+from support.effort import share
+
 
 def damaged(whole, rng, count):
-    """The file cut off at every length, with each bit flipped, and `count` times with several random bits flipped."""
-    for length in range(len(whole)):
+    """The file cut off at every length, with each bit flipped, and `count` times with several: or a share of these."""
+    for length in rng.sample(range(len(whole)), share(len(whole))):
         yield whole[:length]
     bits = range(8 * len(whole))
-    for at in [*([bit] for bit in bits), *(rng.sample(bits, rng.choice([2, 3, 10])) for _ in range(count))]:
+    single = ([bit] for bit in rng.sample(bits, share(len(bits))))
+    for at in [*single, *(rng.sample(bits, rng.choice([2, 3, 10])) for _ in range(share(count)))]:
         data = bytearray(whole)
         for bit in at:
             data[bit // 8] ^= 1 << bit % 8

@@ -245,7 +245,7 @@ OPERATIONS = {
     "custom_vjp": lambda w: pygrad.custom_vjp(lambda x: x),
     "custom_vjp.defvjp": lambda w: pygrad.custom_vjp(lambda x: x).defvjp(None, None),
     "custom_vjp.__call__": lambda w: (w.clipped(w.x).sum().backward(), w.clipped(w.v).backward()),
-    "custom_vjp.__call__ in a Program": lambda w: pygrad.compile(w.clipped, X[0]).vjp((X[0],), X[1]),
+    "compile of a custom_vjp": lambda w: pygrad.compile(w.clipped, X[0]).vjp((X[0],), X[1]),
     "compile": lambda w: w.compile(),
     "compile of lookups": lambda w: w.compile_vector()(1, X[0]),
     "Program": lambda w: w.compile()(X[0], 0.5),
