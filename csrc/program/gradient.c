@@ -144,15 +144,15 @@ static void contribute(pg_program *p, gradient *d, pg_ref operand, pg_ref paths,
   pg_contribute(p, &d->sums[operand], d->paths ? pg_emit_masked(p, paths, x) : x);
 }
 
-/* The gradient that a function's own backward gives an operand. One that does not depend on that of the results
- * is added for each sample. */
+/* The gradient that a function's own backward gives an operand. It is added for each sample, also where no
+ * gradient gets to the results on which it depends. */
 static pg_ref own_gradient(pg_program *p, gradient *d, pg_ref z) {
   const pg_instruction i = p->instructions[z];
   if (!d->backwards.depends[i.b] && d->backwards.counts) {
     return pg_finish_sum(p, &d->sums[z], i.batched);
   }
   const pg_ref x = pg_emit_backward(p, &d->backwards, d->sums, i.b);
-  if (p->failed || d->backwards.depends[i.b] || !i.batched) {
+  if (p->failed || !i.batched || p->instructions[x].batched || pg_is_constant(p, x, 0)) {
     return x;
   }
   const pg_ref copy = pg_emit(p, PG_PRIMAL, x, PG_NO_REF);

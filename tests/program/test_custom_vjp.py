@@ -243,6 +243,7 @@ square_gradient = custom(lambda x: (x, None), lambda s, g: (g * g,))
 constants = custom(lambda x, y: (x, None), lambda s, g: (2.0, 3.0))
 steps = custom(lambda x: (x, None), lambda s, g: (np.array([1.0, 2.0]),))
 no_gradient = custom(lambda x, w: (w, None), lambda s, g: (0.0, g))
+at_least = custom(lambda x: (x, None), lambda s, g: (g.maximum(0.5),))
 one = custom(lambda w: (Value(1.0), None), lambda s, g: (g * 2,))
 
 
@@ -254,6 +255,7 @@ one = custom(lambda w: (Value(1.0), None), lambda s, g: (g * 2,))
         lambda w: constants(w, w * 2) * 5,
         lambda w: steps(array([w, w])).max() * 3,
         lambda w: one(no_gradient(w * 2, w) * w),
+        lambda w: at_least(array([w, w, w]))[1] * 2,
     ],
 )
 def test_a_batch_that_nothing_uses_has_a_gradient_for_each_sample(fn, unused):
