@@ -28,7 +28,8 @@ enum pg_status {
   PG_COMPLEX = -6,       /* where Python's result is complex */
   PG_STOPPED = -7,       /* a run was told to stop */
   PG_ESCAPED = -8,       /* a node was made during a trace that has ended */
-  PG_BUSY = -9           /* there is a trace already */
+  PG_BUSY = -9,          /* there is a trace already */
+  PG_UNKNOWN = -10       /* only a program knows the adjoint */
 };
 
 /* Nodes -------------------------------------------------------------------------------------------------- */

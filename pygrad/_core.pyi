@@ -33,6 +33,7 @@ class _Lib:
     PG_STOPPED: int
     PG_ESCAPED: int
     PG_BUSY: int
+    PG_UNKNOWN: int
     PG_FLOAT: int
     PG_CLOSURE: int
     PG_PINNED: int

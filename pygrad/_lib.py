@@ -94,6 +94,11 @@ _ERRORS: dict[int, tuple[type[Exception], str]] = {
     lib.PG_OVERFLOW: (OverflowError, "the result is too large for a float"),
     lib.PG_DOMAIN: (ValueError, "the function is not defined for this number"),
     lib.PG_COMPLEX: (ValueError, "the result is complex, but a Value must be real"),
+    lib.PG_UNKNOWN: (
+        NotImplementedError,
+        "a function that is being compiled must leave the gradient of a custom_vjp to the Program: "
+        "return the result, and call the Program's value_and_grad()",
+    ),
     lib.PG_ESCAPED: (
         RuntimeError,
         "a Value or Array that was made while compile() called {0}() has the numbers of the example only; "

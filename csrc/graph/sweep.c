@@ -42,6 +42,8 @@ PG_INLINE int adjoint_of(int op, const pg_node *n, pg_node *a, pg_node *b) {
     break;
 #include "ops.def"
 #undef ACCUMULATE
+  case PG_PRIMAL:
+    return PG_UNKNOWN;
   default: /* the others have no adjoint: a leaf, a custom node, a cell of a list, what only traces have */
     assert(op == PG_LEAF || op >= PG_CUSTOM);
     break;
@@ -263,6 +265,10 @@ static step step_of(const pg_node *n, double g) {
     s.share[1] = (adjoint_y);                                                                                  \
     break;
 #include "ops.def"
+  case PG_PRIMAL:
+    s.share[0] = g;
+    *status = PG_UNKNOWN;
+    break;
   default: /* only a closure knows */
     s.share[0] = s.share[1] = g;
     break;

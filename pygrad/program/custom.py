@@ -34,7 +34,7 @@ class custom_vjp:  # noqa: N801 - JAX's name
 
     The derivatives are those by the arguments: what the function takes from elsewhere, such as the weights of a model,
     is constant to it. A Program's `jvp`, `hvp` and `hessian` do not know how to go through it, and say so; all other
-    methods do.
+    methods do. Nor does a `backward()` that such a function itself calls while it is compiled.
 
     Parameters
     ----------

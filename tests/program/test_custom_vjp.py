@@ -458,6 +458,17 @@ def test_gradients_of_other_shapes_are_refused_in_words(name):
     check_refused(custom(lambda x: (array([1.0, 2.0]), None), backward), args, words)
 
 
+def test_a_backward_pass_in_a_trace_is_refused_in_words():
+    def slope(x):
+        y = double(x) * 3
+        y.backward()
+        return x.grad
+
+    double = custom(lambda x: (x * 2, None), lambda saved, g: (g * 2,))
+    with pytest.raises(NotImplementedError, match="call the Program's value_and_grad"):
+        pygrad.compile(slope, 1.0)
+
+
 def test_numbers_alone_are_for_the_function_itself():
     @pygrad.custom_vjp
     def half(x, by=2.0):
