@@ -97,8 +97,7 @@ def __getattr__(name: str) -> Any:
     for module, names in _LAZY.items():
         if name == module or name in names.split():
             found = importlib.import_module(f"pygrad.{module}")
-            globals().update({each: getattr(found, each) for each in names.split()})
-            return globals().setdefault(name, found)
+            return globals().setdefault(name, found if name == module else getattr(found, name))
     raise AttributeError(f"module 'pygrad' has no attribute {name!r}")
 
 

@@ -48,6 +48,10 @@ def test_every_name_is_what_it_says(python, first):
     assert out == [f"{x.__name__} {type(x).__name__}" for x in there.values()]
 
 
+def test_a_name_that_was_replaced_stays_so(python):
+    assert python("import pygrad; pygrad.MLP = 1; pygrad.Layer; print(pygrad.MLP)").split() == ["1"]
+
+
 def test_a_name_that_does_not_exist_is_an_attribute_error():
     with pytest.raises(AttributeError, match=r"module 'pygrad' has no attribute 'vis'"):
         pygrad.vis  # noqa: B018
