@@ -19,6 +19,14 @@ from support.effort import long
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
+# Runs the script that is named, as a terminal would: a shell's background jobs ignore Ctrl-C.
+WITH_CTRL_C = """
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_an_example_says_how_long_it_takes_what_it_needs_and_what_its_options_do(example):
@@ -69,13 +77,16 @@ def test_moons_takes_all_steps_in_plain_python_too(tmp_path):
 
 
 def test_moons_ends_at_ctrl_c_without_a_traceback(tmp_path):
-    command = [sys.executable, EXAMPLES / "moons.py", "--race", "1000", "--steps", "1000"]
+    command = [sys.executable, "-c", WITH_CTRL_C, EXAMPLES / "moons.py", "--race", "1000", "--steps", "1000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         for line in process.stdout:
             if "C: step" in line:
                 process.send_signal(signal.SIGINT)
                 break
-        _, err = process.communicate(timeout=100)
+        try:
+            _, err = process.communicate(timeout=100)
+        finally:
+            process.kill()
     assert (process.returncode, err) == (130, "")
 
 
