@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from support.effort import long
+
 EXAMPLE = Path(__file__).parent.parent / "examples" / "asian_option.py"
 
 
@@ -38,6 +40,7 @@ def priced(printed):
     return re.search(r"total vega.*\n.*\n│ (.*) │", printed)[1]
 
 
+@long
 @pytest.mark.parametrize("greek", ["delta", "rho", "252 vegas"])
 def test_the_greeks_are_the_finite_differences(printed, greek):
     gradient, differences, off = row(printed, greek, 3)

@@ -21,6 +21,7 @@ from pygrad.bench.engines import ENGINES, Engine, MissingError
 from pygrad.bench.results import Failed, Measured, Missing, Results, Table
 from pygrad.bench.work import Work, Workload
 from pygrad.bench.workloads import WORKLOADS
+from support.effort import long
 
 BRIEF = measure.Effort(rounds=3, turn=0.001, seconds=0.01, fewest=2)
 
@@ -65,6 +66,7 @@ def with_toy(monkeypatch):
     return put
 
 
+@long
 class TestTheCheck:
     def test_accepts_an_engine_that_agrees(self):
         rows = rows_of(toy(value=lambda: (1.0, np.array([2.0, 3.0 + 1e-12]))))
@@ -201,6 +203,7 @@ class TestAnEngineThatIsMissing:
         assert "not measured: CasADi Function is not installed" in capsys.readouterr().out
 
 
+@long
 class TestTheCommand:
     def test_prints_tables_and_if_asked_the_targets(self, with_toy, capsys):
         engines = ["--engines", "reference,value,compile", "--engines", "c"]

@@ -105,6 +105,7 @@ def run(*arguments):
         return error.code
 
 
+@long
 @pytest.mark.usefixtures("small")
 class TestTheCommand:
     def test_prints_a_table_for_each_axis_and_the_number_of_points(self, capsys):

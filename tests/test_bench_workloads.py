@@ -37,6 +37,7 @@ def expected(name):
     return entry_of(WORKLOADS[name], "reference").first_results()
 
 
+@long
 @pytest.mark.parametrize(
     ("name", "engine"), [pytest.param(*pair, marks=[long] * (pair == ("basket", "reference"))) for pair in PAIRS]
 )

@@ -92,6 +92,7 @@ def test_a_block_of_another_shape_than_declared_is_an_error_with_the_place(clust
         assert caught.value.__notes__ == [f"in chunk {block}, samples {20 * block} to {20 * block + 19}"]
 
 
+@long
 def test_a_worker_that_is_killed_changes_no_bit(cluster):
     _, client = cluster
     running = client.compute(dask.delayed(lazy(wait=True)))
@@ -116,6 +117,7 @@ def test_the_bits_do_not_depend_on_the_number_of_workers(cluster, workers):
     assert bits_of(dask.compute(*lazy())) == EXPECTED
 
 
+@long
 def test_a_worker_that_comes_late_is_used(cluster):
     cluster, client = cluster
     first = scaled(cluster, client, 2)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from support.effort import long
+
 EXAMPLE = Path(__file__).parent.parent / "examples" / "diffusion2d.py"
 
 
@@ -25,6 +27,7 @@ def first(tmp_path_factory):
     return run(tmp_path_factory.mktemp("first"))
 
 
+@long
 def test_120_steps_bring_the_samples_nearer_to_the_data_than_noise(first):
     printed, picture = first
     samples, fresh, noise = (
@@ -40,5 +43,6 @@ def test_the_graph_of_a_step_has_a_product_and_a_sum_for_each_point_and_weight(f
     assert products_and_sums < nodes < products_and_sums * 1.02
 
 
+@long
 def test_a_seed_always_gives_the_same_picture(first, tmp_path):
     assert run(tmp_path)[1] == first[1]

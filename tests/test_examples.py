@@ -70,6 +70,7 @@ def test_moons_draws_the_boundary_and_finds_the_losses_equal(tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@long
 def test_moons_takes_all_steps_in_plain_python_too(tmp_path):
     out = run("moons.py", "--steps", 1, "--full", cwd=tmp_path)
     assert "plain Python and C: 1. They are equal to the last bit" in out
@@ -104,6 +105,7 @@ def test_moons_says_where_losses_differ(monkeypatch, tmp_path):
         moons.main()
 
 
+@long
 def test_moons_compiled_has_the_same_losses(tmp_path):
     out = run("moons.py", "--steps", 3, "--race", 1, "--compile", cwd=tmp_path)
     assert float(out.split("are off by at most ")[1].split(":")[0]) < 1e-12
@@ -192,12 +194,14 @@ class TestAThousandStepsLeaveTheMemoryFlat:
         module("rumelhart1986.py").learn_symmetry(0, 1000, flat)
 
 
+@long
 def test_dask_asian_agrees_with_the_closed_form(tmp_path):
     out = run("dask_asian.py", "--paths", 25_000, cwd=tmp_path)
     assert "25,000 paths in 50 chunks on 2 workers" in out
     assert out.count(" errors") == 4
 
 
+@long
 def test_dask_training_has_the_same_losses_without_a_cluster(tmp_path):
     out = " ".join(run("dask_training.py", "--samples", 2000, "--steps", 5, cwd=tmp_path).split())
     assert "The losses of all 5 steps have the same bits in this process" in out
@@ -209,6 +213,7 @@ ON_A_CLUSTER = [
 ]
 
 
+@long
 @pytest.mark.parametrize(("example", "words"), ON_A_CLUSTER)
 def test_the_examples_with_dask_run_on_a_cluster_of_the_user_s(tmp_path, example, words):
     distributed = pytest.importorskip("distributed")
@@ -220,6 +225,7 @@ def test_the_examples_with_dask_run_on_a_cluster_of_the_user_s(tmp_path, example
     assert words in " ".join(out.split())
 
 
+@long
 def test_dask_limits_prints_how_many_workers_pay(tmp_path):
     out = run("dask_limits.py", "--samples", 2000, "--tasks", 50, cwd=tmp_path)
     assert "a chunk 3.5 tasks" in out

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from support.effort import long
+
 SCRIPTS = {
     "micrograd's README": """
         from micrograd.engine import Value
@@ -426,6 +428,7 @@ def output_of(*command):
     return done.stdout
 
 
+@long
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_prints_what_it_prints_with_micrograd(name, tmp_path):
     (tmp_path / "script.py").write_text("if True:" + SCRIPTS[name])

@@ -12,6 +12,7 @@ from pygrad import Program
 from pygrad._lib import lib
 from pygrad.checkpoint import unpack
 from support import live_nodes
+from support.effort import long
 from support.saved import ARGUMENTS, again, dumps, everything, load, packed, unpickled
 
 OPS = ["ADD", "EXP", "POWER", "INPUT", "PARAMETER", "CONSTANT", "LOOKUP", "ROW"]
@@ -234,6 +235,7 @@ def mutated(arrays, rng):
     return arrays
 
 
+@long
 @pytest.mark.parametrize("seed", range(10))
 def test_mutated_arrays_are_refused_or_run(small, seed):
     rng = random.Random(seed)

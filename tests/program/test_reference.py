@@ -13,7 +13,7 @@ import pygrad
 from pygrad import Value, reference
 from support import on_cpython, ops
 from support.compiled import BATCHES, check, numbers, seeds
-from support.effort import examples
+from support.effort import examples, long
 from support.optimizations import WITHOUT, disabled
 from support.programs import EDGES, ERRORS, RECORDED, agree, evaluate, function, possible, programs
 
@@ -43,6 +43,7 @@ def test_a_batch_gives_the_reference_s_values_and_gradients(without, steps, numb
         check(function(steps), numbers, parameters, shared, batch, rng)
 
 
+@long
 @on_cpython("PyPy computes x ** 2 as x * x")
 @pytest.mark.parametrize("batch", [1000])
 @examples(5)

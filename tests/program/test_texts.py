@@ -13,6 +13,7 @@ import pytest
 import pygrad
 from pygrad import TraceWarning, Value, array, index
 from pygrad.program import native
+from support.effort import long
 
 PARAMETER, PARAMETERS = Value(2.0), pygrad.array([1.0, 3.0])
 
@@ -174,6 +175,7 @@ def test_str_of_a_program_lists_its_instructions():
         assert line in code
 
 
+@long
 @pytest.mark.skipif(not shutil.which("localedef"), reason="makes a locale")
 @pytest.mark.parametrize(("language", "point"), [("de_DE", ","), ("ps_AF", "\u066b"), ("en_US", ".")])
 def test_what_is_printed_and_derived_is_the_same_in_every_locale(python, tmp_path, language, point):

@@ -137,6 +137,7 @@ cases = st.tuples(
 )
 
 
+@long
 @on_cpython("PyPy computes x ** 2 as x * x")
 @examples(12)
 @given(st.lists(cases, min_size=1, max_size=12), st.sampled_from(list(LANGUAGES)), st.integers(0, 1 << 32))
@@ -188,6 +189,7 @@ def test_an_op_gives_the_program_s_value_and_gradients_at_the_edges():
                 assert_same(c.value([x, y]), f(x, y))
 
 
+@long
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
 def test_a_file_gives_the_derivative_where_it_exists(language):
     points = [xs for _, xs, _ in COMPILED.values()]
@@ -548,6 +550,7 @@ TABLES = {
 }
 
 
+@long
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("fn", TABLES.values(), ids=TABLES)
 def test_a_batch_of_look_ups_gives_the_program_s_gradients(fn, shared):

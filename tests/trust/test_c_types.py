@@ -4,6 +4,7 @@ import pytest
 
 from pygrad import Program, Value, array
 from pygrad._lib import fast
+from support.effort import long
 
 pytestmark = pytest.mark.skipif(fast is None, reason="there are no C types here")
 
@@ -144,6 +145,7 @@ gc.disable()
 """
 
 
+@long
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_each_allocation_may_fail_and_nothing_is_left_behind(name, python):
     pytest.importorskip("_testcapi")

@@ -14,6 +14,7 @@ from distributed import Client, LocalCluster
 import pygrad
 import pygrad.dask
 from support import figures
+from support.effort import long
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 
@@ -32,6 +33,7 @@ def process_and_peak():
     return os.getpid(), int(kilobytes) * 1024
 
 
+@long
 def test_memory_stays_below_the_limits_of_workers(full):
     times = 100 if full else 2
     count = times * LIMIT // (ROWS * SIZE * 8) + 1

@@ -6,6 +6,7 @@ import pytest
 
 from pygrad import nn, viz
 from support import figures
+from support.effort import long
 from support.pages import Page, browser, needs_browser
 
 # Each frame of the browser, for so many ms, does an action. The time of the page's own frames counts as well.
@@ -33,6 +34,7 @@ ACTIONS = {
 }
 
 
+@long
 @needs_browser
 @pytest.mark.parametrize("what", ACTIONS)
 def test_a_frame_of_2000_nodes_takes_little_of_its_time(what, full, tmp_path):

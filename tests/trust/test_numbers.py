@@ -14,6 +14,7 @@ from mpmath import mpf
 import pygrad
 from pygrad._lib import lib
 from support import figures, on_cpython, ops
+from support.effort import long
 from support.ops import DENORMAL, LARGEST
 
 mpmath.mp.dps = 50
@@ -143,6 +144,7 @@ def one(op, xs):
     return out.data, [leaf.grad for leaf in leaves]
 
 
+@long
 @on_cpython("PyPy computes x ** 2 as x * x")
 @pytest.mark.parametrize("name", OPS)
 def test_an_op_and_its_adjoint_at_the_edges_are_within_ulps_of_mpmath(name):

@@ -19,6 +19,7 @@ import pytest
 import pygrad
 from pygrad._lib import lib
 from support import figures, on_cpython
+from support.effort import long
 from support.loops import LOOPS
 from support.operations import NOT_CALLED, OF_ONE_FACADE, OPERATIONS, World, is_covered, public_names
 
@@ -199,6 +200,7 @@ if _mallinfo:
     _mallinfo.restype = Mallinfo
 
 
+@long
 @pytest.mark.skipif(not _mallinfo, reason="glibc tells how many bytes are in use")
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if name.startswith(("compile", "Program"))])
 def test_a_failed_allocation_frees_those_before_it(name, attempts):
@@ -217,6 +219,7 @@ def test_a_failed_allocation_frees_those_before_it(name, attempts):
 # A real limit -----------------------------------------------------------------------------------------------------
 
 
+@long
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what the limits count")
 def test_running_out_of_system_memory_changes_nothing(tmp_path, full):
     sizes = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "OPENBLAS_NUM_THREADS": "1"}

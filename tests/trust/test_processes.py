@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support import figures, on_cpython
+from support.effort import long
 
 TESTS = Path(__file__).parent.parent
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork()")
@@ -100,6 +101,7 @@ def check(child):
 """
 
 
+@long
 def test_a_child_forked_while_threads_are_busy_computes_what_its_parent_does(busy, full):
     """It is forked from the main thread, and from another one."""
     rounds = 30 if full else 2
@@ -138,6 +140,7 @@ used = [use(thing) for thing in things]
 """
 
 
+@long
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing_gives_the_parent_s_results(busy, method):
     busy(
@@ -177,6 +180,7 @@ futures = [pool.submit(do, (name, 1)) for name in JOBS for _ in range(5)]
 }
 
 
+@long
 @on_cpython("PyPy ends daemon threads in another way")
 @pytest.mark.parametrize("end", ENDS)
 def test_the_interpreter_exits_with_everything_alive_and_running(busy, full, end):

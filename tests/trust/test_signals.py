@@ -11,6 +11,7 @@ import pytest
 import pygrad
 from pygrad._lib import fast, ffi, lib
 from support import figures, live_nodes, on_cpython
+from support.effort import long
 from support.interrupts import interrupted_at
 
 LIMIT = 0.1  # seconds
@@ -128,6 +129,7 @@ CASES = [
 ]
 
 
+@long
 @on_cpython("a signal arrives at another time")
 @pytest.mark.parametrize(("name", "threads"), CASES, ids=lambda x: str(x))
 def test_an_interrupt_stops_a_long_operation_at_once(python, full, name, threads):

@@ -10,6 +10,7 @@ import pytest
 import pygrad
 from pygrad._lib import ffi, lib
 from support import figures, live_nodes
+from support.effort import long
 from support.jobs import JOBS
 
 THREADS = 16
@@ -53,6 +54,7 @@ def switching():
     sys.setswitchinterval(interval)
 
 
+@long
 def test_sixteen_threads_give_the_results_of_one_and_keep_the_arena_consistent(full, switching):
     start = time.perf_counter()
     expected = {name: [job(seed) for seed in range(SEEDS)] for name, job in JOBS.items()}

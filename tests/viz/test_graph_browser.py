@@ -7,10 +7,12 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from pygrad import Value, viz
+from support.effort import long
 from support.graphs import NASTY, chain, made_of, mlp, readme
 from support.pages import Page, needs_browser
 
 
+@long
 @needs_browser
 class TestInABrowser:
     def test_a_click_shows_a_node_s_numbers(self, show):

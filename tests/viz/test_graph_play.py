@@ -10,6 +10,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from pygrad import Value, nn, reference
 from pygrad._lib import lib, text
+from support.effort import long
 from support.graphs import lesson, made_of, readme, reference_pass
 from support.pages import needs_browser
 
@@ -35,6 +36,7 @@ def numbers(page, what):
     return [float(x) for x in page.run(script, what)]
 
 
+@long
 def test_each_step_shows_the_reference_s_numbers(show):
     expected = reference_pass(lesson(reference.Value))
     page = show(lesson(Value))
