@@ -1,6 +1,7 @@
 """Fixtures and options of the tests."""
 
 import gc
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,11 @@ from support import figures, live_nodes
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="run tests/trust at full length and print a page of figures")
     parser.addoption("--page", metavar="FILE", help="write the page of figures to FILE if all tests pass")
+
+
+def pytest_configure(config):
+    """Heed Ctrl-C, which child processes then do, too: a shell's background jobs ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
