@@ -135,7 +135,7 @@ def draw(model, X, y, losses, file):
     fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.5), width_ratios=[3, 2], layout="constrained")
     pygrad.viz.plot_decision_boundary(model, X, y, left)
     left.set(title="Two moons, and where the MLP 2-16-16-1 divides them", xlabel="x", ylabel="y")
-    right.plot(losses)
+    right.plot(range(1, len(losses) + 1), losses)
     right.set(title="The loss, by step", xlabel="step", yscale="log")
     fig.savefig(file, dpi=120)
 
@@ -144,8 +144,8 @@ def table_of_losses(runs, shown_steps):
     """A row for each of these steps: the losses of each engine that took it."""
     table = Table("step", *(f"loss, {name}" for name in runs), "accuracy", title="Losses by step")
     for k in shown_steps:
-        losses = (f"{history[k][0]:.4f}" if k < len(history) else "" for history in runs.values())
-        table.add_row(str(k), *losses, f"{runs['C'][k][1]:.0%}")
+        losses = (f"{history[k - 1][0]:.4f}" if k <= len(history) else "" for history in runs.values())
+        table.add_row(str(k), *losses, f"{runs['C'][k - 1][1]:.0%}")
     return table
 
 
@@ -169,7 +169,7 @@ def check(runs, console):
     plain = losses["plain Python"]
     differ = [k for k, loss in enumerate(plain) if loss != losses["C"][k]]
     if differ:
-        raise SystemExit(f"error: the losses of plain Python and C differ, first at step {differ[0]}")
+        raise SystemExit(f"error: the losses of plain Python and C differ, first at step {differ[0] + 1}")
     console.print(f"Losses computed by both plain Python and C: {len(plain)}. They are equal to the last bit.")
     if off := max((abs(loss / true - 1) for loss, true in zip(losses.get("compiled", []), losses["C"])), default=0):
         console.print(
@@ -203,11 +203,8 @@ def main():
         if name == "C":
             draw(model, X, y, [loss for loss, *_ in runs[name]], options.out)
             console.print(f"The picture of what it has learned is in [bold]{options.out}[/bold]. Now for a race:")
-    console.print(
-        table_of_losses(
-            runs, sorted({*range(raced if raced <= 5 else 0), *range(0, options.steps, 10), options.steps - 1})
-        )
-    )
+    first = range(1, min(raced, 5) + 1)
+    console.print(table_of_losses(runs, sorted({*first, *range(10, options.steps, 10), options.steps})))
     check(runs, console)
     console.print(table_of_times(runs, options.steps))
 
