@@ -154,8 +154,6 @@ static inline bool pg_is_constant(const pg_program *p, pg_ref i, double number) 
   return i != PG_NO_REF && p->instructions[i].op == PG_CONSTANT && p->instructions[i].number == number;
 }
 
-/* specialize.c ------------------------------------------------------------------------------------------- */
-
 /* pullback.c --------------------------------------------------------------------------------------------- */
 
 /* Functions with a backward of their own. A primal is one of the numbers that the function returned. The
@@ -173,6 +171,8 @@ static inline bool pg_is_of_backward(int op) {
  * of each input, then of the cotangent, whether it is; each[i] is set for these i. False if there is no memory.
  */
 bool pg_find_per_sample(const pg_program *p, const bool *batched, bool *each);
+
+/* specialize.c ------------------------------------------------------------------------------------------- */
 
 /* The specialized program of what is wanted (see pg_compile()) of a recorded one; `batched` says of each input,
  * and behind these of each input's tangent for PG_TANGENTS, or else of the cotangent, whether it is batched.
