@@ -1,7 +1,9 @@
 """Times the Asian option on a Dask cluster of two processes on this machine, against two threads of one process.
 
-The random numbers are part of the work, and both draw them on two cores: in one process two threads draw the halves of
-a chunk, which is then one call on two threads; each worker draws chunks of its own.
+The random numbers are part of the work, and both draw them on two cores. One process draws a block of paths, a half on
+each of two threads, and then calls the function on it with two threads. A worker's task takes a chunk of a few blocks.
+Each has the size that is fastest for it: a block stays in the memory of the last one, and what Dask adds to a task is
+several milliseconds.
 """
 
 from __future__ import annotations
@@ -19,75 +21,85 @@ from pygrad.bench.arrays import PygradArray
 from pygrad.bench.work import Work, Workload, each
 from pygrad.bench.workloads import asian
 
-PATHS, ALL_PATHS, CHUNK = 1_000_000, 10_000_000, 10_000
+PATHS, ALL_PATHS = 1_000_000, 10_000_000
+BLOCK, BLOCKS = 10_000, 3  # paths in a block, blocks in a chunk
 PROCESSES = 2
+MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(1 << 31), "MALLOC_MMAP_MAX_": "0"}  # variables that glibc reads
 
 
-class Chunks(NamedTuple):
-    """A curve of volatilities, the seed of all normals, and the number of paths of each chunk."""
+class Paths(NamedTuple):
+    """A curve of volatilities, the seed of all normals, and the number of paths."""
 
     vols: Any
     seed: int
-    sizes: list[int]
+    count: int
 
 
-def problem(rng: np.random.Generator, paths: int) -> Chunks:
-    sizes = [min(CHUNK, paths - start) for start in range(0, paths, CHUNK)]
-    return Chunks(asian.curve(), int(rng.integers(1 << 32)), sizes)
+def problem(rng: np.random.Generator, count: int) -> Paths:
+    return Paths(asian.curve(), int(rng.integers(1 << 32)), count)
 
 
-def normals(seed: int, k: int, paths: int, run: Callable[..., Iterable[Any]] = map) -> Any:
-    """The random numbers of the k-th chunk. Its halves have seeds of their own, so that `run` can draw both at once."""
-    z = np.empty((paths, asian.DAYS))
+def sizes(count: int, most: int) -> list[int]:
+    """Equal parts of so many paths, but the last may be smaller."""
+    return [min(most, count - start) for start in range(0, count, most)]
 
-    def draw(i: int, half: Any) -> None:
+
+def draw(z: Any, seed: int, k: int, run: Callable[..., Iterable[Any]] = map) -> None:
+    """Fill z with the normals of the k-th block. Its halves have their own seeds: `run` can draw both at once."""
+
+    def draw_half(i: int, half: Any) -> None:
         np.random.default_rng([seed, k, i]).standard_normal(out=half)
 
-    list(run(draw, range(2), np.array_split(z, 2)))
+    list(run(draw_half, range(2), np.array_split(z, 2)))
+
+
+def chunk(seed: int, block_info: Any) -> Any:
+    """The normals of a chunk of a Dask array."""
+    (number, _), shape = (block_info[None][key] for key in ("chunk-location", "chunk-shape"))
+    z = np.empty(shape)
+    for k, start in enumerate(range(0, len(z), BLOCK)):
+        draw(z[start : start + BLOCK], seed, number * BLOCKS + k)
     return z
 
 
-def drawn(seed: int, block_info: Any) -> Any:
-    """The random numbers of a block of a Dask array."""
-    (k, _), (paths, _) = (block_info[None][key] for key in ("chunk-location", "chunk-shape"))
-    return normals(seed, k, paths)
-
-
-def program(chunks: Chunks, threads: int) -> pygrad.program.Program:
+def program(paths: Paths, threads: int) -> pygrad.program.Program:
     ops, example = PygradArray(), np.zeros(asian.DAYS)
     return pygrad.compile(
         lambda *arguments: asian.payoff(ops, *arguments),
-        *(asian.SPOT, asian.RATE, chunks.vols, example),
+        *(asian.SPOT, asian.RATE, paths.vols, example),
         threads=threads,
     )
 
 
-def in_threads(chunks: Chunks) -> Work:
-    f, paths = program(chunks, PROCESSES), sum(chunks.sizes)
+def in_threads(paths: Paths) -> Work:
+    f = program(paths, PROCESSES)
 
     def run() -> list[Any]:
         totals: list[Any] = [0.0] * 4
         with ThreadPoolExecutor(PROCESSES) as pool:
-            for k, size in enumerate(chunks.sizes):
-                z = normals(chunks.seed, k, size, pool.map)
-                values, (*greeks, _) = f.value_and_grad(asian.SPOT, asian.RATE, chunks.vols, z, cotangent=1 / paths)
-                totals = [total + part for total, part in zip(totals, [values.sum() / paths, *greeks])]
+            for k, size in enumerate(sizes(paths.count, BLOCK)):
+                z = np.empty((size, asian.DAYS))
+                draw(z, paths.seed, k, pool.map)
+                values, (*greeks, _) = f.value_and_grad(
+                    asian.SPOT, asian.RATE, paths.vols, z, cotangent=1 / paths.count
+                )
+                totals = [total + part for total, part in zip(totals, [values.sum() / paths.count, *greeks])]
         return totals
 
-    return Work(run, units=paths)
+    return Work(run, units=paths.count)
 
 
 @functools.lru_cache(None)
 def client() -> Any:
     """A client of a cluster that lives until close() or the end of this process.
 
-    Its workers keep the memory of a chunk for the next one, as this process does, not Dask's setting of malloc.
+    By MALLOC its workers keep the memory of a chunk for the next one: Dask has them return it to the system.
     """
     import dask
     from distributed import Client, LocalCluster
 
     atexit.register(close)
-    with dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}):
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": MALLOC}):
         return Client(LocalCluster(n_workers=PROCESSES, threads_per_worker=1, dashboard_address=":0", silence_logs=50))
 
 
@@ -100,27 +112,30 @@ def close() -> None:
         client.cache_clear()
 
 
-def on_cluster(chunks: Chunks) -> Work:
+def on_cluster(paths: Paths) -> Work:
     import dask
     import dask.array as da
 
     import pygrad.dask
 
-    f, paths = program(chunks, 1), sum(chunks.sizes)
+    f = program(paths, 1)
+    chunks = tuple(sizes(paths.count, BLOCK * BLOCKS)), asian.DAYS
 
     def run() -> Any:
-        z = da.map_blocks(drawn, chunks.seed, chunks=(tuple(chunks.sizes), asian.DAYS), dtype=float)
-        lazy = pygrad.dask.value_and_grad(f, asian.SPOT, asian.RATE, chunks.vols, z, cotangent=1 / paths)
+        z = da.map_blocks(chunk, paths.seed, chunks=chunks, dtype=float)
+        lazy = pygrad.dask.value_and_grad(f, asian.SPOT, asian.RATE, paths.vols, z, cotangent=1 / paths.count)
         values, (*greeks, _) = lazy
         (found,) = dask.compute([values.mean(), *greeks], scheduler=client().get)
         return found
 
-    return Work(run, units=paths)
+    return Work(run, units=paths.count)
 
 
-def on_scalars(engine: str, chunks: Chunks) -> Work:
-    """The first paths, which are in the first chunk: those of all chunks do not fit in memory."""
-    return asian.on_scalars(engine, asian.Option(chunks.vols, normals(chunks.seed, 0, chunks.sizes[0])))
+def on_scalars(engine: str, paths: Paths) -> Work:
+    """The first paths, which are in the first block: those of all blocks do not fit in memory."""
+    z = np.empty((min(BLOCK, paths.count), asian.DAYS))
+    draw(z, paths.seed, 0)
+    return asian.on_scalars(engine, asian.Option(paths.vols, z))
 
 
 WORKLOAD = Workload(
