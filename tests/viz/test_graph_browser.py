@@ -47,7 +47,7 @@ class TestInABrowser:
         page.move_to(5, 100).click().perform()
         page.settle()
         assert page.lit() == (set(), set())
-        assert page.text("#panel").startswith(page.run("root.label") + "\n39 nodes, 11 of them leaves")
+        assert page.text("#panel").startswith(page.run("roots[0].label") + "\n39 nodes, 11 of them leaves")
 
     def test_operands_and_uses_in_the_panel_are_links_to_those_nodes(self, show):
         page = show((Value(2.0, label="a") + Value(3.0, label="b")).relu())
@@ -210,7 +210,7 @@ class TestInABrowser:
 
     def test_the_page_follows_the_system_s_dark_mode(self, show):
         page = show(readme())
-        x, y = page.run("(n => [view.x + (n.x + CARD + 5) * view.scale, view.y + n.y * view.scale])(root)")
+        x, y = page.run("(n => [view.x + (n.x + CARD + 5) * view.scale, view.y + n.y * view.scale])(roots[0])")
 
         def brightness():
             return [page.pixels()[at].mean() for at in ((100, 5), (round(y), round(x)))]  # background, card
@@ -230,7 +230,7 @@ class TestInABrowser:
             milliseconds = page.run("(() => { const t = performance.now(); draw(); return performance.now() - t; })()")
             assert milliseconds < 1000  # it takes 15
             page.press(Keys.LEFT, Keys.LEFT)
-            assert page.text("#op") == page.run("root.operands[0].op")
+            assert page.text("#op") == page.run("roots[0].operands[0].op")
 
     def test_nan_and_infinities_are_shown_as_python_writes_them(self, show):
         page = show(Value(float("inf"), label="a") * Value(float("nan"), label="b"))
@@ -243,7 +243,7 @@ class TestInABrowser:
         page = show(Value(1.0, (Value(2.0, label="x"),), NASTY, NASTY))
         page.press(Keys.LEFT)
         assert page.run("document.querySelector('h1').textContent") == NASTY
-        assert page.run("document.title.startsWith(root.label)")
+        assert page.run("document.title.startsWith(roots[0].label)")
         assert page.run("document.getElementById('nasty')") is None
 
     def test_a_notebook_s_frame_shows_the_page(self, chromium, tmp_path):

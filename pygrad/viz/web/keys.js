@@ -67,7 +67,7 @@ const KEYS = {
 };
 
 function walk(next) {
-  const item = chosen ? next(chosen) : itemOf.get(currentStep()?.node ?? root);
+  const item = chosen ? next(chosen) : itemOf.get(currentStep()?.node ?? last(roots));
   if (!item) return;
   pause();
   choose(item);
@@ -101,7 +101,7 @@ new ResizeObserver(() => {
   draw();
 }).observe(canvas);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", readColours);
-document.title = root.label ? `${root.label}: a pygrad graph` : "A pygrad graph";
+document.title = title ? `${title}: a pygrad graph` : "A pygrad graph";
 readColours();
 unfold(foldings[0]);
 go(null);
