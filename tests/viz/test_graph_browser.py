@@ -223,6 +223,23 @@ class TestInABrowser:
         finally:
             page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
+    def test_the_page_follows_the_theme_of_the_page_around_it(self, chromium, tmp_path):
+        viz.graph_html(readme()).save(tmp_path / "graph.html")
+        (tmp_path / "around.html").write_text('<!DOCTYPE html><iframe src="graph.html"></iframe>', encoding="utf-8")
+        chromium.get((tmp_path / "around.html").as_uri())
+        frame = chromium.find_element(By.TAG_NAME, "iframe")
+
+        def is_dark():
+            chromium.switch_to.frame(frame)
+            dark = chromium.execute_script("return [colours.paper, getComputedStyle(document.body).backgroundColor]")
+            chromium.switch_to.default_content()
+            assert dark in (["#15171c", "rgb(21, 23, 28)"], ["#f6f6f3", "rgb(246, 246, 243)"])
+            return dark[0] == "#15171c"
+
+        for theme in ("dark", "light", "dark", "auto"):
+            chromium.execute_script("arguments[0].contentWindow.postMessage({theme: arguments[1]}, '*')", frame, theme)
+            WebDriverWait(chromium, 5).until(lambda _, dark=theme == "dark": is_dark() is dark)
+
     def test_5000_nodes_are_drawn_in_a_moment(self, show):
         for root in (mlp(samples=6), chain(4999)):
             page = show(root)
