@@ -44,6 +44,8 @@ def diff(a: Operand, n: int = 1, axis: SupportsIndex = -1, prepend: Any = None, 
     x = as_array(a)
     if n < 0:
         raise ValueError(f"order must be non-negative but got {n!r}")
+    if n == 0:
+        return x
     if not x.ndim:
         raise ValueError("diff requires input that is at least one dimensional")
     (at,) = normalize_axes(operator.index(axis), x.ndim)
@@ -82,6 +84,8 @@ def matrix_transpose(x: Operand, /) -> Array:
 
 def average(a: Operand, axis: Any = None, weights: Any = None, *, keepdims: bool = False) -> Array:
     x = as_array(a)
+    if axis is not None:
+        normalize_axes(axis, x.ndim)  # of a mean a number has no axis 0
     if weights is None:
         return x.mean(axis, keepdims)
     w = as_array(weights)
@@ -113,8 +117,8 @@ def _cumulative(x: Array, name: str, axis: SupportsIndex | None, first: float | 
     sums: Array = getattr(x, name)(axis)
     if first is None:
         return sums
-    at = operator.index(axis or 0)
-    return concatenate([np.full_like(sums._ids.take([0], at, mode="clip"), first, dtype=float), sums], at)
+    (at,) = normalize_axes(0 if axis is None else axis, sums.ndim)
+    return concatenate([np.full((*sums.shape[:at], 1, *sums.shape[at + 1 :]), first), sums], at)
 
 
 def norm(x: Operand, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
@@ -123,32 +127,38 @@ def norm(x: Operand, ord: Any = None, axis: Any = None, keepdims: bool = False) 
         axis = tuple(range(a.ndim))
         if ord is not None and a.ndim not in (1, 2):
             raise ValueError("Improper number of dimensions to norm.")
+    elif np.size(axis) not in (1, 2):
+        raise ValueError("Improper number of dimensions to norm.")
     axes = normalize_axes(axis, a.ndim)
-    if ord is None or (ord == "fro" and len(axes) == 2):
+    if ord is None or (ord in ("fro", "f") and len(axes) == 2):
         return (a * a).sum(axes, keepdims).sqrt()
     if len(axes) == 1:
         return vector_norm(a, axis=axes, keepdims=keepdims, ord=ord)
-    if len(axes) != 2:
-        raise ValueError("Improper number of dimensions to norm.")
     if ord not in (1, -1, math.inf, -math.inf):
-        raise TypeError(f"np.linalg.norm of matrices takes None, 'fro', 1, -1, inf or -inf for Arrays, not {ord!r}")
+        refusal = TypeError if ord in (2, -2, "nuc") else ValueError  # NumPy has these, which need singular values
+        raise refusal(f"np.linalg.norm of matrices takes None, 'fro', 1, -1, inf or -inf for Arrays, not {ord!r}")
     rows, columns = axes if abs(ord) == 1 else axes[::-1]
-    sums = a.abs().sum(rows, keepdims=True)
-    most = sums.max(columns, keepdims=True) if ord > 0 else sums.min(columns, keepdims=True)
+    most = _extreme(a.abs().sum(rows, keepdims=True), ord, columns, keepdims=True)
     return most if keepdims else most.squeeze(axes)
 
 
 def vector_norm(x: Operand, /, *, axis: Axis = None, keepdims: bool = False, ord: Any = 2) -> Array:
     a = as_array(x)
+    axis = axis if axis is None else normalize_axes(axis, a.ndim)
     if ord == 2:
         return (a * a).sum(axis, keepdims).sqrt()
     if ord in (math.inf, -math.inf):
-        return a.abs().max(axis, keepdims) if ord > 0 else a.abs().min(axis, keepdims)
+        return _extreme(a.abs(), ord, axis, keepdims)
     if isinstance(ord, str):
         raise ValueError(f"Invalid norm order {ord!r} for vectors")
     if ord == 0:
         raise TypeError("the norm of order 0 counts elements and has no gradient: write np.count_nonzero(x)")
     return a.abs().sum(axis, keepdims) if ord == 1 else (a.abs() ** ord).sum(axis, keepdims) ** (1 / ord)
+
+
+def _extreme(x: Array, order: float, axis: Axis, keepdims: bool) -> Array:
+    """The largest of each row for a positive order, which is 0 of none, or the smallest."""
+    return x.max(axis, keepdims, initial=None if x.size else 0.0) if order > 0 else x.min(axis, keepdims)
 
 
 def matrix_norm(x: Operand, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:
@@ -185,17 +195,21 @@ def vdot(a: Operand, b: Operand) -> Array:
 
 
 def vecdot(x1: Operand, x2: Operand, /, *, axis: int = -1) -> Array:
-    return (as_array(x1) * as_array(x2)).sum(axis)
+    x, y = (z._like(np.moveaxis(z._ids, axis, -1)) for z in map(as_array, (x1, x2)))
+    np.vecdot(*products.zeros_like(x, y))  # raises NumPy's error
+    return (x * y).sum(-1)
 
 
 def matvec(x1: Operand, x2: Operand) -> Array:
-    products: Array = as_array(x1) * as_array(x2)[..., None, :]
-    return products.sum(-1)
+    x, y = as_array(x1), as_array(x2)
+    np.matvec(*products.zeros_like(x, y))
+    return (x * y[..., None, :]).sum(-1)
 
 
 def vecmat(x1: Operand, x2: Operand) -> Array:
-    products: Array = as_array(x1)[..., :, None] * as_array(x2)
-    return products.sum(-2)
+    x, y = as_array(x1), as_array(x2)
+    np.vecmat(*products.zeros_like(x, y))
+    return (x[..., :, None] * y).sum(-2)
 
 
 def tensordot(a: Operand, b: Operand, axes: Any = 2) -> Array:

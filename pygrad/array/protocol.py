@@ -205,6 +205,7 @@ _HINTS = {
 HINTS = {name: hint for names, hint in _HINTS.items() for name in names.split()}
 
 _REASONS = {
+    "axis": "move the axis to the end by np.moveaxis",
     "dtype": "Arrays are always of float64",
     "out": "the elements of an Array, and nodes in an array of NumPy, cannot be replaced: take the result",
     "where": "use np.where on the result",

@@ -207,7 +207,7 @@ class Reductions(Elementwise, Shaping):
     def _scan(self, combine: Callable[[Any, Any], Array], axis: SupportsIndex | None) -> Array:
         """The results of combining the first elements along an axis, the first two, the first three, ..."""
         x = self.reshape(-1) if axis is None or not self.ndim else self.reshape(self.shape)
-        (at,) = normalize_axes(operator.index(axis or 0), x.ndim)
+        (at,) = normalize_axes(0 if axis is None else operator.index(axis), x.ndim)
         rows = [x[(slice(None),) * at + (slice(i, i + 1),)] for i in range(x.shape[at])]
         for i in range(1, len(rows)):
             rows[i] = combine(rows[i - 1], rows[i])
