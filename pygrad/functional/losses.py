@@ -12,7 +12,7 @@ from pygrad._lib import lib
 from pygrad.array import Array, Operand, as_array, as_elements, built, where
 from pygrad.engine import Value
 from pygrad.functional.operands import indices, operand, shape_of
-from pygrad.functional.rows import log_softmax, log_softmax_by_ops
+from pygrad.functional.rows import log_softmax
 from pygrad.index import Index
 
 Reduction = Literal["mean", "sum", "none"]
@@ -123,13 +123,14 @@ def _times(costs: Array, weights: Array | None) -> Array:
 
 def _averaged(name: str, costs: Array, kept: Any, weights: Array | None, reduction: str) -> Array:
     """Reduce costs, which were multiplied by the weights, by a mean over those that are kept."""
+    if reduction == "mean" and not (costs.size if kept is None else kept.any()):
+        why = "all targets are ignored" if costs.size else "there are no targets"
+        raise ZeroDivisionError(f"{name}: {why}, so their costs have no mean")
     if kept is not None:
         costs = where(kept, costs, 0.0)
     if reduction != "mean" or (kept is None and weights is None):
         result: Array = _reduced(costs, reduction)
         return result
-    if kept is not None and not kept.any():
-        raise ZeroDivisionError(f"{name}: all targets are ignored, so their costs have no mean")
     counts = np.ones(costs.shape) if weights is None else weights
     return costs.sum() / (counts if kept is None else where(kept, counts, 0.0)).sum()
 
@@ -143,12 +144,12 @@ def _picked(x: Array, targets: Any) -> Array:
 def _costs(x: Array, targets: Any) -> Array:
     """The cross-entropy of each row."""
     if lib.pg_tracing():
-        return -_picked(log_softmax_by_ops(x, -1), targets)
+        return -_picked(log_softmax(x), targets)
     out = np.empty(targets.shape, dtype=np.uint32)
     try:
         held = _bulk.cross_entropy(x.shape[-1], x._ids, targets.astype(np.uint32), out)
     except _bulk.Replaced:
-        return -_picked(log_softmax_by_ops(x, -1), targets)
+        return -_picked(log_softmax(x), targets)
     return built(*held, out, str, x)
 
 

@@ -49,7 +49,7 @@ def log_softmax(input: Operand, dim: int = -1) -> Array:
     >>> log_softmax([0.0, 1000.0])
     Array([-1000.,     0.])
     """
-    return _along(_bulk.log_softmax, log_softmax_by_ops, as_array(input), dim)
+    return _along(_bulk.log_softmax, _log_softmax_by_ops, as_array(input), dim)
 
 
 def rms_norm(
@@ -143,16 +143,18 @@ def _along(
     build: Callable[[int, Ids, Ids], _bulk.Held], by_ops: Callable[[Array, int], Array], x: Array, dim: int
 ) -> Array:
     """Apply a bulk builder for rows along any axis, or what stands in for it."""
-    if lib.pg_tracing():
-        return by_ops(x, dim)
     (axis,) = normalize_axes(operator.index(dim), x.ndim)
+    if not x.size:
+        return x
+    if lib.pg_tracing():
+        return by_ops(x, axis)
     rows = x._ids.swapaxes(axis, -1)
     n = rows.shape[-1]
     out = np.empty(rows.shape, np.uint32)
     try:
         held = build(n, rows, out)
     except _bulk.Replaced:
-        return by_ops(x, dim)
+        return by_ops(x, axis)
     result = built(*held, out, str, x)
     result._ids = out.swapaxes(axis, -1)
     return result
@@ -163,13 +165,13 @@ def _softmax_by_ops(x: Array, dim: int) -> Array:
     return exps / exps.sum(dim, keepdims=True)
 
 
-def log_softmax_by_ops(x: Array, dim: int) -> Array:
+def _log_softmax_by_ops(x: Array, dim: int) -> Array:
     shifted = _shifted(x, dim)
     return shifted - shifted.exp().sum(dim, keepdims=True).log()
 
 
 def _shifted(x: Array, dim: int) -> Array:
-    return x - x.max(operator.index(dim), keepdims=True).detach()
+    return x - x.max(dim, keepdims=True).detach()
 
 
 def _rms_norm_by_ops(x: Array, n: int, weight: Array | None, eps: float) -> Array:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pygrad import Array, Value, array, memory_stats
+from pygrad import Array, Value, array, compile, memory_stats
 from pygrad import functional as F
 from support import ops
 from support.arrays import check, elements
@@ -302,8 +302,13 @@ def test_functions_of_empty_arrays_give_empty_arrays():
         assert loss([], [], reduction="sum").item() == 0
         with pytest.warns(RuntimeWarning, match="Mean of empty slice"):
             assert np.isnan(loss([], []).item())
-    with pytest.warns(RuntimeWarning, match="Mean of empty slice"):
-        assert np.isnan(F.cross_entropy(np.empty((0, 3)), []).item())
+
+
+@pytest.mark.parametrize("f", [F.softmax, F.log_softmax])
+@pytest.mark.parametrize("dim", [0, 1])
+def test_compiled_functions_of_empty_arrays_give_empty_arrays(f, dim):
+    assert compile(lambda x: f(x, dim), np.empty((0, 3)))(np.empty((0, 3))).shape == (0, 3)
+    assert compile(lambda x: F.cross_entropy(x, [], reduction="sum"), np.empty((0, 3)))(np.empty((0, 3))) == 0
 
 
 # Together --------------------------------------------------------------------------------------------------------

@@ -231,6 +231,8 @@ def test_a_loss_of_a_value_is_a_value(name, reduction):
         (lambda: F.nll_loss([1.0, 2.0], 0.5), TypeError, "nll_loss: .*integers"),
         (lambda: F.cross_entropy([1.0, 2.0], 0, "sum"), TypeError, "str"),
         (lambda: F.cross_entropy([1.0, 2.0], -100), ZeroDivisionError, "all targets are ignored"),
+        (lambda: F.cross_entropy(np.empty((0, 3)), []), ZeroDivisionError, "there are no targets"),
+        (lambda: F.nll_loss(np.empty((0, 3)), [], [1.0, 2.0, 3.0]), ZeroDivisionError, "there are no targets"),
         (
             lambda: F.binary_cross_entropy_with_logits([1.0], [1.0], [1.0, 2.0]),
             ValueError,
