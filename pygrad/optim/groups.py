@@ -45,7 +45,7 @@ class Group(MutableMapping[str, Any]):
             raise TypeError(f"parameters must be in a list or another iterable, not {kind!r}: pass [w], not w")
         self.params = tuple(params)  # they hold the nodes
         self.ids = node_ids(self.params)
-        if not self.ids.size:
+        if not self.params:
             raise ValueError("there are no parameters to optimize")
         if not lib.pg_all_leaves(self.ids.size, c_ids(self.ids)):
             raise ValueError("every parameter must be a leaf, but one was computed or has a _backward of its own")
