@@ -198,20 +198,12 @@ pg_ref pg_emit_total(pg_program *p, pg_ref a) {
   return append(p, (pg_instruction){0, a, PG_NO_REF, PG_TOTAL, false});
 }
 
-static bool any_batched(const pg_program *p, pg_span span) {
-  bool batched = false;
-  for (uint32_t k = 0; k < span.count && !batched; k++) {
-    batched = p->instructions[p->refs[span.first + k]].batched;
-  }
-  return batched;
-}
-
 pg_ref pg_emit_lookup(pg_program *p, pg_ref index, uint32_t table) {
   if (p->failed) {
     return 0;
   }
   assert(index < p->count && table < p->table_count);
-  const bool batched = p->instructions[index].batched || any_batched(p, p->tables[table]);
+  const bool batched = p->instructions[index].batched || p->tables[table].batched;
   return append(p, (pg_instruction){0, index, table, PG_LOOKUP, batched});
 }
 
@@ -228,28 +220,33 @@ pg_ref pg_emit_scatter(pg_program *p, uint32_t scatter, uint32_t element, bool t
     return 0;
   }
   assert(scatter < p->scatter_count);
-  const bool batched = !total && any_batched(p, p->scatters[scatter]);
+  const bool batched = !total && p->scatters[scatter].batched;
   return append(p, (pg_instruction){0, scatter, element, total ? PG_SCATTER_TOTAL : PG_SCATTER, batched});
 }
 
 void pg_emit_scatter_add(pg_program *p, uint32_t scatter, uint32_t targets) {
   if (!p->failed) {
     assert(scatter < p->scatter_count && targets < p->target_count);
-    const bool batched = any_batched(p, p->scatters[scatter]);
+    const bool batched = p->scatters[scatter].batched;
     append(p, (pg_instruction){0, scatter, targets, PG_SCATTER_ADD, batched});
   }
 }
 
 /* Spans -------------------------------------------------------------------------------------------------- */
 
-void pg_add_ref(pg_program *p, pg_span *span, pg_ref ref) {
-  assert(p->failed || span->first + span->count == p->ref_count);
+void pg_add_target(pg_program *p, pg_span *targets, uint32_t output) {
+  assert(p->failed || targets->first + targets->count == p->ref_count);
   if (!pg_grow((void **)&p->refs, &p->ref_room, p->ref_count, 1, sizeof *p->refs)) {
     p->failed = true;
   } else {
-    p->refs[p->ref_count++] = ref;
-    span->count++;
+    p->refs[p->ref_count++] = output;
+    targets->count++;
   }
+}
+
+void pg_add_ref(pg_program *p, pg_span *span, pg_ref i) {
+  pg_add_target(p, span, i);
+  span->batched = span->batched || (!p->failed && p->instructions[i].batched);
 }
 
 static uint32_t add_span(pg_program *p, pg_span **spans, uint32_t *count, uint32_t *room, pg_span span) {

@@ -84,7 +84,7 @@ static void add_to_outputs(pg_program *p, const gradient *d, uint32_t table, pg_
   for (uint32_t k = 0; k < p->tables[table].count && !p->failed; k++) {
     const pg_ref element = p->refs[p->tables[table].first + k];
     const bool is_one = is_target(p, d, element);
-    pg_add_ref(p, &targets, is_one ? output_of(p, d, element) : PG_NO_REF);
+    pg_add_target(p, &targets, is_one ? output_of(p, d, element) : PG_NO_REF);
     if (is_one) {
       p->outputs[output_of(p, d, element)] = PG_NO_REF;
     }

@@ -78,6 +78,7 @@ _Static_assert(PG_INSTRUCTIONS < 250, "routines number further ops behind these,
 /* Consecutive entries of a program's refs. */
 typedef struct {
   uint32_t first, count;
+  bool batched; /* of a table or a scatter: whether any of its instructions is */
 } pg_span;
 
 /* Each array is owned by the program, which pg_program_free() frees. */
@@ -143,8 +144,10 @@ pg_ref pg_emit_row(pg_program *p, pg_ref extremum, uint32_t table);
 pg_ref pg_emit_scatter(pg_program *p, uint32_t scatter, uint32_t element, bool batched);
 void pg_emit_scatter_add(pg_program *p, uint32_t scatter, uint32_t targets);
 
-/* Appends a ref to a span that ends where the program's refs end. */
-void pg_add_ref(pg_program *p, pg_span *span, pg_ref ref);
+/* Appends an instruction to a span that ends where the program's refs end; or to targets, the number of an
+ * output. */
+void pg_add_ref(pg_program *p, pg_span *span, pg_ref i);
+void pg_add_target(pg_program *p, pg_span *targets, uint32_t output);
 /* Returns the number of the new table, scatter or targets. */
 uint32_t pg_add_table(pg_program *p, pg_span span);
 uint32_t pg_add_scatter(pg_program *p, pg_span span);

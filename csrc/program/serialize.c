@@ -166,7 +166,7 @@ static void fill(pg_program *p, const pg_serialized *s) {
   }
   uint32_t first = 0;
   for (size_t t = 0; t < s->table_count; first += s->rows[t++]) {
-    p->tables[t] = (pg_span){first, s->rows[t]};
+    p->tables[t] = (pg_span){.first = first, .count = s->rows[t]};
   }
   copy(p->refs, s->elements, s->element_count, sizeof *p->refs);
   copy(p->parameters, s->parameters, s->parameter_count, sizeof *p->parameters);

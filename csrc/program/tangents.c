@@ -3,12 +3,14 @@
 
 #include "program/derive.h"
 
+#define NO_TANGENTS (PG_NO_REF - 1) /* of a table: all of its elements have the tangent 0 */
+
 /* What has been emitted. PG_NO_REF for a tangent is 0; for a table or a scatter, that it has none yet. */
 typedef struct {
   pg_rule *emit;
   const pg_ref *paths; /* an instruction: their number, which masks the contributions; or NULL */
   pg_ref *of;          /* an instruction: its tangent */
-  uint32_t *tables;    /* a table: that of its elements' tangents */
+  uint32_t *tables;    /* a table: that of its elements' tangents; or NO_TANGENTS */
   uint32_t *scatters;  /* a scatter: that of the same indices and the tangents of what belongs to them */
 } tangents;
 
@@ -50,14 +52,12 @@ static pg_ref tangent_of_row(pg_program *p, const tangents *t, pg_ref z) {
  * parameters. */
 static pg_ref tangent_of(pg_program *p, const tangents *t, pg_ref z) {
   const pg_instruction i = p->instructions[z];
-  if (i.op == PG_LOOKUP && !has_tangents(p, p->tables[i.b], t->of)) {
-    return PG_NO_REF;
-  }
   if (i.op == PG_LOOKUP) {
     if (t->tables[i.b] == PG_NO_REF) {
-      t->tables[i.b] = pg_add_table(p, tangent_span(p, p->tables[i.b], false, t->of));
+      const bool any = has_tangents(p, p->tables[i.b], t->of);
+      t->tables[i.b] = any ? pg_add_table(p, tangent_span(p, p->tables[i.b], false, t->of)) : NO_TANGENTS;
     }
-    return pg_emit_lookup(p, i.a, t->tables[i.b]);
+    return t->tables[i.b] == NO_TANGENTS ? PG_NO_REF : pg_emit_lookup(p, i.a, t->tables[i.b]);
   }
   if (i.op == PG_ROW) {
     return tangent_of_row(p, t, z);

@@ -155,8 +155,8 @@ static bool is_even_list(const pg_routine *r, const pg_slot *list, uint32_t size
 static bool are_even_lists(const pg_routine *r, const pg_loop *l) {
   const pg_strided *x = &l->lookup.list;
   bool even = true;
-  for (int64_t j = 0; j < l->rows && even; j++) {
-    for (int64_t i = 0; i < l->n && even; i++) {
+  for (int64_t j = 0; j < pg_table_rows(l) && even; j++) {
+    for (int64_t i = 0; i < pg_tables_a_row(l) && even; i++) {
       even = is_even_list(r, r->lists + pg_number_of(x->slot) + i * x->i_step + j * x->j_step, l->lookup.size);
     }
   }

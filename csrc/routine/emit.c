@@ -106,8 +106,8 @@ void pg_visit_lists(pg_emitter *e, visitor *f, const pg_loop *l) {
     return;
   }
   f(e, pg_operand_slots(l, &l->lookup.index));
-  for (uint32_t j = 0; j < l->rows; j++) {
-    for (uint32_t i = 0; i < l->n; i++) {
+  for (uint32_t j = 0; j < pg_table_rows(l); j++) {
+    for (uint32_t i = 0; i < pg_tables_a_row(l); i++) {
       visit_list(e, f, pg_number_of(at(&l->lookup.list, i, j, 0)), l->lookup.size);
     }
   }

@@ -113,6 +113,11 @@ typedef struct {
 static inline bool pg_is_sum(const pg_loop *l) { return l->op == PG_DOT || l->op == PG_DOT_TOTAL; }
 static inline uint32_t pg_terms(const pg_loop *l) { return pg_is_sum(l) ? l->sum.terms : 1; }
 
+/* How many tables a loop of lookups reads, of its rows and of the results of one: those in one table count
+ * once. */
+static inline uint32_t pg_table_rows(const pg_loop *l) { return l->lookup.list.j_step ? l->rows : 1; }
+static inline uint32_t pg_tables_a_row(const pg_loop *l) { return l->lookup.list.i_step ? l->n : 1; }
+
 static inline bool pg_is_scatter(int op) {
   return op == PG_SCATTER || op == PG_SCATTER_TOTAL || op == PG_SCATTER_ADD;
 }

@@ -33,6 +33,9 @@ typedef struct {
   pg_routine *r;
   space spaces[2]; /* shared, batched */
   uint32_t now[2];
+  uint32_t
+      *last_lookup; /* where a table begins in the routine's lists: the time of the last loop that reads it */
+  bool knows_last_lookup; /* else it is being found */
 } allocator;
 
 static bool make_space(space *s, uint32_t slots, uint32_t fixed) {
@@ -97,12 +100,18 @@ static void visit_list(allocator *u, visitor *visit, int64_t first, uint32_t cou
   }
 }
 
-static void visit_lookup_lists(allocator *u, visitor *visit, const pg_loop *l) {
+/* The elements of a table have their places by now, and live until the last loop that reads it: so only there
+ * they are visited, not for each lookup. */
+static void visit_tables(allocator *u, visitor *visit, const pg_loop *l) {
   const pg_strided *list = &l->lookup.list;
-  for (uint32_t j = 0; j < l->rows; j++) {
-    for (uint32_t i = 0; i < l->n; i++) {
-      const int64_t steps = (int64_t)i * list->i_step + (int64_t)j * list->j_step;
-      visit_list(u, visit, pg_number_of(list->slot) + steps, l->lookup.size);
+  for (uint32_t j = 0; j < pg_table_rows(l); j++) {
+    for (uint32_t i = 0; i < pg_tables_a_row(l); i++) {
+      const int64_t first = pg_number_of(list->slot) + (int64_t)i * list->i_step + (int64_t)j * list->j_step;
+      if (!u->knows_last_lookup) {
+        u->last_lookup[first] = u->now[1];
+      } else if (u->last_lookup[first] == u->now[1]) {
+        visit_list(u, visit, first, l->lookup.size);
+      }
     }
   }
 }
@@ -130,7 +139,7 @@ static void visit_loop(allocator *u, visitor *visit, const pg_loop *l) {
   }
   if (l->op == PG_LOOKUP) {
     visit_operand(u, visit, l, &l->lookup.index);
-    visit_lookup_lists(u, visit, l);
+    visit_tables(u, visit, l);
   } else if (pg_is_sum(l)) {
     visit_operand(u, visit, l, &l->sum.a);
     visit_operand(u, visit, l, &l->sum.b);
@@ -283,11 +292,12 @@ static void move_all(allocator *u) {
 }
 
 bool pg_reuse_slots(pg_routine *r) {
-  allocator u = {.r = r};
-  const bool made =
-      make_space(&u.spaces[0], r->shared, pg_fixed_slots(r)) && make_space(&u.spaces[1], r->batched, 0);
+  allocator u = {.r = r, .last_lookup = pg_no_refs(r->list_size)};
+  const bool made = u.last_lookup && make_space(&u.spaces[0], r->shared, pg_fixed_slots(r)) &&
+                    make_space(&u.spaces[1], r->batched, 0);
   if (made) {
-    visit_all(&u, join, NULL);
+    visit_all(&u, join, NULL); /* a single slot joins nothing: so the tables need no visit yet */
+    u.knows_last_lookup = true;
     find_buffers(&u.spaces[0]);
     find_buffers(&u.spaces[1]);
     visit_all(&u, extend_live_range, NULL);
@@ -299,5 +309,6 @@ bool pg_reuse_slots(pg_routine *r) {
   }
   free_space(&u.spaces[0]);
   free_space(&u.spaces[1]);
+  free(u.last_lookup);
   return made;
 }

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import time
 
 import numpy as np
 import pytest
@@ -226,6 +227,29 @@ def test_tracing_an_embedding_takes_the_table_once(at_once, tracemalloc):
     assert peak < 100 * (rows * width + tokens * width * 10)
     i = np.arange(tokens)[::-1] * 7
     assert f(i) == table.data[i].sum()
+
+
+def look_up(w):
+    return lambda i, x: (w[i] * x).sum()
+
+
+def look_up_one_by_one(w):
+    return lambda i, x: sum(((w[k] * x).tanh().sum() for k in i), start=Value(0.0))
+
+
+@pytest.mark.parametrize("make", [look_up, look_up_one_by_one])
+def test_compiling_does_not_go_through_the_table_for_each_lookup(make):
+    def seconds(rows, tokens):
+        w, i = pygrad.array(np.ones((rows, 2))), np.arange(tokens) % rows
+        start = time.process_time()
+        f = pygrad.compile(make(w), pygrad.index(i), 1.0)
+        f.value_and_grad(i, 1.0)
+        f.jvp((i, 1.0), (None, 1.0))
+        f.hvp((i, 1.0), (None, 1.0))
+        return time.process_time() - start
+
+    table, lookups, both = (min(seconds(*sizes) for _ in range(2)) for sizes in [(20000, 1), (2, 1000), (20000, 1000)])
+    assert both < 3 * (table + lookups)
 
 
 def test_a_table_may_be_indexed_along_any_of_its_axes_again_and_again():
