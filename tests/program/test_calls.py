@@ -244,14 +244,14 @@ def compiled():
     return {name: pygrad.compile(fn, *examples) for name, (fn, examples) in FUNCTIONS.items()}
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("argument", ARGUMENTS)
-def test_any_argument_is_treated_alike(name, argument, compiled):
-    f, (_, examples) = compiled[name], FUNCTIONS[name]
-    for k in range(min(len(examples), 3)):
-        alike(f, *examples[:k], ARGUMENTS[argument], *examples[k + 1 :])
-    alike(f, *[ARGUMENTS[argument]] * len(examples))
-    alike(f, *examples, cotangent=ARGUMENTS[argument])
+@pytest.mark.parametrize("argument", ARGUMENTS.values(), ids=ARGUMENTS)
+def test_any_argument_is_treated_alike(argument, compiled):
+    for name, (_, examples) in FUNCTIONS.items():
+        f = compiled[name]
+        for k in range(min(len(examples), 3)):
+            alike(f, *examples[:k], argument, *examples[k + 1 :])
+        alike(f, *[argument] * len(examples))
+        alike(f, *examples, cotangent=argument)
 
 
 def batch_like(x, batch, rng):
