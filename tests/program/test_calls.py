@@ -246,12 +246,12 @@ def compiled():
 
 @pytest.mark.parametrize("argument", ARGUMENTS.values(), ids=ARGUMENTS)
 def test_any_argument_is_treated_alike(argument, compiled):
-    for name, (_, examples) in FUNCTIONS.items():
+    for name, (_, inputs) in FUNCTIONS.items():
         f = compiled[name]
-        for k in range(min(len(examples), 3)):
-            alike(f, *examples[:k], argument, *examples[k + 1 :])
-        alike(f, *[argument] * len(examples))
-        alike(f, *examples, cotangent=argument)
+        for k in range(min(len(inputs), 3)):
+            alike(f, *inputs[:k], argument, *inputs[k + 1 :])
+        alike(f, *[argument] * len(inputs))
+        alike(f, *inputs, cotangent=argument)
 
 
 def batch_like(x, batch, rng):
