@@ -246,12 +246,12 @@ def compiled():
 
 @pytest.mark.parametrize("argument", ARGUMENTS.values(), ids=ARGUMENTS)
 def test_any_argument_is_treated_alike(argument, compiled):
-    for name, (_, usual) in FUNCTIONS.items():
+    for name, (_, inputs) in FUNCTIONS.items():
         f = compiled[name]
-        for k in range(min(len(usual), 3)):
-            alike(f, *usual[:k], argument, *usual[k + 1 :])
-        alike(f, *[argument] * len(usual))
-        alike(f, *usual, cotangent=argument)
+        for k in range(min(len(inputs), 3)):
+            alike(f, *inputs[:k], argument, *inputs[k + 1 :])
+        alike(f, *[argument] * len(inputs))
+        alike(f, *inputs, cotangent=argument)
 
 
 def batch_like(x, batch, rng):
@@ -261,16 +261,16 @@ def batch_like(x, batch, rng):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_batches_and_what_they_share_are_treated_alike(name, compiled):
-    f, (_, usual) = compiled[name], FUNCTIONS[name]
+    f, (_, examples) = compiled[name], FUNCTIONS[name]
     rng = np.random.default_rng(0)
-    for mask in range(1 << min(len(usual), 3)):
+    for mask in range(1 << min(len(examples), 3)):
         for batch in (1, 5, 64, 129):
             args = [
                 batch_like(x, batch, rng) if mask >> k & 1 else x
-                for k, x in enumerate(usual)
+                for k, x in enumerate(examples)
                 if not isinstance(x, list)
             ]
-            if len(args) == len(usual):
+            if len(args) == len(examples):
                 alike(f, *args)
                 alike(f, *args, cotangent=rng.uniform(-1, 1, batch))
                 alike(f, *args, cotangent=rng.uniform(-1, 1, batch + 1))
