@@ -48,6 +48,12 @@ def test_the_python_on_a_page_prints_what_the_page_shows(page, capsys, tmp_path,
             assert printed.split() == re.findall(r"print\(.*?\)\s*# (\S+)", block)
 
 
+@pytest.mark.parametrize("page", [*PAGES[1:], ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_code_on_a_page_fits_its_column(page):
+    blocks = re.findall(r"^```[^\n]*\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert [line for block in blocks for line in block.splitlines() if len(line) > 90] == []
+
+
 @pytest.mark.skipif(shutil.which("dot") is None, reason="graphviz's dot is not installed")
 def test_the_pictures_and_tables_are_those_of_the_code():
     done = subprocess.run([sys.executable, ROOT / "docs" / "drawings.py", "--check"], capture_output=True, text=True)
