@@ -422,7 +422,7 @@ static bool find_loaded(const pg_lowering *l, pg_routine *r) {
     } else if (is_loaded[k]) {
       found = pg_grow((void **)&r->loaded, &room, r->loaded_count, 1, sizeof *r->loaded);
       if (found) {
-        r->loaded[r->loaded_count++] = (pg_span){k, 1};
+        r->loaded[r->loaded_count++] = (pg_span){.first = k, .count = 1};
       }
     }
   }
