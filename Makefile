@@ -16,13 +16,13 @@ help:  ## list these commands
 demo: $(VENV)/.demo  ## train micrograd's demo in C and race plain Python: ten seconds; `make demo OPTIONS=--full`
 	@$(RUN) examples/moons.py $(OPTIONS)
 
-test: $(VENV)/.test  ## run tests of everything, with a tenth of the random examples: three minutes on two cores
-	@echo "This takes about three minutes on two cores; make test-all runs all tests, in a quarter of an hour."
+test: $(VENV)/.test  ## run tests of everything, with a tenth of the random examples: two minutes on two cores
+	@echo "This takes about two minutes on two cores; make test-all runs all tests, in a quarter of an hour."
 	PYGRAD_TESTS=quick $(RUN) -m pytest --numprocesses 2 --dist worksteal --quiet
 	$(MAKE) -C tests/c unit
 
 test-all: $(VENV)/.test  ## run all tests: a quarter of an hour
-	@echo "This takes a quarter of an hour; make test runs a part, in about three minutes."
+	@echo "This takes a quarter of an hour; make test runs a part, in about two minutes."
 	$(RUN) -m pytest
 	$(MAKE) -C tests/c unit
 

@@ -28,9 +28,9 @@ napoleon_custom_sections = [("Attributes", "params_style")]
 python_maximum_signature_line_length = 88
 
 html_theme = "furo"
-html_static_path = ["style.css", "enlarge.js"]
+html_static_path = ["style.css", "enlarge.js", "played.js"]
 html_css_files = ["style.css"]
-html_js_files = ["enlarge.js"]
+html_js_files = ["enlarge.js", "played.js"]
 html_copy_source = False
 html_show_search_summary = False  # which would be fetched, as a page from disk cannot
 html_show_copyright = False

@@ -347,9 +347,11 @@ def _two_columns(title: str, rows: Mapping[str, Any]) -> str:
 
 def bench(_: str) -> str:
     """The tables of bench.txt, each below its title."""
-    lines = (DOCS / "bench.txt").read_text(encoding="utf-8").splitlines()
-    tops = [i for i, line in enumerate(lines) if line.startswith("\u250f")]
-    return "\n\n".join("\n".join([f"## {lines[i - 1]}", "", *_table(lines[i:])]) for i in tops)
+    text = (DOCS / "bench.txt").read_text(encoding="utf-8")
+    tables = re.findall(r"^((?:\w[^\n]*\n)+)(\u250f[^\u2514]*)", text, re.MULTILINE)
+    return "\n\n".join(
+        "\n".join([f"## {' '.join(title.split())}", "", *_table(table.splitlines())]) for title, table in tables
+    )
 
 
 def figure(_: str) -> str:
@@ -362,12 +364,12 @@ def figure(_: str) -> str:
 
 
 def _table(lines: list[str]) -> Iterator[str]:
-    """The first table of the lines, which rich has drawn with boxes, in Markdown."""
+    """The table of these lines, which rich has drawn with boxes, in Markdown."""
     rows: list[list[str]] = []
-    for line in lines[1 : next(i for i, line in enumerate(lines) if line.startswith("\u2514"))]:
+    for line in lines:
         cells = [cell.strip() for cell in re.split("[\u2502\u2503]", line)[1:-1]]
-        if rows and cells and not any(cells[1:]):  # the first cell goes on from the line above
-            rows[-1][0] += f" {cells[0]}"
+        if rows and cells and (line[0] == "\u2503" or not any(cells[1:])):  # it goes on from the line above
+            rows[-1] = [" ".join(filter(None, both)) for both in zip(rows[-1], cells)]
         elif cells:
             rows.append(cells)
     for row in [rows[0], ["---", *["---:"] * (len(rows[0]) - 1)], *rows[1:]]:

@@ -27,9 +27,13 @@ import pygrad
 import pygrad.dask
 
 ESTIMATES = 50  # from independent paths, whose spread gives the standard errors
-CHUNK = 10_000  # paths at most: their normals take 20 MB
+CHUNK = 30_000  # paths at most: their normals take 60 MB
 MARKET = SPOT, RATE, VOLS
 NAMES = "value", "delta", "rho", "vegas"
+
+# Linux's C library reads these: a worker keeps the memory of a chunk for the next one. By Dask's settings it returns it
+# to the system, and waits for it again.
+KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 31), "MALLOC_MMAP_MAX_": "0"}
 
 
 def portfolio(held, of_asian, of_geometric, normals):
@@ -97,8 +101,7 @@ def main():
     paths, chunks = each * ESTIMATES, math.ceil(each / CHUNK) * ESTIMATES
     estimates = [estimate(f, options.seed, i, each) for i in range(ESTIMATES)]
 
-    # Dask's workers would return the memory of each chunk to the system, and wait for it again for the next one.
-    dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None})
+    dask.config.set({"distributed.nanny.pre-spawn-environ": KEEP_MEMORY})
     cluster = options.address or LocalCluster(
         n_workers=options.workers, threads_per_worker=1, dashboard_address=":0", silence_logs=50
     )

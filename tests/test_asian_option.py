@@ -65,5 +65,6 @@ def test_the_vegas_are_drawn(folder, printed):
     assert (folder / "asian.png").read_bytes().startswith(b"\x89PNG")
 
 
+@long
 def test_two_threads_give_the_same_numbers(printed, tmp_path):
     assert priced(run(tmp_path, 2)) == priced(printed)

@@ -111,6 +111,7 @@ def scaled(cluster, client, workers):
     return found
 
 
+@long
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_the_bits_do_not_depend_on_the_number_of_workers(cluster, workers):
     scaled(*cluster, workers)

@@ -37,6 +37,7 @@ def test_120_steps_bring_the_samples_nearer_to_the_data_than_noise(first):
     assert picture.startswith(b"\x89PNG")
 
 
+@long
 def test_the_graph_of_a_step_has_a_product_and_a_sum_for_each_point_and_weight(first):
     nodes = int(re.search(r"([\d,]+) scalar nodes", first[0])[1].replace(",", ""))
     products_and_sums = 64 * 2 * (9 * 64 + 64 * 64 + 64 * 2)

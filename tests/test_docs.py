@@ -11,9 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
 
 import pygrad
 from pygrad import functional, nn, optim
+from support.pages import browser, needs_browser
 
 ROOT = Path(__file__).parent.parent
 MODULES = [m.name for m in pkgutil.walk_packages(pygrad.__path__, "pygrad.") if not m.name.endswith("__main__")]
@@ -43,6 +46,12 @@ def test_the_python_on_a_page_prints_what_the_page_shows(page, capsys, tmp_path,
             assert printed == text
         else:
             assert printed.split() == re.findall(r"print\(.*?\)\s*# (\S+)", block)
+
+
+@pytest.mark.parametrize("page", [*PAGES[1:], ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_code_on_a_page_fits_its_column(page):
+    blocks = re.findall(r"^```[^\n]*\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert [line for block in blocks for line in block.splitlines() if len(line) > 90] == []
 
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="graphviz's dot is not installed")
@@ -117,6 +126,28 @@ def test_the_site_can_be_searched_from_disk(tmp_path):
     command = ["chromium", *options, f"--user-data-dir={tmp_path}", page]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert 'href="api/functional.html#pygrad.functional.losses.cross_entropy"' in done.stdout
+
+
+@needs_site
+@needs_browser
+def test_the_graph_to_play_with_follows_the_theme_of_its_page(tmp_path):
+    with browser(tmp_path) as driver:
+        driver.get((SITE / "backpropagation.html").as_uri())
+        frame = driver.find_element(By.CSS_SELECTOR, "iframe.played")
+
+        def is_dark():
+            driver.switch_to.frame(frame)
+            dark = driver.execute_script("return document.documentElement.classList.contains('dark')")
+            driver.switch_to.default_content()
+            return dark
+
+        seen = set()
+        for _ in range(3):
+            theme = driver.execute_script("return document.body.dataset.theme")
+            WebDriverWait(driver, 5).until(lambda _, dark=theme == "dark": is_dark() is dark)
+            seen.add(theme)
+            driver.execute_script("document.querySelector('.theme-toggle').click()")
+        assert seen == {"auto", "light", "dark"}
 
 
 @needs_site

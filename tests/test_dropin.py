@@ -12,6 +12,7 @@ import micrograd.nn
 import pytest
 
 import pygrad
+from support.effort import long
 
 SCRIPT = """
 import random, sys
@@ -282,7 +283,7 @@ def write_copy(folder, files, init):
         path.write_bytes(source if isinstance(source, bytes) else source.encode())
 
 
-@pytest.mark.parametrize("init", [True, False], ids=["package", "folder"])
+@pytest.mark.parametrize("init", [True, pytest.param(False, marks=long)], ids=["package", "folder"])
 @pytest.mark.parametrize("copy", COPIES)
 def test_a_copy_of_micrograd_is_used_but_for_what_pygrad_replaces(tmp_path, copy, init):
     files, replace, script, printed, warned = COPIES[copy]

@@ -93,7 +93,7 @@ def test_moons_says_where_losses_differ(monkeypatch, tmp_path):
         return lambda: (math.nextafter(step()[0], 2), 1.0)
 
     monkeypatch.setitem(moons.ENGINES, "C", (a_bit_off, Value, MLP))
-    monkeypatch.setattr(sys, "argv", ["moons.py", "--race", "1", "--out", str(tmp_path / "moons.png")])
+    monkeypatch.setattr(sys, "argv", ["moons.py", "--steps", "1", "--race", "1", "--out", str(tmp_path / "moons.png")])
     with pytest.raises(SystemExit, match="the losses of plain Python and C differ, first at step"):
         moons.main()
 

@@ -21,6 +21,8 @@ WINDOWS = """if True:
         delattr(signal, name)
     sys.modules.update(fcntl=None, resource=None, msvcrt=types.SimpleNamespace(locking=locking, LK_LOCK=1))
     sysconfig.get_config_vars()
+    cc = shutil.which("cc")
+    shutil.which = lambda name: cc  # which asks Windows from CPython 3.12 on
     sys.platform = "win32"
     import pygrad
     import pygrad._system as system

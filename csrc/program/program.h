@@ -22,7 +22,7 @@
  *   PG_SCATTER                scatter        element        the sum of those pairs of scatter a with index b
  *   PG_SCATTER_TOTAL          scatter        element        the same, added up over the samples of the batch
  *   PG_SCATTER_ADD            scatter        targets        none: it adds each pair of scatter a to an output
- *   PG_PRIMAL                 instruction                   a, to which no derivative gets
+ *   PG_PRIMAL                 instruction                   a, to which no gradient gets
  *   PG_COTANGENT              primal                        none: it stands for the gradient of a
  *   PG_PULLBACK               instruction    instruction    -0; if a gradient gets there, b is that of a
  *
@@ -167,10 +167,10 @@ static inline bool pg_is_of_backward(int op) {
 
 /* Finds the primals whose gradients are wanted for each sample, though the primals are the same for all: the
  * sum over the samples would not do for a backward that is not linear, or differs between samples. And the
- * pullbacks of gradients that do not depend on cotangents, which are added once for each sample. `batched` says
- * of each input, then of the cotangent, whether it is; each[i] is set for these i. False if there is no memory.
- */
-bool pg_find_per_sample(const pg_program *p, const bool *batched, bool *each);
+ * pullbacks of gradients that do not depend on cotangents, which are added once for each sample. `batched`
+ * says of `count` inputs whether they are, with the cotangent if it is one; each[i] is set for these i. False
+ * if there is no memory. */
+bool pg_find_per_sample(const pg_program *p, const bool *batched, uint32_t count, bool *each);
 
 /* specialize.c ------------------------------------------------------------------------------------------- */
 

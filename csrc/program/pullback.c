@@ -109,9 +109,9 @@ static bool find_per_sample(const pg_program *p, samples *s) {
   return found;
 }
 
-bool pg_find_per_sample(const pg_program *p, const bool *batched, bool *each) {
+bool pg_find_per_sample(const pg_program *p, const bool *batched, uint32_t count, bool *each) {
   bool any = false, found = false;
-  for (uint32_t k = 0; k <= p->inputs; k++) { /* also those that nothing uses: they say that there is a batch */
+  for (uint32_t k = 0; k < count; k++) { /* also those that nothing uses: they say that there is a batch */
     any = any || batched[k];
   }
   for (pg_ref i = 0; i < p->count; i++) {

@@ -99,14 +99,15 @@ pg_program *pg_specialize(const pg_program *p, const bool *batched, int wanted, 
     return NULL;
   }
   pg_ref *copies = pg_no_refs(p->count);
-  bool *each = wanted == PG_GRADIENT ? pg_zeros(p->count, sizeof *each) : NULL;
+  bool *each = wanted & PG_GRADIENT ? pg_zeros(p->count, sizeof *each) : NULL;
+  const uint32_t count = p->inputs + (wanted == PG_GRADIENT);
   const copying c = {p, batched, each, copies};
   q->masked = masked;
   q->inputs = p->inputs;
   q->parameter_count = p->parameter_count;
   q->outputs = pg_no_refs(2 * ((size_t)p->output_count + p->inputs) + p->parameter_count);
-  q->failed =
-      !copies || !q->outputs || (wanted == PG_GRADIENT && !(each && pg_find_per_sample(p, batched, each)));
+  q->failed = !copies || !q->outputs ||
+              (wanted & PG_GRADIENT && !(each && pg_find_per_sample(p, batched, count, each)));
   if (!q->failed) {
     copy_all(q, &c);
   }

@@ -62,6 +62,9 @@ static pg_ref tangent_of(pg_program *p, const tangents *t, pg_ref z) {
   if (i.op == PG_ROW) {
     return tangent_of_row(p, t, z);
   }
+  if (i.op == PG_PRIMAL) { /* what a forward computed has tangents, though gradients go by its backward */
+    return t->of[i.a];
+  }
   if (i.op == PG_SCATTER) {
     if (t->scatters[i.a] == PG_NO_REF) {
       t->scatters[i.a] = pg_add_scatter(p, tangent_span(p, p->scatters[i.a], true, t->of));

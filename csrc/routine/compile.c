@@ -27,20 +27,7 @@ void pg_routine_free(pg_routine *r) {
   }
 }
 
-/* As many samples as leave the slots of a tile in cache. Narrow tiles cost the kernels more than that gains:
- * they look at each loop once for a tile. */
-static uint32_t tile_of(const pg_routine *r) {
-  const size_t cache = r->is_for_native ? 1 << 18 : 1 << 20; /* bytes */
-  const uint32_t least = r->is_for_native ? 16 : 64;
-  uint32_t tile = PG_TILE;
-  while (tile > least && (size_t)r->batched * tile * sizeof(double) > cache) {
-    tile /= 2;
-  }
-  return tile;
-}
-
-/* The routine of a specialized program, without what is not in that: the caller's arrays. NULL if there is no
- * memory. */
+/* The loops of a specialized program, in which each value has slots of its own. NULL if there is no memory. */
 static pg_routine *lower(const pg_program *p, bool is_for_native) {
   pg_lowering l = {
       .p = p,
@@ -60,10 +47,6 @@ static pg_routine *lower(const pg_program *p, bool is_for_native) {
   }
   for (int phase = 0; made && phase < PG_PHASES && !(p->disabled & PG_VECTORS); phase++) {
     pg_merge_rows(&r->phases[phase], is_for_native && phase == PG_BATCH ? 2 : 1);
-  }
-  made = made && (p->disabled & PG_SLOT_REUSE || pg_reuse_slots(r));
-  if (made) {
-    r->tile = tile_of(r);
   }
   free(l.lowered);
   free(l.pairs);
@@ -216,8 +199,10 @@ static bool goes_on(const pg_routine *r, const pg_loop *a, const pg_loop *b, boo
 static void merge_scatters(const pg_routine *r, pg_loops *loops) {
   uint32_t kept = 0;
   for (uint32_t k = 0; k < loops->count; k++) {
-    const pg_loop next = loops->at[k];
-    pg_loop *last = kept ? &loops->at[kept - 1] : NULL;
+    pg_loop next = loops->at[k], *last = kept ? &loops->at[kept - 1] : NULL;
+    if (next.op == PG_SCATTER_ADD) {
+      next.scatter.is_even = are_even_targets(r->targets + next.scatter.list, next.scatter.size);
+    }
     const bool both = last && last->op == PG_SCATTER_ADD && next.op == PG_SCATTER_ADD;
     const bool before = both && goes_on(r, last, &next, true);
     if (before || (both && goes_on(r, last, &next, false))) {
@@ -230,20 +215,27 @@ static void merge_scatters(const pg_routine *r, pg_loops *loops) {
 }
 
 /* Finds the lists that need not be read. */
-static void find_even(pg_routine *r) {
-  for (int phase = 0; phase < PG_PHASES; phase++) {
-    for (uint32_t k = 0; k < r->phases[phase].count; k++) {
-      pg_loop *l = &r->phases[phase].at[k];
-      if (l->op == PG_LOOKUP) {
-        l->lookup.is_even = are_even_lists(r, l);
-      } else if (l->op == PG_SCATTER_ADD) {
-        l->scatter.is_even = are_even_targets(r->targets + l->scatter.list, l->scatter.size);
-      }
+static void find_even_lists(const pg_routine *r, const pg_loops *loops) {
+  for (uint32_t k = 0; k < loops->count; k++) {
+    if (loops->at[k].op == PG_LOOKUP) {
+      loops->at[k].lookup.is_even = are_even_lists(r, &loops->at[k]);
     }
-    merge_scatters(r, &r->phases[phase]);
   }
 }
 
+/* As many samples as leave the slots of a tile in cache. Narrow tiles cost the kernels more than that gains:
+ * they look at each loop once for a tile. */
+static uint32_t tile_of(const pg_routine *r) {
+  const size_t cache = r->is_for_native ? 1 << 18 : 1 << 20; /* bytes */
+  const uint32_t least = r->is_for_native ? 16 : 64;
+  uint32_t tile = PG_TILE;
+  while (tile > least && (size_t)r->batched * tile * sizeof(double) > cache) {
+    tile /= 2;
+  }
+  return tile;
+}
+
+/* What depends on the caller's arrays, and then on where the slots are in the end. */
 static bool finish(pg_routine *r, const pg_program *p, int wanted) {
   r->parameters = pg_room(p->parameter_count, sizeof *r->parameters);
   if (!r->parameters) {
@@ -252,7 +244,16 @@ static bool finish(pg_routine *r, const pg_program *p, int wanted) {
   pg_program_parameters(p, r->parameters);
   r->cotangent = wanted == PG_GRADIENT ? p->inputs : PG_NO_REF;
   place_targets(r);
-  find_even(r);
+  for (int phase = 0; phase < PG_PHASES; phase++) {
+    merge_scatters(r, &r->phases[phase]);
+  }
+  if (!(p->disabled & PG_SLOT_REUSE) && !pg_reuse_slots(r)) {
+    return false;
+  }
+  r->tile = tile_of(r);
+  for (int phase = 0; phase < PG_PHASES; phase++) {
+    find_even_lists(r, &r->phases[phase]);
+  }
   find_runs(r->inputs, r->input_count);
   find_runs(r->outputs, r->output_count);
   return true;

@@ -110,19 +110,46 @@ static void scatter(const pg_frame *f, const pg_loop *l, size_t sample) {
   }
 }
 
-/* Adds n numbers to the sums from `place` on, or appends them; they are `apart`. Returns their sum. */
-static double add_row(const pg_loop *l, pg_additions *to, uint32_t place, pg_target first,
-                      const double *numbers, size_t apart) {
-  double sum = 0;
-  if (to->sums) {
-    double *sums = to->sums + place;
-    for (uint32_t i = 0; i < l->n; i++, sums += l->scatter.list_step, numbers += apart) {
-      *sums += *numbers;
-      sum += *numbers;
-    }
-    return sum;
+/* Where a pair adds for an index within range. */
+static pg_target target_at(const pg_routine *r, const pg_loop *l, uint32_t which) {
+  const pg_target *targets = r->targets + l->scatter.list;
+  if (!l->scatter.is_even) {
+    return targets[which];
   }
+  return (pg_target){targets->array, targets->at + which * (targets[1].at - targets->at)};
+}
+
+/* A pair's numbers: of a sample the first is at `numbers`, the others are `apart`. */
+typedef struct {
+  const double *index, *numbers;
+  size_t samples, index_step, step, apart;
+} pair;
+
+static bool is_within(const pg_loop *l, double index) { return index >= 0 && index < l->scatter.size; }
+
+static bool are_within(const pg_loop *l, const pair *p) {
+  bool all = true;
+  for (size_t s = 0; s < p->samples && all; s++) {
+    all = is_within(l, p->index[s * p->index_step]);
+  }
+  return all;
+}
+
+/* Appends the numbers of all samples, which are columns of the tile, as rows. */
+static void append_tile(const pg_routine *r, const pg_loop *l, pg_additions *to, const pair *p) {
+  const size_t length = pg_size_of_addition(l->n) / sizeof(double);
+  to->sum += pg_best_kernels()->store_tile(to->end->numbers, p->numbers, l->n, length, p->samples, p->apart);
+  for (size_t s = 0; s < p->samples; s++, to->end = pg_next_addition(to->end)) {
+    const pg_target first = target_at(r, l, (uint32_t)p->index[s * p->index_step]);
+    *to->end = (pg_addition){.first = first, .n = l->n, .step = l->scatter.i_step};
+  }
+}
+
+/* Appends n numbers, which are `apart`. Returns their sum. */
+static double append_row(const pg_loop *l, pg_additions *to, pg_target first, const double *numbers,
+                         size_t apart) {
   pg_addition *const row = to->end;
+  double sum = 0;
   *row = (pg_addition){.first = first, .n = l->n, .step = l->scatter.i_step};
   for (uint32_t i = 0; i < l->n; i++, numbers += apart) {
     row->numbers[i] = *numbers;
@@ -132,21 +159,36 @@ static double add_row(const pg_loop *l, pg_additions *to, uint32_t place, pg_tar
   return sum;
 }
 
+/* Adds n numbers, which are `apart`, to sums. Returns their sum. */
+static double add_row(const pg_loop *l, double *sums, const double *numbers, size_t apart) {
+  double sum = 0;
+  for (uint32_t i = 0; i < l->n; i++, sums += l->scatter.list_step, numbers += apart) {
+    *sums += *numbers;
+    sum += *numbers;
+  }
+  return sum;
+}
+
 /* Adds a pair, of each sample if it is batched, and those that go with it. */
-static void add_pair(const pg_frame *f, const pg_loop *l, const pg_slot *pair) {
-  const pg_routine *r = f->routine;
+static void add_pair(const pg_frame *f, const pg_loop *l, const pg_slot *slots) {
   pg_additions *to = f->additions;
-  const size_t samples = l->scatter.batched ? f->samples : 1;
-  const double *index = slot_at(f, pair[0], 0);
-  const double *number = slot_at(f, pair[1], 0);
-  const size_t index_step = pg_is_batched(pair[0]), step = pg_is_batched(pair[1]), apart = step ? f->tile : 1;
-  const pg_target *targets = r->targets + l->scatter.list;
-  for (size_t s = 0; s < samples; s++, index += index_step, number += step) {
-    if (*index >= 0 && *index < l->scatter.size) {
-      const uint32_t which = (uint32_t)*index;
-      pg_target first = targets[l->scatter.is_even ? 0 : which];
-      first.at += l->scatter.is_even ? which * (targets[1].at - first.at) : 0;
-      to->sum += add_row(l, to, l->scatter.list + which, first, number, apart);
+  const bool batched = pg_is_batched(slots[1]);
+  const pair p = {.index = slot_at(f, slots[0], 0),
+                  .numbers = slot_at(f, slots[1], 0),
+                  .samples = l->scatter.batched ? f->samples : 1,
+                  .index_step = pg_is_batched(slots[0]),
+                  .step = batched,
+                  .apart = batched ? f->tile : 1};
+  if (!to->sums && batched && l->scatter.is_even && are_within(l, &p)) {
+    append_tile(f->routine, l, to, &p);
+    return;
+  }
+  for (size_t s = 0; s < p.samples; s++) {
+    const double index = p.index[s * p.index_step], *numbers = p.numbers + s * p.step;
+    if (is_within(l, index)) {
+      const uint32_t which = (uint32_t)index;
+      to->sum += to->sums ? add_row(l, to->sums + l->scatter.list + which, numbers, p.apart)
+                          : append_row(l, to, target_at(f->routine, l, which), numbers, p.apart);
     }
   }
 }

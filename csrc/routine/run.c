@@ -384,10 +384,11 @@ static int add_to_targets(const job *j, pg_target first, uint32_t n, ptrdiff_t s
  * made one after the other. */
 static void fetch_nodes(const job *j, const pg_addition *x) {
   const pg_id *parameters = j->r->parameters;
+  const uint32_t each = abs(x->step) == 1 ? 2 : 1; /* two neighbours share a line of the cache */
   uint32_t at = x->first.at;
   if (is_of_grads(j, x->first.array)) {
     __builtin_prefetch(parameters + at);
-    for (uint32_t i = 0; i < x->n; i++, at += (uint32_t)x->step) {
+    for (uint32_t i = 0; i < x->n; i += each, at += each * (uint32_t)x->step) {
       __builtin_prefetch(pg_node_at(parameters[0] + at), 1);
     }
   }

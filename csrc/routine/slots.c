@@ -107,11 +107,21 @@ static void visit_lookup_lists(allocator *u, visitor *visit, const pg_loop *l) {
   }
 }
 
+/* The numbers of a pair are n in a row. */
+static void visit_pairs(allocator *u, visitor *visit, const pg_loop *l) {
+  for (uint32_t t = 0; t < l->scatter.pairs; t++) {
+    const pg_slot *pair = u->r->lists + l->scatter.first + 2 * (size_t)t;
+    const uint32_t index = pg_number_of(pair[0]), number = pg_number_of(pair[1]);
+    visit_span(u, visit, pg_is_batched(pair[0]), index, index);
+    visit_span(u, visit, pg_is_batched(pair[1]), number, number + l->n - 1);
+  }
+}
+
 /* The result first, then the operands. */
 static void visit_loop(allocator *u, visitor *visit, const pg_loop *l) {
   if (pg_is_scatter(l->op)) {
     visit_list(u, visit, l->scatter.list, l->op == PG_SCATTER ? l->scatter.size : 0);
-    visit_list(u, visit, l->scatter.first, 2 * l->scatter.pairs);
+    visit_pairs(u, visit, l);
     return;
   }
   if (l->op != PG_DOT_TOTAL) { /* totals do not move */

@@ -69,6 +69,10 @@ class LRScheduler:
         for name, x in state.items():
             setattr(self, name, x.tolist() if hasattr(x, "tolist") else x)
 
+    def __repr__(self) -> str:
+        known = {name: x for name, x in vars(self).items() if name != "optimizer"} | {"last_lr": self.get_last_lr()}
+        return f"{type(self).__name__}({', '.join(f'{name}={x!r}' for name, x in known.items())})"
+
     def _set_rates(self) -> None:
         for base, group in zip(self.base_lrs, self.optimizer.param_groups):
             group["lr"] = self.rate(base, group["lr"])
@@ -83,7 +87,16 @@ def _checked(optimizer: Any) -> Optimizer:
 
 
 class StepLR(LRScheduler):
-    """Multiply the rate by `gamma` every `step_size` steps; see `torch.optim.lr_scheduler.StepLR`."""
+    """Multiply the rate by `gamma` every `step_size` steps; see `torch.optim.lr_scheduler.StepLR`.
+
+    Examples
+    --------
+    >>> from pygrad.optim import SGD
+    >>> scheduler = StepLR(SGD([Value(1.0)], lr=1.0), step_size=1, gamma=0.5)
+    >>> scheduler.step()
+    >>> scheduler
+    StepLR(step_size=1, gamma=0.5, base_lrs=[1.0], last_epoch=1, last_lr=[0.5])
+    """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         self.step_size = positive("step_size", step_size)

@@ -26,7 +26,7 @@ def linear(lr: float, steps: int, end: float = 0.0) -> Schedule:
     (1.0, 0.5, 0.0, 0.0)
     """
     not_negative(lr=lr, end=end)
-    return functools.partial(_linear, lr, positive("steps", steps), end)
+    return _Schedule(_linear, lr, positive("steps", steps), end)
 
 
 def cosine(lr: float, steps: int, end: float = 0.0) -> Schedule:
@@ -46,7 +46,14 @@ def cosine(lr: float, steps: int, end: float = 0.0) -> Schedule:
     (1.0, 0.5, 0.0)
     """
     not_negative(lr=lr, end=end)
-    return functools.partial(_cosine, lr, positive("steps", steps), end)
+    return _Schedule(_cosine, lr, positive("steps", steps), end)
+
+
+class _Schedule(functools.partial[float]):
+    """One whose repr is the call that made it."""
+
+    def __repr__(self) -> str:
+        return f"{self.func.__name__.strip('_')}{self.args}"
 
 
 def _linear(lr: float, steps: int, end: float, step: int) -> float:

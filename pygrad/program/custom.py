@@ -33,8 +33,9 @@ class custom_vjp:  # noqa: N801 - JAX's name
     there the Program contains both. Calls of numbers alone return what the decorated function does.
 
     The derivatives are those by the arguments: what the function takes from elsewhere, such as the weights of a model,
-    is constant to it. A Program's `jvp`, `hvp` and `hessian` do not know how to go through it, and say so; all other
-    methods do. Nor does a `backward()` that such a function itself calls while it is compiled.
+    is constant to it. A Program's `hvp` and `hessian` are the derivatives of its gradient: of what `forward` and
+    `backward` compute. Its `jvp` does not know how to go through it, and says so; nor does a `backward()` that such a
+    function itself calls while it is compiled.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ def require_tuple(name: str, given: Any) -> None:
 def jvp(executor: Executor, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """See `Program.jvp`."""
     recorded = executor.recorded
-    recorded.require_tangents("jvp")
+    recorded.require_tangents()
     numbers, batched, batch = _with_tangents(recorded, primals, tangents)
     values, directions = new_rows(batch, recorded.result_size), new_rows(batch, recorded.result_size)
     executor.run((batched, TANGENTS), numbers, batch, [values, directions])
@@ -69,7 +69,6 @@ def hvp(executor: Executor, primals: Sequence[Any], tangents: Sequence[Any]) -> 
     """See `Program.hvp`."""
     recorded = executor.recorded
     recorded.require_scalar("hvp")
-    recorded.require_tangents("hvp")
     numbers, batched, batch = _with_tangents(recorded, primals, tangents)
     n = len(recorded.leaves)
     if batch is not None and any(batched[:n]):  # pg_compile wants all primals batched, or none
@@ -89,7 +88,6 @@ def hessian(executor: Executor, args: Sequence[Any]) -> tuple[tuple[Any, ...], .
     """See `Program.hessian`."""
     recorded = executor.recorded
     recorded.require_scalar("hessian")
-    recorded.require_tangents("hessian")
     slopes, lead = _in_every_direction(executor, args, _HVP)
 
     def by_second(first: Argument, second: Argument) -> Any:

@@ -76,12 +76,12 @@ class Recorded:
         """Whether there are functions with a backward of their own in it: see `pygrad.custom_vjp`."""
         return bool((graph.arrays_of(self.pg_program)["ops"] == graph.OP_CODES["PULLBACK"]).any())
 
-    def require_tangents(self, method: str) -> None:
+    def require_tangents(self) -> None:
         """Raise TypeError unless the operations of the function have tangents."""
         if self.has_pullbacks:
             raise TypeError(
-                f"{method}() differentiates in forward mode, but {self.name}() uses a pygrad.custom_vjp, which has "
-                "only a backward: use value_and_grad, vjp or jacobian"
+                f"jvp() differentiates in forward mode, but {self.name}() uses a pygrad.custom_vjp, which has only a "
+                "backward: use value_and_grad, vjp or jacobian"
             )
 
     def require_scalar(self, method: str) -> None:

@@ -33,7 +33,7 @@ def draw_dot(root: Roots, format: str = "svg", rankdir: str = "LR") -> graphviz.
     Raises
     ------
     ValueError
-        If the graph has more than 2,000 nodes, or `rankdir` is neither of these.
+        If the graph has more than 2,000 nodes, `root` is empty, or `rankdir` is neither of these.
     TypeError
         If `root` is something else, such as a model: its result has a graph.
     ImportError

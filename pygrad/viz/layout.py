@@ -38,7 +38,7 @@ class Layout(NamedTuple):
 
 
 def layered(operands: Sequence[Sequence[int]]) -> Layout:
-    """Lay out a graph. The nodes must be in topological order, operands before results, with the root last.
+    """Lay out a graph. The nodes must be in topological order, operands before results.
 
     Examples
     --------

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from pygrad._lib import ffi, lib
-from pygrad.array import Array
 from pygrad.engine import Value
 from pygrad.nn import Module
 from pygrad.viz.layout import layered
 from pygrad.viz.modules import box_operands, folded, makers, parameters_of
-from pygrad.viz.root import single_value
+from pygrad.viz.root import Roots, values_of
 from pygrad.viz.steps import backward_pass, operands_of
 
 _MAX_NODES = 5000  # a browser draws this many smoothly
@@ -50,12 +49,12 @@ class GraphPage:
         )
 
 
-def graph_html(root: Value | Array, model: Module | None = None) -> GraphPage:
+def graph_html(root: Roots, model: Module | None = None) -> GraphPage:
     """Return the graph of `root` as a self-contained HTML page, which plays its forward and its backward pass.
 
     Press the play button, or the space bar, to see the passes node by node: each step of the backward pass shows the
     gradient from above, the local derivative of each operand, their product, and the sum so far. The gradients are
-    those of `root.backward()`, whether it was called or not.
+    those of `root.backward()`, whether it was called or not; of several roots, those of the `backward()` of their sum.
 
     Drag to pan, scroll to zoom, and search for labels, ops and numbers. Click a node to see its data, grad and op, and
     to highlight what feeds it and what it feeds. The page shows the graph at the time of the call. It does not update.
@@ -63,8 +62,8 @@ def graph_html(root: Value | Array, model: Module | None = None) -> GraphPage:
     Parameters
     ----------
     root
-        A Value, or an Array without axes, such as a loss. To see the instructions of a Program, pass what it returns
-        for Values: `graph_html(program(Value(1.0)))`.
+        A Value, such as a loss. Of several, in a list or an Array, such as the outputs of a model, the common graph. To
+        see the instructions of a Program, pass what it returns for Values: `graph_html(program(Value(1.0)))`.
     model
         The model that computed it: parameters without a label get their names in the model, such as
         `layers.0.neurons.1.w.0`, and the page can fold each module into one box.
@@ -72,9 +71,9 @@ def graph_html(root: Value | Array, model: Module | None = None) -> GraphPage:
     Raises
     ------
     ValueError
-        If the graph has more than 5,000 nodes, or `root` is an Array with axes.
+        If the graph has more than 5,000 nodes, or `root` is empty.
     TypeError
-        If `root` is no Value or Array, or `model` no Module.
+        If `root` is something else, such as a model, or `model` is no Module.
 
     Examples
     --------
@@ -85,7 +84,7 @@ def graph_html(root: Value | Array, model: Module | None = None) -> GraphPage:
     True
     >>> page.save("graph.html")  # doctest: +SKIP
     """
-    values, operands = _graph(single_value(root))
+    values, operands, roots = _graph(values_of(root))
     owned = parameters_of(model) if model is not None else {}
     parameters = [owned.get(value._id) for value in values]
     nodes = [
@@ -103,12 +102,12 @@ def graph_html(root: Value | Array, model: Module | None = None) -> GraphPage:
             "lane": lane,
         }
         for value, parameter, its, step, column, height, lane in zip(
-            values, parameters, operands, backward_pass(values, operands), *layered(operands)
+            values, parameters, operands, backward_pass(values, operands, roots), *layered(operands)
         )
     ]
     zeros = {at for at, value in enumerate(values) if not operands[at] and not value.data}
     made = makers(operands, [parameter.modules if parameter else () for parameter in parameters], zeros)
-    return _page(nodes, _folds(operands, made))
+    return _page({"nodes": nodes, "roots": roots, "folds": _folds(operands, made)})
 
 
 def _folds(operands: Sequence[Sequence[int]], made: Sequence[tuple[str, ...]]) -> list[list[dict[str, Any]]]:
@@ -126,15 +125,15 @@ def _folds(operands: Sequence[Sequence[int]], made: Sequence[tuple[str, ...]]) -
     return folds
 
 
-def _page(nodes: list[dict[str, Any]], folds: list[list[dict[str, Any]]]) -> GraphPage:
+def _page(graph: dict[str, Any]) -> GraphPage:
     # Escape "<", the only character that can end a script element or change how it is parsed.
-    graph = json.dumps({"nodes": nodes, "folds": folds}, separators=(",", ":")).replace("<", "\\u003c")
+    data = json.dumps(graph, separators=(",", ":")).replace("<", "\\u003c")
     web = resources.files("pygrad.viz") / "web"
     template, style, *scripts = (
         (web / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", *(f"{s}.js" for s in _SCRIPTS))
     )
     template = template.replace("{{style}}", style).replace("{{script}}", "\n".join(scripts))
-    return GraphPage(template.replace("{{graph}}", graph))
+    return GraphPage(template.replace("{{graph}}", data))
 
 
 def _number(x: float | None) -> str | None:
@@ -153,21 +152,21 @@ def _in_python(value: Value) -> str:
     return "no _backward" if made_in_python else ""
 
 
-def _graph(root: Value) -> tuple[list[Value], list[list[int]]]:
-    """The nodes of the graph, from the oldest to the youngest, which is the root, and the places of their operands."""
-    operands = _below(root)
+def _graph(roots: list[Value]) -> tuple[list[Value], list[list[int]], list[int]]:
+    """The nodes of the graph, from the oldest to the youngest, and the places of their operands and of the roots."""
+    operands = _below(roots)
     values = sorted(operands, key=lambda value: value._id)
     ages = ffi.new("uint32_t[]", len(values))
     lib.pg_ages(len(values), [value._id for value in values], ages)
     values = [value for _, value in sorted(zip(ages, values), key=lambda pair: -pair[0])]  # within one age by id
     place = {value: at for at, value in enumerate(values)}
-    return values, [[place[operand] for operand in operands[value]] for value in values]
+    return values, [[place[operand] for operand in operands[value]] for value in values], [place[v] for v in roots]
 
 
-def _below(root: Value) -> dict[Value, tuple[Value, ...]]:
+def _below(roots: list[Value]) -> dict[Value, tuple[Value, ...]]:
     """The nodes of the graph with their operands. Raises ValueError if there are too many."""
-    found = {root: operands_of(root)}
-    to_do = [root]
+    found = {root: operands_of(root) for root in roots}
+    to_do = list(roots)
     while to_do and len(found) <= _MAX_COUNTED:
         for operand in found[to_do.pop()]:
             if operand not in found:

@@ -12,24 +12,19 @@ from pygrad.program import Program
 Roots = Union[Value, Array, Sequence[Union[Value, Array]]]
 
 
-def single_value(root: Any) -> Value:
-    """Return the Value that is the result of a graph, given as itself or as an Array without axes."""
-    if isinstance(root, Array) and root.ndim:
-        raise ValueError(f"root must be one Value, got an Array of shape {root.shape}; pass one element or the sum")
-    if isinstance(root, Array):
-        root = root[()]
-    if not isinstance(root, Value):
-        raise TypeError(f"root must be a Value or an Array without axes, not {_described(root)}")
-    return root
-
-
 def values_of(roots: Roots) -> list[Value]:
-    """Return the Values that are the results of a graph: one, or those of an Array, a list or a tuple."""
-    if isinstance(roots, (list, tuple)):
-        return list(dict.fromkeys(value for root in roots for value in values_of(root)))
-    if isinstance(roots, Array) and roots.ndim:
-        return list(dict.fromkeys(roots.ravel().tolist()))
-    return [single_value(roots)]
+    """Return the Values that are the results of a graph, each once: one, or those of an Array, a list or a tuple."""
+    if isinstance(roots, Value):
+        return [roots]
+    if isinstance(roots, Array):
+        values = roots.ravel().tolist()
+    elif isinstance(roots, (list, tuple)):
+        values = [value for root in roots for value in values_of(root)]
+    else:
+        raise TypeError(f"root must be a Value, an Array, or a list of them, not {_described(roots)}")
+    if not values:
+        raise ValueError("root is empty: pass at least one Value")
+    return list(dict.fromkeys(values))
 
 
 def _described(root: Any) -> str:

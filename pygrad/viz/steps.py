@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from pygrad._handles import symbol_of
@@ -41,24 +41,25 @@ def operands_of(value: Value) -> tuple[Value, ...]:
     return (*children, *reversed(elements))
 
 
-def backward_pass(values: Sequence[Value], operands: Sequence[Sequence[int]]) -> list[Step | None]:
-    """The steps of a backward pass from the last of the nodes; None for those that it does not come to.
+def backward_pass(
+    values: Sequence[Value], operands: Sequence[Sequence[int]], roots: Collection[int]
+) -> list[Step | None]:
+    """The steps of the backward pass from some of the nodes; None for those that it does not come to.
 
     The nodes are from the oldest to the youngest. Their grads stay what they are. Functions that were assigned to
     `_backward` are called.
     """
     kept = [value.grad for value in values]
     try:
-        return _steps(values, operands)
+        return _steps(values, operands, roots)
     finally:
         for value, grad in zip(values, kept):
             value.grad = grad
 
 
-def _steps(values: Sequence[Value], operands: Sequence[Sequence[int]]) -> list[Step | None]:
-    grads: list[Number] = [0] * len(values)
-    grads[-1] = 1
-    reached = {len(values) - 1}
+def _steps(values: Sequence[Value], operands: Sequence[Sequence[int]], roots: Collection[int]) -> list[Step | None]:
+    reached = set(roots)
+    grads: list[Number] = [1 if at in reached else 0 for at in range(len(values))]
     steps: list[Step | None] = [None] * len(values)
     for at in reversed(range(len(values))):
         if at in reached and operands[at]:

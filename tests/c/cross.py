@@ -196,7 +196,7 @@ def main() -> int:
     if unknown := [name for name in names if name not in TARGETS]:
         parser.error(f"there is no target {unknown[0]!r}; targets are {', '.join(TARGETS)}")
     OUT.mkdir(parents=True, exist_ok=True)
-    print("| target | compiles | C tests | remarks |\n| --- | --- | --- | --- |")
+    print("| target | compiles | C tests | remarks |\n| --- | --- | ---: | --- |")
     good = True
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for name, found in zip(names, pool.map(lambda name: outcome(name, TARGETS[name], options.compile), names)):

@@ -1,12 +1,14 @@
 """lr_scheduler: known rates, states, and what is refused."""
 
+import inspect
 import pickle
+import re
 
 import pytest
 
 import pygrad
 from pygrad import Value, array
-from pygrad.optim import SGD, linear
+from pygrad.optim import SGD, linear, lr_scheduler
 from pygrad.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, ReduceLROnPlateau, StepLR
 
 LOSSES = [3.0, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0]
@@ -43,6 +45,38 @@ def test_a_scheduler_gives_the_known_rates(name):
     make, expected = KNOWN[name]
     scheduler = make(optimizer())
     assert [step(scheduler, i) for i in range(8)] == pytest.approx(expected, rel=1e-12)
+
+
+# name: what the repr shows before and after the rates at the start, after two steps
+REPRS = {
+    "StepLR": ("step_size=2, gamma=0.5", "last_epoch=2, last_lr=[0.5, 0.05]"),
+    "CosineAnnealingLR": ("T_max=2, eta_min=0.5", "last_epoch=2, last_lr=[0.5, 0.5]"),
+    "LambdaLR": ("lr_lambdas=[<function ...>]", "last_epoch=2, last_lr=[0.3333333333333333, 0.03333333333333333]"),
+    "ReduceLROnPlateau": (
+        "mode='min', factor=0.5, patience=1, cooldown=0, eps=1e-08, threshold=0.0001, threshold_mode='rel', "
+        "min_lrs=[0.0, 0.0], best=2.0, num_bad_epochs=0, cooldown_counter=0",
+        "last_epoch=2, last_lr=[1.0, 0.1]",
+    ),
+}
+
+
+def test_each_scheduler_has_a_row():
+    classes = inspect.getmembers(lr_scheduler, lambda x: inspect.isclass(x) and issubclass(x, LRScheduler))
+    assert REPRS.keys() == {name for name, _ in classes} - {"LRScheduler"}
+
+
+@pytest.mark.parametrize("name", REPRS)
+def test_help_shows_an_example_and_repr_the_options_and_the_rates(name):
+    cls = getattr(lr_scheduler, name)
+    assert ">>>" in cls.__doc__
+    for method, x in inspect.getmembers(cls, inspect.isfunction):
+        assert inspect.getdoc(x) or method.startswith("_"), method
+    scheduler = KNOWN[name][0](optimizer())
+    for i in range(2):
+        step(scheduler, i)
+    options, state = REPRS[name]
+    shown = re.sub("<function .*>", "<function ...>", repr(scheduler))
+    assert shown == f"{name}({options}, base_lrs=[1.0, 0.1], {state})"
 
 
 @pytest.mark.parametrize("how", ["state", "saved", "pickled"])

@@ -105,7 +105,9 @@ def test_a_schedule_begins_and_ends_at_the_given_rates(make):
     assert make(0.1, 7, 1e-3)(7) == pytest.approx(1e-3, rel=1e-12)
     assert make(0.1, 1)(1) == 0
     assert make(lr=1.0, steps=2, end=2.0)(2) == 2
-    assert pickle.loads(pickle.dumps(schedule))(3) == schedule(3)
+    same = pickle.loads(pickle.dumps(schedule))
+    assert same(3) == schedule(3)
+    assert repr(same) == repr(schedule) == f"{make.__name__}(0.5, 8, 0.0)"
 
 
 @pytest.mark.parametrize("make", [linear, cosine])

@@ -8,7 +8,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import pygrad
@@ -16,9 +16,9 @@ from pygrad import Array, Value, array
 from pygrad.program import native
 from pygrad.program.structures import leaves_of, map_structure
 from support import live_nodes, programs
-from support.compiled import BATCHES, check, numbers, seeds
+from support.compiled import BATCHES, check, numbers, seeds, tangent_of_gradient
 from support.effort import examples
-from support.programs import RECORDED, function, possible
+from support.programs import RECORDED, SMOOTH, function, possible
 
 BACKENDS = ["kernels", pytest.param("native", marks=pytest.mark.skipif(not native.compiler(), reason="no compiler"))]
 backends = pytest.mark.parametrize("backend", BACKENDS)
@@ -131,6 +131,27 @@ def test_graphs_agree_with_closures_of_the_reference(name, x, y, factor):
         return np.array([out.data, a.grad, b.grad])
 
     np.testing.assert_allclose(results(Value), results(pygrad.reference.Value), rtol=1e-13, atol=1e-13)
+
+
+@examples(60)
+@given(
+    st.lists(st.tuples(st.sampled_from(sorted([*CUSTOM, *SMOOTH])), *[st.integers(0, 1 << 30)] * 2, st.floats(-2, 2))),
+    st.lists(st.floats(0.1, 2) | st.floats(-2, -0.1), min_size=1, max_size=3),
+    seeds,
+)
+def test_hvp_is_the_difference_of_the_gradients_of_the_reference(steps, primals, seed):
+    rng = np.random.default_rng(seed)
+    for name in rng.choice(sorted(CUSTOM), 2):
+        steps.insert(rng.integers(len(steps) + 1), (str(name), *map(int, rng.integers(1 << 30, size=2)), 0.75))
+    x, direction = np.array(primals), rng.uniform(-1, 1, len(primals))
+    with mock.patch.dict(programs.RECORDED, CUSTOM):
+        fn = function(possible(steps[:12], primals))
+        fine, size = tangent_of_gradient(fn, x, direction)
+        assume(fine is not None)
+        f = pygrad.compile(lambda *args: fn(Value, args), *primals)
+    np.testing.assert_allclose(f.hvp(primals, direction.tolist()), fine, atol=1e-5 * size, rtol=1e-5)
+    rows = np.array(f.hessian(*primals), dtype=float)
+    np.testing.assert_allclose(rows @ direction, fine, atol=1e-5 * size, rtol=1e-5)
 
 
 # Arrays and structures ----------------------------------------------------------------------------------------------
@@ -394,13 +415,55 @@ def test_the_jacobian_is_found_by_gradients():
         f.jacobian([0.0, np.nan, 0.0], 2.0)
 
 
-@pytest.mark.parametrize(
-    ("method", "args"), [("jvp", ((1.0,), (1.0,))), ("hvp", ((1.0,), (1.0,))), ("hessian", (1.0,))]
-)
-def test_forward_mode_says_that_it_does_not_go_through(method, args):
+@backends
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_second_derivatives_are_those_of_the_gradient(name, backend):
+    fn, args, _ = FUNCTIONS[name]
+    f = pygrad.compile(lambda *args: total(fn(*args)) ** 2, *args, backend=backend)
+    rng = np.random.default_rng(0)
+    tangents = map_structure(lambda x: None if isinstance(x, pygrad.Index) else rng.normal(size=np.shape(x)), args)
+
+    def gradient(h):
+        steps = iter([d for _, d in leaves_of(tangents)])
+        moved = map_structure(lambda x: x if isinstance(x, pygrad.Index) else x + h * next(steps), args)
+        return [x for _, x in leaves_of(f.value_and_grad(*moved)[1])]
+
+    h = 1e-6
+    products = [x for _, x in leaves_of(f.hvp(args, tangents))]
+    for product, ahead, behind in zip(products, gradient(h), gradient(-h)):
+        np.testing.assert_allclose(product, (ahead - behind) / (2 * h), rtol=1e-6, atol=1e-6)
+
+
+W = array([0.5, -1.5, 2.0])
+SECOND = {
+    **{name: fn for name, (fn, args, _) in FUNCTIONS.items() if len(args) == 1 and not isinstance(args[0], dict)},
+    "a backward that is not linear": lambda x: square_gradient(x * x).sum(),
+    "weights in a backward that is not linear": lambda x: (square_gradient(W * 2) * x).sum() ** 2,
+    "weights and the sample": lambda x: (matvec(W[:, None] * W, x) * x.tanh()).sum(),
+    "weights in a backward of the sample": lambda x: (
+        custom(lambda w, x: (w, x), lambda x, g: (g, g * x))(W * W, x) * x**3
+    ).sum(),
+}
+
+
+@backends
+@pytest.mark.parametrize("name", SECOND)
+def test_second_derivatives_of_a_batch_are_those_of_its_samples(name, backend):
+    f = pygrad.compile(lambda x: total(SECOND[name](x)) ** 2, X, backend=backend)
+    rng = np.random.default_rng(1)
+    x, v = rng.normal(size=(2, 5, 3))
+    (products,), ((hessians,),) = f.hvp((x,), (v,)), f.hessian(x)
+    for product, hessian, xk, vk in zip(products, hessians, x, v):
+        np.testing.assert_allclose(product, f.hvp((xk,), (vk,))[0], rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(hessian @ vk, product, rtol=1e-10, atol=1e-10)
+    (of_one,) = f.hvp((x[0],), (v,))
+    np.testing.assert_allclose(of_one, v @ f.hessian(x[0])[0][0].T, rtol=1e-10, atol=1e-10)
+
+
+def test_jvp_says_that_it_does_not_go_through():
     f = pygrad.compile(log1pexp, 1.0)
-    with pytest.raises(TypeError, match=rf"{method}\(\) differentiates in forward mode, .* use value_and_grad, vjp or"):
-        getattr(f, method)(*args)
+    with pytest.raises(TypeError, match=r"jvp\(\) differentiates in forward mode, .* use value_and_grad, vjp or"):
+        f.jvp((1.0,), (1.0,))
 
 
 def test_a_search_for_infinities_names_the_op_of_the_backward():

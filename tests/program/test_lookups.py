@@ -139,6 +139,7 @@ def test_there_are_no_more_loops_for_a_longer_row(backend):
         code = str(f).partition("code for")[2]
         found.append([len(re.findall(f"= {op}.*{{", code)) for op in ("lookup", "scatter")])
     assert found[0] == found[1]
+    assert found[0][1] == 1  # rows are added whole
 
 
 @pytest.mark.parametrize("batch", BATCHES)

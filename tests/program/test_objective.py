@@ -1,4 +1,4 @@
-"""Objectives: compiled functions of one vector, for the optimizers of SciPy."""
+"""Objectives: compiled functions of one vector, for the optimizers of SciPy and for samplers."""
 
 import pickle
 
@@ -48,6 +48,28 @@ def test_a_logistic_regression_has_the_known_answer():
     found = optimize.minimize(objective, np.zeros(2), jac=True, method="L-BFGS-B", options={"ftol": 1e-15})
     b = np.log(2 / 8)
     np.testing.assert_allclose(found.x, [np.log(12 / 3) - b, b], rtol=1e-5)
+
+
+def test_a_sampler_finds_the_moments_of_a_normal_distribution():
+    """By Hamiltonian Monte Carlo (Neal, 2011). The density is of x = (mean + L z), so its moments are known."""
+    rng = np.random.default_rng(0)
+    mean, factor = np.array([1.0, -2.0]), np.array([[1.0, 0.0], [0.6, 0.8]])
+    inverse = np.linalg.inv(factor)
+    objective = pygrad.compile(lambda x: ((inverse @ (x - mean)) ** 2).sum() / 2, np.zeros(2)).objective()
+    samples = [mean]
+    for _ in range(5000):
+        x, momentum = samples[-1], rng.normal(size=2)
+        (value, gradient), energy = objective(x), momentum @ momentum / 2
+        before = value + energy
+        for _ in range(6):
+            momentum = momentum - 0.15 * gradient
+            x = x + 0.3 * momentum
+            value, gradient = objective(x)
+            momentum = momentum - 0.15 * gradient
+        accepted = rng.random() < np.exp(before - value - momentum @ momentum / 2)
+        samples.append(x if accepted else samples[-1])
+    np.testing.assert_allclose(np.mean(samples, axis=0), mean, atol=0.1)
+    np.testing.assert_allclose(np.cov(samples, rowvar=False), factor @ factor.T, atol=0.1)
 
 
 def test_least_squares_takes_the_jacobian():

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 import pygrad
-from pygrad import Value
-from support.programs import EDGES, agree, expected
+from pygrad import Value, reference
+from support.programs import EDGES, ERRORS, agree, expected
 
 BATCHES = [1, 7, 8, 9, 63, 64, 65]
 
@@ -46,6 +46,29 @@ def check_results(fn, args, parameters, cotangent, values, results, gradients):
             exact, off = ([truth[part][k] for truth in truths] for part in (0, 1))
             with np.errstate(all="ignore"):
                 agree(gradient, np.sum(exact), np.sum(off) + 1e-12 * (2 + np.sum(np.abs(exact))))
+
+
+def tangent_of_gradient(fn, x, direction):
+    """Central differences of the reference's gradient, or None where these cannot tell; and a size for tolerances."""
+
+    def gradient(at):
+        values = [reference.Value(v) for v in at]
+        out = fn(reference.Value, values)
+        out.backward()
+        return np.array([v.grad for v in values]), out.data
+
+    def difference(h):
+        return (gradient(x + h * direction)[0] - gradient(x - h * direction)[0]) / (2 * h)
+
+    try:
+        with np.errstate(all="ignore"):
+            coarse, fine = difference(2e-5), difference(1e-5)
+            slopes, value = gradient(x)
+            size = np.abs(fine).max() + np.abs(slopes).max() + 1 + abs(value)  # which rounding grows with
+            known = size < 1e4 and np.abs(coarse - fine).max() < 1e-6 * size
+    except ERRORS:
+        return None, 0.0
+    return fine if known else None, size
 
 
 numbers = st.lists(st.floats(-2, 2), min_size=1, max_size=4)

@@ -76,16 +76,16 @@ def lesson(V):
     )
 
 
-def reference_pass(root):
-    """The backward pass of the reference from a root: for each node, from the oldest, its grad, slopes and products.
+def reference_pass(*roots):
+    """The backward pass of the reference from roots: for each node, from the oldest, its grad, slopes and products.
 
     The products are what its step adds to each operand, by place; the slopes are the same at a grad of 1. An operand
     that occurs twice gets the sum.
     """
-    nodes = sorted(made_of(root) | {root}, key=lambda v: v._created)
+    nodes = sorted(set(roots).union(*map(made_of, roots)), key=lambda v: v._created)
     for node in nodes:
         node.grad = 0
-    root.backward()
+    sum(set(roots)).backward()
     grads = [node.grad for node in nodes]
 
     def shares(node, grad):

@@ -177,6 +177,9 @@ def shape(root):
 ERRORS = (ArithmeticError, ValueError)
 NOT_RECORDED = {"custom", "unfinished", "hook", "data", "grad", "backward", "step", "forget"}
 RECORDED = {name: step for name, step in STEPS.items() if name not in NOT_RECORDED}
+ROUGH = {name for case in ops.METHODS if case.stops or not case.smooth for name in (case.name, f"{case.name}x")}
+ROUGH |= {name for case in ops.OPERATORS if not case.smooth for name in (case.symbol, f"x{case.symbol}")}
+SMOOTH = {name: step for name, step in RECORDED.items() if name not in ROUGH}
 
 
 class ExtremeError(ArithmeticError):

@@ -47,7 +47,7 @@ class TestInABrowser:
         page.move_to(5, 100).click().perform()
         page.settle()
         assert page.lit() == (set(), set())
-        assert page.text("#panel").startswith(page.run("root.label") + "\n39 nodes, 11 of them leaves")
+        assert page.text("#panel").startswith(page.run("roots[0].label") + "\n39 nodes, 11 of them leaves")
 
     def test_operands_and_uses_in_the_panel_are_links_to_those_nodes(self, show):
         page = show((Value(2.0, label="a") + Value(3.0, label="b")).relu())
@@ -210,7 +210,7 @@ class TestInABrowser:
 
     def test_the_page_follows_the_system_s_dark_mode(self, show):
         page = show(readme())
-        x, y = page.run("(n => [view.x + (n.x + CARD + 5) * view.scale, view.y + n.y * view.scale])(root)")
+        x, y = page.run("(n => [view.x + (n.x + CARD + 5) * view.scale, view.y + n.y * view.scale])(roots[0])")
 
         def brightness():
             return [page.pixels()[at].mean() for at in ((100, 5), (round(y), round(x)))]  # background, card
@@ -223,6 +223,23 @@ class TestInABrowser:
         finally:
             page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
+    def test_the_page_follows_the_theme_of_the_page_around_it(self, chromium, tmp_path):
+        viz.graph_html(readme()).save(tmp_path / "graph.html")
+        (tmp_path / "around.html").write_text('<!DOCTYPE html><iframe src="graph.html"></iframe>', encoding="utf-8")
+        chromium.get((tmp_path / "around.html").as_uri())
+        frame = chromium.find_element(By.TAG_NAME, "iframe")
+
+        def is_dark():
+            chromium.switch_to.frame(frame)
+            dark = chromium.execute_script("return [colours.paper, getComputedStyle(document.body).backgroundColor]")
+            chromium.switch_to.default_content()
+            assert dark in (["#15171c", "rgb(21, 23, 28)"], ["#f6f6f3", "rgb(246, 246, 243)"])
+            return dark[0] == "#15171c"
+
+        for theme in ("dark", "light", "dark", "auto"):
+            chromium.execute_script("arguments[0].contentWindow.postMessage({theme: arguments[1]}, '*')", frame, theme)
+            WebDriverWait(chromium, 5).until(lambda _, dark=theme == "dark": is_dark() is dark)
+
     def test_5000_nodes_are_drawn_in_a_moment(self, show):
         for root in (mlp(samples=6), chain(4999)):
             page = show(root)
@@ -230,7 +247,7 @@ class TestInABrowser:
             milliseconds = page.run("(() => { const t = performance.now(); draw(); return performance.now() - t; })()")
             assert milliseconds < 1000  # it takes 15
             page.press(Keys.LEFT, Keys.LEFT)
-            assert page.text("#op") == page.run("root.operands[0].op")
+            assert page.text("#op") == page.run("roots[0].operands[0].op")
 
     def test_nan_and_infinities_are_shown_as_python_writes_them(self, show):
         page = show(Value(float("inf"), label="a") * Value(float("nan"), label="b"))
@@ -243,7 +260,7 @@ class TestInABrowser:
         page = show(Value(1.0, (Value(2.0, label="x"),), NASTY, NASTY))
         page.press(Keys.LEFT)
         assert page.run("document.querySelector('h1').textContent") == NASTY
-        assert page.run("document.title.startsWith(root.label)")
+        assert page.run("document.title.startsWith(roots[0].label)")
         assert page.run("document.getElementById('nasty')") is None
 
     def test_a_notebook_s_frame_shows_the_page(self, chromium, tmp_path):

@@ -6,14 +6,22 @@ import time
 
 import pytest
 
+import pygrad
 from pygrad import Value, viz
 from pygrad.viz.layout import layered
 from support.graphs import chain, mlp, nodes_of, readme, tangle
 
+
+def outputs():
+    """Several roots, two of which share nothing."""
+    x = pygrad.array([1.0, 2.0])
+    return [(x * x).sum(), x[0], Value(3.0).exp(), *pygrad.MLP(2, [3, 2])(x)]
+
+
 graphs = pytest.mark.parametrize(
     "graph",
-    [readme, mlp, lambda: chain(100), lambda: sum(map(Value, range(100))), lambda: tangle(300)],
-    ids=["readme", "mlp", "chain", "sum", "tangle"],
+    [readme, mlp, lambda: chain(100), lambda: sum(map(Value, range(100))), lambda: tangle(300), outputs],
+    ids=["readme", "mlp", "chain", "sum", "tangle", "outputs"],
 )
 
 
@@ -28,7 +36,7 @@ def test_every_edge_goes_to_the_right(graph):
 def test_a_node_is_placed_one_column_before_one_of_its_uses(graph):
     nodes = nodes_of(viz.graph_html(graph()))
     beside = {o for node in nodes for o in node["operands"] if nodes[o]["column"] == node["column"] - 1}
-    assert beside == set(range(len(nodes) - 1))  # the root, the last node, has no use
+    assert beside == {operand for node in nodes for operand in node["operands"]}
 
 
 @graphs
@@ -106,6 +114,6 @@ def test_the_longest_edges_get_no_lanes_when_there_would_be_too_many():
 
 def test_5000_nodes_are_laid_out_in_a_moment():
     for root in (chain(4999), sum(map(Value, range(2400))), tangle(2400), mlp(samples=6)):
-        start = time.perf_counter()
+        start = time.process_time()
         viz.graph_html(root)
-        assert time.perf_counter() - start < 5  # it takes at most a tenth of that
+        assert time.process_time() - start < 5  # it takes at most a tenth of that

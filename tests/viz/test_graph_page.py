@@ -36,20 +36,12 @@ def test_a_single_leaf_is_a_graph():
     assert (node["label"], node["op"], node["data"], node["operands"]) == ("x", "", "nan", [])
 
 
-def test_an_array_without_axes_is_shown_as_its_value():
+def test_the_page_has_the_places_of_the_roots():
     x = pygrad.array([1.0, 2.0])
-    total = (x * x).sum()
-    assert str(viz.graph_html(total)) == str(viz.graph_html(total[()]))
-
-
-def test_an_array_with_axes_is_refused_with_advice():
-    with pytest.raises(ValueError, match=r"shape \(2,\); pass one element or the sum"):
-        viz.graph_html(pygrad.array([1.0, 2.0]))
-
-
-def test_only_values_can_be_shown():
-    with pytest.raises(TypeError, match="'int'"):
-        viz.graph_html(3)
+    y = x * x
+    data = data_of(viz.graph_html([y.sum(), y[1], x[0]]))
+    assert [data["nodes"][place]["data"] for place in data["roots"]] == ["5.0", "4.0", "1.0"]
+    assert data_of(viz.graph_html(y))["roots"] == [2, 3]
 
 
 def test_a_graph_too_large_is_refused_with_its_size_and_advice():

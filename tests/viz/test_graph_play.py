@@ -72,6 +72,30 @@ def test_each_step_shows_the_reference_s_numbers(show):
     assert numbers(page, "grad") == [grad for grad, *_ in expected]
 
 
+def test_a_pass_from_several_roots_has_the_gradients_of_their_sum(show):
+    def outputs(V):
+        a, b = V(2.0, label="a"), V(-3.0, label="b")
+        c = a * b
+        d = c.tanh() * 4 + a
+        c.label, d.label = "c", "d"
+        return [d, c, (c - 1).relu(), b]
+
+    roots = outputs(reference.Value)
+    sum(roots).backward()
+    expected = {v.label: v.grad for v in set(roots).union(*map(made_of, roots)) if v.label}
+    page = show(outputs(Value))
+    assert page.run("document.title") == "d, c, b: a pygrad graph"
+    page.press(*"." * page.run("SEED + 2"))
+    assert page.text("#panel h1") == "The gradient of c is 1"
+    assert page.run("roots.map(root => numbersOf(root).grad)") == [1, 1, 0, 0]
+    page.press(Keys.END)
+    assert dict(zip(page.run("nodes.map(node => node.label)"), numbers(page, "grad"))).items() >= expected.items()
+    page.run("choose(nodes.find(node => node.label === 'c'))")
+    *shares, seed, total = (row.text.split() for row in page.driver.find_elements(By.CSS_SELECTOR, "#panel .part"))
+    assert seed == ["as", "a", "result", "1.0000"]
+    assert float(total[-1]) == pytest.approx(sum(float(share[-1]) for share in shares) + 1, abs=1e-3)
+
+
 def test_space_plays_to_the_end_and_pauses(show):
     root = readme()
     page = show(root)

@@ -32,7 +32,7 @@ class Paths(NamedTuple):
 
     vols: Any
     seed: int
-    count: int
+    number: int
 
 
 def problem(rng: np.random.Generator, count: int) -> Paths:
@@ -77,16 +77,16 @@ def in_threads(paths: Paths) -> Work:
     def run() -> list[Any]:
         totals: list[Any] = [0.0] * 4
         with ThreadPoolExecutor(PROCESSES) as pool:
-            for k, size in enumerate(sizes(paths.count, BLOCK)):
+            for k, size in enumerate(sizes(paths.number, BLOCK)):
                 z = np.empty((size, asian.DAYS))
                 draw(z, paths.seed, k, pool.map)
                 values, (*greeks, _) = f.value_and_grad(
-                    asian.SPOT, asian.RATE, paths.vols, z, cotangent=1 / paths.count
+                    asian.SPOT, asian.RATE, paths.vols, z, cotangent=1 / paths.number
                 )
-                totals = [total + part for total, part in zip(totals, [values.sum() / paths.count, *greeks])]
+                totals = [total + part for total, part in zip(totals, [values.sum() / paths.number, *greeks])]
         return totals
 
-    return Work(run, units=paths.count)
+    return Work(run, units=paths.number)
 
 
 @functools.lru_cache(None)
@@ -119,21 +119,21 @@ def on_cluster(paths: Paths) -> Work:
     import pygrad.dask
 
     f = program(paths, 1)
-    chunks = tuple(sizes(paths.count, BLOCK * BLOCKS)), asian.DAYS
+    chunks = tuple(sizes(paths.number, BLOCK * BLOCKS)), asian.DAYS
 
     def run() -> Any:
         z = da.map_blocks(chunk, paths.seed, chunks=chunks, dtype=float)
-        lazy = pygrad.dask.value_and_grad(f, asian.SPOT, asian.RATE, paths.vols, z, cotangent=1 / paths.count)
+        lazy = pygrad.dask.value_and_grad(f, asian.SPOT, asian.RATE, paths.vols, z, cotangent=1 / paths.number)
         values, (*greeks, _) = lazy
         (found,) = dask.compute([values.mean(), *greeks], scheduler=client().get)
         return found
 
-    return Work(run, units=paths.count)
+    return Work(run, units=paths.number)
 
 
 def on_scalars(engine: str, paths: Paths) -> Work:
     """The first paths, which are in the first block: those of all blocks do not fit in memory."""
-    z = np.empty((min(BLOCK, paths.count), asian.DAYS))
+    z = np.empty((min(BLOCK, paths.number), asian.DAYS))
     draw(z, paths.seed, 0)
     return asian.on_scalars(engine, asian.Option(paths.vols, z))
 

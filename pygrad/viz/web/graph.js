@@ -1,12 +1,13 @@
-// The graph: `nodes` has operands before results, and the root last. `items` are what is drawn of it: nodes, and boxes
-// in place of the nodes of a module ----------------------------------------------------------------------------------
+// The graph: `nodes` has operands before results. `items` are what is drawn of it: nodes, and boxes in place of the nodes
+// of a module --------------------------------------------------------------------------------------------------------
 
 const WIDTH = 176, HEIGHT = 58;         // of an item: the oval of its op, and a card with its numbers
 const CARD = 64, GAP = 7;               // the left edge of the card, and the gap between oval and card
 const ROW = HEIGHT + 16;
 
-const {nodes, folds} = JSON.parse(document.getElementById("graph").textContent);
-const root = nodes[nodes.length - 1];
+const {nodes, folds, ...graph} = JSON.parse(document.getElementById("graph").textContent);
+const roots = graph.roots.map(place => nodes[place]);
+const title = roots.map(root => root.label).filter(Boolean).join(", ");
 let items = nodes, itemOf = new Map();  // the item that shows each node
 let COLUMN = 0, height = 0;             // the distance of columns, and the height of the drawing
 
@@ -31,7 +32,7 @@ function place({column, height, lane}) {
 }
 
 function asBox(module, members) {
-  const results = members.filter(node => node === root || node.uses.some(use => !members.includes(use)));
+  const results = members.filter(node => roots.includes(node) || node.uses.some(use => !members.includes(use)));
   return {module, members, results: results.filter(node => node.operands.length), label: module, op: ""};
 }
 

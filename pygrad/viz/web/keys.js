@@ -1,5 +1,13 @@
 // How the graph looks, and the keyboard -------------------------------------------------------------------------------
 
+const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
+let theme = "auto";                     // the system's, unless the page around this one sends a message with another
+
+function dress() {
+  document.documentElement.classList.toggle("dark", theme === "auto" ? systemIsDark.matches : theme === "dark");
+  readColours();
+}
+
 const gradsButton = document.getElementById("grads"), foldSelect = document.getElementById("fold");
 
 function colourByGrad() {
@@ -67,7 +75,7 @@ const KEYS = {
 };
 
 function walk(next) {
-  const item = chosen ? next(chosen) : itemOf.get(currentStep()?.node ?? root);
+  const item = chosen ? next(chosen) : itemOf.get(currentStep()?.node ?? last(roots));
   if (!item) return;
   pause();
   choose(item);
@@ -100,8 +108,14 @@ new ResizeObserver(() => {
   if (fitted) Object.assign(view, wholeGraph());
   draw();
 }).observe(canvas);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", readColours);
-document.title = root.label ? `${root.label}: a pygrad graph` : "A pygrad graph";
-readColours();
+systemIsDark.addEventListener("change", dress);
+addEventListener("message", ({data}) => {
+  if (["auto", "light", "dark"].includes(data?.theme)) {
+    theme = data.theme;
+    dress();
+  }
+});
+document.title = title ? `${title}: a pygrad graph` : "A pygrad graph";
+dress();
 unfold(foldings[0]);
 go(null);

@@ -50,7 +50,7 @@ function forwardPanel(node) {
 function seedPanel(node) {
   return [
     element("h1", {}, `The gradient of ${nameOf(node)} is 1`),
-    element("p", {}, `The backward pass starts at the result. If ${nameOf(node)} grows by a little, it grows by that much: its gradient is 1. ` +
+    element("p", {}, `The backward pass starts at the ${roots.length === 1 ? "result" : "results"}. If ${nameOf(node)} grows by a little, it grows by that much: its gradient is 1. ` +
       "All others are 0 until shares are added to them."),
   ];
 }

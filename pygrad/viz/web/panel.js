@@ -94,12 +94,14 @@ function nodePanel(node) {
 function gradientPanel(node) {
   const shares = node.shares.filter(share => share.from);
   if (!shares.length) return [];
-  const row = ({from, slope, above, product}) => element("div", {className: "row part"},
-    element("span", {className: "name"}, `from ${nameOf(from)}`),
-    element("code", {}, `${short(slope ?? "?")} × ${short(above)} = ${short(product)}`));
+  const line = (words, number) => element("div", {className: "row part"},
+    element("span", {className: "name"}, words), element("code", {}, number));
+  const row = ({from, slope, above, product}) =>
+    line(`from ${nameOf(from)}`, `${short(slope ?? "?")} × ${short(above)} = ${short(product)}`);
   return [
     ...rows("What backward() adds: local derivative × gradient from above", shares, row),
-    element("div", {className: "row part"}, element("span", {className: "name"}, "sum"), element("code", {}, short(finalGrad(node)))),
+    ...roots.includes(node) ? [line("as a result", short(1))] : [],
+    line("sum", short(finalGrad(node))),
   ];
 }
 
@@ -140,7 +142,7 @@ function graphPanel() {
   help.append("Play the passes, or click a node to see its numbers, what feeds it and what it feeds. Drag to pan, scroll to zoom. Keys: ");
   for (const [key, does] of HELP) help.append(element("kbd", {}, key), does);
   return [
-    element("h1", {}, root.label || "Graph"),
+    element("h1", {}, title || "Graph"),
     element("p", {}, `${plural(nodes.length, "node")}, ${leaves.toLocaleString("en")} of them leaves`),
     help,
     ...byGrad ? rampLegend() : [],

@@ -1,10 +1,10 @@
 // The passes: which steps they have, and what is known after some of them ----------------------------------------------
 
 const ops = nodes.filter(node => node.operands.length);
-/** A step computes a node's number (forward), sets the root's gradient to 1 (seed), or passes a node's gradient on. */
+/** A step computes a node's number (forward), sets a root's gradient to 1 (seed), or passes a node's gradient on. */
 const steps = [
   ...ops.map(node => ({pass: "forward", node})),
-  {pass: "seed", node: root},
+  ...roots.map(node => ({pass: "seed", node})),
   ...ops.filter(node => node.products).reverse().map(node => ({pass: "backward", node})),
 ];
 const SEED = ops.length;
@@ -12,7 +12,7 @@ let done = null;                        // how many steps have been played, or n
 
 for (const node of nodes) Object.assign(node, {computed: -1, shares: [], got: 0});
 ops.forEach((node, step) => { node.computed = step; });
-root.shares.push({step: SEED, sum: 1});
+roots.forEach((node, k) => node.shares.push({step: SEED + k, sum: 1}));
 steps.forEach(({pass, node}, step) => {
   if (pass !== "backward") return;
   const above = last(node.shares)?.sum ?? 0;
