@@ -226,13 +226,13 @@ static inline pg_plan *held_plan(pg_compiled *f) {
 static void set_plan(pg_compiled *f, pg_plan *plan, unsigned settings) {
   pg_guard();
   settings = plan ? settings : ++f->settings;
-  pg_plan *had = plan;
+  pg_plan *dropped = plan;
   if (settings == f->settings) {
-    had = f->plan;
+    dropped = f->plan;
     f->plan = plan;
   }
   pg_unguard();
-  pg_plan_drop(had); /* may run Python code */
+  pg_plan_drop(dropped); /* may run Python code */
 }
 
 static pg_plan *new_plan(pg_compiled *f) {
