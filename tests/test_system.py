@@ -15,7 +15,7 @@ WINDOWS = """if True:
         fcntl.flock(file, fcntl.LOCK_EX)
 
     for name in ["fork", "fchmod", "fchown", "getuid", "killpg", "register_at_fork", "sched_getaffinity", "sysconf",
-                 "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"]:
+                 "O_CLOEXEC", "O_NOFOLLOW"]:  # not O_NONBLOCK, which rmtree() uses from CPython 3.14 on
         delattr(os, name)
     for name in ["SIGKILL", "SIGALRM", "setitimer"]:
         delattr(signal, name)
