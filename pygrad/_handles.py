@@ -16,6 +16,7 @@ from typing import Any, Callable, TypeVar
 
 import numpy as np
 
+from pygrad import _pressure
 from pygrad._lib import check, error, fast, ffi, lib, text
 from pygrad._locks import Lock
 from pygrad._numbers import Number
@@ -77,6 +78,8 @@ def new_handle(id: int) -> Any:
 def new_handles(ids: Any) -> list[Any]:
     """Return Values for the nodes in an array of C; each takes over one hold from the caller."""
     values: list[Any] = fast.new_handles(ffi.buffer(ids)) if fast else [new_handle(id) for id in ids]
+    if _pressure.report:
+        _pressure.report()
     return values
 
 

@@ -7,6 +7,7 @@ from typing import Any, Callable
 
 import numpy as np
 
+from pygrad import _pressure
 from pygrad._handles import hidden
 from pygrad._lib import Ids, Numbers, c_ids, fast, ffi, lib
 
@@ -26,6 +27,8 @@ class Holder:
         self.ids, self.leaves = ids, leaves
         if leaves:
             _runs.add(weakref.ref(self, _runs.discard))
+        if _pressure.report:
+            _pressure.report()
 
     # The defaults are there because globals may be gone at interpreter exit.
     def __del__(self, release: Any = lib.pg_release_all, c_ids: Any = c_ids) -> None:

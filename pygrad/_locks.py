@@ -42,13 +42,18 @@ class Lock:
             if lock._is_owned():  # further out
                 return function(*args)
             try:
-                lock.acquire()
-                return function(*args)
-            finally:
                 try:
+                    lock.acquire()
+                    return function(*args)
+                finally:
+                    try:
+                        lock.release()
+                    except RuntimeError:  # a signal came while this thread waited
+                        pass
+            except BaseException:
+                if lock._is_owned():  # a signal came before release(): PyPy handles them between any two bytecodes
                     lock.release()
-                except RuntimeError:  # a signal came while this thread waited
-                    pass
+                raise
 
         return cast(Function, guarded)
 

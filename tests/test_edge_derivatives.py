@@ -257,7 +257,7 @@ def test_the_power_of_a_negative_base_has_a_slope_by_the_base_and_nan_by_a_leaf(
 def test_the_power_of_a_negative_base_raises_where_a_computed_exponent_would_pass_nan_on(V):
     base, exponent = V(-2.0), V(1.0)
     y = base ** (exponent * 2)
-    with pytest.raises(ValueError, match=r"not defined|domain"):
+    with pytest.raises(ValueError, match=r"not defined|domain|positive"):
         y.backward()
     assert base.grad == -4
 

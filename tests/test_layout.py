@@ -13,7 +13,7 @@ PACKAGE, CSRC = ROOT / "pygrad", ROOT / "csrc"
 # From the bottom up: a module may import those listed before it. A package that is listed as one name is one layer.
 ORDER = """
     _core _distribution _lib _locks _system
-    _numbers _replacing memory _cut _handles _holders _bulk _runs _ops _sweep engine
+    _numbers _replacing _pressure memory _cut _handles _holders _bulk _runs _ops _sweep engine
     index array.nodes array.making array.creation array.elementwise array.shaping array.reductions array.products
     array.copying array.functions array.moves array.protocol array.arrays
     array functional checkpoint _parameters optim _mlp nn

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from pygrad._locks import Lock
-from support import on_cpython, with_alarms, with_fork
+from support import with_alarms, with_fork
 
 
 class Interrupt(BaseException):
@@ -77,7 +77,6 @@ def test_one_thread_at_a_time_is_in_guarded_functions():
     assert most == [1] * 80
 
 
-@on_cpython("PyPy starts signal handlers between any two bytecodes")
 @with_alarms
 def test_no_signal_leaves_a_lock_taken(full):
     lock, work = Lock(), []

@@ -15,12 +15,14 @@ WINDOWS = """if True:
         fcntl.flock(file, fcntl.LOCK_EX)
 
     for name in ["fork", "fchmod", "fchown", "getuid", "killpg", "register_at_fork", "sched_getaffinity", "sysconf",
-                 "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"]:
+                 "O_CLOEXEC", "O_NOFOLLOW"]:  # not O_NONBLOCK, which rmtree() uses from CPython 3.14 on
         delattr(os, name)
     for name in ["SIGKILL", "SIGALRM", "setitimer"]:
         delattr(signal, name)
     sys.modules.update(fcntl=None, resource=None, msvcrt=types.SimpleNamespace(locking=locking, LK_LOCK=1))
     sysconfig.get_config_vars()
+    cc = shutil.which("cc")
+    shutil.which = lambda name: cc  # which asks Windows from CPython 3.12 on
     sys.platform = "win32"
     import pygrad
     import pygrad._system as system

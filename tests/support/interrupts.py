@@ -22,6 +22,7 @@ def interrupted_at(event, function):
         return trace
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # CPython 3.12 traces opcodes only if a frame wanted that before settrace()
     sys.settrace(trace)
     try:
         function()

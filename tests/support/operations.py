@@ -406,20 +406,18 @@ NOT_CALLED = {
 }
 
 
+class _Plain:
+    """Has what the running Python puts into every class."""
+
+    annotated: int
+
+
 def _members(cls):
     """The public attributes that a class defines, constructor and operators included; Array has its parts', too.
 
     An attribute that a program has given to Values is none of them, although the C type lists it.
     """
-    made_by_python = {
-        "__annotations__",
-        "__dict__",
-        "__doc__",
-        "__module__",
-        "__slotnames__",
-        "__slots__",
-        "__weakref__",
-    }
+    made_by_python = {"__annotations__", "__annotations_cache__", "__slotnames__", "__slots__", *vars(_Plain)}
     owners = cls.__mro__[:-1] if cls is Array else [cls]
     names = (name for owner in owners for name in vars(owner) if name[0] != "_" or name[:2] == "__")
     return {name for name in names if name not in made_by_python and (hasattr(cls, name) or name[:2] == "__")}
