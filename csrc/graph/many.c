@@ -137,8 +137,8 @@ int pg_fill(int field, size_t n, const pg_id *ids, double number) {
   if (!begin_to_set(field, n, ids)) {
     return PG_STALE;
   }
-  if (field == PG_GRAD && number == 0 && !signbit(number)) { /* before each backward pass: what is constant here is not computed */
-    fill(PG_GRAD, n, ids, 0);
+  if (field == PG_GRAD && number == 0 && !signbit(number)) {
+    fill(PG_GRAD, n, ids, 0); /* before each backward pass: what is constant here is not computed */
   } else {
     fill(field, n, ids, number);
   }
