@@ -100,10 +100,13 @@ typedef struct {
 
 extern pg_arena pg_the_arena;
 
+/* Until the lock is taken. */
+void pg_wait_for_lock(void);
+
 /* A spin lock: nearly every holder is gone after a few ns, and those who wait for a longer one can. */
 static inline void pg_lock(void) {
-  while (atomic_flag_test_and_set_explicit(&pg_the_arena.lock, memory_order_acquire)) {
-    pg_os_yield();
+  if (__builtin_expect(atomic_flag_test_and_set_explicit(&pg_the_arena.lock, memory_order_acquire), 0)) {
+    pg_wait_for_lock();
   }
 }
 
@@ -125,6 +128,18 @@ bool pg_all_live(size_t n, const pg_id *ids);
 /* Begins to fill another block, unless the open one is empty, and numbers a new trace: so a block has traced
  * nodes of one trace only. False if there is no memory. */
 bool pg_begin_traced_block(void);
+
+/* Holding ------------------------------------------------------------------------------------------------- */
+
+/* Takes a handle's hold of a node; false if it is not live. */
+static inline bool pg_hold_live(pg_id id) {
+  const bool live = pg_is_live(id);
+  if (live) {
+    pg_node_at(id)->refs++;
+    pg_node_at(id)->flags |= PG_HELD;
+  }
+  return live;
+}
 
 /* Editing ------------------------------------------------------------------------------------------------- */
 
@@ -170,7 +185,10 @@ PG_RACES static inline bool pg_data_is_int(const pg_node *n) {
   return !(n->flags & PG_FLOAT) && pg_is_whole(n->data);
 }
 PG_RACES static inline bool pg_grad_is_int(const pg_node *n) {
-  return n->mark ? !(n->mark & PG_FLOAT) && pg_is_whole(n->grad) : n->grad == 0;
+  if (n->grad == 0) { /* -0 is a float: no sum of ints from 0 on is -0 */
+    return !signbit(n->grad) && !(n->mark & PG_FLOAT);
+  }
+  return n->mark && !(n->mark & PG_FLOAT) && pg_is_whole(n->grad);
 }
 
 /* Whether a gradient has reached a leaf: see pg_reached. Without a branch, as most loops read both anyway. */
