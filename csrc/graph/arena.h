@@ -170,7 +170,10 @@ PG_RACES static inline bool pg_data_is_int(const pg_node *n) {
   return !(n->flags & PG_FLOAT) && pg_is_whole(n->data);
 }
 PG_RACES static inline bool pg_grad_is_int(const pg_node *n) {
-  return n->mark ? !(n->mark & PG_FLOAT) && pg_is_whole(n->grad) : n->grad == 0;
+  if (n->grad == 0) { /* -0 is a float: no sum of ints from 0 on is -0 */
+    return !signbit(n->grad) && !(n->mark & PG_FLOAT);
+  }
+  return n->mark && !(n->mark & PG_FLOAT) && pg_is_whole(n->grad);
 }
 
 /* Whether a gradient has reached a leaf: see pg_reached. Without a branch, as most loops read both anyway. */

@@ -128,7 +128,7 @@ PG_INLINE void fill(int field, size_t n, const pg_id *ids, double number) {
     if (field == PG_DATA) {
       pg_assign_data(&nodes[ids[i]], number, false);
     } else {
-      pg_assign_grad(&nodes[ids[i]], number, number == 0);
+      pg_assign_grad(&nodes[ids[i]], number, number == 0 && !signbit(number));
     }
   }
 }
@@ -137,8 +137,8 @@ int pg_fill(int field, size_t n, const pg_id *ids, double number) {
   if (!begin_to_set(field, n, ids)) {
     return PG_STALE;
   }
-  if (field == PG_GRAD && number == 0) { /* before each backward pass: what is constant here is not computed */
-    fill(PG_GRAD, n, ids, 0);
+  if (field == PG_GRAD && number == 0 && !signbit(number)) {
+    fill(PG_GRAD, n, ids, 0); /* before each backward pass: what is constant here is not computed */
   } else {
     fill(field, n, ids, number);
   }

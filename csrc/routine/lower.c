@@ -253,8 +253,9 @@ static uint32_t even_terms(const pg_lowering *l, const pg_lowered *x, uint32_t t
 static void emit_sum(emitter *e, pg_ordered what) {
   const pg_lowered *x = &e->l->lowered[what.instruction];
   const uint32_t end = what.pair + what.count;
+  const bool goes_on = x->op == PG_DOT && !what.begins;
   pg_loop loop = {.op = x->op, .n = 1, .rows = 1, .dst = x->slot};
-  loop.sum.init.slot = x->init == PG_NO_REF ? PG_NO_SLOT : slot_of(e->l, x->init);
+  loop.sum.init.slot = goes_on ? x->slot : x->init == PG_NO_REF ? PG_NO_SLOT : slot_of(e->l, x->init);
   for (uint32_t t = what.pair; t < end && !e->failed; t += loop.sum.terms) {
     loop.sum.terms = even_terms(e->l, x, t, end, &loop.sum.a, &loop.sum.b);
     add_loop(e, &e->next, loop);

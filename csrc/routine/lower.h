@@ -23,11 +23,13 @@ typedef struct {
   uint8_t op;     /* that of its loop: its own, PG_DOT or PG_DOT_TOTAL. PG_NO_LOOP if nothing uses it, or if it
                    * is computed within another one's loop. Leaves keep theirs, and have no loop. */
   uint8_t phase;  /* PG_PROLOGUE, ... */
+  bool is_begun;  /* `order` has it, or a part of it */
   bool is_single; /* native code: its loops have one result and one term each, wherever their slots are */
-  uint16_t signature; /* the ops of its operands, which are the same for what one loop of the user's makes */
-  uint32_t time;      /* in the batch: see schedule.c */
-  uint32_t level;     /* 1 for leaves, else one above the highest operand */
-  uint32_t mark;      /* the last group of which it is a factor */
+  uint16_t signature;    /* the ops of its operands, which are the same for what one loop of the user's makes */
+  uint32_t time;         /* in the batch: see schedule.c */
+  uint32_t level;        /* 1 for leaves, else one above the highest operand */
+  uint32_t mark;         /* the last group of which it is a factor */
+  uint32_t mark_of_time; /* the last group of sums that has a pair at this time */
   pg_slot slot;
   uint32_t first_pair, pair_count; /* of a dot product */
   pg_ref init;                     /* of a dot product; PG_NO_REF for none */
@@ -53,10 +55,11 @@ typedef struct {
   uint32_t target;   /* where these begin in the routine's */
 } pg_list;
 
-/* An instruction, with all of its pairs or, of a PG_DOT_TOTAL, some. */
+/* An instruction, with all of its pairs or some. */
 typedef struct {
   pg_ref instruction;
   uint32_t pair, count; /* the first, and how many */
+  bool begins;          /* none of them are before, in the order */
 } pg_ordered;
 
 typedef struct {

@@ -7,8 +7,8 @@
  *
  * The groups of the batch are in the order of the program, in which values are used soon after they are
  * computed: so that a tile's slots stay in cache. An instruction's time is its number in the program, or that
- * of its latest operand, if that is later; and a group's is that of the last of them. The pairs of a total are
- * added when their factors are known, unless they are many.
+ * of its latest operand, if that is later; and a group's is that of the last of them. The pairs of a total, and
+ * those of a long dot product, are added when their factors are known, unless there are many at once.
  *
  * Native code runs small loops as single statements: there only groups of much work stay together, and dense
  * ones, which the compiler would take long for, and whose loops are faster.
@@ -109,7 +109,7 @@ static record record_of(const pg_lowering *l, pg_ref i) {
       .first = (uint64_t)x->phase << 60 | x->level,
       .second = (uint64_t)x->op << 46 | (uint64_t)x->pair_count << 16 | x->signature,
       .third = is_backwards ? l->p->gradient + (l->p->count - 1 - i) : i,
-      .what = {i, 0, x->pair_count},
+      .what = {i, 0, x->pair_count, false},
   };
 }
 
@@ -162,7 +162,10 @@ static bool sort_by_level(const pg_lowering *l, records *found) {
 
 /* Times -------------------------------------------------------------------------------------------------- */
 
-enum { LARGE = 1 << 14 }; /* a group of so many results times terms is of much work */
+enum {
+  LARGE = 1 << 14, /* a group of so many results times terms is of much work */
+  LONG = 1 << 10,  /* a dot product of so many terms is long */
+};
 
 static uint32_t time_of(const pg_lowering *l, pg_ref operand) {
   const pg_lowered *y = operand == PG_NO_REF ? NULL : &l->lowered[operand];
@@ -205,21 +208,39 @@ static record at_time(record x, uint32_t time) {
   return x;
 }
 
-/* The pairs of a total when their factors are known. */
+/* The pairs of a sum when their factors are known, and its init. */
 static bool add_pairs(const pg_lowering *l, record x, records *to) {
-  const pg_lowered *total = &l->lowered[x.what.instruction];
-  const pg_pair *pairs = &l->pairs[total->first_pair];
+  const pg_lowered *sum = &l->lowered[x.what.instruction];
+  const pg_pair *pairs = &l->pairs[sum->first_pair];
+  const uint32_t least = time_of(l, sum->init);
   bool added = true;
-  for (uint32_t t = 0; t < total->pair_count && added; t += x.what.count) {
-    const uint32_t time = time_of_pair(l, pairs[t]);
+  for (uint32_t t = 0; t < sum->pair_count && added; t += x.what.count) {
+    const uint32_t time = later(least, time_of_pair(l, pairs[t]));
     x.what.pair = t;
     x.what.count = 1;
-    while (t + x.what.count < total->pair_count && time_of_pair(l, pairs[t + x.what.count]) == time) {
+    while (t + x.what.count < sum->pair_count &&
+           later(least, time_of_pair(l, pairs[t + x.what.count])) == time) {
       x.what.count++;
     }
     added = add_record(to, at_time(x, time));
   }
   return added;
+}
+
+/* Whether the pairs of a group of sums are known at few times, many at each. Else their sums grow as the
+ * factors become known: if they waited for the last ones, they would keep all others in slots. */
+static bool are_at_once(pg_lowering *l, const record *group, uint32_t count, uint32_t pairs, uint32_t mark) {
+  enum { AT_ONCE = 64 };
+  uint32_t times = 0;
+  for (uint32_t k = 0; k < count; k++) {
+    const pg_lowered *x = &l->lowered[group[k].what.instruction];
+    for (uint32_t t = 0; t < x->pair_count; t++) {
+      pg_lowered *then = &l->lowered[time_of_pair(l, l->pairs[x->first_pair + t])];
+      times += then->mark_of_time != mark;
+      then->mark_of_time = mark;
+    }
+  }
+  return pairs / AT_ONCE >= times;
 }
 
 /* How many of the factors are batched, and are not marked yet; marks them. */
@@ -260,15 +281,17 @@ static bool add_group(pg_lowering *l, const record *group, uint32_t count, uint3
     last = later(last, x->time);
     work += x->pair_count ? x->pair_count : 1;
   }
-  const bool is_large = work >= LARGE || pg_is_scatter(first->op) ||
+  const bool is_long = first->op == PG_DOT_TOTAL ? work >= LARGE : first->pair_count >= LONG;
+  const bool grows = is_long && !are_at_once(l, group, count, work, mark);
+  const bool is_large = (work >= LARGE && !grows) || pg_is_scatter(first->op) ||
                         (l->is_for_native && is_sum(first) && is_dense(l, group, count, mark));
   bool added = true;
   for (uint32_t k = 0; k < count && added; k++) {
     pg_lowered *x = &l->lowered[group[k].what.instruction];
     x->time = is_large || !l->is_for_native ? last : x->time;
     x->is_single = x->phase == PG_BATCH && !is_large && l->is_for_native;
-    added = x->op == PG_DOT_TOTAL && !is_large ? add_pairs(l, group[k], to)
-                                               : add_record(to, at_time(group[k], x->time));
+    const bool is_split = !is_large && (x->op == PG_DOT_TOTAL || grows);
+    added = is_split ? add_pairs(l, group[k], to) : add_record(to, at_time(group[k], x->time));
   }
   return added;
 }
@@ -298,7 +321,11 @@ static bool sort(pg_lowering *l) {
   bool sorted = sort_by_level(l, &found) && sort_by_time(l, &found) &&
                 pg_grow((void **)&l->order, &l->order_room, 0, found.count, sizeof *l->order);
   for (uint32_t k = 0; sorted && k < found.count; k++) {
-    l->order[l->order_count++] = found.at[k].what;
+    pg_ordered *what = &l->order[l->order_count++];
+    bool *is_begun = &l->lowered[found.at[k].what.instruction].is_begun;
+    *what = found.at[k].what;
+    what->begins = !*is_begun;
+    *is_begun = true;
   }
   free(found.at);
   return sorted;
@@ -349,7 +376,7 @@ static void number_slots(pg_lowering *l, pg_routine *r) {
     if (what.count == x->pair_count) {
       turn_upwards(l, x);
     }
-    if (x->op != PG_SCATTER_ADD && what.pair == 0) {
+    if (x->op != PG_SCATTER_ADD && what.begins) {
       uint32_t *number = x->op == PG_DOT_TOTAL       ? &total
                          : x->op == PG_SCATTER_TOTAL ? &scattered
                                                      : &next[batched];

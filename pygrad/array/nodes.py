@@ -88,7 +88,7 @@ class Nodes:
     @grad.setter
     def grad(self, grad: npt.ArrayLike) -> None:
         if is_number(grad) and grad == 0:  # as zero_grad(): from here on, no gradient has reached it
-            check(lib.pg_fill(lib.PG_GRAD, self.size, c_ids_of(self._ids), 0.0), "an Array")
+            check(lib.pg_fill(lib.PG_GRAD, self.size, c_ids_of(self._ids), float(grad)), "an Array")
         else:
             self._assign(lib.PG_GRAD, grad)
 

@@ -185,3 +185,14 @@ def test_empty_arrays_have_empty_data(x):
         a.data, a.grad = 1, 2
     a = array(x)
     a.grad += 1
+
+
+@pytest.mark.parametrize("grad", [-0.0, [-0.0, -0.0], np.full(2, -0.0)], ids=["number", "list", "array"])
+def test_a_grad_of_minus_0_keeps_its_sign(grad):
+    for a in (array([1.0, 2.0]), array([1.0, 2.0]) * 1):
+        v = a[0]
+        v.backward()  # its grad is the int 1
+        a.grad = grad
+        assert (repr(v.grad), repr(a[1].grad), repr(a.grad.tolist())) == ("-0.0", "-0.0", "[-0.0, -0.0]")
+        a.grad = 0
+        assert (repr(v.grad), repr(a.grad.tolist())) == ("0", "[0.0, 0.0]")

@@ -13,14 +13,12 @@ from hypothesis import strategies as st
 
 import pygrad
 from pygrad import Array, Value, array
-from pygrad.program import native
 from pygrad.program.structures import leaves_of, map_structure
 from support import live_nodes, programs
-from support.compiled import BATCHES, check, numbers, seeds, tangent_of_gradient
+from support.compiled import BACKENDS, BATCHES, check, numbers, seeds, tangent_of_gradient
 from support.effort import examples
 from support.programs import RECORDED, SMOOTH, function, possible
 
-BACKENDS = ["kernels", pytest.param("native", marks=pytest.mark.skipif(not native.compiler(), reason="no compiler"))]
 backends = pytest.mark.parametrize("backend", BACKENDS)
 
 

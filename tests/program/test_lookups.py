@@ -10,9 +10,8 @@ import pygrad
 from pygrad import Value, array
 from pygrad._parameters import node_ids, reached
 from pygrad.program.graph import arrays_of
-from pygrad.program.native import compiler
+from support.compiled import BACKENDS
 
-BACKENDS = ["kernels", pytest.param("native", marks=pytest.mark.skipif(not compiler(), reason="there is no compiler"))]
 ROWS, COLUMNS, LOOKED_UP = 40, 3, 2
 BATCHES = [1, 3, 64, 65, 700]  # the last ones add up more than the table has: each chunk has sums of its own
 

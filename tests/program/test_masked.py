@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from pygrad import array, compile, index
-from pygrad.program import native
+from support.compiled import BACKENDS
 
-BACKENDS = ["kernels", pytest.param("native", marks=pytest.mark.skipif(not native.compiler(), reason="no compiler"))]
 SAMPLES = 500  # many tiles, of which threads take their share
 
 

@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 import pygrad
 from pygrad import Value, nn, reference
 from pygrad import functional as F
-from support.compiled import BATCHES, bits
+from support.compiled import BACKENDS, BATCHES, bits
 from support.loops import LOOPS
 from support.optimizations import WITHOUT, disabled
 
@@ -146,3 +147,29 @@ def test_a_chain_of_a_hundred_thousand_ops_needs_no_recursion():
     value, (grad,) = f.value_and_grad(0.5)
     assert math.isclose(value, y.data, rel_tol=1e-12)
     assert math.isclose(grad, x.grad, rel_tol=1e-12)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("batched", [True, False])
+def test_a_sum_of_many_steps_does_not_keep_its_terms(batched, backend):
+    def steps(x, a):
+        y, total = x, x * 0.5
+        for k in range(1200):
+            y = (y + a) * (0.5 if k % 2 else -0.25)
+            total = total + (y * a if k % 3 else y)
+        return total
+
+    x, a = np.linspace(-1, 1, 5), np.full(5, 0.7) if batched else 0.7
+    f = pygrad.compile(steps, 1.0, 1.0, backend=backend)
+    np.testing.assert_allclose(f(x, a), steps(x, a), rtol=1e-12)
+    assert slots_of_a_sample(f) < 10
+    _, (by_x, by_a) = f.value_and_grad(x, a)
+    assert slots_of_a_sample(f) < 1500
+    h = 1e-6
+    np.testing.assert_allclose(by_x, (steps(x + h, a) - steps(x - h, a)) / (2 * h), rtol=1e-6)
+    np.testing.assert_allclose(np.sum(by_a), np.sum(steps(x, a + h) - steps(x, a - h)) / (2 * h), rtol=1e-6)
+
+
+def slots_of_a_sample(f):
+    """How many the code for the newest kind of call has."""
+    return int(re.findall(r"(\d+) of one a sample", str(f))[-1])

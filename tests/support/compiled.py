@@ -1,13 +1,16 @@
 """Checks of Programs against the reference."""
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 import pygrad
 from pygrad import Value, reference
+from pygrad.program.native import compiler
 from support.programs import EDGES, ERRORS, agree, expected
 
 BATCHES = [1, 7, 8, 9, 63, 64, 65]
+BACKENDS = ["kernels", pytest.param("native", marks=pytest.mark.skipif(not compiler(), reason="there is no compiler"))]
 
 
 def some(x, n, rng):

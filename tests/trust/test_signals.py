@@ -233,9 +233,14 @@ class Interrupt(Exception):
 def interrupt(*_):
     raise Interrupt
 
+def swallow(error):
+    swallowed.append(error)
+    if error.exc_type is Interrupt:  # again
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+
 swallowed = []
 signal.signal(signal.SIGALRM, interrupt)
-sys.unraisablehook = swallowed.append
+sys.unraisablehook = swallow
 rng = random.Random(0)
 a, x, w, model = Value(2.0), array(np.ones(20)), array(np.ones((4, 20))), nn.MLP(3, [4, 1])
 optimizer = optim.Adam([w], lr=0.1)
@@ -275,7 +280,7 @@ for work in values, arrays, a_model, programs, steps:
     for _ in range({rounds}):
         before = live()
         try:
-            signal.setitimer(signal.ITIMER_REAL, 1e-5 + rng.random() * 3 * length, 0.02)  # again, if it is swallowed
+            signal.setitimer(signal.ITIMER_REAL, 1e-5 + rng.random() * 3 * length)
             while True:
                 work()
         except Interrupt:
