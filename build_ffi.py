@@ -131,8 +131,8 @@ def files(*suffixes: str) -> list[str]:
     return sorted(f"csrc/{file.relative_to(CSRC).as_posix()}" for file in CSRC.rglob("*.*") if file.suffix in suffixes)
 
 
-# The C types of csrc/python/ are for CPython with a GIL. Elsewhere the package does without.
-HAS_TYPES = platform.python_implementation() == "CPython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+HAS_TYPES = platform.python_implementation() == "CPython"  # those of csrc/python/
+HAS_GIL = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 ffibuilder = FFI()
 ffibuilder.cdef(cdef() + "\nextern const char pg_native_head[];")
@@ -154,7 +154,7 @@ ffibuilder.set_source(
         *(["-msse2", "-mfpmath=sse"] if platform.machine() in ("i386", "i686") else []),  # the x87 rounds otherwise
     ],
     # Assertions are for the tests of csrc/: see tests/c/Makefile.
-    define_macros=[("NDEBUG", None)],
+    define_macros=[("NDEBUG", None), *([] if HAS_GIL else [("Py_GIL_DISABLED", "1")])],
     libraries=["m", "pthread", "dl"],
 )
 

@@ -133,9 +133,12 @@ class Attributes(dict[str, Any]):
         return self
 
 
+@_lock.guards
 def _declare_attribute(name: str) -> bool:
     """Give the C type a descriptor for an attribute that it has no place for; False if it must not have one."""
     found = [vars(cls)[name] for cls in _handle_type.__mro__ if name in vars(cls)][:1]
+    if any(isinstance(attribute, _ATTRIBUTE) for attribute in found):  # another thread was first
+        return True
     special = name.startswith("__") and name.endswith("__")
     if special or any(hasattr(type(attribute), "__set__") for attribute in found):
         return False
@@ -144,6 +147,7 @@ def _declare_attribute(name: str) -> bool:
 
 
 if fast:
+    _ATTRIBUTE = type(fast.attribute(""))
     fast.set_declare_attribute(_declare_attribute)
 
 

@@ -43,13 +43,12 @@ __all__ = [
 def _load_fast() -> Any:
     """Load the C types of csrc/python/, a second module in the same library; None where Python does their work.
 
-    That is so on PyPy, on CPython without a GIL, and where the environment says PYGRAD_FACADE=cffi.
+    That is so on PyPy, and where the environment says PYGRAD_FACADE=cffi.
     """
     facade = os.environ.get("PYGRAD_FACADE", "")
     if facade not in ("", "c", "cffi"):
         raise ImportError(f"the environment variable PYGRAD_FACADE must be c, cffi or empty, not {facade!r}")
-    has_types = sys.implementation.name == "cpython" and "free-threading" not in sys.version
-    if facade == "cffi" or not has_types:
+    if facade == "cffi" or sys.implementation.name != "cpython":
         return None
     name, path = "pygrad._fast", core.__file__
     loader = importlib.machinery.ExtensionFileLoader(name, path)

@@ -24,13 +24,13 @@ Call = TypeVar("Call", bound=Callable[..., Any])
 
 PLAN = "_plan"  # the attribute of a module that keeps its plan; no parameter, and not pickled
 
-_edits = 0  # counts the edits of all modules and watched lists
+_last_edit = object()  # of all modules and watched lists; threads might lose counts of them
 
 
 def edited() -> None:
     """Note that a module or a list of modules or parameters has changed."""
-    global _edits
-    _edits += 1
+    global _last_edit
+    _last_edit = object()
 
 
 class WatchedList(list):  # type: ignore[type-arg]
@@ -108,7 +108,7 @@ class _Plan:
     """
 
     def __init__(self, module: Any, kind: str) -> None:
-        self.edits = _edits
+        self.last_edit = _last_edit
         self.methods: dict[type[Any], tuple[Any, Any, Any]] = {}  # each class here, its __call__ and its forward
         self.unwatched: list[tuple[list[Any], list[Any]]] = []  # lists, and what they contain
         self.parameters: list[Value] = []
@@ -130,7 +130,7 @@ class _Plan:
 
     def holds(self) -> bool:
         """Whether nothing has changed."""
-        if self.edits != _edits:
+        if self.last_edit is not _last_edit:
             return False
         for cls, call, forward in self.methods.values():
             if cls.__call__ is not call or cls.forward is not forward:

@@ -100,10 +100,13 @@ typedef struct {
 
 extern pg_arena pg_the_arena;
 
+/* Until the lock is taken. */
+void pg_wait_for_lock(void);
+
 /* A spin lock: nearly every holder is gone after a few ns, and those who wait for a longer one can. */
 static inline void pg_lock(void) {
-  while (atomic_flag_test_and_set_explicit(&pg_the_arena.lock, memory_order_acquire)) {
-    pg_os_yield();
+  if (__builtin_expect(atomic_flag_test_and_set_explicit(&pg_the_arena.lock, memory_order_acquire), 0)) {
+    pg_wait_for_lock();
   }
 }
 
@@ -125,6 +128,18 @@ bool pg_all_live(size_t n, const pg_id *ids);
 /* Begins to fill another block, unless the open one is empty, and numbers a new trace: so a block has traced
  * nodes of one trace only. False if there is no memory. */
 bool pg_begin_traced_block(void);
+
+/* Holding ------------------------------------------------------------------------------------------------- */
+
+/* Takes a handle's hold of a node; false if it is not live. */
+static inline bool pg_hold_live(pg_id id) {
+  const bool live = pg_is_live(id);
+  if (live) {
+    pg_node_at(id)->refs++;
+    pg_node_at(id)->flags |= PG_HELD;
+  }
+  return live;
+}
 
 /* Editing ------------------------------------------------------------------------------------------------- */
 

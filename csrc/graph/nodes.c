@@ -149,13 +149,9 @@ pg_made pg_cut(pg_id id) {
 
 int pg_hold(pg_id id) {
   pg_lock();
-  bool live = pg_is_live(id);
-  if (live) {
-    pg_node_at(id)->refs++;
-    pg_node_at(id)->flags |= PG_HELD;
-  }
+  const bool held = pg_hold_live(id);
   pg_unlock();
-  return live ? PG_OK : PG_STALE;
+  return held ? PG_OK : PG_STALE;
 }
 
 /* Gives up a handle's hold if the node is live and has none of these flags. */

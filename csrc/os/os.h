@@ -20,8 +20,8 @@ bool pg_os_commit(void *at, size_t bytes);
  * False, and nothing has changed, if it does not consist of whole pages. */
 bool pg_os_discard(void *at, size_t bytes);
 
-/* Lets another thread run. */
-void pg_os_yield(void);
+/* Lets another thread run, as the caller has waited so many times for it: at length, from the third time on. */
+void pg_os_yield(unsigned waited);
 /* A number that no other running thread has. */
 uintptr_t pg_os_thread(void);
 

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef MAP_NORESERVE
@@ -42,7 +43,13 @@ bool pg_os_discard(void *at, size_t bytes) {
 #endif
 }
 
-void pg_os_yield(void) { sched_yield(); }
+void pg_os_yield(unsigned waited) {
+  if (waited < 2) {
+    sched_yield();
+  } else {
+    nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+  }
+}
 
 uintptr_t pg_os_thread(void) { return (uintptr_t)pthread_self(); }
 

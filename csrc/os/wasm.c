@@ -29,7 +29,7 @@ bool pg_os_discard(void *at, size_t bytes) {
   return false; /* memory of WebAssembly only grows */
 }
 
-void pg_os_yield(void) {}
+void pg_os_yield(unsigned waited) { (void)waited; }
 
 uintptr_t pg_os_thread(void) { return 1; }
 

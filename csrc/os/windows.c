@@ -34,7 +34,11 @@ bool pg_os_discard(void *at, size_t bytes) {
   return true;
 }
 
-void pg_os_yield(void) { SwitchToThread(); }
+/* To sleep takes 1 to 16 ms, which is too long. */
+void pg_os_yield(unsigned waited) {
+  (void)waited;
+  SwitchToThread();
+}
 
 uintptr_t pg_os_thread(void) { return GetCurrentThreadId(); }
 

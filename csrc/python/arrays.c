@@ -171,19 +171,24 @@ typedef struct holder {
 } holder;
 
 static void add_run(holder *h) {
+  pg_let_find((PyObject *)h);
+  pg_guard();
   h->link = &P->runs;
   h->next = *h->link;
   *h->link = h;
   if (h->next) {
     h->next->link = &h->next;
   }
+  pg_unguard();
 }
 
 static void remove_run(holder *h) {
+  pg_guard();
   *h->link = h->next;
   if (h->next) {
     h->next->link = h->link;
   }
+  pg_unguard();
 }
 
 PyObject *pg_python_run_of(PyObject *module, PyObject *number) {
@@ -192,11 +197,13 @@ PyObject *pg_python_run_of(PyObject *module, PyObject *number) {
   if (PyErr_Occurred()) {
     return NULL;
   }
-  const holder *h = P->runs;
-  while (h && !(h->count && id - h->ids[0] < h->count)) {
+  pg_guard();
+  holder *h = P->runs;
+  while (h && !(h->count && id - h->ids[0] < h->count && pg_hold_found((PyObject *)h))) {
     h = h->next;
   }
-  return Py_NewRef(h ? (PyObject *)h : Py_None);
+  pg_unguard();
+  return h ? (PyObject *)h : Py_NewRef(Py_None);
 }
 
 /* The collector does not visit it, which is what hidden() of pygrad/_handles.py is for; and no exception that a

@@ -27,15 +27,13 @@ static PyObject *dict_of(PyObject *value, bool make) {
     PyErr_Clear(); /* a subclass with __slots__ */
   }
   pg_rare *rare = make ? pg_value_make_rare(pg_value_of(value)) : pg_value_rare(pg_value_of(value));
-  if (rare && !rare->attributes && make) {
-    PyObject *dict = PyDict_New(); /* which may run the collector, and Python code */
-    if (rare->attributes) {
-      Py_XDECREF(dict);
-    } else {
-      rare->attributes = dict;
-    }
+  PyObject *dict = rare ? pg_rare_get(&rare->attributes) : NULL;
+  if (rare && !dict && make) {
+    PyObject *made = PyDict_New(); /* which may run the collector, and Python code, which makes another */
+    dict = pg_rare_first(&rare->attributes, made);
+    Py_XDECREF(made);
   }
-  return rare ? Py_XNewRef(rare->attributes) : NULL;
+  return dict;
 }
 
 static int no_attribute(PyObject *value, PyObject *name) {
@@ -63,9 +61,13 @@ static PyObject *get_otherwise(attribute *self, PyObject *value, PyObject *type)
 
 static PyObject *get(PyObject *self, PyObject *value, PyObject *type) {
   attribute *const a = as_attribute(self);
-  PyObject *dict = value ? dict_of(value, false) : NULL;
-  PyObject *item = dict ? Py_XNewRef(PyDict_GetItemWithError(dict, a->name)) : NULL;
-  Py_XDECREF(dict);
+  PyObject *dict = value ? dict_of(value, false) : NULL, *item = NULL;
+  if (dict) {
+    PG_BEGIN_READING(dict);
+    item = Py_XNewRef(PyDict_GetItemWithError(dict, a->name));
+    PG_END_READING();
+    Py_DECREF(dict);
+  }
   return item || PyErr_Occurred() ? item : get_otherwise(a, value, type);
 }
 

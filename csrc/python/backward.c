@@ -37,25 +37,33 @@ static bool wait_for_lock(void) {
   return true;
 }
 
+static void set_owner(unsigned long thread) {
+  atomic_store_explicit(&P->sweep_owner, thread, memory_order_relaxed);
+}
+
+static bool is_owner(void) {
+  return atomic_load_explicit(&P->sweep_owner, memory_order_relaxed) == PyThread_get_thread_ident();
+}
+
 /* Only one thread at a time has the right. */
 static bool begin(void) {
   if (!PyThread_acquire_lock(P->sweep_lock, NOWAIT_LOCK) && !wait_for_lock()) {
     return false;
   }
-  P->sweep_owner = PyThread_get_thread_ident();
+  set_owner(PyThread_get_thread_ident());
   return true;
 }
 
 static void end(void) {
-  P->sweep_owner = 0;
+  set_owner(0);
   PyThread_release_lock(P->sweep_lock);
 }
 
 PyObject *pg_python_after_fork(PyObject *module, PyObject *unused) {
   (void)module, (void)unused;
-  if (P->sweep_owner != PyThread_get_thread_ident()) {
+  if (!is_owner()) {
     P->sweep_lock = PyThread_allocate_lock(); /* the old one may be in any state, and cannot be freed */
-    P->sweep_owner = 0;
+    set_owner(0);
   }
   return P->sweep_lock ? Py_NewRef(Py_None) : PyErr_NoMemory();
 }
@@ -77,7 +85,7 @@ static bool fail(int64_t status, pg_id at) {
 static bool call_closure(pg_id id) {
   PyObject *value = pg_value_living(id);
   const pg_rare *rare = value ? pg_value_rare(pg_value_of(value)) : NULL;
-  PyObject *closure = rare ? Py_XNewRef(rare->closure) : NULL;
+  PyObject *closure = rare ? pg_rare_get(&rare->closure) : NULL;
   const bool called = closure ? succeeded(PyObject_CallNoArgs(closure)) : fail(PG_STALE, id);
   Py_XDECREF(closure);
   Py_XDECREF(value);
@@ -129,7 +137,7 @@ static bool sweep_within(pg_sweep *outer, pg_id root) {
 }
 
 static PyObject *backward_from(pg_id root) {
-  const bool is_within = P->sweep_owner == PyThread_get_thread_ident();
+  const bool is_within = is_owner();
   if (!is_within && !begin()) {
     return NULL;
   }

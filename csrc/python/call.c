@@ -22,20 +22,24 @@ static const pg_shape NUMBER = {.dimensions = 0};
 /* How many numbers of one sample the result has. */
 static size_t result_size(const pg_plan *plan) { return pg_size_of(&plan->result, 1); }
 
+/* Takes over a hold of the plan, which is dropped if there is no memory. */
 static bool begin(pg_call *c, pg_plan *plan) {
   const size_t numbers = plan->parameter_count + (plan->outline ? result_size(plan) : 0);
   const size_t items = (plan->count + 2) * sizeof *c->items;
   const size_t arrays = (2 * plan->count + 4) * sizeof *c->arrays;
+  pg_guard();
   char *memory = plan->spare;
   if (memory) {
     plan->spare = NULL;
-  } else if (!(memory = pg_resize(NULL, items + arrays + numbers * sizeof *c->numbers))) {
+  }
+  pg_unguard();
+  if (!memory && !(memory = pg_resize(NULL, items + arrays + numbers * sizeof *c->numbers))) {
+    pg_plan_drop(plan);
     return false;
   }
   *c = (pg_call){.plan = plan, .items = (pg_item *)memory};
   c->arrays = (double **)(memory + items);
   c->numbers = (double *)(memory + items + arrays);
-  plan->holders++;
   for (size_t k = 0; k < plan->count + 2; k++) {
     c->items[k].view.obj = c->items[k].array = NULL;
     c->items[k].integers = NULL;
@@ -52,11 +56,13 @@ static void end(pg_call *c) {
     free(c->items[k].integers);
     Py_XDECREF(c->items[k].array);
   }
+  pg_guard();
   if (plan->spare) {
     free(c->items);
   } else {
     plan->spare = c->items;
   }
+  pg_unguard();
   pg_plan_drop(plan);
 }
 
@@ -65,11 +71,16 @@ static void end(pg_call *c) {
 /* Those below return NULL without an exception for what is left to the inherited method. */
 
 static bool run(pg_call *c, int wanted, int f(pg_routine *, size_t, double *const *, int)) {
-  const pg_kind *found = pg_kind_of(c->plan, c->batched, wanted);
-  if (!found) {
+  pg_kind kind;
+  pg_guard();
+  const pg_kind *known = pg_known_kind(c->plan, c->batched, wanted);
+  if (known) {
+    kind = *known;
+  }
+  pg_unguard();
+  if (!known && !pg_add_kind(c->plan, c->batched, wanted, &kind)) {
     return false;
   }
-  const pg_kind kind = *found;
   const size_t batch = c->batch ? c->batch : 1;
   const int threads = c->plan->threads;
   if ((double)batch >= kind.long_from) {
@@ -199,10 +210,36 @@ static PyObject *gradient(pg_call *c) {
   return both;
 }
 
-static pg_plan *new_plan(PyObject *self) {
-  pg_compiled *f = (pg_compiled *)self;
+/* The plan of a Program, which the caller holds; NULL if there is none. */
+static inline pg_plan *held_plan(pg_compiled *f) {
+  pg_guard();
+  pg_plan *plan = f->plan;
+  if (plan) {
+    plan->holders++;
+  }
+  pg_unguard();
+  return plan;
+}
+
+/* Puts a plan for these settings in the place of that of a Program, unless they have changed since. NULL: they
+ * change now. */
+static void set_plan(pg_compiled *f, pg_plan *plan, unsigned settings) {
+  pg_guard();
+  settings = plan ? settings : ++f->settings;
+  pg_plan *dropped = plan;
+  if (settings == f->settings) {
+    dropped = f->plan;
+    f->plan = plan;
+  }
+  pg_unguard();
+  pg_plan_drop(dropped); /* may run Python code */
+}
+
+static pg_plan *new_plan(pg_compiled *f) {
+  pg_guard();
   const unsigned settings = f->settings;
-  PyObject *executor = PyObject_GetAttrString(self, "_executor");
+  pg_unguard();
+  PyObject *executor = PyObject_GetAttrString((PyObject *)f, "_executor");
   if (!executor) { /* it was not initialized, of which the inherited method complains */
     if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
       PyErr_Clear();
@@ -211,26 +248,29 @@ static pg_plan *new_plan(PyObject *self) {
   }
   pg_plan *plan = pg_plan_of(executor);
   Py_DECREF(executor);
-  if (settings != f->settings) { /* another thread has changed them meanwhile */
-    pg_plan_drop(plan);
-    return NULL;
+  if (plan) {
+    set_plan(f, plan, settings);
   }
-  pg_plan *had = f->plan;
-  f->plan = plan;
-  pg_plan_drop(had); /* may run Python code, which may change the settings */
-  return f->plan == plan ? plan : NULL;
+  return plan ? held_plan(f) : NULL;
+}
+
+/* Whether C makes calls with so many arguments. While a function is traced, the parameters are those of that
+ * function: see compose.py. */
+static inline bool takes(const pg_plan *plan, size_t count, PyObject *cotangent) {
+  return count == plan->count && (cotangent ? plan->is_scalar : !plan->parameter_count || !pg_trace_flag());
 }
 
 /* The arguments of a call are in an array, or else in a tuple. */
 static PyObject *straight(PyObject *self, PyObject *const *args, PyObject *tuple, Py_ssize_t count,
                           PyObject *cotangent) {
   pg_call c;
-  pg_plan *plan = ((pg_compiled *)self)->plan;
-  plan = plan ? plan : new_plan(self);
-  if (plan && plan->parameter_count && !cotangent && pg_trace_flag()) {
-    return NULL; /* the parameters are those of the function that is being traced: see compose.py */
+  pg_plan *plan = held_plan((pg_compiled *)self);
+  plan = plan ? plan : new_plan((pg_compiled *)self);
+  if (plan && !takes(plan, (size_t)count, cotangent)) {
+    pg_plan_drop(plan);
+    return NULL;
   }
-  if (!plan || (size_t)count != plan->count || (cotangent && !plan->is_scalar) || !begin(&c, plan)) {
+  if (!plan || !begin(&c, plan)) {
     return NULL;
   }
   bool read = true;
@@ -312,11 +352,7 @@ static PyObject *value_and_grad(PyObject *self, PyObject *const *args, Py_ssize_
 /* The settings have changed: the next call makes a new plan. */
 static PyObject *forget_plan(PyObject *self, PyObject *unused) {
   (void)unused;
-  pg_compiled *f = (pg_compiled *)self;
-  pg_plan *plan = f->plan;
-  f->plan = NULL;
-  f->settings++;
-  pg_plan_drop(plan);
+  set_plan((pg_compiled *)self, NULL, 0);
   Py_RETURN_NONE;
 }
 
@@ -334,9 +370,7 @@ static int traverse(PyObject *self, visitproc visit, void *arg) {
 
 static int clear(PyObject *self) {
   pg_compiled *f = (pg_compiled *)self;
-  pg_plan *plan = f->plan;
-  f->plan = NULL;
-  pg_plan_drop(plan);
+  set_plan(f, NULL, 0);
   Py_CLEAR(f->attributes);
   return 0;
 }

@@ -46,9 +46,10 @@ struct pg_plan {
 pg_plan *pg_plan_of(PyObject *executor);
 /* Frees the plan, if the caller is its last holder. */
 void pg_plan_drop(pg_plan *plan);
-/* The compiled kind of call. NULL, maybe with an exception set, if it is not compiled. It is valid until the
- * next kind is asked for. */
-const pg_kind *pg_kind_of(pg_plan *plan, uint64_t batched, int wanted);
+/* A kind of call that is known, or NULL: valid until another one is added, so the caller guards it. */
+const pg_kind *pg_known_kind(const pg_plan *plan, uint64_t batched, int wanted);
+/* Asks the executor for one. False, maybe with an exception set, if it is not compiled. */
+bool pg_add_kind(pg_plan *plan, uint64_t batched, int wanted, pg_kind *to);
 
 /* How many numbers are in a sample, or in a batch of samples. */
 static inline size_t pg_size_of(const pg_shape *sample, size_t batch) {

@@ -33,8 +33,10 @@ static pg_place *entry_of(const pg_place *place) {
 static bool ask(PyObject *value, const pg_place *place) {
   PyObject *harmless = PyObject_CallFunction(P->note_number_taken, "OI", value, pg_value_id(value));
   if (harmless == Py_True) {
+    pg_guard();
     pg_place *entry = entry_of(place), had = *entry;
     *entry = (pg_place){Py_NewRef(place->code), place->offset};
+    pg_unguard();
     Py_XDECREF(had.code);
   }
   Py_XDECREF(harmless);
@@ -46,8 +48,10 @@ bool pg_note_number_taken(PyObject *value) {
   if (!P->note_number_taken || !find_place(&place)) {
     return !PyErr_Occurred();
   }
+  pg_guard();
   const pg_place *entry = entry_of(&place);
   const bool known = entry->code == place.code && entry->offset == place.offset;
+  pg_unguard();
   const bool done = known || ask(value, &place);
   Py_DECREF(place.code);
   return done;

@@ -1,4 +1,7 @@
-/* handles.c: the life of a Value: made, found by its node, freed. */
+/* handles.c: the life of a Value: made, found by its node, freed.
+ *
+ * The tables of names, of the Values of nodes, and of what few Values have: who uses them guards them.
+ */
 #include "python/python.h"
 
 #include <stdlib.h>
@@ -109,6 +112,7 @@ static __attribute__((noinline)) bool grow_chains(void) {
 
 /* Makes a Value be found for its node. False if there is no memory. */
 static inline bool enter(pg_value *v) {
+  pg_let_find((PyObject *)v);
   uint32_t *link = link_of(v);
   if (__builtin_expect(pg_block_of(v->id) >= P->chained_blocks, 0) && !grow_chains()) {
     return false;
@@ -134,20 +138,34 @@ static inline void leave(pg_value *v) {
 }
 
 /* While a Value is deallocated, Python code may run that asks for it: a finalizer of one of its attributes. */
-PyObject *pg_value_living(pg_id id) {
+static PyObject *living(pg_id id) {
   for (uint32_t name = pg_block_of(id) < P->chained_blocks ? *chain_of(id) : 0; name;) {
     pg_value *v = named(name);
-    if (v->id == id && Py_REFCNT((PyObject *)v) > 0) {
-      return Py_NewRef((PyObject *)v);
+    if (v->id == id && pg_hold_found((PyObject *)v)) {
+      return (PyObject *)v;
     }
     name = *link_of(v);
   }
   return NULL;
 }
 
+PyObject *pg_value_living(pg_id id) {
+  pg_guard();
+  PyObject *value = living(id);
+  pg_unguard();
+  return value;
+}
+
 /* What few Values have ------------------------------------------------------------------------------------ */
 
-pg_rare *pg_value_rare(const pg_value *v) { return has_rare(v) ? P->rares[index_of(v)] : NULL; }
+static pg_rare *rare_of(const pg_value *v) { return has_rare(v) ? P->rares[index_of(v)] : NULL; }
+
+pg_rare *pg_value_rare(const pg_value *v) {
+  pg_guard();
+  pg_rare *rare = rare_of(v);
+  pg_unguard();
+  return rare;
+}
 
 static pg_rare *as_entry(uint32_t next_free) { return (pg_rare *)((uintptr_t)next_free * 2 + 1); }
 static uint32_t next_free(const pg_rare *entry) { return (uint32_t)((uintptr_t)entry / 2); }
@@ -168,13 +186,9 @@ static bool grow_rares(void) {
   return true;
 }
 
-pg_rare *pg_value_make_rare(pg_value *v) {
-  if (has_rare(v)) {
-    return P->rares[index_of(v)];
-  }
+static pg_rare *make_rare(pg_value *v) {
   pg_rare *rare = P->rare_free || grow_rares() ? pg_resize(NULL, sizeof *rare) : NULL;
   if (!rare) {
-    PyErr_NoMemory();
     return NULL;
   }
   *rare = (pg_rare){.link = v->link};
@@ -187,8 +201,44 @@ pg_rare *pg_value_make_rare(pg_value *v) {
   return rare;
 }
 
+pg_rare *pg_value_make_rare(pg_value *v) {
+  pg_guard();
+  pg_rare *had = rare_of(v), *rare = had ? had : make_rare(v);
+  pg_unguard();
+  if (!rare) {
+    PyErr_NoMemory();
+  }
+  return rare;
+}
+
+PyObject *pg_rare_get(PyObject *const *entry) {
+  pg_guard();
+  PyObject *object = Py_XNewRef(*entry);
+  pg_unguard();
+  return object;
+}
+
+void pg_rare_set(PyObject **entry, PyObject *object) {
+  pg_guard();
+  PyObject *had = *entry;
+  *entry = Py_XNewRef(object);
+  pg_unguard();
+  Py_XDECREF(had); /* may run Python code */
+}
+
+PyObject *pg_rare_first(PyObject **entry, PyObject *object) {
+  pg_guard();
+  if (!*entry) {
+    *entry = Py_XNewRef(object);
+  }
+  PyObject *first = Py_XNewRef(*entry);
+  pg_unguard();
+  return first;
+}
+
 /* It is gone before its objects are: they may run Python code. */
 static __attribute__((noinline)) void drop_rare(pg_value *v) {
+  pg_guard();
   const uint32_t index = index_of(v);
   pg_rare *rare = P->rares[index];
   const pg_rare had = *rare;
@@ -196,6 +246,7 @@ static __attribute__((noinline)) void drop_rare(pg_value *v) {
   P->rares[index] = as_entry(P->rare_free);
   P->rare_free = index;
   free(rare);
+  pg_unguard();
   Py_XDECREF(had.closure);
   Py_XDECREF(had.pins);
   Py_XDECREF(had.symbol);
@@ -206,8 +257,9 @@ static __attribute__((noinline)) void drop_rare(pg_value *v) {
 /* Making ------------------------------------------------------------------------------------------------- */
 
 /* Objects are all of one size and come and go in great numbers: those that go are kept for those that come. Not
- * where the sanitizer is to see that none is used after it went. */
-#ifdef __SANITIZE_ADDRESS__
+ * where the sanitizer is to see that none is used after it went; nor without a GIL, as threads would wait for
+ * each other, and CPython keeps some for each. */
+#if defined(__SANITIZE_ADDRESS__) || defined(Py_GIL_DISABLED)
 static const size_t MAX_FREED = 0;
 #else
 static const size_t MAX_FREED = 1 << 12;
@@ -258,8 +310,11 @@ PyObject *pg_value_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
 
 /* Makes a new object the Value of a node, of which it takes over one hold. */
 static inline PyObject *with_node(pg_value *v, pg_id id) {
+  pg_guard();
   v->id = id;
-  if (__builtin_expect(!enter(v), 0)) {
+  const bool entered = enter(v);
+  pg_unguard();
+  if (__builtin_expect(!entered, 0)) {
     v->id = 0;
     Py_DECREF(v);
     pg_release(id);
@@ -279,21 +334,27 @@ PyObject *pg_value_new(pg_id id) {
 
 PyObject *pg_value_for(pg_id id) {
   PyObject *value = pg_value_living(id);
-  const bool may_collect = !P->freed;
-  pg_value *v = value ? NULL : new_object();
+  pg_value *v = value ? NULL : new_object(); /* may run a finalizer that asks for the same Value */
   if (!v) {
     return value;
   }
-  if (may_collect) { /* and so run a finalizer that asks for the same Value */
-    value = pg_value_living(id);
+  pg_lock();
+  value = living(id);
+  const bool held = !value && pg_hold_live(id);
+  v->id = held ? id : 0;
+  const bool entered = held && enter(v);
+  pg_unlock();
+  if (entered) {
+    return (PyObject *)v;
   }
-  if (!value && !pg_hold(id)) {
-    return with_node(v, id);
-  }
-  if (!value) {
+  v->id = 0;
+  Py_DECREF(v);
+  if (held) {
+    pg_release(id);
+    PyErr_NoMemory();
+  } else if (!value) {
     PyErr_SetString(PyExc_ReferenceError, "the node was freed");
   }
-  Py_DECREF(v);
   return value;
 }
 
@@ -313,16 +374,19 @@ PyObject *pg_value_list(size_t count, const pg_id *ids) {
 }
 
 int pg_value_set_id(pg_value *v, pg_id id) {
+  pg_guard();
   const pg_id had = v->id;
   if (had) {
     leave(v);
   }
   v->id = id;
+  const bool entered = !id || enter(v);
+  v->id = entered ? id : 0;
+  pg_unguard();
   if (had) {
     pg_release(had);
   }
-  if (id && !enter(v)) {
-    v->id = 0;
+  if (!entered) {
     pg_release(id);
     PyErr_NoMemory();
     return -1;
@@ -350,7 +414,9 @@ void pg_value_tp_dealloc(PyObject *self) {
   pg_value *v = pg_value_of(self);
   const pg_id id = v->id;
   if (id) {
+    pg_guard();
     leave(v);
+    pg_unguard();
   }
   PyObject_GC_UnTrack(self); /* most are not tracked, but one that came from a subclass by __class__ is */
   if (v->weak_references) {
@@ -365,8 +431,9 @@ void pg_value_tp_dealloc(PyObject *self) {
   }
 }
 
+/* The collector has stopped all threads, none of them within the guard. */
 int pg_value_tp_traverse(PyObject *self, visitproc visit, void *arg) {
-  const pg_rare *rare = pg_value_rare(pg_value_of(self));
+  const pg_rare *rare = rare_of(pg_value_of(self));
   Py_VISIT(Py_TYPE(self));
   if (rare) {
     Py_VISIT(rare->closure);
@@ -380,10 +447,14 @@ int pg_value_tp_traverse(PyObject *self, visitproc visit, void *arg) {
 
 /* The node stays: its results may need it. */
 int pg_value_tp_clear(PyObject *self) {
-  pg_rare *rare = pg_value_rare(pg_value_of(self));
+  pg_guard();
+  pg_rare *rare = rare_of(pg_value_of(self)), had = {0};
   if (rare) {
-    const pg_rare had = *rare;
+    had = *rare;
     *rare = (pg_rare){.symbol = had.symbol, .link = had.link};
+  }
+  pg_unguard();
+  if (rare) {
     Py_XDECREF(had.closure);
     Py_XDECREF(had.pins);
     Py_XDECREF(had.shown);

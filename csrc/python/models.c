@@ -79,12 +79,8 @@ static PyObject *call(const pg_mlp *mlp, const inputs *in, size_t neurons, size_
   return values;
 }
 
-PyObject *pg_python_call_mlp(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-  (void)module;
-  PyObject *x = count == 5 ? args[4] : NULL;
-  if (!x || !(PyList_CheckExact(x) || PyTuple_CheckExact(x))) {
-    Py_RETURN_NONE;
-  }
+/* Of a list or a tuple. */
+static PyObject *call_with(PyObject *x, PyObject *const *args) {
   const pg_mlp *mlp = PyLong_AsVoidPtr(args[0]);
   const size_t neurons = PyLong_AsSize_t(args[1]), width = PyLong_AsSize_t(args[2]);
   const size_t n = (size_t)(PyList_CheckExact(x) ? PyList_Size(x) : PyTuple_Size(x));
@@ -112,6 +108,18 @@ PyObject *pg_python_call_mlp(PyObject *module, PyObject *const *args, Py_ssize_t
   return result;
 }
 
+PyObject *pg_python_call_mlp(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+  (void)module;
+  PyObject *x = count == 5 ? args[4] : NULL, *result;
+  if (!x || !(PyList_CheckExact(x) || PyTuple_CheckExact(x))) {
+    Py_RETURN_NONE;
+  }
+  PG_BEGIN_READING(x);
+  result = call_with(x, args);
+  PG_END_READING();
+  return result;
+}
+
 /* Whether x is a number or text, or to this depth a list or a tuple of nothing else. */
 static bool only_numbers(PyObject *x, int depth) {
   if (PyFloat_CheckExact(x) || PyLong_CheckExact(x) || PyUnicode_CheckExact(x) || PyBool_Check(x) ||
@@ -122,13 +130,14 @@ static bool only_numbers(PyObject *x, int depth) {
   if (!depth || !(list || PyTuple_CheckExact(x))) {
     return false;
   }
+  bool all = true;
+  PG_BEGIN_READING(x);
   const Py_ssize_t count = list ? PyList_Size(x) : PyTuple_Size(x);
-  for (Py_ssize_t i = 0; i < count; i++) {
-    if (!only_numbers(list ? PyList_GetItem(x, i) : PyTuple_GetItem(x, i), depth - 1)) {
-      return false;
-    }
+  for (Py_ssize_t i = 0; i < count && all; i++) {
+    all = only_numbers(list ? PyList_GetItem(x, i) : PyTuple_GetItem(x, i), depth - 1);
   }
-  return true;
+  PG_END_READING();
+  return all;
 }
 
 PyObject *pg_python_holds_only_numbers(PyObject *module, PyObject *x) {

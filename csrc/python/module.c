@@ -1,6 +1,6 @@
 /* module.c: pygrad._fast, the module of the C types, in the library of cffi's pygrad._core.
  *
- * pygrad/_lib.py loads it, on CPython with a GIL. As there is one arena a process, one interpreter can have it.
+ * pygrad/_lib.py loads it, on CPython. As there is one arena a process, one interpreter can have it.
  */
 #include "python/python.h"
 
@@ -37,16 +37,21 @@ static PyObject *ids_of(PyObject *module, PyObject *values) {
     PyErr_SetString(PyExc_TypeError, "a list is needed");
     return NULL;
   }
+  PyObject *bytes;
+  bool all = true;
+  PG_BEGIN_READING(values);
   const Py_ssize_t count = PyList_Size(values);
-  PyObject *bytes = PyBytes_FromStringAndSize(NULL, count * (Py_ssize_t)sizeof(pg_id));
+  bytes = PyBytes_FromStringAndSize(NULL, count * (Py_ssize_t)sizeof(pg_id));
   pg_id *ids = bytes ? (pg_id *)(void *)PyBytes_AsString(bytes) : NULL;
-  for (Py_ssize_t i = 0; i < count && ids; i++) {
+  for (Py_ssize_t i = 0; i < count && ids && all; i++) {
     PyObject *value = PyList_GetItem(values, i);
-    if (!pg_is_exact_value(value) || !pg_value_id(value)) {
-      Py_DECREF(bytes);
-      Py_RETURN_NONE;
-    }
-    ids[i] = pg_value_id(value);
+    all = pg_is_exact_value(value) && pg_value_id(value);
+    ids[i] = all ? pg_value_id(value) : 0;
+  }
+  PG_END_READING();
+  if (!all) {
+    Py_DECREF(bytes);
+    Py_RETURN_NONE;
   }
   return bytes;
 }
@@ -78,10 +83,10 @@ static PyObject *value_for(PyObject *module, PyObject *args) {
   value = pg_value_for(id);
   if (value && PyTuple_Size(pins) > 0 && pg_flags_of(id) & PG_PINNED) {
     pg_rare *rare = pg_value_make_rare(pg_value_of(value));
-    if (!rare) {
+    if (rare) {
+      Py_XDECREF(pg_rare_first(&rare->pins, pins));
+    } else {
       Py_CLEAR(value);
-    } else if (!rare->pins) {
-      rare->pins = Py_NewRef(pins);
     }
   }
   return value;
@@ -133,11 +138,8 @@ static PyObject *init_custom(PyObject *module, PyObject *args) {
   pg_rare *rare = pg_value_make_rare(pg_value_of(value));
   const pg_made made = rare ? make_custom(data, integral, ids) : PG_NO_MEMORY;
   if (made <= -PG_FIRST_ID && !pg_value_set_id(pg_value_of(value), (pg_id)-made)) {
-    PyObject *had_pins = rare->pins, *had_symbol = rare->symbol;
-    rare->pins = Py_NewRef(children);
-    rare->symbol = Py_NewRef(op);
-    Py_XDECREF(had_pins);
-    Py_XDECREF(had_symbol);
+    pg_rare_set(&rare->pins, children);
+    pg_rare_set(&rare->symbol, op);
   }
   return PyErr_Occurred() ? NULL : PyLong_FromLongLong(made);
 }
@@ -198,6 +200,9 @@ static int execute(PyObject *module) {
 
 static PyModuleDef_Slot SLOTS[] = {
     {Py_mod_exec, __extension__(void *) execute},
+#ifdef Py_GIL_DISABLED
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
     {0, NULL},
 };
 

@@ -10,7 +10,13 @@
 enum { BRIEF_NS = 20000 }; /* a run that may take longer gives up the GIL: to take it back may take as long */
 
 void pg_plan_drop(pg_plan *plan) {
-  if (!plan || --plan->holders) {
+  if (!plan) {
+    return;
+  }
+  pg_guard();
+  const size_t holders = --plan->holders;
+  pg_unguard();
+  if (holders) {
     return;
   }
   for (size_t k = 0; plan->arguments && k < plan->count; k++) {
@@ -123,31 +129,34 @@ static PyObject *as_bools(uint64_t bits, size_t count) {
   return tuple;
 }
 
-/* Asks the executor for a kind of call. NULL, maybe with an exception set, if it is not compiled. */
-static const pg_kind *add_kind(pg_plan *plan, uint64_t batched, int wanted) {
-  PyObject *key = as_bools(batched, plan->count + (wanted == PG_GRADIENT));
-  PyObject *found = key ? PyObject_CallMethod(plan->executor, "address", "Oi", key, wanted) : NULL;
-  unsigned long long address;
-  pg_kind kind = {.batched = batched, .wanted = wanted};
-  const bool known = found && found != Py_None && PyArg_ParseTuple(found, "Kd", &address, &kind.long_from);
-  Py_XDECREF(key);
-  Py_XDECREF(found);
-  pg_kind *kinds = known ? pg_resize(plan->kinds, (plan->kind_count + 1) * sizeof *kinds) : NULL;
-  if (!kinds) {
-    return NULL;
-  }
-  kind.routine = (pg_routine *)(uintptr_t)address;
-  kind.brief_below = pg_long_batch(kind.routine, BRIEF_NS);
-  plan->kinds = kinds;
-  plan->kinds[plan->kind_count] = kind;
-  return &plan->kinds[plan->kind_count++];
-}
-
-const pg_kind *pg_kind_of(pg_plan *plan, uint64_t batched, int wanted) {
+const pg_kind *pg_known_kind(const pg_plan *plan, uint64_t batched, int wanted) {
   for (size_t k = 0; k < plan->kind_count; k++) {
     if (plan->kinds[k].batched == batched && plan->kinds[k].wanted == wanted) {
       return &plan->kinds[k];
     }
   }
-  return add_kind(plan, batched, wanted);
+  return NULL;
+}
+
+bool pg_add_kind(pg_plan *plan, uint64_t batched, int wanted, pg_kind *to) {
+  PyObject *key = as_bools(batched, plan->count + (wanted == PG_GRADIENT));
+  PyObject *found = key ? PyObject_CallMethod(plan->executor, "address", "Oi", key, wanted) : NULL;
+  unsigned long long address;
+  *to = (pg_kind){.batched = batched, .wanted = wanted};
+  const bool known = found && found != Py_None && PyArg_ParseTuple(found, "Kd", &address, &to->long_from);
+  Py_XDECREF(key);
+  Py_XDECREF(found);
+  if (!known) {
+    return false;
+  }
+  to->routine = (pg_routine *)(uintptr_t)address;
+  to->brief_below = pg_long_batch(to->routine, BRIEF_NS);
+  pg_guard();
+  pg_kind *kinds = pg_resize(plan->kinds, (plan->kind_count + 1) * sizeof *kinds);
+  if (kinds) {
+    plan->kinds = kinds;
+    plan->kinds[plan->kind_count++] = *to; /* perhaps a second time, by another thread */
+  }
+  pg_unguard();
+  return kinds != NULL;
 }

@@ -1,19 +1,21 @@
 /* python.h: the C types for CPython. Private to csrc/python/.
  *
  * They are in a module of its own, pygrad._fast, in the library that holds cffi's pygrad._core: so there is one
- * arena and one build. Everything here is called with the GIL held, but for what says otherwise.
+ * arena and one build. Everything here is called with the GIL held, but for what says otherwise; or where there
+ * is none, under the rules of nogil.h.
  */
 #ifndef PYGRAD_PYTHON_H
 #define PYGRAD_PYTHON_H
 
 #define PY_SSIZE_T_CLEAN
-#ifndef Py_LIMITED_API
+#if !defined(Py_LIMITED_API) && !defined(Py_GIL_DISABLED)
 #define Py_LIMITED_API 0x030B0000 /* one binary for CPython 3.11 and later */
 #endif
 #include <Python.h>
 #include <structmember.h>
 
 #include "pygrad.h"
+#include "python/nogil.h"
 
 /* A Value: a handle that holds one node.
  *
@@ -84,7 +86,7 @@ typedef struct {
   uint32_t chunk_count, chunk_room;             /* chunk 0 is none */
   PyObject *data, *grad;                        /* names */
   PyThread_type_lock sweep_lock;                /* held by the thread that sweeps; see backward.c */
-  unsigned long sweep_owner;                    /* the thread that has it */
+  _Atomic unsigned long sweep_owner;            /* the thread that has it */
   pg_sweep *sweep;                              /* the one that it runs */
   PyObject *late_closures, *drop_unused, *fail; /* see pg_python_set_hooks */
   PyObject *note_read;                          /* see pg_python_set_note_read */
@@ -144,6 +146,11 @@ PyObject *pg_value_living(pg_id id);
 /* What few Values have, to be read: NULL if it has nothing of it. To be written: NULL with MemoryError set. */
 pg_rare *pg_value_rare(const pg_value *v);
 pg_rare *pg_value_make_rare(pg_value *v);
+/* One of its objects: a new reference to it, or NULL; and another in its place. */
+PyObject *pg_rare_get(PyObject *const *entry);
+void pg_rare_set(PyObject **entry, PyObject *object);
+/* The same, unless there is one. Returns a new reference to the one that is there now. */
+PyObject *pg_rare_first(PyObject **entry, PyObject *object);
 
 PyObject *pg_value_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 void pg_value_tp_dealloc(PyObject *self);

@@ -248,7 +248,7 @@ static PyObject *divide(PyObject *a, PyObject *b) {
 }
 
 /* A subclass may have another `data`, and so may this type once someone has assigned one. */
-static PyObject *as_float(PyObject *a) {
+PG_RACES static PyObject *as_float(PyObject *a) {
   const pg_id id = pg_value_id(a);
   const bool computed = id && pg_node_at(id)->flags & PG_INTERIOR;
   PyObject *data = !computed || pg_note_number_taken(a) ? PyObject_GetAttr(a, P->data) : NULL;
@@ -366,9 +366,9 @@ static int set_id(PyObject *self, PyObject *id, void *unused) {
   return pg_value_set_id(pg_value_of(self), (pg_id)number);
 }
 
-/* data and grad are read and written without the arena's lock, half of the time that takes. A Value holds its
- * node, so that is there. Where another thread's backward pass, which has no GIL, is at the same node in this
- * moment, what is read is the number before or after, and what is written may come before or after;
+/* With a GIL, data and grad are read and written without the arena's lock, half of the time that takes. A Value
+ * holds its node, so that is there. Where another thread's backward pass, which has no GIL, is at the same node
+ * in this moment, what is read is the number before or after, and what is written may come before or after;
  * ThreadSanitizer is told not to look. */
 static PyObject *number(double y, bool integral) {
   return integral ? PyLong_FromDouble(y) : PyFloat_FromDouble(y);
@@ -387,13 +387,27 @@ static inline const pg_node *node_to_read(PyObject *self) {
 PG_RACES static PyObject *get_data(PyObject *self, void *unused) {
   (void)unused;
   const pg_node *n = node_to_read(self);
-  return n ? number(n->data, pg_data_is_int(n)) : NULL;
+  if (!n) {
+    return NULL;
+  }
+  pg_guard();
+  const double y = n->data;
+  const bool integral = pg_data_is_int(n);
+  pg_unguard();
+  return number(y, integral);
 }
 
 PG_RACES static PyObject *get_grad(PyObject *self, void *unused) {
   (void)unused;
   const pg_node *n = node_to_read(self);
-  return n ? number(n->grad, pg_grad_is_int(n)) : NULL;
+  if (!n) {
+    return NULL;
+  }
+  pg_guard();
+  const double y = n->grad;
+  const bool integral = pg_grad_is_int(n);
+  pg_unguard();
+  return number(y, integral);
 }
 
 /* Whatever else float() takes, and what it refuses, is for the setter of the Python class. */
@@ -416,7 +430,7 @@ static int set_data(PyObject *self, PyObject *to, void *unused) {
   if (!note_read(id)) {
     return -1;
   }
-  if (__builtin_expect((pg_node_at(id)->flags & PG_FLOAT) != pg_type_of(y, is_int(to)), 0)) {
+  if (!PG_HAS_GIL || __builtin_expect((pg_node_at(id)->flags & PG_FLOAT) != pg_type_of(y, is_int(to)), 0)) {
     return pg_set_data(id, y, is_int(to)); /* under the lock, which guards the flags */
   }
   pg_node_at(id)->data = y;
@@ -430,7 +444,7 @@ static int set_grad(PyObject *self, PyObject *to, void *unused) {
   if (!id || !to || !is_number(to, &y)) {
     return set_otherwise(self, "grad", to);
   }
-  if (pg_node_at(id)->flags & PG_INTERIOR) {
+  if (!PG_HAS_GIL || pg_node_at(id)->flags & PG_INTERIOR) {
     return pg_set_grad(id, y, is_int(to)); /* under the lock, which guards the marks of a sweep */
   }
   pg_assign_grad(pg_node_at(id), y, is_int(to));
@@ -461,9 +475,9 @@ static inline bool has_own(pg_own_attribute *own, PyObject *name) {
 
 /* Sets data and grad without a look at the type's attributes by name, in less time. To get attributes in a way
  * of its own would save a third of that time, too, but CPython calls methods at twice the speed of types that
- * have none. */
+ * have none. Without a GIL, only CPython itself may look at a dict in this way. */
 static int set_attribute(PyObject *self, PyObject *name, PyObject *to) {
-  if (pg_is_exact_value(self)) {
+  if (PG_HAS_GIL && pg_is_exact_value(self)) {
     if (name == P->data && has_own(&P->own_data, name)) {
       return set_data(self, to, NULL);
     }
@@ -493,8 +507,9 @@ static bool add_operands(PyObject *set, const pg_node *n) {
 static PyObject *get_prev(PyObject *self, void *unused) {
   (void)unused;
   pg_rare *rare = pg_value_rare(pg_value_of(self));
-  if (rare && rare->shown) {
-    return Py_NewRef(rare->shown);
+  PyObject *shown = rare ? pg_rare_get(&rare->shown) : NULL;
+  if (shown) {
+    return shown;
   }
   if (!pg_value_id(self) || (rare && (rare->pins || rare->symbol))) {
     PyObject *property = PyObject_GetAttrString(P->class, "_prev");
@@ -510,11 +525,9 @@ static PyObject *get_prev(PyObject *self, void *unused) {
     added = true;
   }
   rare = added ? pg_value_make_rare(pg_value_of(self)) : NULL;
-  if (rare && !rare->shown) { /* nor was it asked for meanwhile */
-    rare->shown = Py_XNewRef(set);
-  }
+  shown = rare ? pg_rare_first(&rare->shown, set) : NULL; /* it may have been asked for meanwhile */
   Py_XDECREF(set);
-  return rare ? Py_NewRef(rare->shown) : NULL;
+  return shown;
 }
 
 static int set_prev(PyObject *self, PyObject *to, void *unused) {
@@ -534,19 +547,16 @@ static PyObject **rare_entry(pg_rare *rare, const void *attribute) {
 
 static PyObject *get_rare(PyObject *self, void *attribute) {
   pg_rare *rare = pg_value_rare(pg_value_of(self));
-  PyObject *object = rare ? *rare_entry(rare, attribute) : NULL;
-  return object ? Py_NewRef(object) : pg_value_no_attribute(self, ((const rare_attribute *)attribute)->name);
+  PyObject *object = rare ? pg_rare_get(rare_entry(rare, attribute)) : NULL;
+  return object ? object : pg_value_no_attribute(self, ((const rare_attribute *)attribute)->name);
 }
 
 static int set_rare(PyObject *self, PyObject *object, void *attribute) {
   pg_rare *rare = pg_value_make_rare(pg_value_of(self));
-  if (!rare) {
-    return -1;
+  if (rare) {
+    pg_rare_set(rare_entry(rare, attribute), object);
   }
-  PyObject **entry = rare_entry(rare, attribute), *had = *entry;
-  *entry = Py_XNewRef(object);
-  Py_XDECREF(had);
-  return 0;
+  return rare ? 0 : -1;
 }
 
 static rare_attribute CLOSURE = {"_closure", offsetof(pg_rare, closure)},
@@ -716,8 +726,12 @@ bool pg_value_is_original(int op) {
            IS_ORIGINAL(Py_nb_power, power) && IS_ORIGINAL(Py_nb_negative, negative) &&
            IS_ORIGINAL(Py_nb_subtract, subtract) && IS_ORIGINAL(Py_nb_true_divide, divide);
   }
+  bool original;
+  PG_BEGIN_READING(P->type_dict);
   PyObject *found = PyDict_GetItemWithError(P->type_dict, P->own_methods[op].name);
-  return pg_value_behind_attribute(found) == P->own_methods[op].function;
+  original = pg_value_behind_attribute(found) == P->own_methods[op].function;
+  PG_END_READING();
+  return original;
 }
 
 /* Notes the methods of the op table, data and grad. */
