@@ -177,7 +177,7 @@ PG_INLINE void walk_to(walk *w, const pg_node *n, uint32_t sweep) {
 /* Marks a node that gets the share of a float: the newest sweep is to process it. Leaves are only reached. */
 PG_INLINE void mark_float(walk *w, pg_node *n, uint32_t sweep) {
   if (!(n->flags & PG_INTERIOR)) {
-    n->mark = PG_REACHED | PG_FLOAT;
+    n->mark = PG_REACHED | (int)PG_FLOAT;
     return;
   }
   walk_to(w, n, sweep);
@@ -453,7 +453,7 @@ static __attribute__((noinline)) walk walk_ints(walk w) {
       mark_int(&w, b, sweep);
       adjoint_of(PG_ADD, n, a, b);
     } else if (op == PG_MUL && are_float_leaves(a, b)) {
-      a->mark = b->mark = PG_REACHED | PG_FLOAT;
+      a->mark = b->mark = PG_REACHED | (int)PG_FLOAT;
       adjoint_of(PG_MUL, n, a, b);
     } else {
       return process((walk){w.first, w.end, n, n, PG_DONE});

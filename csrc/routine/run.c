@@ -275,7 +275,7 @@ static void help(void *argument) {
 static void run_batch(job *j, int threads, double *batched) {
   pg_os_worker helpers[MAX_HELPERS];
   int started = 0;
-  const double shares = threads > 1 ? (double)j->batch * most_ns_of(j->r, PG_BATCH) / NS_A_THREAD : 1;
+  const double shares = threads > 1 ? (double)j->batch * most_ns_of(j->r, PG_BATCH) / (double)NS_A_THREAD : 1;
   const int most = (double)j->chunks < shares ? (int)j->chunks : (int)shares;
   const int wanted = threads < most ? threads : most;
   for (; started + 1 < wanted && started < MAX_HELPERS && pg_may_allocate(); started++) {

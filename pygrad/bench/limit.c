@@ -224,7 +224,7 @@ static void linear_backward(int rows, int columns, const double *w, const double
 }
 
 static double norm(const double *x, double *y) {
-  const double scale = 1 / sqrt(dot(WIDTH, x, x) / WIDTH + 1e-5);
+  const double scale = 1 / sqrt(dot(WIDTH, x, x) / (double)WIDTH + 1e-5);
   for (int i = 0; i < WIDTH; i++) {
     y[i] = x[i] * scale;
   }
@@ -232,7 +232,7 @@ static double norm(const double *x, double *y) {
 }
 
 static void norm_backward(const double *x, double scale, const double *dy, double *dx) {
-  const double pull = dot(WIDTH, x, dy) * scale * scale * scale / WIDTH;
+  const double pull = dot(WIDTH, x, dy) * scale * scale * scale / (double)WIDTH;
   for (int i = 0; i < WIDTH; i++) {
     dx[i] += dy[i] * scale - x[i] * pull;
   }
@@ -458,5 +458,5 @@ double basket_value(int n, double rate, const double *spots, const double *level
     const double mean = total / (BASKET_DAYS * STOCKS);
     payoffs += mean > strike ? mean - strike : 0;
   }
-  return payoffs * exp(-rate * BASKET_DAYS * dt) / n;
+  return payoffs * exp(-rate * (double)BASKET_DAYS * dt) / n;
 }

@@ -31,6 +31,7 @@ def test_memory_is_freed_with_the_last_reference():
 
 
 # In a process of its own: an arena does not shrink, and the check after each test goes through all of it.
+@frees_at_once
 def test_backward_and_freeing_handle_a_chain_of_ten_million_nodes(python):
     python(
         """
@@ -143,6 +144,7 @@ def test_a_sweep_resumes_where_its_budget_ran_out(budget):
     assert x.grad == 3001
 
 
+@frees_at_once
 def test_empty_blocks_are_returned_to_the_system(python):
     python(
         """
@@ -200,6 +202,7 @@ def test_runs_of_leaves_reuse_freed_blocks():
     assert x.data.flags.writeable
 
 
+@frees_at_once
 def test_a_run_of_leaves_can_be_the_first_allocation(python):
     python(
         """
