@@ -119,7 +119,7 @@ class Value:
         except (ArithmeticError, ValueError):
             if self._varies():
                 raise
-            self.grad = math.nan if grad else self.grad
+            self.grad = math.nan if grad else float(self.grad)  # as if it had added a share of 0.0
 
     def backward(self) -> None:
         graph = {self}
@@ -138,6 +138,8 @@ class Value:
             except (ArithmeticError, ValueError):
                 if v.grad or v._backward.__module__ != __name__ or v in self._on_paths():
                     raise
+                for child in v._children:
+                    child.grad = float(child.grad)  # as if it had added a share of 0.0
 
     def _on_paths(self) -> set[Value]:
         """Return what this depends on: a path ends where an operand is not taken."""

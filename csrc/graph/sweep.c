@@ -222,6 +222,10 @@ static int type_of_share(int op, const pg_node *n, int which) {
   case PG_POWER: /* y * x**(y - 1) */
   case PG_POW:
     return which == 0 && y->data >= 1 ? type | ((x->flags | y->flags) & PG_FLOAT) : PG_FLOAT;
+  case PG_EXP: /* these use the result, to which an int may have been assigned */
+  case PG_TANH:
+  case PG_SIGMOID:
+    return type | (n->flags & PG_FLOAT);
   default:
     return PG_FLOAT;
   }
