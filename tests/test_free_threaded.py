@@ -1,6 +1,7 @@
 """What the GIL guards elsewhere, on CPython without one: threads share Values, models and Programs."""
 
 import contextlib
+import gc
 import itertools
 import random
 import sys
@@ -42,6 +43,25 @@ def in_threads(work):
 def test_importing_pygrad_leaves_the_gil_off(python):
     code = "import sys, pygrad.dask, pygrad.optim, pygrad.nn; print(sys._is_gil_enabled())"
     assert python(code.replace("pygrad.dask, ", "")) == "False\n"
+
+
+def test_a_finalizer_finds_no_value_that_is_being_freed(no_leak):
+    class Finalized(Value):
+        def __del__(self):  # for which CPython takes it for alive for a moment
+            pass
+
+    class Asking:
+        def __del__(self):
+            found.extend(y._prev)
+
+    found = []
+    x = Finalized(2.0)
+    y = x * 3.0
+    x.extra = Asking()
+    del x
+    assert not any(isinstance(v, Finalized) for v in found)
+    found.clear()
+    gc.collect()
 
 
 def test_graphs_on_shared_parameters_have_the_right_gradients(no_leak):

@@ -20,9 +20,16 @@ static pg_arena *const A = &pg_the_arena;
 /* Threads without a GIL that make nodes at the same time do so by turns of many: to pass on the lock, with the
  * memory that it guards, for each node takes 2.5 times as long. */
 void pg_wait_for_lock(void) {
-  for (unsigned waited = 0; atomic_flag_test_and_set_explicit(&pg_the_arena.lock, memory_order_acquire);
-       waited++) {
+  atomic_fetch_add_explicit(&A->waiting, 1, memory_order_relaxed);
+  for (unsigned waited = 0; atomic_flag_test_and_set_explicit(&A->lock, memory_order_acquire); waited++) {
     pg_os_yield(waited);
+  }
+  atomic_fetch_sub_explicit(&A->waiting, 1, memory_order_relaxed);
+}
+
+void pg_let_others(void) {
+  for (unsigned naps = 0; naps < 4 && atomic_load_explicit(&A->waiting, memory_order_relaxed); naps++) {
+    pg_os_yield(2 + naps);
   }
 }
 
@@ -76,6 +83,7 @@ static void unlock_in_child(void) {
   if (A->tracing_thread != pg_os_thread()) {
     A->trace_flag = 0;
   }
+  A->waiting = 0;
   pg_unlock();
 }
 

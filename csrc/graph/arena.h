@@ -76,10 +76,11 @@ typedef struct {
 
 typedef struct {
   atomic_flag lock;
-  bool fork_safe;   /* fork() waits for the lock */
-  pg_node *nodes;   /* node 0 is "no node": zero, and always held */
-  pg_block *blocks; /* blocks[i] describes the nodes from i * PG_BLOCK_NODES; block 0 ends the list */
-  pg_id next, end;  /* the open block's unused part */
+  atomic_uint waiting; /* how many threads wait for it */
+  bool fork_safe;      /* fork() waits for the lock */
+  pg_node *nodes;      /* node 0 is "no node": zero, and always held */
+  pg_block *blocks;    /* blocks[i] describes the nodes from i * PG_BLOCK_NODES; block 0 ends the list */
+  pg_id next, end;     /* the open block's unused part */
   pg_block_id youngest;
   pg_block_id spare;     /* empty blocks, memory kept */
   pg_block_id discarded; /* empty blocks, memory given back */
@@ -102,6 +103,9 @@ extern pg_arena pg_the_arena;
 
 /* Until the lock is taken. */
 void pg_wait_for_lock(void);
+
+/* Gives those a turn who wait for the lock, for a thread that is to take it again at once. */
+void pg_let_others(void);
 
 /* A spin lock: nearly every holder is gone after a few ns, and those who wait for a longer one can. */
 static inline void pg_lock(void) {

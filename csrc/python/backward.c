@@ -107,6 +107,9 @@ static bool finish(pg_sweep *sweep) {
       continue;
     }
     Py_BEGIN_ALLOW_THREADS stop = pg_sweep_run(sweep, LONG_SLICE);
+    if (!PG_HAS_GIL) {
+      pg_let_others(); /* with a GIL, to take it back does so */
+    }
     Py_END_ALLOW_THREADS if (PyErr_CheckSignals()) { return false; }
   }
   return true;

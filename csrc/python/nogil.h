@@ -29,8 +29,10 @@ static inline void pg_let_find(PyObject *x) {
 static inline bool pg_hold_found(PyObject *x) {
   const uint32_t local = _Py_atomic_load_uint32_relaxed(&x->ob_ref_local);
   if (_Py_IsOwnedByCurrentThread(x)) {
-    _Py_atomic_store_uint32_relaxed(&x->ob_ref_local, local + 1);
-    return true;
+    if (local) { /* else it is being freed: CPython has run its finalizer, and forgot what pg_let_find() said */
+      _Py_atomic_store_uint32_relaxed(&x->ob_ref_local, local + 1);
+    }
+    return local != 0;
   }
   Py_ssize_t shared = _Py_atomic_load_ssize_relaxed(&x->ob_ref_shared);
   while (shared != 0 && shared != _Py_REF_MERGED) {
@@ -42,7 +44,7 @@ static inline bool pg_hold_found(PyObject *x) {
 }
 #else
 static inline void pg_let_find(PyObject *x) { PyUnstable_EnableTryIncRef(x); }
-static inline bool pg_hold_found(PyObject *x) { return PyUnstable_TryIncRef(x); }
+static inline bool pg_hold_found(PyObject *x) { return Py_REFCNT(x) > 0 && PyUnstable_TryIncRef(x); }
 #endif
 
 /* Between these two no other thread changes a list or dict, so what they return without a reference stays. */

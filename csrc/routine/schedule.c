@@ -165,6 +165,7 @@ static bool sort_by_level(const pg_lowering *l, records *found) {
 enum {
   LARGE = 1 << 14, /* a group of so many results times terms is of much work */
   LONG = 1 << 10,  /* a dot product of so many terms is long */
+  FEW = 4, /* dot products; more that share factors are one loop in less time than a loop for each time */
 };
 
 static uint32_t time_of(const pg_lowering *l, pg_ref operand) {
@@ -281,7 +282,7 @@ static bool add_group(pg_lowering *l, const record *group, uint32_t count, uint3
     last = later(last, x->time);
     work += x->pair_count ? x->pair_count : 1;
   }
-  const bool is_long = first->op == PG_DOT_TOTAL ? work >= LARGE : first->pair_count >= LONG;
+  const bool is_long = first->op == PG_DOT_TOTAL ? work >= LARGE : first->pair_count >= LONG && count < FEW;
   const bool grows = is_long && !are_at_once(l, group, count, work, mark);
   const bool is_large = (work >= LARGE && !grows) || pg_is_scatter(first->op) ||
                         (l->is_for_native && is_sum(first) && is_dense(l, group, count, mark));

@@ -117,7 +117,7 @@ def _cumulative(x: Array, name: str, axis: SupportsIndex | None, first: float | 
     sums: Array = getattr(x, name)(axis)
     if first is None:
         return sums
-    (at,) = normalize_axes(0 if axis is None else axis, sums.ndim)
+    (at,) = normalize_axes(0 if axis is None else operator.index(axis), sums.ndim)
     return concatenate([np.full((*sums.shape[:at], 1, *sums.shape[at + 1 :]), first), sums], at)
 
 
@@ -203,13 +203,15 @@ def vecdot(x1: Operand, x2: Operand, /, *, axis: int = -1) -> Array:
 def matvec(x1: Operand, x2: Operand) -> Array:
     x, y = as_array(x1), as_array(x2)
     np.matvec(*products.zeros_like(x, y))
-    return (x * y[..., None, :]).sum(-1)
+    products_of_rows: Array = x * y[..., None, :]
+    return products_of_rows.sum(-1)
 
 
 def vecmat(x1: Operand, x2: Operand) -> Array:
     x, y = as_array(x1), as_array(x2)
     np.vecmat(*products.zeros_like(x, y))
-    return (x[..., :, None] * y).sum(-2)
+    products_of_columns: Array = x[..., :, None] * y
+    return products_of_columns.sum(-2)
 
 
 def tensordot(a: Operand, b: Operand, axes: Any = 2) -> Array:

@@ -170,6 +170,23 @@ def test_a_sum_of_many_steps_does_not_keep_its_terms(batched, backend):
     np.testing.assert_allclose(np.sum(by_a), np.sum(steps(x, a + h) - steps(x, a - h)) / (2 * h), rtol=1e-6)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_many_sums_of_the_same_steps_are_one_loop(backend):
+    weights = np.random.default_rng(0).normal(size=(8, 1100))
+
+    def sums(x):
+        states = []
+        for _ in range(1100):
+            x = (x * 0.9 + 0.3).sin()
+            states.append(x)
+        return (pygrad.array(weights) @ pygrad.stack(states)).tanh().sum()
+
+    f = pygrad.compile(sums, 1.0, backend=backend)
+    x = np.linspace(-1, 1, 5)
+    np.testing.assert_allclose(f(x), [sums(Value(each)).data for each in x], rtol=1e-12)
+    assert "i < 8, t < 1100" in str(f)
+
+
 def slots_of_a_sample(f):
     """How many the code for the newest kind of call has."""
     return int(re.findall(r"(\d+) of one a sample", str(f))[-1])
