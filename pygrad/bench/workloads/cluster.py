@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, NamedTuple
@@ -99,8 +100,12 @@ def client() -> Any:
     from distributed import Client, LocalCluster
 
     atexit.register(close)
+    before = dict(os.environ)
     with dask.config.set({"distributed.nanny.pre-spawn-environ": MALLOC}):
-        return Client(LocalCluster(n_workers=PROCESSES, threads_per_worker=1, dashboard_address=":0", silence_logs=50))
+        cluster = LocalCluster(n_workers=PROCESSES, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
+    for name in MALLOC.keys() - before.keys():
+        del os.environ[name]  # where Dask leaves what it starts workers with
+    return Client(cluster)
 
 
 def close() -> None:
