@@ -22,7 +22,7 @@ from pygrad.bench.arrays import PygradArray
 from pygrad.bench.work import Work, Workload, each
 from pygrad.bench.workloads import asian
 
-PATHS, ALL_PATHS = 1_000_000, 10_000_000
+PATHS, ALL_PATHS = 2_000_000, 10_000_000
 BLOCK, BLOCKS = 10_000, 3  # paths in a block, blocks in a chunk
 PROCESSES = 2
 MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(1 << 31), "MALLOC_MMAP_MAX_": "0"}  # variables that glibc reads
