@@ -12,7 +12,7 @@ try:
 except ImportError:
     add_memory_pressure = None
 
-_BLOCK_BYTES = 256 * lib.PG_NODE_BYTES
+_BLOCK_BYTES = 256 * lib.PG_NODE_BYTES  # see csrc/graph/arena.h
 _STEP = 128  # blocks, 1 MiB: less is not worth a call
 
 
