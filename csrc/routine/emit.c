@@ -154,11 +154,13 @@ static void find_stored(pg_emitter *e, uint32_t begin, uint32_t end) {
     starts[count++] = k;
   }
   for (uint32_t last = end; count-- > 0; last = starts[count]) {
-    for (uint32_t k = starts[count]; k < last; k++) {
+    for (uint32_t k = last;
+         k-- > starts[count];) { /* of those that have the same slot, the last one is stored */
       pg_entry *x = &e->entries[k];
       if (!x->is_block && x->loop->op != PG_DOT_TOTAL) {
-        const pg_slot slot = result_of(x);
-        x->is_stored = e->live[pg_is_batched(slot)][pg_number_of(slot)];
+        bool *is_live = &e->live[pg_is_batched(result_of(x))][pg_number_of(result_of(x))];
+        x->is_stored = *is_live;
+        *is_live = false;
       }
     }
     for (uint32_t k = last; k-- > starts[count];) {
@@ -203,11 +205,15 @@ static uint32_t name_of(const pg_emitter *e, pg_slot slot) {
   return e->names[pg_is_batched(slot)][pg_number_of(slot)];
 }
 
+static void write_variable(const pg_emitter *e, uint32_t variable, bool batch) {
+  pg_print(e->out, "const %s v%u = ", e->dialect->types[batch], variable);
+}
+
 /* The variable for a slot; declares it if the block has not read or written the slot before. */
 static uint32_t load(pg_emitter *e, pg_slot slot, bool batch) {
   if (!has_name(e, slot)) {
     set_name(e, slot, e->next++);
-    pg_print(e->out, "const %s v%u = ", e->dialect->types[batch], name_of(e, slot));
+    write_variable(e, name_of(e, slot), batch);
     e->dialect->write_slot(e, slot, batch);
     pg_print(e->out, ";\n");
   }
@@ -216,71 +222,62 @@ static uint32_t load(pg_emitter *e, pg_slot slot, bool batch) {
 
 /* Statements --------------------------------------------------------------------------------------------- */
 
-static void write_map(pg_emitter *e, const pg_entry *x, bool batch) {
+/* Returns the variable of the result. */
+static uint32_t write_map(pg_emitter *e, const pg_entry *x, bool batch) {
   const pg_loop *l = x->loop;
   const uint32_t a = load(e, at(&l->map.a, x->i, x->j, 0), batch);
   const uint32_t b = pg_is_binary(l->op) ? load(e, at(&l->map.b, x->i, x->j, 0), batch) : a;
-  set_name(e, result_of(x), e->next++);
-  pg_print(e->out, "const %s v%u = ", e->dialect->types[batch], name_of(e, result_of(x)));
+  write_variable(e, e->next, batch);
   e->dialect->write_op(e, l->op, a, b, batch);
   pg_print(e->out, ";\n");
+  return e->next++;
 }
 
-/* Adds the products of a sum to what the variable `sum` has. */
-static void write_products(pg_emitter *e, const pg_entry *x, bool batch, uint32_t sum) {
+/* The variable of a sum of products, which begins with that of init. */
+static uint32_t write_products(pg_emitter *e, const pg_entry *x, bool batch) {
   const pg_loop *l = x->loop;
+  const pg_slot init = l->op == PG_DOT ? at(&l->sum.init, x->i, x->j, 0) : PG_NO_SLOT;
+  uint32_t sum = init == PG_NO_SLOT ? PG_NO_REF : load(e, init, batch);
   for (uint32_t t = 0; t < l->sum.terms; t++) {
-    const pg_slot b = at(&l->sum.b, x->i, x->j, t);
-    const uint32_t of_a = load(e, at(&l->sum.a, x->i, x->j, t), batch);
-    if (is_one(e, b)) {
-      pg_print(e->out, "v%u += v%u;\n", sum, of_a);
-    } else {
-      e->dialect->write_product(e, sum, of_a, load(e, b, batch), batch);
+    const pg_slot slots[2] = {at(&l->sum.a, x->i, x->j, t), at(&l->sum.b, x->i, x->j, t)};
+    const uint32_t a = load(e, slots[0], batch), b = is_one(e, slots[1]) ? PG_NO_REF : load(e, slots[1], batch);
+    if (sum == PG_NO_REF && b == PG_NO_REF) {
+      sum = a;
+      continue;
     }
+    write_variable(e, e->next, batch);
+    if (b == PG_NO_REF) {
+      e->dialect->write_op(e, PG_ADD, sum, a, batch);
+    } else if (sum == PG_NO_REF) {
+      e->dialect->write_op(e, PG_MUL, a, b, batch);
+    } else {
+      e->dialect->write_product(e, sum, a, b, batch);
+    }
+    pg_print(e->out, ";\n");
+    sum = e->next++;
   }
-}
-
-static void write_dot(pg_emitter *e, const pg_entry *x, bool batch) {
-  const pg_slot init = at(&x->loop->sum.init, x->i, x->j, 0);
-  const uint32_t of_init = init == PG_NO_SLOT ? PG_NO_REF : load(e, init, batch), sum = e->next++;
-  if (init == PG_NO_SLOT) {
-    pg_print(e->out, "%s v%u = %s;\n", e->dialect->types[batch], sum, e->dialect->zeros[batch]);
-  } else {
-    pg_print(e->out, "%s v%u = v%u;\n", e->dialect->types[batch], sum, of_init);
-  }
-  write_products(e, x, batch, sum);
-  set_name(e, result_of(x), sum);
+  return sum;
 }
 
 static uint32_t total_of(const pg_emitter *e, const pg_entry *x) {
   return pg_number_of(result_of(x)) - pg_first_total(e->r);
 }
 
-static void write_total(pg_emitter *e, const pg_entry *x) {
-  const uint32_t sum = e->next++;
-  pg_print(e->out, "%s v%u = %s;\n", e->dialect->types[true], sum, e->dialect->zeros[true]);
-  write_products(e, x, true, sum);
-  e->dialect->write_addition(e, total_of(e, x), sum);
-}
-
-static void write_statement(pg_emitter *e, const pg_entry *x, bool batch) {
-  if (x->loop->op == PG_DOT) {
-    write_dot(e, x, batch);
-  } else if (x->loop->op == PG_DOT_TOTAL) {
-    write_total(e, x);
-  } else {
-    write_map(e, x, batch);
+static void write_stored(const pg_emitter *e, const pg_entry *x) {
+  if (x->is_stored) {
+    e->dialect->write_store(e, result_of(x), name_of(e, result_of(x)));
   }
 }
 
-/* Stores those results that are read after the block: of each slot the last. */
-static void write_stores(pg_emitter *e, uint32_t begin, uint32_t end) {
-  for (uint32_t k = end; k-- > begin;) {
-    const pg_slot slot = result_of(&e->entries[k]);
-    if (e->entries[k].is_stored && has_name(e, slot)) {
-      e->dialect->write_store(e, slot, name_of(e, slot));
-      e->blocks[pg_is_batched(slot)][pg_number_of(slot)] = PG_NO_REF;
-    }
+static void write_statement(pg_emitter *e, const pg_entry *x, bool batch) {
+  const uint32_t variable = pg_is_sum(x->loop) ? write_products(e, x, batch) : write_map(e, x, batch);
+  if (x->loop->op == PG_DOT_TOTAL) {
+    e->dialect->write_addition(e, total_of(e, x), variable);
+    return;
+  }
+  set_name(e, result_of(x), variable);
+  if (batch) { /* at once: else the compiler keeps it on the stack until the end */
+    write_stored(e, x);
   }
 }
 
@@ -295,7 +292,7 @@ static uint32_t write_totals(pg_emitter *e, uint32_t begin, uint32_t end, bool d
     }
     e->blocks[false][slot] = mark;
     if (declare) {
-      pg_print(e->out, "%s t%u = %s;\n", e->dialect->types[true], total_of(e, x), e->dialect->zeros[true]);
+      pg_print(e->out, "%s t%u = %s;\n", e->dialect->types[true], total_of(e, x), e->dialect->zero);
     } else {
       e->dialect->write_total(e, total_of(e, x));
     }
@@ -315,7 +312,9 @@ void pg_write_statements(pg_emitter *e, int phase, uint32_t begin, uint32_t end)
   for (uint32_t k = begin; k < end; k++) {
     write_statement(e, &e->entries[k], batch);
   }
-  write_stores(e, begin, end);
+  for (uint32_t k = end; !batch && k-- > begin;) { /* side by side: compilers store vectors of them */
+    write_stored(e, &e->entries[k]);
+  }
   if (batch) {
     pg_print(e->out, "}\n");
     write_totals(e, begin, end, false);

@@ -28,13 +28,14 @@ typedef struct pg_emitter pg_emitter;
 typedef struct {
   uint32_t statements;  /* a loop with more results times terms is a block of its own */
   const char *types[2]; /* of variables; the second one in the batch */
-  const char *zeros[2];
-  const char *loop; /* over the samples */
-  const char *mask; /* declares what a loop with totals needs */
+  const char *zero;     /* of the second one */
+  const char *loop;     /* over the samples */
+  const char *mask;     /* declares what a loop with totals needs */
   void (*write_slot)(const pg_emitter *e, pg_slot slot, bool batch); /* a number to be read */
   void (*write_store)(const pg_emitter *e, pg_slot slot, uint32_t variable);
   void (*write_op)(const pg_emitter *e, int op, uint32_t x, uint32_t y, bool batch); /* of two variables */
-  void (*write_product)(const pg_emitter *e, uint32_t sum, uint32_t x, uint32_t y, bool batch); /* adds it */
+  void (*write_product)(const pg_emitter *e, uint32_t sum, uint32_t x, uint32_t y,
+                        bool batch);                                       /* sum + x * y */
   void (*write_addition)(const pg_emitter *e, uint32_t total, uint32_t x); /* of a variable to a total's sum */
   void (*write_total)(const pg_emitter *e, uint32_t total);                /* adds the sum to the total */
 } pg_dialect;

@@ -74,7 +74,7 @@ static void write_op(const pg_emitter *e, int op, uint32_t x, uint32_t y, bool b
 
 static void write_product(const pg_emitter *e, uint32_t sum, uint32_t x, uint32_t y, bool batch) {
   (void)batch;
-  pg_print(e->out, "v%u += v%u * v%u;\n", sum, x, y);
+  pg_print(e->out, "v%u + v%u * v%u", sum, x, y);
 }
 
 static void write_addition(const pg_emitter *e, uint32_t total, uint32_t x) {
@@ -88,7 +88,7 @@ static void write_total(const pg_emitter *e, uint32_t total) {
 const pg_dialect pg_portable = {
     .statements = 16, /* more would make large files */
     .types = {"double", "double"},
-    .zeros = {"0", "0"},
+    .zero = "0",
     .loop = PG_SAMPLES,
     .mask = "",
     .write_slot = write_slot,

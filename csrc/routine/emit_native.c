@@ -234,13 +234,22 @@ static bool is_long(int op) {
   }
 }
 
+/* Operators of C, which compilers are through with sooner than with a call of a function that they inline. */
+static const char OPERATORS[PG_KERNELS] = {
+    [PG_ADD] = '+', [PG_MINUS] = '-', [PG_MUL] = '*', [PG_SQUARE] = '*', [PG_QUOTIENT] = '/',
+};
+
 static void write_op(const pg_emitter *e, int op, uint32_t x, uint32_t y, bool batch) {
+  if (OPERATORS[op]) {
+    pg_print(e->out, "v%u %c v%u", x, OPERATORS[op], y);
+    return;
+  }
   pg_print(e->out, "%c_%s(v%u", !batch ? 's' : is_long(op) ? 'x' : 'v', NAMES[op], x);
   pg_print(e->out, pg_is_binary(op) ? ", v%u)" : ")", y);
 }
 
 static void write_product(const pg_emitter *e, uint32_t sum, uint32_t x, uint32_t y, bool batch) {
-  pg_print(e->out, "v%u = %c_fma(v%u, v%u, v%u);\n", sum, batch ? 'v' : 's', x, y, sum);
+  pg_print(e->out, "%c_fma(v%u, v%u, v%u)", batch ? 'v' : 's', x, y, sum);
 }
 
 static void write_addition(const pg_emitter *e, uint32_t total, uint32_t x) {
@@ -254,7 +263,7 @@ static void write_total(const pg_emitter *e, uint32_t total) {
 static const pg_dialect NATIVE = {
     .statements = 64,
     .types = {"double", "vec"},
-    .zeros = {"0", "v_splat(0)"},
+    .zero = "v_splat(0)",
     .loop = "PG_VECTORS",
     .mask = "const ivec mask = pg_lanes_below(samples - (p - b));\n",
     .write_slot = write_slot,

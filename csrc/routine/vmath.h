@@ -89,6 +89,8 @@ PG_INLINE vec v_fma(vec a, vec b, vec c) {
   return __builtin_ia32_vfmaddpd512_mask(a, b, c, 0xFF, 4); /* in the current rounding mode */
 #elif defined PG_FMA && !defined __clang__ && defined __x86_64__ && PG_LANES == 4
   return __builtin_ia32_vfmaddpd256(a, b, c);
+#elif defined PG_FMA && !defined __clang__ && defined __x86_64__ && PG_LANES == 2
+  return __builtin_ia32_vfmaddpd(a, b, c);
 #elif defined PG_FMA && (defined __clang__ || __GNUC__ >= 12)
   vec sum;
   for (int i = 0; i < PG_LANES; i++) {

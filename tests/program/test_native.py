@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -480,6 +481,14 @@ def test_the_statements_of_a_layer_are_as_many_as_its_neurons_not_its_weights():
     counts = [source(pygrad.compile(nn.MLP(8, [n, n, 1]), np.ones(8))).count(";") for n in (50, 100)]
     assert counts[0] < 2500
     assert counts[1] < 2.5 * counts[0]
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_each_variable_has_one_statement_and_results_of_a_batch_are_stored_at_once(batched):
+    text = source(pygrad.compile(mixed(400), np.full(4, 0.1)), batched)
+    assert not re.search(r"^v\d+ \S*= ", text, re.MULTILINE)
+    assert ("\nPG_VECTOR(" in text) == batched
+    assert not re.search(r"(\nPG_VECTOR\(\d+\) = v\d+;){8}", text)
 
 
 @long
