@@ -10,8 +10,8 @@ static bool is_leaf(const pg_instruction *x) {
 
 enum { KNOWN = 128 };
 
-/* Returns f of each operand of an instruction that is no leaf, or'ed. For the elements of a table, `tables` keeps
- * that, with KNOWN: many lookups in a large table go through it once. */
+/* Returns f of each operand of an instruction that is no leaf, or'ed. For the elements of a table, `tables`
+ * keeps that, with KNOWN: many lookups in a large table go through it once. */
 static int for_operands(const pg_program *p, const pg_instruction *x, uint8_t *tables, int f(void *, pg_ref),
                         void *to) {
   int all = f(to, x->a);
@@ -52,7 +52,8 @@ static bool is_linear(const pg_program *p, const samples *s, const pg_instructio
   case PG_MUL:
     return !(s->kinds[x->a] & s->kinds[x->b] & DEPENDS);
   case PG_ADD:
-    return s->kinds[x->a] & s->kinds[x->b] & DEPENDS || pg_is_constant(p, x->a, 0) || pg_is_constant(p, x->b, 0);
+    return s->kinds[x->a] & s->kinds[x->b] & DEPENDS || pg_is_constant(p, x->a, 0) ||
+           pg_is_constant(p, x->b, 0);
   default:
     return false;
   }
@@ -194,7 +195,8 @@ static int push(void *to, pg_ref i) {
   return 0;
 }
 
-/* Returns what an operand has become: where paths are counted, none get to what does not depend on cotangents. */
+/* Returns what an operand has become. Where paths are counted, none lead to what depends on no
+ * cotangent. */
 static pg_ref copy_of(pg_program *p, const pg_backwards *d, pg_ref operand) {
   return d->counts && !d->depends[operand] ? pg_emit_constant(p, 0) : d->of[operand];
 }
