@@ -17,9 +17,18 @@ on_limited_memory = pytest.mark.skipif(
     "PYGRAD_SANITIZED" in os.environ or sys.platform == "win32",
     reason="a sanitizer needs memory of its own, and Windows has no limits of it",
 )
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 on_posix = pytest.mark.skipif(sys.platform == "win32", reason="needs modes, links or the shell of POSIX")
 with_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
 with_alarms = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs an interval timer")
+
+# Begins code for the fixture `python`: it may use so much more address space. Without a GIL CPython reserves a GiB.
+LIMITED = """
+import resource
+with open("/proc/self/statm") as statm:
+    used = int(statm.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (400 << 20), resource.RLIM_INFINITY))
+"""
 
 
 def on_cpython(reason: str) -> pytest.MarkDecorator:
