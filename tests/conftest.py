@@ -7,9 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from pygrad._lib import ffi, lib
 from support import figures, live_nodes
+
+settings.register_profile("patient", settings.default, deadline=None)  # other programs may slow an example down
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser):

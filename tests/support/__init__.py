@@ -40,6 +40,11 @@ def on_cpython(reason: str) -> pytest.MarkDecorator:
 on_cffi = pytest.mark.skipif(fast is not None, reason="the C type of Value has no __del__")
 frees_at_once = on_cpython("PyPy finalizes a Value when it collects garbage")
 
+has_gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+frees_functions = pytest.mark.skipif(
+    not has_gil and sys.version_info < (3, 14), reason="it frees no function, code or class once a thread has run"
+)
+
 
 def live_nodes() -> int:
     """The number of live nodes after garbage collection (PyPy runs `__del__` only in a later collection)."""
