@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from pygrad._lib import ffi, lib, pypy
 from support import figures, live_nodes
@@ -14,10 +15,15 @@ from support import figures, live_nodes
 # Files of tests that import what does not load on PyPy 8, and why not.
 NOT_ON_PYPY = {
     "cloudpickle, which Dask imports, fails": ["test_dask.py", "test_dask_cluster.py", "trust/test_dask_memory.py"],
-    "matplotlib has no wheels": ["test_docs.py", "trust/test_graph_frames.py", "viz"],
+    "matplotlib has no wheels": [
+        "test_asian_option.py", "test_docs.py", "test_rumelhart1986.py", "trust/test_graph_frames.py", "viz",
+    ],
     "SciPy has no wheels": ["program/test_objective.py"],
-}
+}  # fmt: skip
 collect_ignore = [file for files in NOT_ON_PYPY.values() for file in files] if pypy else []
+
+settings.register_profile("patient", settings.default, deadline=None)  # other programs may slow an example down
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser):

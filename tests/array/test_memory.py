@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pygrad import Value, array, concatenate, functional, memory_stats, reference, stack, where
-from support import frees_at_once, live_nodes, on_limited_memory
+from support import LIMITED, frees_at_once, live_nodes, on_limited_memory, on_linux
 from support.arrays import X, double
 
 
@@ -161,15 +161,14 @@ def test_arrays_outlive_the_interpreter_s_exit(python):
     assert python(f"{code}; print('ok')") == "ok\n"
 
 
+@on_linux
 @frees_at_once
 @on_limited_memory
 def test_running_out_of_memory_is_a_memory_error_naming_the_shape(python):
     python(
-        """
-import resource
-import numpy as np
-from pygrad import array, memory_stats
-resource.setrlimit(resource.RLIMIT_AS, (600 << 20, 600 << 20))
+        "import numpy as np; from pygrad import array, memory_stats"
+        + LIMITED
+        + """
 x = array(np.ones(1000))
 before = memory_stats().live_nodes
 makers = {"30000000": lambda: array(np.ones(30_000_000)), "(1000, 1000)": lambda: x[:, None] * x}
