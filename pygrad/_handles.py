@@ -406,6 +406,8 @@ def _search(id: int) -> Any:
         value = _findable.get(id)
         if value is not None:  # whatever the truth of a Value is
             return value
+    if pypy:
+        gc.collect()  # the handle is garbage; so are many, perhaps, each of which would be searched for
     return None
 
 

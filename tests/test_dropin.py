@@ -12,6 +12,7 @@ import micrograd.nn
 import pytest
 
 import pygrad
+from support import with_cloudpickle
 from support.effort import long
 
 SCRIPT = """
@@ -181,7 +182,9 @@ subprocess.run([sys.executable, "-c", outer], check=True)
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-@pytest.mark.parametrize("child", CHILDREN)
+@pytest.mark.parametrize(
+    "child", [pytest.param(name, marks=with_cloudpickle) if name in ("joblib", "dask") else name for name in CHILDREN]
+)
 def test_child_processes_run_on_pygrad_too(tmp_path, child, method):
     if method != "spawn" and child not in ("multiprocessing", "executor"):
         pytest.skip("has no method")
