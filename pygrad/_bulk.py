@@ -78,7 +78,7 @@ def _map_binary(op: int, a: Ids, b: Ids, out: Ids) -> Held:
 
 def _map_number(op: int, a: Ids, y: float, integral: bool, out: Ids) -> Held:
     _need_own(op)
-    return _held(lib.pg_map_number(op, out.size, c_ids_of(a), y, integral, c_ids(out)), out)
+    return _held(lib.pg_map_number(op, out.size, c_ids_of(a), float(y), integral, c_ids(out)), out)
 
 
 def _reduce(op: int, n: int, a: Ids, out: Ids) -> Held:

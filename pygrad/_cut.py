@@ -19,7 +19,10 @@ from pygrad._lib import lib
 Instruction = tuple[str, tuple[str, ...]]  # its name; for a call, by what its function was found: ("math", "exp")
 Place = tuple[str, tuple[str, ...], bool, CodeType]  # its instruction; whether that cuts off no gradient; where it is
 
-_CALLS = ("CALL", "CALL_FUNCTION_EX", "CALL_KW", "PRECALL")
+_CALLS = (
+    "CALL", "CALL_FUNCTION_EX", "CALL_KW", "PRECALL",
+    "CALL_FUNCTION", "CALL_FUNCTION_KW", "CALL_METHOD", "CALL_METHOD_KW",  # PyPy's
+)  # fmt: skip
 # Functions whose result has no gradient to lose.
 _WITHOUT_GRADIENT = (math.ceil, math.floor, math.isclose, math.isfinite, math.isinf, math.isnan, math.trunc)
 # Methods and functions that store a number in an array.
@@ -97,12 +100,26 @@ def _instruction(code: CodeType, offset: int) -> Instruction:
         return "" if at is None else instructions[at].opname, ()
     start = _start_of(instructions[at])
     path: list[str] = []
-    for instruction in instructions[:at]:  # a call starts where the expression does that is called
+    for i, instruction in enumerate(instructions[:at]):  # a call starts where the expression does that is called
         if start and _start_of(instruction) == start and isinstance(instruction.argval, str):
-            if not instruction.opname.startswith(("LOAD_ATTR", "LOAD_METHOD")):
+            if not _is_attribute(instruction):
                 path = []
+            elif not path:  # PyPy's call of a method starts at its name
+                path = _loaded_before(instructions, i)
             path.append(instruction.argval)
     return "CALL", tuple(path)
+
+
+def _is_attribute(instruction: dis.Instruction) -> bool:
+    return instruction.opname.startswith(("LOAD_ATTR", "LOAD_METHOD"))
+
+
+def _loaded_before(instructions: list[dis.Instruction], i: int) -> list[str]:
+    """By what the object was found that the instructions before number i load; ["", ...] if not by a name."""
+    name = instructions[i - 1].argval
+    if _is_attribute(instructions[i - 1]):
+        return [*_loaded_before(instructions, i - 1), name]
+    return [name if isinstance(name, str) else ""]
 
 
 def is_operator(frame: FrameType) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Callable, TypeVar
 import numpy as np
 
 from pygrad import _pressure
-from pygrad._lib import check, error, fast, ffi, lib, text
+from pygrad._lib import check, error, fast, ffi, lib, pypy, text
 from pygrad._locks import Lock
 from pygrad._numbers import Number
 
@@ -40,13 +40,13 @@ class Handle:
     __slots__ = () if fast else ("__dict__", "__weakref__", "_closure", "_id", "_keeper", "_pins", "_shown", "_symbol")
 
     _id: int
-    _keeper: object
+    _keeper: Any
     _pins: tuple[object, ...]  # Values and Arrays
     _shown: set[Any]
     _symbol: str
     _closure: Callable[[], object] | None
 
-    if not fast:
+    if not (fast or pypy):
         # `release` is a default argument because globals may be gone at interpreter exit.
         def __del__(self, release: Callable[[int], int] = lib.pg_release) -> None:
             try:
@@ -160,11 +160,12 @@ def _init_leaf(value: Any, data: Number, integral: bool) -> int:
 
 def _give(value: Any, id: int) -> None:
     """Give a node to a handle; __init__ may run twice, and the handle has one already."""
-    had = getattr(value, "_id", 0)
+    had, kept = getattr(value, "_id", 0), hasattr(value, "_keeper")
     value._id = id
-    if hasattr(value, "_keeper"):
+    if kept:
         _findable.pop(had, None)
-        del value._keeper
+        if not pypy:
+            del value._keeper
         _make_findable(value)
     elif had:
         lib.pg_release(had)
@@ -314,8 +315,10 @@ def hidden(x: object) -> Any:
     """x in a NumPy array without axes, whose contents Python's cyclic collector does not visit.
 
     If it did, it would finalize x together with a cycle of objects whose own finalizers may still use, or even
-    resurrect, what x holds nodes for.
+    resurrect, what x holds nodes for. PyPy's collector finalizes x after those objects.
     """
+    if pypy:
+        return x
     box = np.empty((), dtype=object)
     box[()] = x
     return box
@@ -331,6 +334,20 @@ class _Keeper:
 
     def __del__(self, release: Callable[[int], int] = lib.pg_release_kept) -> None:
         release(self._id)
+
+
+if pypy:
+    # Its collector finalizes an object first, and what that refers to in a later collection: one Value each time, of a
+    # chain of them with a __del__. So keepers, which refer to nothing, own the holds of all Values.
+
+    def _id_of(value: Handle) -> int:
+        id: int = value._keeper._id
+        return id
+
+    def _set_id(value: Handle, id: int) -> None:
+        value._keeper = _Keeper(id)
+
+    Handle._id = property(_id_of, _set_id)  # type: ignore[assignment]
 
 
 def _make_findable(value: Any) -> None:
@@ -353,7 +370,7 @@ def _enter(value: Any) -> None:
     _findable[value._id] = value
 
 
-_GENERATIONS: list[tuple[int, ...]] = [()] if sys.implementation.name == "pypy" else [(0,), (1,), (2,)]
+_GENERATIONS: list[tuple[int, ...]] = [()] if pypy else [(0,), (1,), (2,)]
 
 
 def value_of(id: int, pins: tuple[object, ...] = ()) -> Any:
@@ -389,6 +406,8 @@ def _search(id: int) -> Any:
         value = _findable.get(id)
         if value is not None:  # whatever the truth of a Value is
             return value
+    if pypy:
+        gc.collect()  # the handle is garbage; so are many, perhaps, each of which would be searched for
     return None
 
 

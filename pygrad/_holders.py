@@ -9,7 +9,7 @@ import numpy as np
 
 from pygrad import _pressure
 from pygrad._handles import hidden
-from pygrad._lib import Ids, Numbers, c_ids, fast, ffi, lib
+from pygrad._lib import Ids, Numbers, c_ids, fast, ffi, lib, pypy
 
 _runs: set[weakref.ref[Holder]] = set()  # the holders of leaves
 
@@ -57,7 +57,7 @@ def _as_it_is(holder: Any) -> Any:
 
 
 # Returns the holder itself.
-shown: Callable[[Any], Any] = _as_it_is if fast else _show
+shown: Callable[[Any], Any] = _as_it_is if fast or pypy else _show
 # Makes of the holder itself what Arrays keep.
 as_holder: Callable[[Any], Any] = _as_it_is if fast else hidden
 # Returns the holder of leaves that has a node; None if there is none. It looks at each.

@@ -35,6 +35,7 @@ __all__ = [
     "fast",
     "ffi",
     "lib",
+    "pypy",
     "text",
     "traced_functions",
 ]
@@ -61,6 +62,7 @@ def _load_fast() -> Any:
 
 
 fast = _load_fast()
+pypy = sys.implementation.name == "pypy"
 
 Ids = npt.NDArray[np.uint32]
 Numbers = npt.NDArray[np.float64]

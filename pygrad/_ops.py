@@ -82,7 +82,7 @@ def _binary(cls: type[Any], symbol: str, name: str) -> Any:
     make, finish = _maker(symbol, 2), functools.partial(_finish, symbol)
     new: Callable[..., Any] = cls.__new__
     make_with_number = _maker(symbol, 1) if symbol == "**" else _maker(symbol, 2, "_number")
-    is_plain, refuse = is_number, functools.partial(_refuse, symbol)
+    is_plain, as_plain, refuse = is_number, _plain, functools.partial(_refuse, symbol)
     in_c = vars(cls)[name] if fast else None
     taken_in_c = (float, int, bool)
 
@@ -90,7 +90,7 @@ def _binary(cls: type[Any], symbol: str, name: str) -> Any:
         if isinstance(other, cls):
             made = make(self._id, other._id)
         elif isinstance(other, (float, int)) or is_plain(other):
-            number = other if isinstance(other, (float, int)) else to_python(other)
+            number = other if isinstance(other, (float, int)) else as_plain(other)
             if in_c and type(other) not in taken_in_c:  # where no exception of a signal handler can leak the node
                 return in_c(self, int(number) if isinstance(number, int) else float(number))
             made = make_with_number(self._id, number, isinstance(number, int))
@@ -103,6 +103,12 @@ def _binary(cls: type[Any], symbol: str, name: str) -> Any:
         return finish(made, self, other)
 
     return method
+
+
+def _plain(x: Any) -> float:
+    """A number as cffi takes it; on PyPy not one that has only `__index__`."""
+    number = to_python(x)
+    return number if isinstance(number, (float, int)) else float(number)
 
 
 def _maker(symbol: str, arity: int, with_number: str = "") -> Callable[..., int]:

@@ -125,10 +125,14 @@ class TestTheCheck:
 
 
 class TestTheClock:
-    def test_gives_seconds_of_a_unit(self):
+    def test_gives_seconds_of_a_unit(self, monkeypatch):
+        monkeypatch.setattr(measure, "seconds", lambda run, calls: 0.5 * calls)
         numbers = [1.0, 2.0, 3.0]
         rows = rows_of(toy(value=lambda: numbers, array=Work(lambda: numbers, units=1000)))
-        assert 100 < rows["value"].median / rows["array"].median < 10_000
+        assert (rows["value"].median, rows["array"].median) == (0.5, 0.0005)
+
+    def test_counts_seconds(self):
+        assert 0.01 * 3 < measure.seconds(lambda: time.sleep(0.01), 3) < 10
 
     def test_uses_the_work_s_own_measure(self):
         rows = rows_of(toy(value=Work(lambda: [1.0, 2.0, 3.0], sample=lambda: 42.0)))

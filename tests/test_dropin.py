@@ -12,6 +12,7 @@ import micrograd.nn
 import pytest
 
 import pygrad
+from support import with_cloudpickle
 from support.effort import long
 
 SCRIPT = """
@@ -181,7 +182,9 @@ subprocess.run([sys.executable, "-c", outer], check=True)
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-@pytest.mark.parametrize("child", CHILDREN)
+@pytest.mark.parametrize(
+    "child", [pytest.param(name, marks=with_cloudpickle) if name in ("joblib", "dask") else name for name in CHILDREN]
+)
 def test_child_processes_run_on_pygrad_too(tmp_path, child, method):
     if method != "spawn" and child not in ("multiprocessing", "executor"):
         pytest.skip("has no method")
@@ -205,7 +208,7 @@ def test_children_still_import_their_own_sitecustomize(tmp_path):
         "subprocess.run([sys.executable, '-c', code], check=True)\n"
     )
     done = pygrad_run("run", "script.py", cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)})
-    assert done.stdout == f"True pygrad.engine {tmp_path}/sitecustomize.py 0\n", done.stderr
+    assert done.stdout == f"True pygrad.engine {tmp_path / 'sitecustomize.py'} 0\n", done.stderr
 
 
 def test_a_child_without_pygrad_finds_micrograd_as_ever(tmp_path):
@@ -297,8 +300,8 @@ def test_a_copy_of_micrograd_is_used_but_for_what_pygrad_replaces(tmp_path, copy
     assert done.stdout == printed + "\n", done.stderr
     assert done.stderr.count("UserWarning") == len(warned), done.stderr
     for name in warned:
-        assert f"UserWarning: {tmp_path}/micrograd/{name} is not the " in done.stderr
-    assert done.stderr.count(f"{tmp_path}/script.py:") == len(warned)
+        assert f"UserWarning: {tmp_path / 'micrograd' / name} is not the " in done.stderr
+    assert done.stderr.count(f"{tmp_path / 'script.py'}:") == len(warned)
 
 
 def test_a_single_file_named_micrograd_is_named_when_it_is_replaced(tmp_path):
@@ -306,7 +309,7 @@ def test_a_single_file_named_micrograd_is_named_when_it_is_replaced(tmp_path):
     (tmp_path / "script.py").write_text("from micrograd import Value; print(Value.__module__)")
     done = pygrad_run("run", "script.py", cwd=tmp_path)
     assert done.stdout == "pygrad.engine\n"
-    assert f"{tmp_path}/micrograd.py is not micrograd 0.1.0: pygrad is used in its place" in done.stderr
+    assert f"{tmp_path / 'micrograd.py'} is not micrograd 0.1.0: pygrad is used in its place" in done.stderr
 
 
 def test_children_replace_what_was_chosen(tmp_path):

@@ -14,7 +14,7 @@ import pytest
 
 import pygrad
 from pygrad.bench.workloads.memory import resident_bytes
-from support import on_limited_memory
+from support import on_limited_memory, with_matplotlib
 from support.effort import long
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -52,6 +52,7 @@ def module(example):
     return loaded
 
 
+@with_matplotlib
 def test_moons_draws_the_boundary_and_finds_the_losses_equal(tmp_path):
     picture = tmp_path / "moons.png"
     out = run("moons.py", "--steps", 3, "--race", 2, "--out", picture, cwd=tmp_path)
@@ -64,12 +65,14 @@ def test_moons_draws_the_boundary_and_finds_the_losses_equal(tmp_path):
 
 
 @long
+@with_matplotlib
 def test_moons_takes_all_steps_in_plain_python_too(tmp_path):
     out = run("moons.py", "--steps", 1, "--full", cwd=tmp_path)
     assert "plain Python and C: 1. They are equal to the last bit" in out
     assert "about" not in out
 
 
+@with_matplotlib
 def test_moons_ends_at_ctrl_c_without_a_traceback(tmp_path):
     command = [sys.executable, EXAMPLES / "moons.py", "--race", "1000", "--steps", "1000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
@@ -84,6 +87,7 @@ def test_moons_ends_at_ctrl_c_without_a_traceback(tmp_path):
     assert (process.returncode, err) == (130, "")
 
 
+@with_matplotlib
 def test_moons_says_where_losses_differ(monkeypatch, tmp_path):
     moons = module("moons.py")
     new_step, Value, MLP = moons.ENGINES["C"]
@@ -99,12 +103,14 @@ def test_moons_says_where_losses_differ(monkeypatch, tmp_path):
 
 
 @long
+@with_matplotlib
 def test_moons_compiled_has_the_same_losses(tmp_path):
     out = run("moons.py", "--steps", 3, "--race", 1, "--compile", cwd=tmp_path)
     assert float(out.split("are off by at most ")[1].split(":")[0]) < 1e-12
     assert re.search(r"compiled +│ +[\d.]+ ms │ +[\d.]+ s │ +[\d,]+ times", out)
 
 
+@with_matplotlib
 def test_spirals_learns_three_classes(tmp_path):
     out = run("spirals.py", "--points", 50, "--steps", 200, cwd=tmp_path)
     assert float(re.search(r"(\d+)% of the 150 points", out)[1]) > 90
@@ -113,7 +119,7 @@ def test_spirals_learns_three_classes(tmp_path):
 
 def loss_of(out):
     """The mean loss of the last steps, as microgpt prints it."""
-    return float(re.search(r"last \d+ steps ([\d.]+) ", out.replace("\n", " "))[1])
+    return float(re.search(r"last \d+ steps ([\d.]+) ", " ".join(out.split()))[1])
 
 
 def test_microgpt_compiled_learns_the_same(tmp_path):
@@ -160,6 +166,7 @@ def flat():
 @on_limited_memory
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
 class TestAThousandStepsLeaveTheMemoryFlat:
+    @with_matplotlib
     def test_of_moons(self, flat):
         moons = module("moons.py")
         moons.train(moons.ENGINES["C"], *moons.two_moons(), 1000, flat)
@@ -173,6 +180,7 @@ class TestAThousandStepsLeaveTheMemoryFlat:
         microgpt.train(microgpt.GPT(tokens.end + 1), tokens, names, 1000, flat)
 
     @long
+    @with_matplotlib
     def test_of_diffusion2d(self, flat):
         diffusion = module("diffusion2d.py")
         rng = np.random.default_rng(0)
@@ -183,6 +191,7 @@ class TestAThousandStepsLeaveTheMemoryFlat:
             diffusion.train_step(model, optimizer, data, rng)
             flat()
 
+    @with_matplotlib
     def test_of_rumelhart1986(self, flat):
         module("rumelhart1986.py").learn_symmetry(0, 1000, flat)
 

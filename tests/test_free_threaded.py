@@ -4,7 +4,6 @@ import contextlib
 import gc
 import itertools
 import random
-import sys
 import threading
 
 import numpy as np
@@ -12,9 +11,9 @@ import pytest
 
 import pygrad
 from pygrad import Value, nn, optim
-from support import live_nodes
+from support import has_gil, live_nodes
 
-pytestmark = pytest.mark.skipif(getattr(sys, "_is_gil_enabled", lambda: True)(), reason="this interpreter has a GIL")
+pytestmark = pytest.mark.skipif(has_gil, reason="this interpreter has a GIL")
 
 THREADS, ROUNDS = 4, 300
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import pygrad
+from pygrad._lib import pypy
 
 PACKAGE = Path(pygrad.__file__).parent
 LAZY = ["checking", "checkpoint", "dropin", "functional", "nn", "optim", "program", "reference", "viz"]
@@ -32,7 +33,7 @@ def test_importing_takes_no_module_that_takes_long(python):
 MODULES = sorted(
     ".".join(["pygrad", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__")
     for path in PACKAGE.rglob("*.py")
-    if not {"bench", "_children"} & set(path.parts)
+    if not {"bench", "_children", *(["dask.py"] if pypy else [])} & set(path.parts)  # Dask does not load on PyPy 8
 )
 
 

@@ -57,11 +57,12 @@ pg_ref pg_emit_for_tie(pg_program *p, pg_ref z, pg_ref element, pg_ref x);
 typedef struct {
   pg_ref *of;       /* an instruction: its copy, itself where it does not depend on cotangents; or PG_NO_REF */
   uint32_t *tables; /* a table: that of the copies of its elements; or PG_NO_REF */
+  uint8_t *known;   /* a table: what is known of its elements */
   bool *depends;    /* an instruction: on cotangents */
   pg_ref *stack;    /* those to be copied, before which their operands are copied */
   uint32_t depth, room;
   bool counts; /* the paths: a copy is their number */
-  bool any, failed;
+  bool failed;
 } pg_backwards;
 
 /* Finds out what depends on cotangents. False if there is no memory; pg_free_backwards() frees it in any case.

@@ -1,5 +1,6 @@
 /* pullback.c: functions with a backward of their own; program.h says how programs have them. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "program/derive.h"
 
@@ -7,17 +8,24 @@ static bool is_leaf(const pg_instruction *x) {
   return x->op == PG_INPUT || x->op == PG_PARAMETER || x->op == PG_CONSTANT;
 }
 
-/* Calls f for each operand of an instruction that is no leaf. */
-static void for_operands(const pg_program *p, const pg_instruction *x, void f(void *, pg_ref), void *to) {
-  f(to, x->a);
-  if (x->op == PG_LOOKUP || x->op == PG_ROW) {
-    const pg_span table = p->tables[x->b];
-    for (uint32_t k = 0; k < table.count; k++) {
-      f(to, p->refs[table.first + k]);
-    }
-  } else if (x->b != PG_NO_REF) {
-    f(to, x->b);
+enum { KNOWN = 128 };
+
+/* Returns f of each operand of an instruction that is no leaf, or'ed. For the elements of a table, `tables`
+ * keeps that, with KNOWN: many lookups in a large table go through it once. */
+static int for_operands(const pg_program *p, const pg_instruction *x, uint8_t *tables, int f(void *, pg_ref),
+                        void *to) {
+  int all = f(to, x->a);
+  if (x->op != PG_LOOKUP && x->op != PG_ROW) {
+    return all | (x->b == PG_NO_REF ? 0 : f(to, x->b));
   }
+  if (!(tables[x->b] & KNOWN)) {
+    int elements = KNOWN;
+    for (uint32_t k = 0; k < p->tables[x->b].count; k++) {
+      elements |= f(to, p->refs[p->tables[x->b].first + k]);
+    }
+    tables[x->b] = (uint8_t)elements;
+  }
+  return all | (tables[x->b] & ~KNOWN);
 }
 
 /* Samples ------------------------------------------------------------------------------------------------ */
@@ -27,25 +35,25 @@ static void for_operands(const pg_program *p, const pg_instruction *x, void f(vo
 enum { BATCHED = 1, DEPENDS = 2, NOT_LINEAR = 4, PER_SAMPLE = 8 };
 
 typedef struct {
-  uint8_t *kinds;
-  int all, depending; /* of the operands of one instruction: their kinds, and how many depend */
+  uint8_t *kinds, *tables;
 } samples;
 
-static void add_kind(void *to, pg_ref operand) {
-  samples *s = to;
-  s->all |= s->kinds[operand] & (BATCHED | DEPENDS | NOT_LINEAR);
-  s->depending += (s->kinds[operand] & DEPENDS) != 0;
+static int kind_of_operand(void *to, pg_ref operand) {
+  const samples *s = to;
+  return s->kinds[operand] & (BATCHED | DEPENDS | NOT_LINEAR);
 }
 
-static bool is_linear(const pg_program *p, const pg_instruction *x, int depending) {
+/* Whether an instruction is linear in the operands that depend on cotangents. */
+static bool is_linear(const pg_program *p, const samples *s, const pg_instruction *x) {
   switch (x->op) {
   case PG_PRIMAL:
   case PG_DETACH:
     return true;
   case PG_MUL:
-    return depending == 1;
+    return !(s->kinds[x->a] & s->kinds[x->b] & DEPENDS);
   case PG_ADD:
-    return depending == 2 || pg_is_constant(p, x->a, 0) || pg_is_constant(p, x->b, 0);
+    return s->kinds[x->a] & s->kinds[x->b] & DEPENDS || pg_is_constant(p, x->a, 0) ||
+           pg_is_constant(p, x->b, 0);
   default:
     return false;
   }
@@ -58,21 +66,21 @@ static int kind_of(const pg_program *p, samples *s, const bool *batched, pg_ref 
   if (is_leaf(&x)) {
     return x.op == PG_INPUT && batched[x.a] ? BATCHED : 0;
   }
-  s->all = s->depending = 0;
-  for_operands(p, &x, add_kind, s);
+  const int all = for_operands(p, &x, s->tables, kind_of_operand, s);
   const int own = s->kinds[i] & PER_SAMPLE && may_be_per_sample(&x) ? BATCHED : 0;
   if (x.op == PG_PULLBACK) {
-    return (s->all & BATCHED) | own;
+    return (all & BATCHED) | own;
   }
   if (x.op == PG_COTANGENT) {
-    return (s->all & BATCHED) | DEPENDS;
+    return (all & BATCHED) | DEPENDS;
   }
-  return s->all | own | (s->depending && !is_linear(p, &x, s->depending) ? NOT_LINEAR : 0);
+  return all | own | (all & DEPENDS && !is_linear(p, s, &x) ? NOT_LINEAR : 0);
 }
 
-static void want_per_sample(void *to, pg_ref operand) {
+static int want_per_sample(void *to, pg_ref operand) {
   samples *s = to;
   s->kinds[operand] |= s->kinds[operand] & DEPENDS ? PER_SAMPLE : 0;
+  return 0;
 }
 
 /* Whether the sum of a cotangent over the samples will not do. */
@@ -91,6 +99,7 @@ static bool mark_per_sample(samples *s, pg_ref i) {
  * once for each sample: there the pullback is PER_SAMPLE itself. True if something new was found. */
 static bool find_per_sample(const pg_program *p, samples *s) {
   bool found = false;
+  memset(s->tables, 0, p->table_count);
   for (pg_ref i = p->count; i-- > 0;) {
     const pg_instruction x = p->instructions[i];
     if (x.op == PG_PULLBACK) {
@@ -103,7 +112,7 @@ static bool find_per_sample(const pg_program *p, samples *s) {
     } else if (s->kinds[i] & PER_SAMPLE && x.op == PG_COTANGENT) {
       found = mark_per_sample(s, x.a) || found;
     } else if (s->kinds[i] & PER_SAMPLE && !is_leaf(&x)) {
-      for_operands(p, &x, want_per_sample, s);
+      for_operands(p, &x, s->tables, want_per_sample, s);
     }
   }
   return found;
@@ -117,28 +126,30 @@ bool pg_find_per_sample(const pg_program *p, const bool *batched, uint32_t count
   for (pg_ref i = 0; i < p->count; i++) {
     found = found || p->instructions[i].op == PG_PULLBACK;
   }
-  samples s = {any && found ? pg_zeros(p->count, sizeof *s.kinds) : NULL, 0, 0};
-  if (any && found && !s.kinds) {
-    return false;
+  if (!any || !found) {
+    return true;
   }
-  while (any && found) {
+  samples s = {pg_zeros(p->count, sizeof *s.kinds), pg_zeros(p->table_count, sizeof *s.tables)};
+  while (found && s.kinds && s.tables) {
+    memset(s.tables, 0, p->table_count);
     for (pg_ref i = 0; i < p->count; i++) {
       s.kinds[i] = (uint8_t)((s.kinds[i] & PER_SAMPLE) | kind_of(p, &s, batched, i));
     }
     found = find_per_sample(p, &s);
   }
-  for (pg_ref i = 0; i < p->count && s.kinds; i++) {
+  for (pg_ref i = 0; i < p->count && !found; i++) {
     each[i] = may_be_per_sample(&p->instructions[i]) && s.kinds[i] & PER_SAMPLE;
   }
   free(s.kinds);
-  return true;
+  free(s.tables);
+  return !found;
 }
 
 /* Gradients ---------------------------------------------------------------------------------------------- */
 
-static void add_dependence(void *to, pg_ref operand) {
-  pg_backwards *d = to;
-  d->any = d->any || d->depends[operand];
+static int depends(void *to, pg_ref operand) {
+  const pg_backwards *d = to;
+  return d->depends[operand];
 }
 
 bool pg_begin_backwards(pg_backwards *d, const pg_program *p, bool counts) {
@@ -147,29 +158,32 @@ bool pg_begin_backwards(pg_backwards *d, const pg_program *p, bool counts) {
       .of = pg_no_refs(p->gradient),
       .tables = pg_no_refs(p->table_count),
       .depends = pg_zeros(p->gradient, sizeof *d->depends),
+      .known = pg_zeros(p->table_count, sizeof *d->known),
   };
-  for (pg_ref i = 0; i < p->gradient && d->depends; i++) {
-    const pg_instruction *x = &p->instructions[i];
-    d->any = x->op == PG_COTANGENT;
-    if (!is_leaf(x) && x->op != PG_PULLBACK) {
-      for_operands(p, x, add_dependence, d);
-    }
-    d->depends[i] = d->any;
+  if (!d->of || !d->tables || !d->depends || !d->known) {
+    return false;
   }
-  return d->of && d->tables && d->depends;
+  for (pg_ref i = 0; i < p->gradient; i++) {
+    const pg_instruction *x = &p->instructions[i];
+    const bool has_gradient = !is_leaf(x) && x->op != PG_PULLBACK;
+    d->depends[i] = x->op == PG_COTANGENT || (has_gradient && for_operands(p, x, d->known, depends, d));
+  }
+  memset(d->known, 0, p->table_count); /* from here on, of push() */
+  return true;
 }
 
 void pg_free_backwards(pg_backwards *d) {
   free(d->of);
   free(d->tables);
   free(d->depends);
+  free(d->known);
   free(d->stack);
 }
 
-static void push(void *to, pg_ref i) {
+static int push(void *to, pg_ref i) {
   pg_backwards *d = to;
   if (d->of[i] != PG_NO_REF) {
-    return;
+    return 0;
   }
   if (!d->depends[i]) {
     d->of[i] = i;
@@ -178,6 +192,13 @@ static void push(void *to, pg_ref i) {
   } else {
     d->failed = true;
   }
+  return 0;
+}
+
+/* Returns what an operand has become. Where paths are counted, none lead to what depends on no
+ * cotangent. */
+static pg_ref copy_of(pg_program *p, const pg_backwards *d, pg_ref operand) {
+  return d->counts && !d->depends[operand] ? pg_emit_constant(p, 0) : d->of[operand];
 }
 
 /* Returns the number of the table that a table has become. */
@@ -185,25 +206,11 @@ static uint32_t copy_table(pg_program *p, pg_backwards *d, uint32_t table) {
   if (d->tables[table] == PG_NO_REF) {
     pg_span copy = {.first = p->ref_count};
     for (uint32_t k = 0; k < p->tables[table].count && !p->failed; k++) {
-      pg_add_ref(p, &copy, d->of[p->refs[p->tables[table].first + k]]);
+      pg_add_ref(p, &copy, copy_of(p, d, p->refs[p->tables[table].first + k]));
     }
     d->tables[table] = pg_add_table(p, copy);
   }
   return d->tables[table];
-}
-
-typedef struct {
-  pg_program *p;
-  const pg_backwards *d;
-  pg_ref sum;
-} paths;
-
-static void add_paths(void *to, pg_ref operand) {
-  paths *n = to;
-  if (n->d->depends[operand]) {
-    const pg_ref more = n->d->of[operand];
-    n->sum = n->sum == PG_NO_REF ? more : pg_emit(n->p, PG_ADD, n->sum, more);
-  }
 }
 
 /* Emits what an instruction is, whose operands are known. */
@@ -213,16 +220,16 @@ static pg_ref copy(pg_program *p, pg_backwards *d, const pg_sum *sums, pg_ref i)
     const pg_ref g = pg_finish_sum(p, &sums[x.a], p->instructions[x.a].batched);
     return g == PG_NO_REF ? pg_emit_constant(p, 0) : g;
   }
-  if (d->counts) {
-    paths n = {p, d, PG_NO_REF};
-    for_operands(p, &x, add_paths, &n);
-    return n.sum;
+  if (x.op == PG_LOOKUP) {
+    return pg_emit_lookup(p, d->of[x.a], copy_table(p, d, x.b));
+  }
+  if (d->counts) { /* those to a row are those to its maximum or minimum */
+    const pg_ref a = copy_of(p, d, x.a);
+    return x.b == PG_NO_REF || x.op == PG_ROW ? a : pg_emit(p, PG_ADD, a, copy_of(p, d, x.b));
   }
   switch (x.op) {
   case PG_PRIMAL:
     return d->of[x.a];
-  case PG_LOOKUP:
-    return pg_emit_lookup(p, d->of[x.a], copy_table(p, d, x.b));
   case PG_ROW:
     return pg_emit_row(p, d->of[x.a], copy_table(p, d, x.b));
   default:
@@ -237,7 +244,7 @@ pg_ref pg_emit_backward(pg_program *p, pg_backwards *d, const pg_sum *sums, pg_r
     const uint32_t before = d->depth;
     if (d->of[i] == PG_NO_REF && p->instructions[i].op != PG_COTANGENT) {
       const pg_instruction x = p->instructions[i];
-      for_operands(p, &x, push, d);
+      for_operands(p, &x, d->known, push, d);
     }
     if (d->depth == before && !d->failed) {
       d->of[i] = d->of[i] == PG_NO_REF ? copy(p, d, sums, i) : d->of[i];

@@ -18,34 +18,38 @@ enum { PG_HAS_GIL = 0 };
 static inline void pg_guard(void) { pg_lock(); }
 static inline void pg_unguard(void) { pg_unlock(); }
 
-#if PY_VERSION_HEX < 0x030E0000 /* which has no public functions for these two */
-static inline void pg_let_find(PyObject *x) {
+#if PY_VERSION_HEX < 0x030E0000 /* which has these two, but not for others */
+static inline void PyUnstable_EnableTryIncRef(PyObject *x) {
   Py_ssize_t shared = _Py_atomic_load_ssize_relaxed(&x->ob_ref_shared);
   while (!(shared & _Py_REF_SHARED_FLAG_MASK) &&
          !_Py_atomic_compare_exchange_ssize(&x->ob_ref_shared, &shared, shared | _Py_REF_MAYBE_WEAKREF)) {
   }
 }
 
-static inline bool pg_hold_found(PyObject *x) {
-  const uint32_t local = _Py_atomic_load_uint32_relaxed(&x->ob_ref_local);
+static inline int PyUnstable_TryIncRef(PyObject *x) {
   if (_Py_IsOwnedByCurrentThread(x)) {
-    if (local) { /* else it is being freed: CPython has run its finalizer, and forgot what pg_let_find() said */
-      _Py_atomic_store_uint32_relaxed(&x->ob_ref_local, local + 1);
-    }
-    return local != 0;
+    return Py_INCREF(x), 1;
   }
   Py_ssize_t shared = _Py_atomic_load_ssize_relaxed(&x->ob_ref_shared);
   while (shared != 0 && shared != _Py_REF_MERGED) {
     if (_Py_atomic_compare_exchange_ssize(&x->ob_ref_shared, &shared, shared + (1 << _Py_REF_SHARED_SHIFT))) {
-      return true;
+      return 1;
     }
   }
-  return false;
+  return 0;
 }
-#else
-static inline void pg_let_find(PyObject *x) { PyUnstable_EnableTryIncRef(x); }
-static inline bool pg_hold_found(PyObject *x) { return Py_REFCNT(x) > 0 && PyUnstable_TryIncRef(x); }
 #endif
+
+static inline void pg_let_find(PyObject *x) { PyUnstable_EnableTryIncRef(x); }
+
+/* CPython takes a reference to an object that this very thread is freeing, once its finalizer has run.
+ * Py_REFCNT() does not tell: it adds two counts, and may read them before and after another thread moves
+ * references. */
+static inline bool pg_hold_found(PyObject *x) {
+  const bool is_being_freed =
+      _Py_IsOwnedByCurrentThread(x) && !_Py_atomic_load_uint32_relaxed(&x->ob_ref_local);
+  return !is_being_freed && PyUnstable_TryIncRef(x);
+}
 
 /* Between these two no other thread changes a list or dict, so what they return without a reference stays. */
 #define PG_BEGIN_READING(x) Py_BEGIN_CRITICAL_SECTION(x)

@@ -20,12 +20,17 @@ def of_one(function: Function) -> Function:
     """A function whose first argument is rearranged."""
 
     def move(a: Any, *args: Any, **kwargs: Any) -> Any:
-        if any(isinstance(x, Nodes) for x in (*args, *kwargs.values())):
-            raise TypeError(f"np.{function.__name__} of an Array takes integers beside it, not another Array")
+        _refuse_nodes(function, *args, *kwargs.values())
         x = as_array(a)
         return _moved(function(x._ids, *args, **kwargs), x)
 
     return move
+
+
+def _refuse_nodes(function: Function, *args: Any) -> None:
+    """Refuse an Array where NumPy takes integers: it would ask the Array to call the function, without end."""
+    if any(isinstance(x, Nodes) for x in args):
+        raise TypeError(f"np.{function.__name__} of an Array takes integers beside it, not another Array")
 
 
 def of_several(function: Function) -> Function:
@@ -63,6 +68,7 @@ def append(arr: Any, values: Any, axis: Any = None) -> Any:
 
 
 def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
+    _refuse_nodes(np.insert, obj)
     x, new = as_array(arr), as_array(values)
     return _moved(np.insert(x._ids, obj, new._ids, axis), x, new)
 

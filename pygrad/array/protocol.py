@@ -333,4 +333,4 @@ def _reduce(function: np.ufunc, method: str, x: Any, kwargs: dict[str, Any]) -> 
     name = name_of(function)
     if name not in known:
         raise TypeError(f"np.{name}.{method} is not there for Arrays: that of {', '.join(known)} is")
-    return getattr(np, known[name])(x, **{"axis": 0, **kwargs})
+    return getattr(np, known[name])(as_array(x), **{"axis": 0, **kwargs})

@@ -198,11 +198,11 @@ class Reductions(Elementwise, Shaping):
 
     def _count(self, result: Array, axis: Axis, where: Any) -> Any:
         """How many elements there are for each of a reduction's results: an int, or an array of its shape."""
+        if where is not None and where is not True:
+            return self._chosen(where).sum(axis=axis).reshape(result.shape)
         if axis is not None and not self.ndim:
-            normalize_axes(axis, 0)  # of a mean a number has no axis 0, as in NumPy
-        if where is None:
-            return self.size // result.size if result.size else 1
-        return self._chosen(where).sum(axis=axis).reshape(result.shape)
+            normalize_axes(axis, 0)  # of a mean without a mask a number has no axis 0, as in NumPy
+        return self.size // result.size if result.size else 1
 
     def _scan(self, combine: Callable[[Any, Any], Array], axis: SupportsIndex | None) -> Array:
         """The results of combining the first elements along an axis, the first two, the first three, ..."""

@@ -220,6 +220,17 @@ def test_a_reduction_of_no_elements_gives_what_numpy_gives(name, shape):
         )
 
 
+@pytest.mark.parametrize("name", ["sum", "prod", "max", "min", "mean", "var", "std"])
+@pytest.mark.parametrize("shape", SHAPES, ids=repr)
+def test_a_reduction_by_a_mask_of_no_elements_gives_what_numpy_gives(name, shape):
+    x = np.full(shape, 1.5)
+    initial = {"initial": -1.0} if name in ("max", "min") else {}
+    for axis in [None, 0, -1, (), (0,), *range(len(shape))]:
+        for where in [True, np.ones(shape, bool), np.zeros(shape, bool)]:
+            reduced = operator.methodcaller(name, axis=axis, where=where, **initial)
+            assert outcome(reduced, array(x)) == outcome(reduced, x), (axis, where)
+
+
 @examples(100)
 @given(st.data())
 def test_variances_equal_numpy_s_along_any_axes(data):

@@ -9,7 +9,7 @@ import pytest
 from micrograd.engine import Value as Theirs
 
 from pygrad import Value
-from support import live_nodes, on_cpython
+from support import frees_at_once, live_nodes
 
 
 class Sub(Value):
@@ -132,7 +132,6 @@ def test_a_property_without_a_setter_refuses():
         Fixed(1.0).fixed = 2
 
 
-@on_cpython("PyPy frees cycles with finalizers one by one")
 @CLASSES
 def test_a_cycle_through_attributes_is_collected(cls):
     gc.collect()
@@ -146,7 +145,7 @@ def test_a_cycle_through_attributes_is_collected(cls):
     assert live_nodes() == before
 
 
-@on_cpython("PyPy frees later")
+@frees_at_once
 def test_attributes_are_freed_with_their_value():
     v = Value(1.0)
     v.thing = Sub(2.0)
@@ -192,7 +191,6 @@ def test_a_grad_of_none_is_0_to_which_the_next_pass_adds(cls):
     assert v.grad == 3
 
 
-@on_cpython("PyPy frees later")
 @CLASSES
 @pytest.mark.parametrize("found", [False, True])
 def test_a_second_init_leaks_nothing(cls, found):

@@ -15,6 +15,7 @@ import pytest
 
 import pygrad
 from pygrad import GradientCutWarning, Value
+from support import frees_functions
 
 
 def store(v):
@@ -132,6 +133,7 @@ def test_a_place_that_cuts_warns_each_time_after_one_that_does_not(computed):
     assert len(caught) == 3
 
 
+@frees_functions
 def test_the_places_that_are_remembered_are_few(computed):
     def ask(v):
         return float(v)

@@ -169,7 +169,6 @@ def test_prev_may_be_assigned_while_it_is_read(assigned, allocations):
     del used, lists
 
 
-@on_cpython("PyPy finalizes one Value of a circle in each collection")
 def test_a_cycle_through_prev_is_collected(no_leak):
     for _ in range(10):
         c = Value(1) + 2

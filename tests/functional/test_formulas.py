@@ -405,11 +405,9 @@ def test_a_training_step_lowers_the_loss():
         (lambda: F.hinge_loss(X, Y, margin="a"), TypeError, "str"),
     ],
 )
-def test_wrong_operands_are_refused_with_a_message_and_leak_nothing(f, error, message):
-    before = memory_stats().live_nodes
+def test_wrong_operands_are_refused_with_a_message_and_leak_nothing(f, error, message, no_leak):
     with pytest.raises(error, match=message):
         f()
-    assert memory_stats().live_nodes == before
 
 
 @pytest.mark.parametrize("index", [-1, np.uint64(2**64 - 1), -4], ids=repr)

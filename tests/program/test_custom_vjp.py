@@ -167,6 +167,7 @@ parts = custom(
         g["sum"] * s[0]["x"].sum(),
     ),
 )
+permuted = custom(lambda i, x: (x * 1, i), lambda i, g: (None, g[i]))
 X = np.array([0.3, -0.7, 1.1])
 
 # A function, arguments, and what it is to be differentiated as.
@@ -183,6 +184,11 @@ FUNCTIONS = {
         custom(lambda x: (x * 1, None), lambda s, g: (g / g.max(),)),
         [X],
         lambda x: x.sum() / 3,
+    ),
+    "gradients at indices": (
+        lambda i, x: permuted(i, x) * [1.0, 2.0, 4.0],
+        [pygrad.index([2, 0, 1]), X],
+        lambda i, x: x[[1, 2, 0]] * [1.0, 2.0, 4.0],
     ),
     "straight through": (sign, [X], lambda x: x * 1),
     "a constant": (custom(lambda x: (np.ones(3), None), lambda s, g: (g,)), [X], lambda x: x * 1),
@@ -479,6 +485,9 @@ def test_no_path_leads_through_what_is_not_taken(backend):
     assert ((by_x == 0) == [[True, False, True], [False, True, False]]).all()
     matrix = pygrad.compile(lambda x: clip_gradient(x.sqrt()), np.ones(3), backend=backend).jacobian([4.0, 0.0, 1.0])[0]
     assert matrix.tolist() == [[0.25, 0, 0], [0, np.inf, 0], [0, 0, 0.5]]
+    at = pygrad.index([2, 0, 1])
+    h = pygrad.compile(lambda i, x: permuted(i, x.sqrt()), at, np.ones(3), backend=backend)
+    assert h.vjp([at, [0.0, 1.0, 4.0]], [1.0, 2.0, 0.0])[1][1].tolist() == [0.0, 0.5, 0.5]
 
 
 # Refusals -----------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import pygrad
 from pygrad import Program, Value, nn
 from pygrad._lib import lib
+from support import with_cloudpickle
 from support.compiled import bits
 from support.effort import examples
 from support.loops import LOOPS
@@ -199,6 +200,7 @@ def test_the_workers_of_an_executor_compute_the_same(model, method):
         assert [bits(y) for y in pool.map(model, BATCHES)] == [bits(model(x)) for x in BATCHES]
 
 
+@with_cloudpickle
 def test_joblib_s_workers_compute_the_same(model):
     joblib = pytest.importorskip("joblib")
     found = joblib.Parallel(n_jobs=2)(joblib.delayed(model)(x) for x in BATCHES)

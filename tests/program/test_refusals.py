@@ -11,7 +11,7 @@ import pytest
 import pygrad
 from pygrad import Value
 from pygrad import functional as F
-from support import live_nodes, on_cffi, with_fork
+from support import frees_at_once, live_nodes, on_cffi, with_fork
 
 
 def test_arguments_unlike_the_traced_ones_are_refused():
@@ -284,6 +284,7 @@ def test_a_trace_may_use_in_another_thread_what_it_made():
     assert pygrad.compile(fn, 1.0)(2.0) == 8
 
 
+@frees_at_once
 def test_the_names_of_many_functions_are_kept_only_while_something_of_their_traces_lives(no_leak):
     from pygrad._lib import traced_functions
 

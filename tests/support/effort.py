@@ -17,4 +17,4 @@ def share(count: int) -> int:
 
 def examples(count: int) -> settings:
     """Hypothesis' settings for a test of this many random examples."""
-    return settings(max_examples=share(count), deadline=None)
+    return settings(max_examples=share(count))

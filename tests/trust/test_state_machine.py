@@ -368,7 +368,6 @@ def test_any_sequence_of_operations_gives_the_reference_s_bits(full):
         settings=settings(
             max_examples=600 if full else 25,
             stateful_step_count=60,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
