@@ -154,8 +154,7 @@ static void find_stored(pg_emitter *e, uint32_t begin, uint32_t end) {
     starts[count++] = k;
   }
   for (uint32_t last = end; count-- > 0; last = starts[count]) {
-    for (uint32_t k = last;
-         k-- > starts[count];) { /* of those that have the same slot, the last one is stored */
+    for (uint32_t k = last; k-- > starts[count];) { /* of several with the same slot, the last is stored */
       pg_entry *x = &e->entries[k];
       if (!x->is_block && x->loop->op != PG_DOT_TOTAL) {
         bool *is_live = &e->live[pg_is_batched(result_of(x))][pg_number_of(result_of(x))];

@@ -34,8 +34,8 @@ typedef struct {
   void (*write_slot)(const pg_emitter *e, pg_slot slot, bool batch); /* a number to be read */
   void (*write_store)(const pg_emitter *e, pg_slot slot, uint32_t variable);
   void (*write_op)(const pg_emitter *e, int op, uint32_t x, uint32_t y, bool batch); /* of two variables */
-  void (*write_product)(const pg_emitter *e, uint32_t sum, uint32_t x, uint32_t y,
-                        bool batch);                                       /* sum + x * y */
+  /* sum + x * y */
+  void (*write_product)(const pg_emitter *e, uint32_t sum, uint32_t x, uint32_t y, bool batch);
   void (*write_addition)(const pg_emitter *e, uint32_t total, uint32_t x); /* of a variable to a total's sum */
   void (*write_total)(const pg_emitter *e, uint32_t total);                /* adds the sum to the total */
 } pg_dialect;
