@@ -195,22 +195,32 @@ static int push(void *to, pg_ref i) {
   return 0;
 }
 
-/* Returns what an operand has become. Where paths are counted, none lead to what depends on no
- * cotangent. */
-static pg_ref copy_of(pg_program *p, const pg_backwards *d, pg_ref operand) {
-  return d->counts && !d->depends[operand] ? pg_emit_constant(p, 0) : d->of[operand];
+static pg_ref paths_to_elements(pg_program *p, const pg_backwards *d, pg_span table) {
+  pg_ref sum = PG_NO_REF;
+  for (uint32_t k = 0; k < table.count && !p->failed; k++) {
+    const pg_ref element = p->refs[table.first + k];
+    if (d->depends[element]) {
+      sum = sum == PG_NO_REF ? d->of[element] : pg_emit(p, PG_ADD, sum, d->of[element]);
+    }
+  }
+  return sum;
 }
 
-/* Returns the number of the table that a table has become. */
-static uint32_t copy_table(pg_program *p, pg_backwards *d, uint32_t table) {
-  if (d->tables[table] == PG_NO_REF) {
-    pg_span copy = {.first = p->ref_count};
-    for (uint32_t k = 0; k < p->tables[table].count && !p->failed; k++) {
-      pg_add_ref(p, &copy, copy_of(p, d, p->refs[p->tables[table].first + k]));
-    }
-    d->tables[table] = pg_add_table(p, copy);
+/* Returns the number of the table that a table has become. Where paths are counted, an element that depends on
+ * no cotangent adds its number to the gradient nevertheless, so it has the paths to the others. */
+static uint32_t copy_table(pg_program *p, pg_backwards *d, uint32_t number) {
+  if (d->tables[number] != PG_NO_REF) {
+    return d->tables[number];
   }
-  return d->tables[table];
+  const pg_span table = p->tables[number];
+  const pg_ref paths = d->counts ? paths_to_elements(p, d, table) : PG_NO_REF;
+  pg_span copy = {.first = p->ref_count};
+  for (uint32_t k = 0; k < table.count && !p->failed; k++) {
+    const pg_ref element = p->refs[table.first + k];
+    const bool has_paths = d->counts && !d->depends[element] && !pg_is_constant(p, element, 0);
+    pg_add_ref(p, &copy, has_paths ? paths : d->of[element]);
+  }
+  return d->tables[number] = pg_add_table(p, copy);
 }
 
 /* Emits what an instruction is, whose operands are known. */
@@ -224,8 +234,8 @@ static pg_ref copy(pg_program *p, pg_backwards *d, const pg_sum *sums, pg_ref i)
     return pg_emit_lookup(p, d->of[x.a], copy_table(p, d, x.b));
   }
   if (d->counts) { /* those to a row are those to its maximum or minimum */
-    const pg_ref a = copy_of(p, d, x.a);
-    return x.b == PG_NO_REF || x.op == PG_ROW ? a : pg_emit(p, PG_ADD, a, copy_of(p, d, x.b));
+    const bool by_a = d->depends[x.a], by_b = x.op != PG_ROW && x.b != PG_NO_REF && d->depends[x.b];
+    return by_a && by_b ? pg_emit(p, PG_ADD, d->of[x.a], d->of[x.b]) : d->of[by_b ? x.b : x.a];
   }
   switch (x.op) {
   case PG_PRIMAL:

@@ -488,6 +488,11 @@ def test_no_path_leads_through_what_is_not_taken(backend):
     at = pygrad.index([2, 0, 1])
     h = pygrad.compile(lambda i, x: permuted(i, x.sqrt()), at, np.ones(3), backend=backend)
     assert h.vjp([at, [0.0, 1.0, 4.0]], [1.0, 2.0, 0.0])[1][1].tolist() == [0.0, 0.5, 0.5]
+    with_three = custom(lambda i, x: (x * 1, i), lambda i, g: (None, array([g[0], Value(3.0), g[2]])[i]))
+    k = pygrad.compile(
+        lambda i, x: with_three(i, x * 2).sum() + x[1].sqrt().maximum(1.0), at, np.ones(3), backend=backend
+    )
+    assert k.value_and_grad(at, [1.0, 0.0, 9.0])[1][1].tolist() == [2.0, 2.0, 6.0]
 
 
 # Refusals -----------------------------------------------------------------------------------------------------------
