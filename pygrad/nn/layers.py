@@ -156,11 +156,7 @@ class Dropout(Module):
     """`functional.dropout` while the module is trained; after `eval()` it changes nothing.
 
     It draws from a generator of its own, that of `seed`, or of a seed from Python's `random`. A compiled function needs
-    a mask as an argument, as what is drawn while it is traced would be the same in each call:
-
-        dropout = nn.Dropout(0.1)
-        f = pygrad.compile(lambda x, mask: dropout(x, mask).sum(), np.ones(8), dropout.mask(8))
-        f(x, dropout.mask(8))
+    a mask as an argument, as what is drawn while it is traced would be the same in each call.
 
     Parameters
     ----------
@@ -171,9 +167,13 @@ class Dropout(Module):
 
     Examples
     --------
+    >>> from pygrad import compile
     >>> dropout = Dropout(0.5)
     >>> dropout([1.0, 2.0], mask=[0, 1])
     Array([0., 4.])
+    >>> f = compile(lambda x, mask: dropout(x, mask).sum(), np.ones(8), dropout.mask(8))
+    >>> f(np.ones(8), dropout.mask(8)) in range(0, 17, 2)
+    True
     >>> dropout.eval()([1.0, 2.0])
     Array([1., 2.])
     """
