@@ -213,12 +213,13 @@ static uint32_t copy_table(pg_program *p, pg_backwards *d, uint32_t number) {
     return d->tables[number];
   }
   const pg_span table = p->tables[number];
-  const pg_ref paths = d->counts ? paths_to_elements(p, d, table) : PG_NO_REF;
+  pg_ref paths = PG_NO_REF; /* to all elements, if they are needed */
   pg_span copy = {.first = p->ref_count};
   for (uint32_t k = 0; k < table.count && !p->failed; k++) {
     const pg_ref element = p->refs[table.first + k];
-    const bool has_paths = d->counts && !d->depends[element] && !pg_is_constant(p, element, 0);
-    pg_add_ref(p, &copy, has_paths ? paths : d->of[element]);
+    const bool needs_paths = d->counts && !d->depends[element] && !pg_is_constant(p, element, 0);
+    paths = needs_paths && paths == PG_NO_REF ? paths_to_elements(p, d, table) : paths;
+    pg_add_ref(p, &copy, needs_paths ? paths : d->of[element]);
   }
   return d->tables[number] = pg_add_table(p, copy);
 }
