@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from pygrad._lib import ffi, lib, pypy
 from support import figures, live_nodes
+from support.interrupts import Interrupt
 
 # Files of tests that import what does not load on PyPy 8, and why not.
 NOT_ON_PYPY = {
@@ -34,6 +35,27 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     """Heed Ctrl-C, which child processes then do, too: a shell's background jobs ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def alarms():
+    """A function that has a signal handler raise Interrupt, once, after some seconds.
+
+    No garbage is collected in the meantime: the collector calls functions, as one of Hypothesis, and swallows what is
+    raised there.
+    """
+    if not hasattr(signal, "setitimer"):
+        pytest.skip("needs an interval timer")
+
+    def interrupt(*_):
+        raise Interrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    gc.disable()
+    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
+    gc.enable()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

@@ -23,8 +23,9 @@ from hypothesis import given
 import pygrad
 from pygrad import Value, engine
 from pygrad._lib import fast, lib
-from support import in_threads, live_nodes, on_limited_memory, with_alarms, with_fork
+from support import in_threads, live_nodes, on_limited_memory, with_fork
 from support.effort import examples
+from support.interrupts import Interrupt
 from support.programs import EDGES, STEPS, bits, programs, run, shape
 
 pytestmark = pytest.mark.skipif(fast is None, reason="there is no C type of Value here")
@@ -674,25 +675,7 @@ def test_a_value_that_is_being_freed_is_not_found(no_leak):
 # Interrupts and threads ------------------------------------------------------------------------------------------
 
 
-class Interrupt(BaseException):
-    pass
-
-
-@pytest.fixture
-def alarms():
-    """A function that has a signal handler raise Interrupt after some seconds."""
-
-    def interrupt(*_):
-        raise Interrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
-
-
-@with_alarms
-def test_a_signal_handler_may_call_backward_during_a_pass():
+def test_a_signal_handler_may_call_backward_during_a_pass(alarms):
     x, w = Value(5.0), Value(3.0)
     numbers = np.arange(300_000.0) % 7  # so many nodes that a pass hears signals
     passes = []
@@ -701,23 +684,18 @@ def test_a_signal_handler_may_call_backward_during_a_pass():
         (x * w).backward()
         passes.append(w)
 
-    before = signal.signal(signal.SIGALRM, handler)
-    try:
-        for i in range(20):
-            x.grad = w.grad = 0
-            y = (pygrad.array(numbers) * (w * x)).sum()
-            passes.clear()
-            signal.setitimer(signal.ITIMER_REAL, 1e-4 + i * 1e-4)
-            y.backward()
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            assert w.grad == x.data * (numbers.sum() + len(passes))
-            assert x.grad == w.data * (numbers.sum() + len(passes))
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    signal.signal(signal.SIGALRM, handler)
+    for i in range(20):
+        x.grad = w.grad = 0
+        y = (pygrad.array(numbers) * (w * x)).sum()
+        passes.clear()
+        alarms(1e-4 + i * 1e-4)
+        y.backward()
+        alarms(0)
+        assert w.grad == x.data * (numbers.sum() + len(passes))
+        assert x.grad == w.data * (numbers.sum() + len(passes))
 
 
-@with_alarms
 def test_no_exception_of_a_signal_handler_is_swallowed_and_no_node_leaks(alarms, monkeypatch):
     swallowed = []
     monkeypatch.setattr(sys, "unraisablehook", swallowed.append)
@@ -765,7 +743,6 @@ def custom_op(x):
     ],
     ids=inspect.getsource,
 )
-@with_alarms
 def test_no_node_leaks_where_python_makes_it(alarms, work, no_leak):
     def again_and_again(i):
         alarms(1e-4 + i * 1e-6)
@@ -773,17 +750,12 @@ def test_no_node_leaks_where_python_makes_it(alarms, work, no_leak):
             work(x)
 
     x = Value(1.0)
-    gc.disable()  # it calls functions that Hypothesis gave it, and swallows their exceptions
-    try:
-        for i in range(150):
-            with pytest.raises(Interrupt):
-                again_and_again(i)
-            gc.collect()
-    finally:
-        gc.enable()
+    for i in range(150):
+        with pytest.raises(Interrupt):
+            again_and_again(i)
+        gc.collect()
 
 
-@with_alarms
 def test_a_long_pass_hears_of_signals_and_another_can_follow(alarms):
     x = pygrad.array(np.ones(100_000))
     y = x

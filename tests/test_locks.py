@@ -1,16 +1,12 @@
 import os
-import signal
 import threading
 import time
 
 import pytest
 
 from pygrad._locks import Lock
-from support import with_alarms, with_fork
-
-
-class Interrupt(BaseException):
-    pass
+from support import with_fork
+from support.interrupts import Interrupt
 
 
 class StruckLock:
@@ -77,29 +73,17 @@ def test_one_thread_at_a_time_is_in_guarded_functions():
     assert most == [1] * 80
 
 
-@with_alarms
-def test_no_signal_leaves_a_lock_taken(full):
+def test_no_signal_leaves_a_lock_taken(alarms, full):
     lock, work = Lock(), []
     guarded = lock.guards(lambda: work.append(1))
-    interrupts = 0
-
-    def strike(number, frame):
-        raise Interrupt
-
-    before = signal.signal(signal.SIGALRM, strike)
-    try:
-        for delay in range(20_000 if full else 1_000):
-            try:
-                signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + delay % 50))
-                while True:
-                    guarded()
-            except Interrupt:
-                interrupts += 1
-            assert not lock.is_mine()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    assert interrupts
+    for delay in range(20_000 if full else 1_000):
+        try:
+            alarms(1e-6 * (1 + delay % 50))
+            while True:
+                guarded()
+        except Interrupt:
+            pass
+        assert not lock.is_mine()
     assert is_free(lock)
 
 

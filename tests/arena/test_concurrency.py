@@ -3,12 +3,12 @@
 import gc
 import os
 import random
-import signal
 import sys
 import threading
 
 from pygrad import Value
-from support import frees_at_once, live_nodes, on_cffi, on_cpython, with_alarms, with_fork
+from support import frees_at_once, live_nodes, on_cffi, on_cpython, with_fork
+from support.interrupts import Interrupt
 
 
 def in_threads(n, work):
@@ -178,32 +178,16 @@ def test_a_value_found_while_its_del_runs_keeps_its_node():
 
 
 @on_cpython("a signal arrives at another time")
-@with_alarms
-def test_an_exception_from_a_signal_handler_leaves_backward_usable():
+def test_an_exception_from_a_signal_handler_leaves_backward_usable(alarms):
     x = Value(2)
     y = x * 3
-
-    class Interrupt(BaseException):
-        pass
-
-    def interrupt(*_):
-        if waiting:
-            raise Interrupt
-
-    waiting = False
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        for _ in range(5000):
-            try:
-                waiting = True
-                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 1e-4))
-                while True:
-                    y.backward()
-            except Interrupt:
-                waiting = False
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    for _ in range(5000):
+        try:
+            alarms(random.uniform(1e-5, 1e-4))
+            while True:
+                y.backward()
+        except Interrupt:
+            pass
     x.grad = y.grad = 0
     y.backward()
     assert x.grad == 3

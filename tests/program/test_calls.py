@@ -11,7 +11,6 @@ import gc
 import inspect
 import pickle
 import random
-import signal
 import sys
 import threading
 import weakref
@@ -25,9 +24,10 @@ import pygrad
 from pygrad import Program, Value
 from pygrad._lib import fast, lib
 from pygrad.program.executor import Executor
-from support import live_nodes, with_alarms
+from support import live_nodes
 from support.compiled import BATCHES, bits, numbers, seeds, some
 from support.effort import examples
+from support.interrupts import Interrupt
 from support.programs import RECORDED, function, possible, programs
 
 pytestmark = pytest.mark.skipif(fast is None, reason="there is no C type of Program here")
@@ -644,10 +644,6 @@ def test_parameters_get_the_gradients_of_all_threads():
     assert v.grad == 20_000
 
 
-class Interrupt(BaseException):
-    pass
-
-
 @pytest.mark.parametrize("check_finite", [False, True])
 @pytest.mark.parametrize("method", ["plan", "address"])
 def test_what_a_signal_handler_raises_is_raised(method, check_finite, monkeypatch):
@@ -686,33 +682,24 @@ def test_settings_that_change_while_a_call_asks_for_them_hold(monkeypatch):
         f(0.0)
 
 
-@with_alarms
-def test_an_interrupt_between_calls_loses_nothing():
-    def interrupt(*_):
-        raise Interrupt
-
+def test_an_interrupt_between_calls_loses_nothing(alarms):
     v = Value(2.0)
     f = pygrad.compile(lambda x: (x * v).sum(), np.ones(3))
     x = np.ones((50, 3))
     f.value_and_grad(x)
     f(x)  # compiled before it may be interrupted
-    before, live = signal.signal(signal.SIGALRM, interrupt), live_nodes()
-    heard = 0
-    try:
-        for i in range(400):
-            v.grad = 0.0
-            setting = "threads" if i % 2 else "note"  # after a change of threads, the calls ask Python again
-            try:
-                signal.setitimer(signal.ITIMER_REAL, 1e-4 + i * 1e-6)
-                while True:  # without an `if`, at which CPython 3.14 does not heed `except` (python/cpython#130279)
-                    f.value_and_grad(x)
-                    f(x)
-                    setattr(f, setting, 1)
-            except Interrupt:
-                heard += 1
-            assert v.grad % 150 == 0
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    live, heard = live_nodes(), 0
+    for i in range(400):
+        v.grad = 0.0
+        setting = "threads" if i % 2 else "note"  # after a change of threads, the calls ask Python again
+        try:
+            alarms(1e-4 + i * 1e-6)
+            while True:  # without an `if`, at which CPython 3.14 does not heed `except` (python/cpython#130279)
+                f.value_and_grad(x)
+                f(x)
+                setattr(f, setting, 1)
+        except Interrupt:
+            heard += 1
+        assert v.grad % 150 == 0
     assert heard == 400
     assert live_nodes() == live

@@ -22,10 +22,11 @@ from pygrad import Value, nn
 from pygrad.__main__ import main
 from pygrad._lib import lib
 from pygrad.program import native
-from support import on_posix, with_alarms
+from support import on_posix
 from support.compiled import bits, check, numbers, seeds
 from support.compiler import slow_compiler
 from support.effort import examples, long
+from support.interrupts import Interrupt
 from support.optimizations import WITHOUT, disabled
 from support.programs import RECORDED, function, possible, programs
 
@@ -175,20 +176,14 @@ def test_inf_and_nan_are_found():
         f([1.0, 0.0])
 
 
-@with_alarms
-def test_ctrl_c_stops_a_run():
+def test_an_interrupt_stops_a_run(alarms):
     f = pygrad.compile(lambda x: sum((x * k).sin() for k in range(300)), 1.0, backend="native")
     x = np.ones(3_000_000)
     f(x[:100])
-    signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    alarms(0.2)
     start = time.perf_counter()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            f(x)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    with pytest.raises(Interrupt):
+        f(x)
     assert time.perf_counter() - start < 5
 
 

@@ -3,7 +3,6 @@
 import gc
 import os
 import platform
-import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,7 +18,6 @@ on_limited_memory = pytest.mark.skipif(
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 on_posix = pytest.mark.skipif(sys.platform == "win32", reason="needs modes, links or the shell of POSIX")
 with_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
-with_alarms = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs an interval timer")
 
 # Begins code for the fixture `python`: it may use so much more address space. Without a GIL CPython reserves a GiB.
 LIMITED = """

@@ -1,5 +1,6 @@
 """Interrupts at a chosen moment."""
 
+import gc
 import sys
 
 
@@ -8,14 +9,23 @@ class Interrupt(BaseException):
 
 
 def swallows(frame):
-    """Whether a frame is that of a destructor of others, or of what this calls: what is raised there goes nowhere."""
-    while frame and (frame.f_code.co_name != "__del__" or frame.f_globals["__name__"].startswith("pygrad")):
+    """Whether what is raised in a frame goes nowhere: the interpreter called it, or its caller, by itself.
+
+    These are destructors, the collector's callbacks (Hypothesis has one) and those of weak dicts and sets. Those of
+    pygrad count as other code: it must be right after an interrupt of them, too.
+    """
+    callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
+    while frame:
+        name, module = frame.f_code.co_name, frame.f_globals.get("__name__", "")
+        weak = module in {"weakref", "_weakrefset"} and name in {"remove", "_remove"}
+        if (name == "__del__" or weak or frame.f_code in callbacks) and not module.startswith("pygrad"):
+            return True
         frame = frame.f_back
-    return frame is not None
+    return False
 
 
 def interrupted_at(event, function):
-    """Call a function and raise Interrupt at the event of that number, or at the first that does not swallow it.
+    """Call a function and raise Interrupt at the event of that number, or after it as soon as none swallows it.
 
     Return whether it came so far.
     """
