@@ -135,6 +135,9 @@ class Value:
         for v in sorted(graph, key=lambda v: v._created, reverse=True):
             try:
                 v._backward()
+            except _UndefinedSlopeError:
+                exponent = v._children[1]
+                exponent.grad = math.nan if v in self._on_paths() else float(exponent.grad)
             except (ArithmeticError, ValueError):
                 if v.grad or v._backward.__module__ != __name__ or v in self._on_paths():
                     raise
@@ -254,8 +257,10 @@ class Value:
             x, y, z, g = self.data, other.data, out.data, out.grad
             self._add_if_defined(lambda: _slope_by_base(x, y) * g if y else 0.0, g)
             passes_on = other._backward is not _nothing or (other._prev and other._op != "detach")
-            if x < 0 and not passes_on:  # an undefined slope, which a leaf shows
-                other.grad = math.nan
+            if x < 0 and not passes_on:
+                if not g:
+                    raise _UndefinedSlopeError(f"{x} ** {y}: the derivative by the exponent is undefined")
+                other.grad = math.nan  # which says the same
             else:
                 other._add_if_defined(lambda: _slope_by_exponent(x, z) * g, g)
 
@@ -340,6 +345,10 @@ def _power(x: Number, y: Number) -> Number:
     if isinstance(z, complex):
         raise ValueError(f"{x} ** {y}: the result is complex, but a Value must be real")
     return _number(int(z) if isinstance(x, int) and isinstance(y, int) and y >= 0 else z)
+
+
+class _UndefinedSlopeError(ValueError):
+    """At a grad of 0, it matters only where a path leads."""
 
 
 def _slope_by_base(x: Number, y: Number) -> Number:

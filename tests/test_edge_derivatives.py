@@ -132,6 +132,8 @@ EAGER = {
     "a pole below a power of 0": (lambda x: x.sqrt() ** 0, (0.0,), (0.0,)),
     "a pole below a power of a variable 0": (lambda x, n: x.sqrt() ** n, (0.0, 0.0), (0.0, 0.0)),
     "a slope by an exponent that is not defined": (lambda x, n: (x ** (n * 1)).minimum(1.0), (-2.0, 2.0), (0.0, 0.0)),
+    "a slope by a leaf that is not defined": (lambda x, n: (x**n).minimum(1.0), (-2.0, 2.0), (0.0, 0.0)),
+    "a power of a plain negative": (lambda n: ((-2.0) ** n - 100).relu(), (2.0,), (0.0,)),
     "sqrt of a relu that is off": (lambda x: x.relu().sqrt(), (-1.0,), (0.0,)),
     "x ** 0.5 of a relu at 0": (lambda x: x.relu() ** 0.5, (0.0,), (0.0,)),
     "sqrt of a sum of relus that are off": (lambda x, y: sum([x.relu(), y.relu()]) ** 0.5, (-1.0, -2.0), (0.0, 0.0)),
@@ -186,6 +188,14 @@ def test_the_grad_of_what_is_not_taken_is_nan_at_a_pole_and_a_leaf_raises(V):
             y.backward()
         with pytest.raises(ZeroDivisionError):
             y._backward()
+
+
+@pytest.mark.parametrize("V", [Value, reference.Value])
+def test_an_exponent_that_a_path_leads_to_is_nan_where_its_slope_is_not_defined(V):
+    for factor in (1.0, 0.0):
+        n = V(2.0)
+        ((-2.0) ** n * factor).backward()
+        assert math.isnan(n.grad)
 
 
 @pytest.mark.parametrize("V", [Value, reference.Value])

@@ -106,7 +106,10 @@ static __attribute__((noinline)) int adjoint(const pg_node *n, pg_node *a, pg_no
     return PG_OK;
   }
   const int status = adjoint_of(n->op, n, a, b);
-  return __builtin_expect(status, 0) ? undefined(n, b, status) : PG_OK;
+  if (__builtin_expect(status, 0)) {
+    return n->grad == 0 ? status : undefined(n, b, status); /* at 0 the paths decide: complete_last() */
+  }
+  return PG_OK;
 }
 
 /* Marks --------------------------------------------------------------------------------------------------- */
