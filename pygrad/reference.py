@@ -13,7 +13,7 @@ import itertools
 import math
 import random
 from collections.abc import Iterable, Sequence
-from typing import Any, Callable, Union
+from typing import Any, Callable, ClassVar, Union
 
 Number = Union[float, int]
 
@@ -47,6 +47,7 @@ class Value:
         "label",
     )
     __array_priority__ = -1.0
+    _root: ClassVar[Value | None] = None  # of the pass that runs
 
     def __init__(self, data: Any, _children: Iterable[Value] = (), _op: Any = "", label: Any = "") -> None:
         if hasattr(data, "backward"):
@@ -132,17 +133,26 @@ class Value:
                     graph.add(child)
                     found.append(child)
         self.grad = 1
-        for v in sorted(graph, key=lambda v: v._created, reverse=True):
-            try:
-                v._backward()
-            except _UndefinedSlopeError:
-                exponent = v._children[1]
-                exponent.grad = math.nan if v in self._on_paths() else float(exponent.grad)
-            except (ArithmeticError, ValueError):
-                if v.grad or v._backward.__module__ != __name__ or v in self._on_paths():
-                    raise
-                for child in v._children:
-                    child.grad = float(child.grad)  # as if it had added a share of 0.0
+        outer, Value._root = Value._root, self
+        try:
+            for v in sorted(graph, key=lambda v: v._created, reverse=True):
+                v._step()
+        finally:
+            Value._root = outer
+
+    def _step(self) -> None:
+        """Add this node's shares. A step that fails matters only if its grad is not 0 or a path leads to it."""
+        try:
+            self._backward()
+        except (ArithmeticError, ValueError):
+            if self.grad or self._backward.__module__ != __name__ or self._is_on_path():
+                raise
+            for child in self._children:
+                child.grad = float(child.grad)  # as if it had added a share of 0.0
+
+    def _is_on_path(self) -> bool:
+        """Whether the root of the pass depends on this; outside of a pass it is the root."""
+        return Value._root is None or self in Value._root._on_paths()
 
     def _on_paths(self) -> set[Value]:
         """Return what this depends on: a path ends where an operand is not taken."""
@@ -257,10 +267,8 @@ class Value:
             x, y, z, g = self.data, other.data, out.data, out.grad
             self._add_if_defined(lambda: _slope_by_base(x, y) * g if y else 0.0, g)
             passes_on = other._backward is not _nothing or (other._prev and other._op != "detach")
-            if x < 0 and not passes_on:
-                if not g:
-                    raise _UndefinedSlopeError(f"{x} ** {y}: the derivative by the exponent is undefined")
-                other.grad = math.nan  # which says the same
+            if x < 0 and not passes_on:  # an undefined slope, which a leaf shows if a path leads here
+                other.grad = math.nan if g or out._is_on_path() else float(other.grad)
             else:
                 other._add_if_defined(lambda: _slope_by_exponent(x, z) * g, g)
 
@@ -345,10 +353,6 @@ def _power(x: Number, y: Number) -> Number:
     if isinstance(z, complex):
         raise ValueError(f"{x} ** {y}: the result is complex, but a Value must be real")
     return _number(int(z) if isinstance(x, int) and isinstance(y, int) and y >= 0 else z)
-
-
-class _UndefinedSlopeError(ValueError):
-    """At a grad of 0, it matters only where a path leads."""
 
 
 def _slope_by_base(x: Number, y: Number) -> Number:
