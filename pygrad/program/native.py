@@ -32,6 +32,11 @@ FLAGS += ["-std=gnu11", "-fvisibility=hidden", "-w"]
 # GCC takes longer for its -O2, and the code is no faster: what matters besides -O1 is that loops over lanes and sums in
 # registers are unrolled.
 GCC_FLAGS = ["-O1", "-ftree-slp-vectorize", "-fpeel-loops", "-fno-predictive-commoning"]
+# Else much of its time can go into two searches: for what a load reads, through all stores before it, and for what a
+# store changes, through all loads before it. Blocks need neither, as they load no slot twice; loops have few stores and
+# loads. And messages need not say which macros a word is from.
+GCC_FLAGS += ["--param=sccvn-max-alias-queries-per-access=50", "--param=max-cselib-memory-locations=20"]
+GCC_FLAGS += ["-ftrack-macro-expansion=0"]
 CLANG_FLAGS = ["-O2"]
 NO_COMPILER = (
     f"backend='native' needs a C compiler, and there is neither $CC nor {system.COMPILER}: "
