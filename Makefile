@@ -95,7 +95,7 @@ memcheck:  ## run the C tests under valgrind
 fuzz:  ## fuzz the C API and the file loader; `make fuzz SECONDS=600`
 	$(MAKE) -C tests/c fuzz
 
-cross: $(VENV)/.cross  ## run the C tests for other processors and systems under emulators; `make cross TARGETS="arm64 musl"`
+cross: $(VENV)/.cross  ## run the tests for other processors and systems under emulators; `make cross TARGETS="arm64 musl"`
 	$(RUN) tests/c/cross.py $(TARGETS)
 
 coverage: $(VENV)/.coverage  ## report which lines and branches of csrc/ the C and Python tests reach

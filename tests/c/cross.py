@@ -1,7 +1,8 @@
 """Compiles the C tests for other machines, and runs them where there is an emulator: `make cross TARGETS="arm64 musl"`.
 
-Prints a table: for each target whether it compiles, how many tests pass, and what was not run and why. Fails if a
-target does not compile, or if a test fails that is not named here.
+Where an emulator can run Python, the tests in Python follow. Prints a table: for each target whether it compiles, how
+many tests pass, and what was not run and why. Fails if a target does not compile, or if a test fails that is not named
+here.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import cross_python
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -28,6 +32,7 @@ FLAGS = """-std=c11 -O2 -ffp-contract=off -fno-builtin-pow -fno-math-errno -Wall
 
 ZIG = f"{sys.executable} -m ziglang"
 GIVE_BACK = ["a_chain_of_a_million_nodes_is_freed_and_its_memory_given_back", "only_whole_pages_are_given_back"]
+STARTED = "tests/program/test_to_c.py::test_the_program_in_the_docstring_prints_what_it_shows"
 
 
 @dataclass
@@ -37,7 +42,7 @@ class Target:
     `packages` are Debian's. `run` is None where nothing can run its programs. `before` is a command that makes what is
     linked. `without` are files of tests for what the system does not have. `fails` names the tests that fail for a
     known reason, which is not ours. `alone` is for machines where a process has no children. `core_only` checks the
-    syntax of the core.
+    syntax of the core. `python` says that the tests in Python run, too.
     """
 
     compiler: str
@@ -50,11 +55,13 @@ class Target:
     suffix: str = ""
     alone: bool = False
     core_only: bool = False
+    python: bool = False
 
 
-def emulated(machine: str, compiler: str, options: str = "", flags: str = "") -> Target:
+def emulated(machine: str, compiler: str, options: str = "", flags: str = "", **more: Any) -> Target:
     """A Linux machine that qemu emulates."""
-    return Target(f"{compiler}-gcc", f"gcc-{compiler} qemu-user", f"qemu-{machine} {options}", f"-static {flags}")
+    packages, run = f"gcc-{compiler} qemu-user", f"qemu-{machine} {options}"
+    return Target(f"{compiler}-gcc", packages, run, f"-static {flags}", **more)
 
 
 def by_zig(machine: str, without: tuple[str, ...] = (), suffix: str = "") -> Target:
@@ -65,7 +72,7 @@ def by_zig(machine: str, without: tuple[str, ...] = (), suffix: str = "") -> Tar
 TARGETS = {
     "clang": Target("clang", "clang", flags=""),
     "musl": Target("musl-gcc", "musl-tools"),
-    "arm64": emulated("aarch64", "aarch64-linux-gnu"),
+    "arm64": emulated("aarch64", "aarch64-linux-gnu", python=True, fails={STARTED: "a program in C is not started"}),
     "arm64-16k": emulated("aarch64", "aarch64-linux-gnu", "-p 16384"),
     "arm64-64k": emulated("aarch64", "aarch64-linux-gnu", "-p 65536"),
     "riscv64": emulated("riscv64", "riscv64-linux-gnu"),
@@ -109,15 +116,26 @@ TARGETS = {
 
 @dataclass
 class Outcome:
-    """What became of a target: two cells of the table, a remark, and whether it is as it should be."""
+    """What became of a target: cells of the table, and whether it is as it should be."""
 
     compiles: str
-    tests: str
+    in_c: str
     remark: str
     good: bool
+    in_python: str = ""
 
 
-def outcome(name: str, target: Target, only_compile: bool) -> Outcome:
+def outcome(name: str, target: Target, only_compile: bool, only_c: bool) -> Outcome:
+    """Compile a target's tests, and run them, and then those in Python."""
+    found = outcome_in_c(name, target, only_compile)
+    if target.python and found.in_c and not only_c:
+        cell, remarks, good = outcome_in_python(name, target)
+        remark = "; ".join(filter(None, [found.remark, *remarks]))
+        return Outcome(found.compiles, found.in_c, remark, good=found.good and good, in_python=cell)
+    return found
+
+
+def outcome_in_c(name: str, target: Target, only_compile: bool) -> Outcome:
     """Compile a target's tests, and run them."""
     compiler = shlex.split(target.compiler)
     if not is_here(compiler):
@@ -145,10 +163,30 @@ def outcome(name: str, target: Target, only_compile: bool) -> Outcome:
         passed, failed = run_alone(run) if target.alone else run_together(run)
     except subprocess.TimeoutExpired:
         return Outcome("yes", "", f"the tests took more than {LONGEST} s", good=False)
+    cell, remarks, good = judged(target, passed, failed)
+    remarks += [f"without {', '.join(target.without)}"] if target.without else []
+    return Outcome("yes", cell, "; ".join(remarks), good)
+
+
+def outcome_in_python(name: str, target: Target) -> tuple[str, list[str], bool]:
+    """Run the tests in Python: a cell of the table, remarks, and whether it is as it should be."""
+    assert target.run
+    emulator, folder = shlex.split(target.run), OUT / f"python-{name}"
+    try:
+        return judged(target, *cross_python.run_tests(target.compiler, emulator, folder, ENVIRONMENT))
+    except cross_python.MissingError as what:
+        return "", [f"Python not run: {what}"], True
+    except subprocess.CalledProcessError as error:
+        return "", [f"pygrad does not compile: {first_error(error.stdout + error.stderr)}"], False
+    except subprocess.TimeoutExpired as error:
+        return "", [f"the tests in Python took more than {error.timeout:.0f} s"], False
+
+
+def judged(target: Target, passed: int, failed: list[str]) -> tuple[str, list[str], bool]:
+    """The same for tests that ran, of which so many passed and these failed."""
     unknown = [test for test in failed if test not in target.fails]
     remarks = [*sorted({target.fails[test] for test in failed if test in target.fails}), *unknown]
-    remarks += [f"without {', '.join(target.without)}"] if target.without else []
-    return Outcome("yes", f"{passed} of {passed + len(failed)}", "; ".join(remarks), good=passed > 0 and not unknown)
+    return f"{passed} of {passed + len(failed)}", remarks, passed > 0 and not unknown
 
 
 def is_here(compiler: list[str]) -> bool:
@@ -191,16 +229,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("targets", nargs="*", metavar="target", help=f"by default all: {', '.join(TARGETS)}")
     parser.add_argument("--compile", action="store_true", help="do not run the tests")
+    parser.add_argument("--only-c", action="store_true", help="do not run the tests in Python, which take minutes")
     options = parser.parse_args()
     names = options.targets or list(TARGETS)
     if unknown := [name for name in names if name not in TARGETS]:
         parser.error(f"there is no target {unknown[0]!r}; targets are {', '.join(TARGETS)}")
     OUT.mkdir(parents=True, exist_ok=True)
-    print("| target | compiles | C tests | remarks |\n| --- | --- | ---: | --- |")
+    print("| target | compiles | C tests | Python tests | remarks |\n| --- | --- | ---: | ---: | --- |")
+
+    def tried(name: str) -> Outcome:
+        return outcome(name, TARGETS[name], options.compile, options.only_c)
+
     good = True
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for name, found in zip(names, pool.map(lambda name: outcome(name, TARGETS[name], options.compile), names)):
-            print(f"| {name} | {found.compiles} | {found.tests} | {found.remark} |", flush=True)
+        for name, found in zip(names, pool.map(tried, names)):
+            print(f"| {name} | {found.compiles} | {found.in_c} | {found.in_python} | {found.remark} |", flush=True)
             good = good and found.good
     return not good
 
