@@ -13,7 +13,7 @@ import itertools
 import math
 import random
 from collections.abc import Iterable, Sequence
-from typing import Any, Callable, ClassVar, Union
+from typing import Any, Callable, Union
 
 Number = Union[float, int]
 
@@ -41,13 +41,13 @@ class Value:
         "_op",
         "_plain",
         "_prev",
+        "_root",
         "_taken",
         "data",
         "grad",
         "label",
     )
     __array_priority__ = -1.0
-    _root: ClassVar[Value | None] = None  # of the pass that runs
 
     def __init__(self, data: Any, _children: Iterable[Value] = (), _op: Any = "", label: Any = "") -> None:
         if hasattr(data, "backward"):
@@ -59,6 +59,7 @@ class Value:
         self._prev = set(self._children)
         self._taken: Callable[[], Iterable[bool]] | None = None  # which children matter, if not all do
         self._plain = False  # whether it is a plain number, as in v + 1
+        self._root: Value | None = None  # of the pass that runs this node's own step
         self._op = _op
         if not isinstance(_op, str):  # microgpt's local gradients
             self._op, self._local_grads = "", tuple(map(_number, _op))
@@ -94,7 +95,7 @@ class Value:
         out = Value(_power(self.data, other), (self,), f"**{other}")
 
         def _backward() -> None:
-            self._add_if_defined(lambda: _slope_by_base(self.data, other) * out.grad if other else 0.0, out.grad)
+            self._add_if_defined(lambda: _slope_by_base(self.data, other) * out.grad if other else 0.0, out)
 
         out._backward = _backward
         out._taken = lambda: [other != 0]
@@ -113,14 +114,17 @@ class Value:
     def _add(self, share: Number) -> None:
         self.grad = _number(self.grad + _number(share))
 
-    def _add_if_defined(self, share: Callable[[], Number], grad: Number) -> None:
-        """Add a share of the grad of a result. If Python cannot compute it, that raises where a leaf depends on it."""
+    def _add_if_defined(self, share: Callable[[], Number], out: Value) -> None:
+        """Add a share of a result's grad. If Python cannot compute it, raise where it matters.
+
+        It matters if the result is needed and this depends on a leaf.
+        """
         try:
             self._add(share())
         except (ArithmeticError, ValueError):
-            if self._varies():
+            if out._is_needed() and self._varies():
                 raise
-            self.grad = math.nan if grad else float(self.grad)  # as if it had added a share of 0.0
+            self.grad = math.nan if out.grad else float(self.grad)  # as if it had added a share of 0.0
 
     def backward(self) -> None:
         graph = {self}
@@ -133,26 +137,16 @@ class Value:
                     graph.add(child)
                     found.append(child)
         self.grad = 1
-        outer, Value._root = Value._root, self
-        try:
-            for v in sorted(graph, key=lambda v: v._created, reverse=True):
-                v._step()
-        finally:
-            Value._root = outer
+        for v in sorted(graph, key=lambda v: v._created, reverse=True):
+            v._root = self if v._backward.__module__ == __name__ else None
+            try:
+                v._backward()
+            finally:
+                v._root = None
 
-    def _step(self) -> None:
-        """Add this node's shares. A step that fails matters only if its grad is not 0 or a path leads to it."""
-        try:
-            self._backward()
-        except (ArithmeticError, ValueError):
-            if self.grad or self._backward.__module__ != __name__ or self._is_on_path():
-                raise
-            for child in self._children:
-                child.grad = float(child.grad)  # as if it had added a share of 0.0
-
-    def _is_on_path(self) -> bool:
-        """Whether the root of the pass depends on this; outside of a pass it is the root."""
-        return Value._root is None or self in Value._root._on_paths()
+    def _is_needed(self) -> bool:
+        """Whether the grad is not 0 or the root of the pass depends on this, as where a step is called directly."""
+        return bool(self.grad) or self._root is None or self in self._root._on_paths()
 
     def _on_paths(self) -> set[Value]:
         """Return what this depends on: a path ends where an operand is not taken."""
@@ -265,12 +259,12 @@ class Value:
 
         def _backward() -> None:
             x, y, z, g = self.data, other.data, out.data, out.grad
-            self._add_if_defined(lambda: _slope_by_base(x, y) * g if y else 0.0, g)
-            passes_on = other._backward is not _nothing or (other._prev and other._op != "detach")
-            if x < 0 and not passes_on:  # an undefined slope, which a leaf shows if a path leads here
-                other.grad = math.nan if g or out._is_on_path() else float(other.grad)
+            self._add_if_defined(lambda: _slope_by_base(x, y) * g if y else 0.0, out)
+            is_leaf = other._backward is _nothing and not (other._prev or other._plain)
+            if x < 0 and is_leaf and out._is_needed():
+                other.grad = math.nan  # the slope is undefined, and a leaf says so
             else:
-                other._add_if_defined(lambda: _slope_by_exponent(x, z) * g, g)
+                other._add_if_defined(lambda: _slope_by_exponent(x, z) * g, out)
 
         out._backward = _backward
         out._taken = lambda: [other.data != 0, True]
@@ -280,7 +274,7 @@ class Value:
         out = Value(data, (self,), op)
 
         def _backward() -> None:
-            self._add_if_defined(lambda: slope(self.data, out.data) * out.grad, out.grad)
+            self._add_if_defined(lambda: slope(self.data, out.data) * out.grad, out)
 
         out._backward = _backward
         return out

@@ -199,6 +199,39 @@ def test_an_exponent_that_a_path_leads_to_is_nan_where_its_slope_is_not_defined(
 
 
 @pytest.mark.parametrize("V", [Value, reference.Value])
+def test_an_exponent_that_is_no_leaf_keeps_a_grad_of_0(V):
+    detached = V(3.0).detach()
+    (V(-2.0) ** detached * 0.0).backward()
+    (plain,) = {child for child in (V(1.0) + 2.0)._prev if child.data == 2}
+    (V(-2.0) ** plain * 0.0).backward()
+    assert [detached.grad, plain.grad] == [0, 0]
+
+
+@pytest.mark.parametrize("V", [Value, reference.Value])
+def test_a_base_gets_an_int_beside_an_exponent_that_is_not_needed(V):
+    base, n = V(-2), V(2)
+    (base ** (n + 1)).relu().backward()
+    assert repr([base.grad, n.grad]) == "[0, 0.0]"
+
+
+@pytest.mark.parametrize("V", [Value, reference.Value])
+def test_a_step_that_the_user_calls_takes_its_result_to_be_needed(V):
+    n = V(2.0)
+    power = (-2.0) ** n
+    step = power._backward
+    power._backward = lambda: step()
+    power.minimum(1.0).backward()
+    assert math.isnan(n.grad)
+
+    other = V(2.0)
+    power = (-2.0) ** other
+    hook = V(1.0, (power,), "hook")
+    hook._backward = lambda: power._backward()
+    hook.minimum(1.0).backward()
+    assert math.isnan(other.grad)
+
+
+@pytest.mark.parametrize("V", [Value, reference.Value])
 def test_a_step_of_the_user_s_may_pass_on_what_an_op_would_not(V):
     x = V(-1.0)
     off = x.relu()

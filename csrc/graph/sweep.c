@@ -90,13 +90,14 @@ static void share_among_ties(const pg_node *n) {
   }
 }
 
-/* The derivative of a negative base's power by the exponent is undefined. A leaf's grad says so, by nan; a
- * computed exponent would pass it on, and the step fails with the status. */
-static int undefined(const pg_node *n, pg_node *exponent, int status) {
-  if (n->op != PG_POW || status != PG_DOMAIN || exponent->flags & PG_INTERIOR) {
+/* Goes on with a step that has failed at an operand. The derivative of a negative base's power by the exponent
+ * is undefined: a leaf's grad says so, by nan; a computed exponent would pass it on, and the step fails for
+ * good. */
+static int undefined(const pg_node *n, pg_node *operand, int status) {
+  if (n->op != PG_POW || status != PG_DOMAIN || operand->flags & PG_INTERIOR) {
     return status;
   }
-  exponent->grad = NAN;
+  operand->grad = NAN;
   return PG_OK;
 }
 
@@ -107,7 +108,7 @@ static __attribute__((noinline)) int adjoint(const pg_node *n, pg_node *a, pg_no
   }
   const int status = adjoint_of(n->op, n, a, b);
   if (__builtin_expect(status, 0)) {
-    return n->grad == 0 ? status : undefined(n, b, status); /* at 0 the paths decide: complete_last() */
+    return n->grad == 0 ? status : undefined(n, b, status); /* at 0 the paths decide: see complete() */
   }
   return PG_OK;
 }
@@ -345,15 +346,17 @@ static void find_varying(pg_id root) {
 }
 
 /* Goes on with a step that has failed: what depends on no leaf has a grad of nan. What was added before it
- * failed stays. Returns a status if it fails again. */
-static int complete(const pg_node *n) {
+ * failed stays. A step whose grad is 0 is not needed if no path leads to it. Returns a status if it fails
+ * again. */
+static int complete(const pg_node *n, bool is_on_path) {
+  const bool is_needed = n->grad != 0 || is_on_path;
   const step s = step_of(n, n->grad);
   const pg_id operands[] = {n->a, n->b};
   for (int k = s.status[0] ? 0 : 1; k < 2; k++) {
     pg_node *const operand = pg_node_at(operands[k]);
     if (!s.status[k]) {
       operand->grad += s.share[k];
-    } else if (!(operand->flags & PG_VARIES)) {
+    } else if (!is_needed || !(operand->flags & PG_VARIES)) {
       operand->grad = n->grad == 0 ? operand->grad : NAN;
     } else if (undefined(n, operand, s.status[k])) {
       return s.status[k];
@@ -370,7 +373,7 @@ static int complete_last(pg_sweep *sweep) {
     find_varying(sweep->root);
     sweep->has_paths = true;
   }
-  return n->grad == 0 && !(n->flags & PG_ON_PATH) ? PG_OK : complete(n);
+  return complete(n, n->flags & PG_ON_PATH);
 }
 
 int pg_backward_one(pg_id id) {
@@ -381,7 +384,7 @@ int pg_backward_one(pg_id id) {
     status = adjoint(n, pg_node_at(n->a), pg_node_at(n->b));
     if (status) {
       find_varying(id);
-      status = complete(n);
+      status = complete(n, true);
     }
     if (n->op != PG_DETACH) {
       reach_operands(n->op, n);
