@@ -8,7 +8,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 import pygrad
@@ -94,6 +94,7 @@ def step_of(name):
 
 
 CUSTOM = {name: step_of(name) for name in RULES}
+SQUARES = [("*", 0, 0, 0.0)] * 9
 
 
 @examples(60)
@@ -137,8 +138,21 @@ def test_graphs_agree_with_closures_of_the_reference(name, x, y, factor):
     st.lists(st.floats(0.1, 2) | st.floats(-2, -0.1), min_size=1, max_size=3),
     seeds,
 )
+@example(  # terms of 1e246 cancel
+    [
+        *SQUARES[:1],
+        ("-", 0, 0, 0.0),
+        ("*", 1, 1, 0.0),
+        *SQUARES[:4],
+        ("/x", 17330, 0, 5.090380233605198e-247),
+        *SQUARES,
+    ],
+    [1.0],
+    0,
+)
 def test_hvp_is_the_difference_of_the_gradients_of_the_reference(steps, primals, seed):
     rng = np.random.default_rng(seed)
+    steps = [*steps]
     for name in rng.choice(sorted(CUSTOM), 2):
         steps.insert(rng.integers(len(steps) + 1), (str(name), *map(int, rng.integers(1 << 30, size=2)), 0.75))
     x, direction = np.array(primals), rng.uniform(-1, 1, len(primals))
