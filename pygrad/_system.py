@@ -57,10 +57,10 @@ if sys.platform == "win32":
         """End a process of which we no longer want anything."""
         process.kill()
 
-    def join(thread: threading.Thread) -> None:
-        """Wait for a thread. An exception of a signal handler ends the wait: Windows starts handlers between waits."""
-        while thread.is_alive():
-            thread.join(0.1)
+    def acquire(lock: threading.Lock) -> None:
+        """Wait for a lock. An exception of a signal handler ends the wait: Windows starts handlers between waits."""
+        while not lock.acquire(timeout=0.1):
+            pass
 
 else:
     import fcntl
@@ -113,9 +113,9 @@ else:
         """End a process that was started in a session of its own, with its children."""
         os.killpg(process.pid, signal.SIGKILL)
 
-    def join(thread: threading.Thread) -> None:
-        """Wait for a thread. An exception of a signal handler ends the wait."""
-        thread.join()
+    def acquire(lock: threading.Lock) -> None:
+        """Wait for a lock. An exception of a signal handler ends the wait."""
+        lock.acquire()
 
 
 def processors() -> int:

@@ -20,6 +20,7 @@ NOT_ON_PYPY = {
         "test_asian_option.py", "test_docs.py", "test_rumelhart1986.py", "trust/test_graph_frames.py", "viz",
     ],
     "SciPy has no wheels": ["program/test_objective.py"],
+    "rpds-py, which nbformat needs, has no wheels": ["test_notebooks.py"],
 }  # fmt: skip
 collect_ignore = [file for files in NOT_ON_PYPY.values() for file in files] if pypy else []
 

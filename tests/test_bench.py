@@ -21,6 +21,7 @@ from pygrad.bench.engines import ENGINES, Engine, MissingError
 from pygrad.bench.results import Failed, Measured, Missing, Results, Table
 from pygrad.bench.work import Work, Workload
 from pygrad.bench.workloads import WORKLOADS
+from support import with_matplotlib
 from support.effort import long
 
 BRIEF = measure.Effort(rounds=3, turn=0.001, seconds=0.01, fewest=2)
@@ -342,7 +343,7 @@ class TestBadInput:
         assert run(*arguments) == 2
         assert message in " ".join(capsys.readouterr().err.split())
 
-    @pytest.mark.parametrize("option", ["--json", "--chart"])
+    @pytest.mark.parametrize("option", ["--json", pytest.param("--chart", marks=with_matplotlib)])
     def test_a_path_that_cannot_be_written_fails_before_the_run(self, option, monkeypatch, tmp_path, capsys):
         monkeypatch.setattr(bench, "_run", None)
         path = tmp_path / "nowhere" / "out.png"
@@ -406,7 +407,7 @@ class TestComparing:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("not JSON", "Expecting value"),
+            ("not JSON", "line 1 column"),
             ("[1]", "a list"),
             ('{"format": "other"}', "got 'other'"),
             (json.dumps({"format": "pygrad bench 1", "machine": {}}), "damaged"),

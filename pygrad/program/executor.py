@@ -6,6 +6,7 @@ can be interrupted.
 
 from __future__ import annotations
 
+import _thread
 import functools
 import operator
 import os
@@ -251,25 +252,33 @@ def _outline(segment: Segment) -> Any:
 
 
 def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run: Any) -> int:
-    """Run in another thread while the main thread waits, since Python handles signals in the main thread, outside C."""
+    """Run in another thread while the main thread waits, since Python handles signals in the main thread, outside C.
+
+    It is no threading.Thread: if a second signal strikes while the first ends a join(), the interpreter's exit waits
+    for the thread for ever.
+    """
     status: int
     if threading.current_thread() is not threading.main_thread():
         status = _pg_run(*run)
         return status
     stop = ffi.new("bool *")
     statuses: list[int] = []
+    running = threading.Lock()
+    running.acquire()
 
     def work(*numbers: list[Numbers]) -> None:  # its arguments keep the arrays until the run has stopped
-        statuses.append(_pg_run_until(*run, stop))
+        try:
+            statuses.append(_pg_run_until(*run, stop))
+        finally:
+            running.release()
 
-    thread = threading.Thread(target=work, args=(arguments, results), name="pygrad run")
     try:
         try:
-            thread.start()
+            _thread.start_new_thread(work, (arguments, results))
         except RuntimeError:  # no thread can be started: there are too many, or the interpreter exits
             status = _pg_run(*run)
             return status
-        system.join(thread)
+        system.acquire(running)
     except BaseException:
         stop[0] = True
         raise
