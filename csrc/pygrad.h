@@ -427,9 +427,10 @@ int pg_run(pg_routine *routine, size_t batch, double *const *arrays, int threads
  * tables, it adds to those elements that were looked up. The last array is undefined afterwards. */
 int pg_run_and_add_grads(pg_routine *routine, size_t batch, double *const *arrays, int threads);
 
-/* The same, but another thread can stop it: soon after it sets *stop, this returns PG_STOPPED, and the results
+/* The same, but another thread can stop it: soon after pg_stop(stop) this returns PG_STOPPED, and the results
  * are undefined. */
 int pg_run_until(pg_routine *routine, size_t batch, double *const *arrays, int threads, const bool *stop);
+void pg_stop(bool *stop);
 /* About the largest batch for which a run takes less than so many ns on one thread. */
 double pg_long_batch(const pg_routine *routine, double ns);
 

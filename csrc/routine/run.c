@@ -565,6 +565,8 @@ int pg_run_until(pg_routine *r, size_t batch, double *const *arrays, int threads
   return run(r, batch, arrays, threads, stop, false);
 }
 
+void pg_stop(bool *stop) { __atomic_store_n(stop, true, __ATOMIC_RELAXED); }
+
 int pg_run_and_add_grads(pg_routine *r, size_t batch, double *const *arrays, int threads) {
   return run(r, batch, arrays, threads, NULL, true);
 }

@@ -280,6 +280,6 @@ def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run:
             return status
         system.acquire(running)
     except BaseException:
-        stop[0] = True
+        lib.pg_stop(stop)
         raise
     return statuses[0]

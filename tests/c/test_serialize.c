@@ -247,9 +247,10 @@ TEST(a_run_that_is_told_to_stop_stops) {
   recorded r = record();
   pg_routine *routine = pg_compile(r.program, 1, (size_t[]){2}, (bool[]){true}, PG_VALUES);
   double x[200] = {0}, z[100];
-  const bool stop = true, go_on = false;
+  bool stop = false;
+  CHECK(pg_run_until(routine, 100, (double *const[]){x, z}, 2, &stop) == PG_OK);
+  pg_stop(&stop);
   CHECK(pg_run_until(routine, 100, (double *const[]){x, z}, 2, &stop) == PG_STOPPED);
-  CHECK(pg_run_until(routine, 100, (double *const[]){x, z}, 2, &go_on) == PG_OK);
   CHECK(pg_long_batch(routine, 1e9) > pg_long_batch(routine, 1e6) && pg_long_batch(routine, -1e9) == 0);
   pg_routine_free(routine);
   drop(&r);
