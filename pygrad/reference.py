@@ -346,6 +346,8 @@ def _power(x: Number, y: Number) -> Number:
     z = float(x) ** y  # and not x**y, which may be an int of millions of digits
     if isinstance(z, complex):
         raise ValueError(f"{x} ** {y}: the result is complex, but a Value must be real")
+    if math.isinf(z) and math.isfinite(x) and math.isfinite(y):  # on PyPy, where x**2 is x * x
+        raise OverflowError(f"{x} ** {y}: the result is too large for a float")
     return _number(int(z) if isinstance(x, int) and isinstance(y, int) and y >= 0 else z)
 
 
