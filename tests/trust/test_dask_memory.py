@@ -2,21 +2,19 @@
 
 import os
 import re
-import sys
 from pathlib import Path
 
 import dask
 import dask.array as da
 import numpy as np
-import pytest
 from distributed import Client, LocalCluster
 
 import pygrad
 import pygrad.dask
-from support import figures
+from support import figures, on_limited_memory, on_linux
 from support.effort import long
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+pytestmark = [on_limited_memory, on_linux]
 
 LIMIT = 250_000_000  # bytes; Python with NumPy, Dask and pygrad takes 90 MB
 SIZE, ROWS = 64, 8000  # of a chunk, 4 MB
