@@ -138,14 +138,14 @@ class Value:
                     found.append(child)
         self.grad = 1
         for v in sorted(graph, key=lambda v: v._created, reverse=True):
-            v._root = self if v._backward.__module__ == __name__ else None
+            v._root = self if v._has_own_step() else None
             try:
                 v._backward()
             finally:
                 v._root = None
 
     def _is_needed(self) -> bool:
-        """Whether the grad is not 0 or the root of the pass depends on this, as where a step is called directly."""
+        """Whether the grad is not 0, the root of the pass depends on this, or the user calls the step."""
         return bool(self.grad) or self._root is None or self in self._root._on_paths()
 
     def _on_paths(self) -> set[Value]:
@@ -169,7 +169,11 @@ class Value:
         """Whether this is a plain number or the result of an op, whose step is known."""
         if self._backward is _nothing:
             return self._plain or self._op == "detach"
-        return self._backward.__module__ == __name__ and self._backward.__name__ == "_backward"
+        return self._has_own_step() and self._backward.__name__ == "_backward"
+
+    def _has_own_step(self) -> bool:
+        """Whether its step is one of this module's, and not the user's."""
+        return getattr(self._backward, "__module__", None) == __name__
 
     def _backward_of_local_grads(self) -> None:
         for child, local_grad in zip(self._children, self._local_grads):

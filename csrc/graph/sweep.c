@@ -108,7 +108,7 @@ static __attribute__((noinline)) int adjoint(const pg_node *n, pg_node *a, pg_no
   }
   const int status = adjoint_of(n->op, n, a, b);
   if (__builtin_expect(status, 0)) {
-    return n->grad == 0 ? status : undefined(n, b, status); /* at 0 the paths decide: see complete() */
+    return n->grad == 0 ? status : undefined(n, b, status); /* at 0 it may not be needed: see complete() */
   }
   return PG_OK;
 }
@@ -346,10 +346,8 @@ static void find_varying(pg_id root) {
 }
 
 /* Goes on with a step that has failed: what depends on no leaf has a grad of nan. What was added before it
- * failed stays. A step whose grad is 0 is not needed if no path leads to it. Returns a status if it fails
- * again. */
-static int complete(const pg_node *n, bool is_on_path) {
-  const bool is_needed = n->grad != 0 || is_on_path;
+ * failed stays. Returns a status if it fails again, and is needed. */
+static int complete(const pg_node *n, bool is_needed) {
   const step s = step_of(n, n->grad);
   const pg_id operands[] = {n->a, n->b};
   for (int k = s.status[0] ? 0 : 1; k < 2; k++) {
@@ -373,7 +371,7 @@ static int complete_last(pg_sweep *sweep) {
     find_varying(sweep->root);
     sweep->has_paths = true;
   }
-  return complete(n, n->flags & PG_ON_PATH);
+  return complete(n, n->grad != 0 || n->flags & PG_ON_PATH);
 }
 
 int pg_backward_one(pg_id id) {

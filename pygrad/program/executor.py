@@ -11,6 +11,7 @@ import functools
 import operator
 import os
 import threading
+import weakref
 from typing import Any, Callable
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from pygrad import _system as system
 from pygrad._handles import formula
 from pygrad._lib import Numbers, c_doubles, c_ids_of, check, ffi, lib, text
-from pygrad._locks import Lock
+from pygrad._locks import Lock, after_fork_in_child
 from pygrad.program import native
 from pygrad.program.recorded import Recorded
 from pygrad.program.signature import KEYWORD_ONLY
@@ -251,11 +252,24 @@ def _outline(segment: Segment) -> Any:
 # Signals ----------------------------------------------------------------------------------------------------------
 
 
+_running: weakref.WeakSet[Any] = weakref.WeakSet()  # locks that threads of long runs release
+
+
+def _give_up_runs() -> None:
+    """Release these locks in the child of a fork, which does not have the threads."""
+    for lock in _running:
+        if lock.locked():
+            lock.release()
+
+
+after_fork_in_child(_give_up_runs)
+
+
 def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run: Any) -> int:
     """Run in another thread while the main thread waits, since Python handles signals in the main thread, outside C.
 
-    It is no threading.Thread: if a second signal strikes while the first ends a join(), the interpreter's exit waits
-    for the thread for ever.
+    The thread is not a threading.Thread: the interpreter would wait for it at exit, and for ever if a second signal
+    had interrupted its join().
     """
     status: int
     if threading.current_thread() is not threading.main_thread():
@@ -265,6 +279,7 @@ def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run:
     statuses: list[int] = []
     running = threading.Lock()
     running.acquire()
+    _running.add(running)
 
     def work(*numbers: list[Numbers]) -> None:  # its arguments keep the arrays until the run has stopped
         try:
@@ -282,4 +297,6 @@ def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run:
     except BaseException:
         lib.pg_stop(stop)
         raise
+    if not statuses:
+        raise RuntimeError("a signal handler forked during this run, which only the parent process can finish")
     return statuses[0]

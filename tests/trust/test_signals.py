@@ -13,7 +13,7 @@ from pygrad._lib import fast, ffi, lib
 from pygrad.optim import groups
 from pygrad.program import executor
 from pygrad.program.recorded import Recorded
-from support import figures, live_nodes, on_cpython
+from support import figures, live_nodes, on_cpython, with_fork
 from support.effort import long
 from support.interrupts import interrupted_at
 
@@ -145,6 +145,38 @@ def test_an_interrupt_stops_a_long_operation_at_once(python, full, name, threads
         f"Ctrl-C in {name}{on}, which takes {length * 1e3:,.0f} ms",
         f"heard after {max(latencies) * 1e3:.1f} ms at most, of {len(latencies)}",
     )
+
+
+@with_fork
+def test_a_run_whose_signal_handler_forks_ends_in_the_parent_only(python):
+    out = python(
+        """
+import os, signal
+import numpy as np
+from pygrad import compile
+
+f = compile(lambda x: sum(((x * i).sin() for i in range(100)), x), 0.3)
+X = np.linspace(-1, 1, 300_000)
+child = None
+
+def fork(number, frame):
+    global child
+    child = os.fork()
+
+signal.signal(signal.SIGALRM, fork)
+signal.setitimer(signal.ITIMER_REAL, 0.02)
+try:
+    f.value_and_grad(X)
+except RuntimeError as error:
+    print(error, flush=True)
+    os._exit(child)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    )
+    assert out.splitlines() == [
+        "a signal handler forked during this run, which only the parent process can finish",
+        "0",
+    ]
 
 
 def test_a_second_interrupt_during_the_first_does_no_harm(python):
