@@ -11,7 +11,6 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import BinaryIO
@@ -56,11 +55,6 @@ if sys.platform == "win32":
     def kill(process: subprocess.Popen[bytes]) -> None:
         """End a process of which we no longer want anything."""
         process.kill()
-
-    def acquire(lock: threading.Lock) -> None:
-        """Wait for a lock. An exception of a signal handler ends the wait: Windows starts handlers between waits."""
-        while not lock.acquire(timeout=0.1):
-            pass
 
 else:
     import fcntl
@@ -112,10 +106,6 @@ else:
     def kill(process: subprocess.Popen[bytes]) -> None:
         """End a process that was started in a session of its own, with its children."""
         os.killpg(process.pid, signal.SIGKILL)
-
-    def acquire(lock: threading.Lock) -> None:
-        """Wait for a lock. An exception of a signal handler ends the wait."""
-        lock.acquire()
 
 
 def processors() -> int:

@@ -11,15 +11,13 @@ import functools
 import operator
 import os
 import threading
-import weakref
 from typing import Any, Callable
 
 import numpy as np
 
-from pygrad import _system as system
 from pygrad._handles import formula
 from pygrad._lib import Numbers, c_doubles, c_ids_of, check, ffi, lib, text
-from pygrad._locks import Lock, after_fork_in_child
+from pygrad._locks import Lock
 from pygrad.program import native
 from pygrad.program.recorded import Recorded
 from pygrad.program.signature import KEYWORD_ONLY
@@ -252,19 +250,6 @@ def _outline(segment: Segment) -> Any:
 # Signals ----------------------------------------------------------------------------------------------------------
 
 
-_running: weakref.WeakSet[Any] = weakref.WeakSet()  # locks that threads of long runs release
-
-
-def _give_up_runs() -> None:
-    """Release these locks in the child of a fork, which does not have the threads."""
-    for lock in _running:
-        if lock.locked():
-            lock.release()
-
-
-after_fork_in_child(_give_up_runs)
-
-
 def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run: Any) -> int:
     """Run in another thread while the main thread waits, since Python handles signals in the main thread, outside C.
 
@@ -275,11 +260,11 @@ def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run:
     if threading.current_thread() is not threading.main_thread():
         status = _pg_run(*run)
         return status
+    process = os.getpid()
     stop = ffi.new("bool *")
     statuses: list[int] = []
     running = threading.Lock()
     running.acquire()
-    _running.add(running)
 
     def work(*numbers: list[Numbers]) -> None:  # its arguments keep the arrays until the run has stopped
         try:
@@ -293,10 +278,10 @@ def _run_heeding_signals(arguments: list[Numbers], results: list[Numbers], *run:
         except RuntimeError:  # no thread can be started: there are too many, or the interpreter exits
             status = _pg_run(*run)
             return status
-        system.acquire(running)
+        while not running.acquire(timeout=0.1):  # Windows starts signal handlers between waits
+            if os.getpid() != process:
+                raise RuntimeError("a signal handler forked during this run, which only the parent process can finish")
     except BaseException:
         lib.pg_stop(stop)
         raise
-    if not statuses:
-        raise RuntimeError("a signal handler forked during this run, which only the parent process can finish")
     return statuses[0]

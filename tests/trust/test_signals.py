@@ -157,11 +157,15 @@ from pygrad import compile
 
 f = compile(lambda x: sum(((x * i).sin() for i in range(100)), x), 0.3)
 X = np.linspace(-1, 1, 300_000)
+f.value_and_grad(X[:9])
 child = None
 
 def fork(number, frame):
     global child
-    child = os.fork()
+    if frame.f_code.co_name == "_run_heeding_signals":
+        child = os.fork()
+    else:
+        signal.setitimer(signal.ITIMER_REAL, 0.02)  # the run has not begun
 
 signal.signal(signal.SIGALRM, fork)
 signal.setitimer(signal.ITIMER_REAL, 0.02)
